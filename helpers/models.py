@@ -1,0 +1,132 @@
+"""The joint model as PyMC sees it: one generative model, run forwards with `pm.do`, backwards with `pm.observe`."""
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from helpers.priors import atanh_normal, check_rho, rho_variable, scales
+
+
+def joint_model(design, *, coefficients=None, rho=None, treatment=None, alpha=None, sigma=None):
+    """Treatment and outcome together, with correlated errors.
+
+    ::
+
+        Y = intercept_O + x'β_O + α T + U        (U, V) ~ Normal, correlation ρ, spreads σ_U and σ_V
+        T = intercept_T + z'β_T + V              a continuous treatment
+        T = 1{intercept_T + z'β_T + V > 0}       a binary treatment, σ_V = 1
+
+    Parameters
+    ----------
+    design : Design
+        From `make_design`.
+    coefficients : Normal, optional
+        Prior over β_O and β_T, from `normal`.
+    rho : float or prior, optional
+        A number fixes ρ; a prior over it is `atanh_normal(mean, sd)` (the default) or a frozen
+        distribution of ``scipy.stats``.
+    treatment : None
+        The treatment equation's index; None is the linear one, intercept_T + z'β_T.
+    alpha, sigma : float, optional
+        Prior sd of α and prior scale of σ_U, in the reader's units; see `helpers.priors.scales`.
+
+    Returns
+    -------
+    pm.Model
+        Free variables ``intercept_O``, ``beta_O``, ``alpha``, ``intercept_T``, ``beta_T``, ``rho``,
+        ``sigma_U`` and, for a continuous treatment, ``sigma_V``; the responses ``likelihood_outcome`` and
+        ``likelihood_treatment`` are random too, until `pm.observe` fixes them. ``beta_O`` and ``beta_T``
+        share the dim ``covariate``; an exclusion restriction is a coefficient of exactly zero. The
+        covariates are standardised; α and σ_U are in the reader's units.
+
+    Raises
+    ------
+    ValueError
+        When ρ lies outside (-1, 1) or a prior's spread is not positive.
+
+    Notes
+    -----
+    Each response is a conditional distribution, so neither the latent errors nor a covariance matrix is
+    sampled. With κ = ρ σ_U/σ_V, a continuous T gives Y | T ~ Normal(μ_O + αT + κ(T - μ_T), σ_U√(1-ρ²)),
+    κ(T - μ_T) being the control function. A binary T gives Y | T an extended skew normal (Azzalini 1985;
+    the endogenous-treatment model of Heckman 1978), with the latent V integrated out exactly.
+    """
+    if treatment is not None:
+        raise TypeError(f"treatment={treatment!r}; accepted is None, the linear index of the treatment formula.")
+    rho = check_rho(atanh_normal() if rho is None else rho)
+    prior = scales(design, coefficients, alpha=alpha, sigma=sigma)
+    coords = {"covariate": list(design.covariates), "obs": np.arange(design.n)}
+    with pm.Model(coords=coords) as model:
+        X = pm.Data("X", design.C, dims=("obs", "covariate"))
+        rho = rho_variable(rho)
+        sigma_U = pm.HalfNormal("sigma_U", prior.sigma_U)
+        index_O = _index("O", X, design.intercept_O, design.in_outcome, prior.mean_O[:-1], prior.sd_O[:-1])
+        index_T = _index("T", X, design.intercept_T, design.in_treatment, prior.mean_T, prior.sd_T)
+        alpha = pm.Normal("alpha", prior.mean_O[-1], prior.sd_O[-1])
+        RESPONSES[design.kind](index_O, index_T, alpha, rho, sigma_U, prior)
+        pm.Data("outcome", design.y, dims="obs")
+        pm.Data("treatment", design.t.astype(int) if design.kind == "binary" else design.t, dims="obs")
+    return model
+
+
+def _index(equation, X, has_intercept, included, mean, sd):
+    """intercept + x'β of one equation, with β exactly zero for the covariates it excludes."""
+    index = pt.zeros(X.shape[0])
+    if has_intercept:
+        index = index + pm.Normal(f"intercept_{equation}", mean[0], sd[0])
+        mean, sd = mean[1:], sd[1:]
+    if included.all():
+        beta = pm.Normal(f"beta_{equation}", mean, sd, dims="covariate")
+    else:
+        places = np.flatnonzero(included)
+        free = pm.Normal(f"beta_{equation}_free", mean, sd, shape=len(places))
+        vector = pt.zeros(len(included))[places].set(free)
+        beta = pm.Deterministic(f"beta_{equation}", vector, dims="covariate")
+    return index + X @ beta
+
+
+def _continuous(index_O, index_T, alpha, rho, sigma_U, prior):
+    sigma_V = pm.HalfNormal("sigma_V", prior.sigma_V)
+    T = pm.Normal("likelihood_treatment", index_T, sigma_V, dims="obs")
+    kappa = rho * sigma_U / sigma_V
+    mean = index_O + alpha * T + kappa * (T - index_T)
+    pm.Normal("likelihood_outcome", mean, sigma_U * pt.sqrt(1 - rho**2), dims="obs")
+
+
+def _binary(index_O, index_T, alpha, rho, sigma_U, prior):
+    # Φ(η) as a logit, so that neither tail of the Bernoulli underflows
+    logit = log_Phi(index_T) - log_Phi(-index_T)
+    T = pm.Bernoulli("likelihood_treatment", logit_p=logit, dims="obs")
+    pm.CustomDist(
+        "likelihood_outcome", index_O + alpha * T, sigma_U, rho, index_T, T,
+        logp=selected_logp, dist=selected_draw, dims="obs",
+    )  # fmt: skip
+
+
+RESPONSES = {"continuous": _continuous, "binary": _binary}
+
+
+def log_Phi(z):
+    """log Φ(z), accurate in both tails, with gradients that stay finite there."""
+    left, right = pt.minimum(z, -1.0), pt.maximum(z, -1.0)
+    return pt.switch(
+        z < -1.0,
+        pt.log(0.5 * pt.erfcx(-left / np.sqrt(2))) - 0.5 * left**2,
+        pt.log1p(-0.5 * pt.erfc(right / np.sqrt(2))),
+    )
+
+
+def selected_logp(y, mu, sigma, rho, eta, t):
+    """Log density of the outcome given which side of zero η + V fell on (extended skew normal)."""
+    r = (y - mu) / sigma
+    q = 2.0 * t - 1.0
+    normal = -0.5 * r**2 - pt.log(sigma) - 0.5 * np.log(2 * np.pi)
+    return normal + log_Phi(q * (eta + rho * r) / pt.sqrt(1 - rho**2)) - log_Phi(q * eta)
+
+
+def selected_draw(mu, sigma, rho, eta, t, size):
+    """Draw V on the side that t names, then U given V: y = μ + σ(ρV + √(1-ρ²) ε)."""
+    q = 2.0 * t - 1.0
+    # qV lies above -qη; its upper tail has mass Φ(qη), and log-space keeps that tail exact
+    V = -q * pt.ndtri_exp(pt.log(pm.Uniform.dist(0, 1, shape=eta.shape)) + log_Phi(q * eta))
+    return mu + sigma * (rho * V + pt.sqrt(1 - rho**2) * pm.Normal.dist(0, 1, shape=eta.shape))
