@@ -107,7 +107,7 @@ def log_posterior(rows, scales, theta, a):
     return log_likelihood(rows, theta, a) + log_prior(rows, scales, theta)
 
 
-def mode(rows, scales, a, theta, *, tolerance=1e-6, iterations=60):
+def mode(rows, scales, a, theta, *, tolerance=1e-8, iterations=60):
     """Newton's method with step halving at fixed a.
 
     Returns
@@ -122,9 +122,10 @@ def mode(rows, scales, a, theta, *, tolerance=1e-6, iterations=60):
         if gain < tolerance:
             return theta, value, H
         size = 1.0
+        slack = 1e-11 * abs(value)  # the value's own rounding error
         while size > 1e-6:
             new = _posterior_derivatives(rows, scales, theta + size * step, a)
-            if np.isfinite(new[0]) and new[0] >= value:
+            if np.isfinite(new[0]) and new[0] >= value - slack:
                 break
             size /= 2
         theta = theta + size * step

@@ -1,0 +1,158 @@
+"""Read a PyMC model back into the numbers that made it, and prove that nothing was missed.
+
+A reader may have changed a model since `joint_model` built it: observed other data, intervened with
+`pm.do`, added a potential. The model itself is therefore the authority. What is read from it is believed
+only if it gives the model's own log density at random points; otherwise NUTS samples the model as it is.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pymc as pm
+import pytensor
+from pymc.logprob.basic import conditional_logp
+from pytensor.tensor.random.basic import HalfNormalRV, NormalRV
+
+from helpers.columns import log_posterior
+from helpers.design import Design
+from helpers.priors import Scales
+
+QUICK = "FAST_COMPILE"
+RESPONSES = {"likelihood_outcome": "outcome", "likelihood_treatment": "treatment"}
+
+
+class Reading(NamedTuple):
+    """A joint model in numbers: its data, its prior, and ρ (a float, or its log prior density)."""
+
+    design: Design
+    scales: Scales
+    rho: object
+
+
+class Unreadable(Exception):
+    """Not one of our joint models with normal priors; NUTS takes it as it is."""
+
+
+def observed(model):
+    """The model with its own stored data observed, where the reader has not observed any herself."""
+    waiting = {rv.name for rv in model.free_RVs} & set(RESPONSES)
+    return pm.observe(model, {name: model[RESPONSES[name]].get_value() for name in waiting}) if waiting else model
+
+
+def read(model):
+    """The `Reading` of an observed joint model, or None when it is not one with normal priors."""
+    try:
+        reading = _read(model)
+        return reading if _agrees(model, reading) else None
+    except Unreadable:
+        return None
+
+
+def _read(model):
+    free = {rv.name: rv for rv in model.free_RVs}
+    seen = {rv.name: np.asarray(model.rvs_to_values[rv].eval(mode=QUICK), dtype=float) for rv in model.observed_RVs}
+    if set(seen) != set(RESPONSES) or model.potentials or not {"alpha", "sigma_U"} <= set(free):
+        raise Unreadable
+    C, covariates = model["X"].get_value(), tuple(model.coords["covariate"])
+    continuous = "sigma_V" in free
+    one, in_O, mean_O, sd_O = _equation(model, free, "O", len(covariates))
+    two, in_T, mean_T, sd_T = _equation(model, free, "T", len(covariates))
+    (mean,), (sd,) = _normal(free.get("alpha"))
+    design = Design(
+        y=seen["likelihood_outcome"], t=seen["likelihood_treatment"], C=C, covariates=covariates,
+        in_outcome=in_O, in_treatment=in_T, intercept_O=one, intercept_T=two, outcome="outcome",
+        treatment="treatment", kind="continuous" if continuous else "binary", scales=None,
+    )  # fmt: skip
+    sigma_V = _half_normal(free["sigma_V"]) if continuous else 1.0
+    prior = Scales(np.r_[mean_O, mean], np.r_[sd_O, sd], mean_T, sd_T, _half_normal(free["sigma_U"]), sigma_V)
+    return Reading(design, prior, _rho(model, free))
+
+
+def _equation(model, free, name, p):
+    """Has it an intercept, which covariates, and the means and sds of their normal priors."""
+    intercept, beta, partial = (free.get(part.format(name)) for part in ("intercept_{}", "beta_{}", "beta_{}_free"))
+    if (beta is None) == (partial is None):
+        raise Unreadable
+    included = np.ones(p, dtype=bool)
+    if beta is None:
+        k = partial.type.shape[0]
+        included = model[f"beta_{name}"].eval({partial: np.ones(k)}, mode=QUICK) != 0
+    mean, sd = _normal(beta if beta is not None else partial, included.sum())
+    if intercept is None:
+        return False, included, mean, sd
+    (m,), (s,) = _normal(intercept)
+    return True, included, np.r_[m, mean], np.r_[s, sd]
+
+
+def _normal(rv, size=1):
+    mean, sd = _constants(rv, NormalRV)
+    return np.broadcast_to(mean, size), np.broadcast_to(sd, size)
+
+
+def _half_normal(rv):
+    location, scale = _constants(rv, HalfNormalRV)
+    if location != 0:
+        raise Unreadable
+    return float(scale)
+
+
+def _constants(rv, op):
+    """The parameters of a random variable of the wanted kind, when they are plain numbers."""
+    if rv is None or not isinstance(rv.owner.op, op):
+        raise Unreadable
+    parameters = rv.owner.op.dist_params(rv.owner)
+    if any(pm.pytensorf.rvs_in_graph(p) for p in parameters):
+        raise Unreadable
+    return [p.eval(mode=QUICK) for p in parameters]
+
+
+def _rho(model, free):
+    rho = model["rho"]
+    if "rho" not in free:
+        if pm.pytensorf.rvs_in_graph(rho):
+            raise Unreadable
+        return float(rho.eval(mode=QUICK))
+    if pm.pytensorf.rvs_in_graph(list(rho.owner.inputs)):
+        raise Unreadable
+    value = pytensor.tensor.vector("value")
+    return pytensor.function([value], pm.logp(rho, value), mode=QUICK)
+
+
+def _agrees(model, reading, points=2, tolerance=1e-6):
+    """Does the reading give the model's own log density, at points drawn near the middle of its prior?"""
+    variables = model.free_RVs
+    values = {rv: rv.type(name=rv.name) for rv in variables}
+    data = {rv: model.rvs_to_values[rv] for rv in model.observed_RVs}
+    terms = conditional_logp(values | data)
+    own = pytensor.function(list(values.values()), sum(term.sum() for term in terms.values()), mode=QUICK)
+    rng = np.random.default_rng(0)
+    for _ in range(points):
+        theta, a, point = _point(reading, rng)
+        ours = log_posterior(reading.design.rows, reading.scales, theta[None], np.array([a]))[0]
+        ours -= sum(point[name] for name in ("log_sigma_U", "log_sigma_V") if name in point)
+        if not isinstance(reading.rho, float):
+            ours += reading.rho(np.array([np.tanh(a)]))[0]
+        theirs = own(*(point[rv.name] for rv in variables))
+        if not abs(ours - theirs) < tolerance * (1 + abs(theirs)):
+            return False
+    return True
+
+
+def _point(reading, rng):
+    """A parameter vector, and the same one under the model's names."""
+    design, prior = reading.design, reading.scales
+    theta_O = prior.mean_O + 0.1 * prior.sd_O * rng.normal(size=len(prior.mean_O))
+    theta_T = prior.mean_T + 0.1 * prior.sd_T * rng.normal(size=len(prior.mean_T))
+    log_U, log_V = np.log(prior.sigma_U) + 0.1 * rng.normal(), np.log(prior.sigma_V) + 0.1 * rng.normal()
+    a = np.arctanh(reading.rho if isinstance(reading.rho, float) else rng.uniform(-0.5, 0.5))
+    point = {
+        "alpha": theta_O[-1], "sigma_U": np.exp(log_U), "log_sigma_U": log_U, "rho": np.tanh(a),
+        "intercept_O": theta_O[0], "intercept_T": theta_T[0],
+        "beta_O": theta_O[design.intercept_O : -1], "beta_T": theta_T[design.intercept_T :],
+    }  # fmt: skip
+    point |= {"beta_O_free": point["beta_O"], "beta_T_free": point["beta_T"]}
+    theta = [*theta_O, log_U, *theta_T]
+    if design.kind == "continuous":
+        point |= {"sigma_V": np.exp(log_V), "log_sigma_V": log_V}
+        theta.append(log_V)
+    return np.array(theta), a, point

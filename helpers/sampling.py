@@ -1,0 +1,275 @@
+"""From a model to draws, by the fastest exact route, with diagnostics that cannot be overlooked.
+
+*Columns.* For normal priors no gradient is compiled. Independent proposals are drawn from the columns of
+`helpers.columns` (ρ from the columns' evidence, everything else from the Gaussian at that ρ), and an
+independence Metropolis step makes them exact. Pareto k̂ of the proposals' weights is the judge.
+*NUTS.* For every other model, and wherever k̂ objects: nutpie, with a low-rank mass matrix.
+"""
+
+import time
+import warnings
+
+import arviz as az
+import numpy as np
+import nutpie
+import pandas as pd
+import pymc as pm
+from arviz_stats.base import array_stats
+from scipy.interpolate import CubicSpline
+from scipy.special import logsumexp
+
+from helpers.columns import columns, log_posterior
+from helpers.design import Design
+from helpers.models import joint_model
+from helpers.priors import atanh_normal, scales
+from helpers.reading import observed, read
+
+RHAT, ESS, PARETO_K = 1.01, 400, 0.7
+REACH = 6.0  # the largest |atanh ρ| ever visited: |ρ| = 0.99999
+DROP = 25.0  # a ρ whose log posterior lies this far below the best is left out
+
+
+def fit(model_or_design, *, draws=1000, tune=1000, chains=4, seed=0, progressbar=False):
+    """Draws from the posterior.
+
+    Parameters
+    ----------
+    model_or_design : pm.Model or Design
+        A model from `joint_model`, observed or not (its own data are used then), or any other observed
+        PyMC model; a design stands for the joint model with default priors.
+    draws, tune, chains : int
+        Draws and tuning steps per chain. Only NUTS tunes.
+    seed : int
+        The same seed gives the same draws.
+    progressbar : bool
+        Shown by NUTS alone; the columns are done before it would appear.
+
+    Returns
+    -------
+    xarray.DataTree
+        ``posterior`` with the model's variables (α and σ_U in the reader's units), ``sample_stats``,
+        ``observed_data``; its attributes name the ``route`` taken, ``seconds`` and Pareto k̂.
+
+    Warns
+    -----
+    UserWarning
+        Naming parameters and remedy, when R-hat ≥ 1.01, ESS < 400 or a divergence remains.
+
+    References
+    ----------
+    Tierney 1994 (independence Metropolis); Vehtari et al. 2021 (R-hat, ESS); Vehtari et al. 2024 (Pareto k̂).
+    """
+    started = time.perf_counter()
+    model, source = _read(model_or_design)
+    idata = None
+    if source is not None:
+        idata = _by_columns(*source, draws=draws, chains=chains, seed=seed)
+    if idata is None:
+        model = observed(joint_model(model_or_design)) if model is None else model
+        idata = _by_nuts(model, draws=draws, tune=tune, chains=chains, seed=seed, progressbar=progressbar)
+    idata.attrs["seconds"] = time.perf_counter() - started
+    _warn(idata)
+    return idata
+
+
+def _read(model_or_design):
+    """The model to sample (None for a design) and, where the columns' route is open, its numbers."""
+    if isinstance(model_or_design, Design):
+        return None, (model_or_design, scales(model_or_design), atanh_normal().logpdf)
+    if not isinstance(model_or_design, pm.Model):
+        raise TypeError(
+            f"model_or_design={type(model_or_design).__name__}; accepted are a pm.Model, such as "
+            "joint_model(design), or a Design from make_design."
+        )
+    model = observed(model_or_design)
+    if not model.observed_RVs:
+        raise ValueError("the model has no observed data; accepted is a model with data, see pm.observe.")
+    return model, read(model)
+
+
+def _by_columns(design, prior, rho, *, draws, chains, seed):
+    """Independence Metropolis from the columns; None when Pareto k̂ or the effective size objects."""
+    rng, rows = np.random.default_rng(seed), design.rows
+    ladder, density = _ladder(rows, prior, rho)
+    theta, a, log_weight = _propose(rows, prior, rho, ladder, density, chains * (draws + 1), rng)
+    pareto_k = float(array_stats.psislw(log_weight)[1])
+    if pareto_k > PARETO_K:
+        return None
+    kept, accepted = _metropolis(log_weight.reshape(chains, draws + 1), rng)
+    idata = az.from_dict(
+        {
+            "posterior": _named(design, theta[kept], a[kept]),
+            "sample_stats": {"accepted": accepted, "diverging": np.zeros((chains, draws), dtype=bool)},
+            "observed_data": {"likelihood_outcome": design.y, "likelihood_treatment": design.t},
+        },
+        coords={"covariate": list(design.covariates)},
+        dims={"beta_O": ["covariate"], "beta_T": ["covariate"],
+              "likelihood_outcome": ["obs"], "likelihood_treatment": ["obs"]},
+    )  # fmt: skip
+    idata.attrs.update(route="columns", pareto_k=pareto_k)
+    return idata
+
+
+def _ladder(rows, prior, rho):
+    """Columns over the values of a = atanh ρ that hold the posterior, and its log density at each.
+
+    The window starts at |ρ| < 0.96, grows while its edge still matters and is then closed in on the mass.
+    """
+    if isinstance(rho, float):
+        return columns(rows, prior, [np.arctanh(rho)]), np.zeros(1)
+    low, high = -2.0, 2.0
+    while True:
+        ladder, density = _rungs(rows, prior, rho, low, high)
+        short = density > density.max() - DROP
+        if (short[0] and low > -REACH) or (short[-1] and high < REACH):
+            low, high = max(-REACH, low - short[0]), min(REACH, high + short[-1])
+            continue
+        inside = np.flatnonzero(short)
+        step = ladder.a[1] - ladder.a[0]
+        if step * (inside[-1] - inside[0] + 2) > 0.5 * (high - low):
+            return ladder, density
+        low, high = ladder.a[inside[0]] - step, ladder.a[inside[-1]] + step
+
+
+def _rungs(rows, prior, rho, low, high, count=31):
+    ladder = columns(rows, prior, np.linspace(low, high, count))
+    return ladder, ladder.log_evidence + log_prior_a(rho, ladder.a)
+
+
+def log_prior_a(rho, a):
+    """Log prior density of a = atanh ρ, given the log prior density of ρ."""
+    return rho(np.tanh(a)) - 2 * np.log(np.cosh(a))
+
+
+def _propose(rows, prior, rho, ladder, density, size, rng):
+    """Independent proposals θ, a and the log weights that would make them exact."""
+    if len(ladder.a) == 1:
+        a, log_target, log_q = np.full(size, ladder.a[0]), 0.0, 0.0
+    else:
+        a, log_q = _draw_a(ladder.a, density, size, rng)
+        log_target = log_prior_a(rho, a)
+    mode, root = ladder.at(a)
+    z = rng.normal(size=mode.shape)
+    theta = mode + np.einsum("sij,sj->si", root, z)
+    log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+    log_q = log_q - 0.5 * (z**2).sum(axis=1) - log_det
+    return theta, a, log_posterior(rows, prior, theta, a) + log_target - log_q
+
+
+def _draw_a(knots, density, size, rng, cells=4000):
+    """a from a histogram of `cells` bars under the splined log density, and the log of its height."""
+    edges = np.linspace(knots[0], knots[-1], cells + 1)
+    log_height = CubicSpline(knots, density)(0.5 * (edges[1:] + edges[:-1]))
+    share = np.exp(log_height - logsumexp(log_height))
+    cell = rng.choice(cells, size=size, p=share)
+    width = edges[1] - edges[0]
+    return edges[cell] + width * rng.uniform(size=size), np.log(share[cell] / width)
+
+
+def _metropolis(log_weight, rng):
+    """Independence Metropolis: which proposal each chain holds at each step, and whether it moved."""
+    chains, steps = log_weight.shape
+    log_u = np.log(rng.uniform(size=log_weight.shape))
+    kept = np.zeros((chains, steps), dtype=int)
+    for c in range(chains):
+        # start from a draw by weight, which is already (nearly) a draw from the posterior
+        weight = np.exp(log_weight[c] - log_weight[c].max())
+        kept[c, 0] = rng.choice(steps, p=weight / weight.sum())
+        for i in range(1, steps):
+            moves = log_u[c, i] < log_weight[c, i] - log_weight[c, kept[c, i - 1]]
+            kept[c, i] = i if moves else kept[c, i - 1]
+    accepted = kept[:, 1:] == np.arange(1, steps)
+    return kept[:, 1:] + steps * np.arange(chains)[:, None], accepted
+
+
+def _named(design, theta, a):
+    """θ and a of shape (chains, draws, ...) under the model's names, excluded coefficients at zero."""
+    theta_O, log_sigma_U, theta_T, log_sigma_V = design.rows.split(theta)
+    named = {"alpha": theta_O[..., -1], "rho": np.tanh(a), "sigma_U": np.exp(log_sigma_U)}
+    if design.kind == "continuous":
+        named["sigma_V"] = np.exp(log_sigma_V)
+    parts = {"O": (theta_O[..., :-1], design.intercept_O, design.in_outcome),
+             "T": (theta_T, design.intercept_T, design.in_treatment)}  # fmt: skip
+    for equation, (values, has_intercept, included) in parts.items():
+        if has_intercept:
+            named[f"intercept_{equation}"], values = values[..., 0], values[..., 1:]
+        beta = np.zeros((*values.shape[:-1], len(included)))
+        beta[..., included] = values
+        named[f"beta_{equation}"] = beta
+    return named
+
+
+def _by_nuts(model, *, draws, tune, chains, seed, progressbar):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        compiled = nutpie.compile_pymc_model(model)
+    idata = nutpie.sample(
+        compiled, draws=draws, tune=tune, chains=chains, seed=seed, progress_bar=progressbar,
+        adaptation="low_rank", save_warmup=False,
+    )  # fmt: skip
+    idata.attrs["route"] = "nuts"
+    return idata
+
+
+def diagnostics(fits):
+    """One row a fit: can its posterior be shown?
+
+    Parameters
+    ----------
+    fits : mapping of name to DataTree, or one DataTree
+        From `fit` or `fit_worlds`; any DataTree with a ``posterior`` group will do.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``rhat`` (the largest), ``ess_bulk`` and ``ess_tail`` (the smallest, over all parameters that vary),
+        ``divergences``, ``pareto_k``, ``seconds``, ``route`` and ``passes``: R-hat < 1.01, ESS ≥ 400 and
+        no divergence.
+    """
+    fits = fits if hasattr(fits, "items") and not hasattr(fits, "posterior") else {"fit": fits}
+    return pd.DataFrame({name: _diagnose(idata)[0] for name, idata in fits.items()}).T.rename_axis("world")
+
+
+def _diagnose(idata):
+    """One row of `diagnostics`, and the names of the parameters that fail."""
+    posterior = idata["posterior"].to_dataset()
+    varying = posterior[[name for name in posterior if np.ptp(posterior[name].values) > 0]]
+    with warnings.catch_warnings():  # an excluded coefficient never varies, and has no R-hat
+        warnings.filterwarnings("ignore", "invalid value", RuntimeWarning)
+        figures = _figures(varying)
+    stats = idata.children.get("sample_stats")
+    divergences = int(stats["diverging"].sum()) if stats is not None and "diverging" in stats else 0
+    worst = {"rhat": _extreme(figures["rhat"], np.nanmax)}
+    worst |= {name: _extreme(figures[name], np.nanmin) for name in ("ess_bulk", "ess_tail")}
+    failing = sorted(
+        name for name in varying
+        if figures["rhat"][name].max() >= RHAT or min(figures[k][name].min() for k in ("ess_bulk", "ess_tail")) < ESS
+    )  # fmt: skip
+    row = worst | {
+        "divergences": divergences, "pareto_k": idata.attrs.get("pareto_k", np.nan),
+        "seconds": idata.attrs.get("seconds", np.nan), "route": idata.attrs.get("route", ""),
+        "passes": not failing and divergences == 0,
+    }  # fmt: skip
+    return row, failing
+
+
+def _figures(posterior):
+    return {"rhat": az.rhat(posterior), "ess_bulk": az.ess(posterior, method="bulk"),
+            "ess_tail": az.ess(posterior, method="tail")}  # fmt: skip
+
+
+def _extreme(dataset, which):
+    return float(which([which(dataset[name].values) for name in dataset]))
+
+
+def _warn(idata):
+    row, failing = _diagnose(idata)
+    if row["passes"]:
+        return
+    warnings.warn(
+        f"this posterior is not to be shown: R-hat {row['rhat']:.3f}, smallest ESS "
+        f"{min(row['ess_bulk'], row['ess_tail']):.0f}, {row['divergences']} divergences; failing: "
+        f"{', '.join(failing) or 'none by R-hat or ESS'}. Accepted are R-hat < {RHAT}, ESS ≥ {ESS} and no divergence: "
+        "raise draws and tune, tighten the prior of the failing parameters, or look for an unidentified direction.",
+        stacklevel=3,
+    )
