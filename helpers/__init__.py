@@ -1,0 +1,23 @@
+"""Bayesian structural causal inference in a handful of functions; the book teaches each before it is used.
+
+    data, simulate → design → priors, models → sampling → maps, worlds → plots
+"""
+
+from helpers.claims import claim
+from helpers.classical import maximum_likelihood, ols
+from helpers.data import load_lalonde, load_nhefs
+from helpers.design import Design, make_design
+from helpers.maps import map_rho, read_map, tipping_point, weigh
+from helpers.models import joint_model
+from helpers.plots import plot_drift, plot_map, plot_prior_posterior, plot_ridge, plot_worlds
+from helpers.priors import atanh_normal, normal
+from helpers.sampling import diagnostics, fit
+from helpers.simulate import simulate_aquarium
+from helpers.worlds import World, fit_worlds, world_table
+
+__all__ = [
+    "Design", "World", "atanh_normal", "claim", "diagnostics", "fit", "fit_worlds", "joint_model", "load_lalonde",
+    "load_nhefs", "make_design", "map_rho", "maximum_likelihood", "normal", "ols", "plot_drift", "plot_map",
+    "plot_prior_posterior", "plot_ridge", "plot_worlds", "read_map", "simulate_aquarium", "tipping_point", "weigh",
+    "world_table",
+]  # fmt: skip

@@ -92,7 +92,7 @@ def _by_columns(design, prior, rho, *, draws, chains, seed):
     rng, rows = np.random.default_rng(seed), design.rows
     ladder, density = _ladder(rows, prior, rho)
     theta, a, log_weight = _propose(rows, prior, rho, ladder, density, chains * (draws + 1), rng)
-    pareto_k = float(array_stats.psislw(log_weight)[1])
+    pareto_k = float(array_stats.psislw(-log_weight)[1])
     if pareto_k > PARETO_K:
         return None
     kept, accepted = _metropolis(log_weight.reshape(chains, draws + 1), rng)
