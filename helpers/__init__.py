@@ -3,7 +3,7 @@
     data, simulate → design → priors, models → sampling → maps, worlds → plots
 """
 
-from helpers.claims import claim
+from helpers.claims import claim, quote
 from helpers.classical import maximum_likelihood, ols
 from helpers.data import load_lalonde, load_nhefs
 from helpers.design import Design, make_design
@@ -18,6 +18,6 @@ from helpers.worlds import World, fit_worlds, world_table
 __all__ = [
     "Design", "World", "atanh_normal", "claim", "diagnostics", "fit", "fit_worlds", "joint_model", "load_lalonde",
     "load_nhefs", "make_design", "map_rho", "maximum_likelihood", "normal", "ols", "plot_drift", "plot_map",
-    "plot_prior_posterior", "plot_ridge", "plot_worlds", "read_map", "simulate_aquarium", "tipping_point", "weigh",
+    "plot_prior_posterior", "plot_ridge", "plot_worlds", "quote", "read_map", "simulate_aquarium", "tipping_point", "weigh",
     "world_table",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""A sentence of the book, checked against the draws each time the book is run."""
+"""The sentences and the numbers of the book, checked and computed each time it is run."""
 
 
 def claim(sentence, holds, **values):
@@ -27,3 +27,19 @@ def claim(sentence, holds, **values):
         shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
         raise AssertionError(f"claim does not hold: {sentence} [{shown or 'no values given'}]")
     print(f"✓ {sentence}")
+
+
+def quote(chapter, **values):
+    """Hand numbers to the prose of a chapter, so that none is typed by hand.
+
+    Parameters
+    ----------
+    chapter : str
+        Prefix of the names, unique in the book: ``quote("c08", gain=202.8)`` is read in the text as
+        ``{glue:text}`c08_gain:.0f```.
+    **values : float
+    """
+    from myst_nb import glue  # only the book's own pages need it
+
+    for name, value in values.items():
+        glue(f"{chapter}_{name}", int(value) if float(value).is_integer() else float(value), display=False)

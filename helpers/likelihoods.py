@@ -17,6 +17,7 @@ A parameter vector is θ = (θ_O, log σ_U, θ_T[, log σ_V]); θ_O ends with th
 from typing import NamedTuple
 
 import numpy as np
+from joblib import Parallel, cpu_count, delayed
 from scipy.special import log_ndtr
 
 LOG_2PI = np.log(2 * np.pi)
@@ -64,7 +65,7 @@ class Rows(NamedTuple):
         return theta[..., :k], theta[..., k], theta[..., k + 1 : k + 1 + q], log_sigma_V
 
 
-def log_likelihood(rows, theta, a, *, chunk=2**20):
+def log_likelihood(rows, theta, a, *, chunk=2**19):
     """Log-likelihood of many parameter vectors.
 
     Parameters
@@ -83,7 +84,9 @@ def log_likelihood(rows, theta, a, *, chunk=2**20):
     theta, a = np.atleast_2d(theta), np.atleast_1d(a)
     step = max(1, chunk // len(rows.y))
     parts = [slice(i, i + step) for i in range(0, len(theta), step)]
-    kernel = np.concatenate([_kernel(rows, theta[part], a[part]).sum(axis=1) for part in parts])
+    work = (delayed(_kernel_sum)(rows, theta[part], a[part]) for part in parts)
+    threads = min(cpu_count(), len(parts))
+    kernel = np.concatenate(Parallel(n_jobs=threads, prefer="threads")(work))
     return kernel + rows.n * _constant(rows, theta, a)
 
 
@@ -112,6 +115,10 @@ def _kernel(rows, theta, a):
     return -0.5 * (second**2 + (r * cosh - second * sinh) ** 2)
 
 
+def _kernel_sum(rows, theta, a):
+    return _kernel(rows, theta, a).sum(axis=1)
+
+
 def _constant(rows, theta, a):
     _, log_sigma_U, _, log_sigma_V = rows.split(theta)
     if rows.kind == "binary":
@@ -129,7 +136,7 @@ def derivatives(rows, theta, a):
     hessian : ndarray, shape (rows.size + 1, rows.size + 1)
         The last entry of each belongs to a = atanh ρ.
     """
-    theta_O, log_sigma_U, theta_T, log_sigma_V = rows.split(theta)
+    _, log_sigma_U, _, log_sigma_V = rows.split(theta)
     r, s = errors(rows, theta)
     value, f_r, f_s, f_a, f_rr, f_rs, f_ss, f_ra, f_sa, f_aa = _partials(rows, r, s, a)
     # r and s move with θ through the rows of these two Jacobians

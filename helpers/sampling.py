@@ -26,6 +26,7 @@ from helpers.reading import observed, read
 
 RHAT, ESS, PARETO_K = 1.01, 400, 0.7
 REACH = 6.0  # the largest |atanh ρ| ever visited: |ρ| = 0.99999
+PROPOSALS = 4000  # at least so many, and at least two for every draw that is kept
 DROP = 25.0  # a ρ whose log posterior lies this far below the best is left out
 
 
@@ -91,11 +92,13 @@ def _by_columns(design, prior, rho, *, draws, chains, seed):
     """Independence Metropolis from the columns; None when Pareto k̂ or the effective size objects."""
     rng, rows = np.random.default_rng(seed), design.rows
     ladder, density = _ladder(rows, prior, rho)
-    theta, a, log_weight = _propose(rows, prior, rho, ladder, density, chains * (draws + 1), rng)
+    thin = max(2, -(-PROPOSALS // (draws * chains)))
+    steps = thin * draws + 1
+    theta, a, log_weight = _propose(rows, prior, rho, ladder, density, chains * steps, rng)
     pareto_k = float(array_stats.psislw(-log_weight)[1])
     if pareto_k > PARETO_K:
         return None
-    kept, accepted = _metropolis(log_weight.reshape(chains, draws + 1), rng)
+    kept, accepted = (path[:, thin - 1 :: thin] for path in _metropolis(log_weight.reshape(chains, steps), rng))
     idata = az.from_dict(
         {
             "posterior": _named(design, theta[kept], a[kept]),

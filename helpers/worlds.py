@@ -126,13 +126,14 @@ def _fit_world(world, settings):
 def _least_squares(world, settings):
     """The OLS world as draws: the posterior under a flat prior, whose intervals are the classical ones."""
     result, rng = ols(world.design), np.random.default_rng(settings["seed"])
-    size = settings["chains"] * settings["draws"]
-    sigma = np.sqrt(result.ssr / rng.chisquare(result.df_resid, size))
-    noise = rng.multivariate_normal(np.zeros(len(result.params)), result.normalized_cov_params, size)
+    half = -(-settings["chains"] * settings["draws"] // 2)
+    sigma = np.tile(np.sqrt(result.ssr / rng.chisquare(result.df_resid, half)), 2)
+    noise = rng.multivariate_normal(np.zeros(len(result.params)), result.normalized_cov_params, half)
+    noise = np.concatenate([noise, -noise])  # in pairs, so that the mean is the estimate itself
     theta = result.params.to_numpy() + sigma[:, None] * noise
     draws = {"alpha": theta[:, -1], "sigma_U": sigma}
     shape = (settings["chains"], settings["draws"])
-    idata = az.from_dict({"posterior": {name: values.reshape(shape) for name, values in draws.items()}})
+    idata = az.from_dict({"posterior": {name: np.resize(values, shape) for name, values in draws.items()}})
     idata.attrs.update(route="ols", interpretation=world.interpretation)
     return idata
 

@@ -1,0 +1,47 @@
+# make help lists what there is to do. Everything runs in .venv, which the first call sets up.
+
+PYTHON := $(shell for p in python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+BOOK := _build/html/index.html
+SOURCES := $(shell find book helpers data _config.yml _toc.yml -type f -not -path '*/__pycache__/*' -not -path '*/.*')
+# with one thread each, the workers of a test run do not fight over the cores
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help environment book test execute lint lock clean
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+environment: .venv/ready  ## set up .venv with the exact versions of requirements.txt
+
+.venv/ready: requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "This book needs Python 3.12 or 3.13 on the path, and found neither."; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+book: $(BOOK)  ## build the HTML book from the stored notebooks
+	@echo "The book is built. Open $(CURDIR)/$(BOOK)"
+
+$(BOOK): .venv/ready $(SOURCES)
+	rm -rf _build
+	$(BIN)/jupyter-book build -W -n --keep-going -q .
+
+test: $(BOOK)  ## run every test: helpers, notebooks, built pages
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests --nbval-lax book
+
+execute: .venv/ready  ## run every notebook again, in place, each from a clean kernel
+	$(BIN)/python book/execute.py
+
+lint: .venv/ready  ## check the style of the code
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+lock: .venv/ready  ## compile requirements.txt from pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	echo "-e ." | $(BIN)/uv pip compile - --universal --python-version 3.12 --no-header --no-annotate \
+		--no-emit-find-links --no-emit-index-url --quiet --upgrade --output-file requirements.txt
+
+clean:  ## remove what was built, keep the environment
+	rm -rf _build

@@ -1,0 +1,34 @@
+"""Launch buttons that open the repository this book was built from.
+
+Its address is BOOK_REPOSITORY_URL where that is set, else the git remote `origin`; without either
+there are no buttons. A fork's book therefore opens the fork.
+"""
+
+import os
+import re
+import subprocess
+
+
+def repository(folder):
+    """The repository's web address, or an empty string."""
+    address = os.environ.get("BOOK_REPOSITORY_URL", "")
+    if not address:
+        command = ["git", "-C", str(folder), "remote", "get-url", "origin"]
+        address = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    address = re.sub(r"^git@([^:]+):", r"https://\1/", address).removesuffix(".git")
+    return address if address.startswith("https://") else ""
+
+
+def configure(app, config):
+    address = repository(app.srcdir)
+    options = dict(config.html_theme_options)
+    buttons = dict(options.get("launch_buttons", {}))
+    if address:
+        options.update(repository_url=address, use_repository_button=True, repository_branch="main")
+        buttons.update(binderhub_url="https://mybinder.org", colab_url="https://colab.research.google.com")
+    config.html_theme_options = options | {"launch_buttons": buttons}
+
+
+def setup(app):
+    app.connect("config-inited", configure)
+    return {"parallel_read_safe": True}
