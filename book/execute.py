@@ -1,5 +1,7 @@
 """Run notebooks again, in place, each from a clean kernel.
 
+Usage::
+
     python book/execute.py [notebook …]
 """
 

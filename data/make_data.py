@@ -1,5 +1,7 @@
 """Make the book's CSV files again from the PyPI package causaldata, and list their checksums.
 
+Usage::
+
     python data/make_data.py [folder]
 """
 

@@ -1,5 +1,7 @@
 """Bayesian structural causal inference in a handful of functions; the book teaches each before it is used.
 
+Data flow one way::
+
     data, simulate → design → priors, models → sampling → maps, worlds → plots
 """
 
@@ -18,6 +20,6 @@ from helpers.worlds import World, fit_worlds, world_table
 __all__ = [
     "Design", "World", "atanh_normal", "claim", "diagnostics", "fit", "fit_worlds", "joint_model", "load_lalonde",
     "load_nhefs", "make_design", "map_rho", "maximum_likelihood", "normal", "ols", "plot_drift", "plot_map",
-    "plot_prior_posterior", "plot_ridge", "plot_worlds", "quote", "read_map", "simulate_aquarium", "tipping_point", "weigh",
-    "world_table",
+    "plot_prior_posterior", "plot_ridge", "plot_worlds", "quote", "read_map", "simulate_aquarium", "tipping_point",
+    "weigh", "world_table",
 ]  # fmt: skip

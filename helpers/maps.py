@@ -1,5 +1,7 @@
 """The map: the posterior of α at every ρ. Every prior over ρ is then a reading of it, without a new fit.
 
+With the evidence of each ρ and the posterior of α at it::
+
     p(ρ | data) ∝ prior(ρ) · evidence(ρ),        p(α | data) = ∫ p(α | ρ, data) p(ρ | data) dρ
 """
 
@@ -54,8 +56,8 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     Notes
     -----
     Mode by Newton's method, Laplace approximation, then importance weights with Pareto smoothing
-    (Vehtari et al. 2024) on randomised quasi-Monte Carlo draws, which make a column exact up to the Monte Carlo error that ``ess`` reports. A
-    column with Pareto k̂ > 0.7 is kept, but `weigh` and `tipping_point` refuse to lean on it.
+    (Vehtari et al. 2024) on randomised quasi-Monte Carlo draws. They make a column exact up to the Monte Carlo
+    error that ``ess`` reports. A column with Pareto k̂ > 0.7 is kept, but `weigh` and `tipping_point` refuse to lean on it.
     """
     started = time.perf_counter()
     rho = _grid(rho)

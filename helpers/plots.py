@@ -118,7 +118,12 @@ def plot_worlds(table, *, ax=None, unit=""):
     reach = [alpha - table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float) - alpha]
     ax.errorbar(alpha, place, xerr=reach, fmt="o", color=JOINT, capsize=3)
     ax.axvline(0, color=PRIOR, linewidth=1)
-    ax.set(yticks=place, yticklabels=table.index, xlabel=_label("effect α, 95 % interval", unit), ylim=(len(table) - 0.5, -0.5))
+    ax.set(
+        yticks=place,
+        yticklabels=table.index,
+        xlabel=_label("effect α, 95 % interval", unit),
+        ylim=(len(table) - 0.5, -0.5),
+    )
     ax.set_ylabel("world")
     return ax
 

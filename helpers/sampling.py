@@ -8,6 +8,7 @@ independence Metropolis step makes them exact. Pareto k̂ of the proposals' weig
 
 import time
 import warnings
+from typing import NamedTuple
 
 import arviz as az
 import numpy as np
@@ -93,15 +94,20 @@ def _by_columns(design, prior, rho, *, draws, chains, seed):
     rng, rows = np.random.default_rng(seed), design.rows
     ladder, density = _ladder(rows, prior, rho)
     thin = max(2, -(-PROPOSALS // (draws * chains)))
-    steps = thin * draws + 1
-    theta, a, log_weight = _propose(rows, prior, rho, ladder, density, chains * steps, rng)
-    pareto_k = float(array_stats.psislw(-log_weight)[1])
-    if pareto_k > PARETO_K:
+    found = _propose(rows, prior, rho, ladder, density, chains * (thin * draws + 1), rng)
+    pareto_k, efficiency, moments = _judge(found)
+    if efficiency < 0.5:  # a skewed column: propose again, and more, with the mean and spread the weights show
+        thin *= 4
+        found = _propose(rows, prior, rho, ladder, density, chains * (thin * draws + 1), rng, *moments)
+        pareto_k, efficiency, _ = _judge(found)
+    if pareto_k > PARETO_K or efficiency < 0.1:
         return None
-    kept, accepted = (path[:, thin - 1 :: thin] for path in _metropolis(log_weight.reshape(chains, steps), rng))
+    paths = _metropolis(found.log_weight.reshape(chains, -1), rng)
+    kept, accepted = (path[:, thin - 1 :: thin] for path in paths)
+    theta, a = found.theta[kept], found.a[kept]
     idata = az.from_dict(
         {
-            "posterior": _named(design, theta[kept], a[kept]),
+            "posterior": _named(design, theta, a),
             "sample_stats": {"accepted": accepted, "diverging": np.zeros((chains, draws), dtype=bool)},
             "observed_data": {"likelihood_outcome": design.y, "likelihood_treatment": design.t},
         },
@@ -144,19 +150,42 @@ def log_prior_a(rho, a):
     return rho(np.tanh(a)) - 2 * np.log(np.cosh(a))
 
 
-def _propose(rows, prior, rho, ladder, density, size, rng):
-    """Independent proposals θ, a and the log weights that would make them exact."""
+class Proposals(NamedTuple):
+    """Independent proposals with the log weights that would make them exact; z is θ in its column's own units."""
+
+    z: np.ndarray
+    theta: np.ndarray
+    a: np.ndarray
+    log_weight: np.ndarray
+
+
+def _propose(rows, prior, rho, ladder, density, size, rng, centre=0.0, spread=None):
+    """Independent proposals: a from the columns' evidence, θ = mode + root z, z ~ Normal(centre, spread spread')."""
     if len(ladder.a) == 1:
         a, log_target, log_q = np.full(size, ladder.a[0]), 0.0, 0.0
     else:
         a, log_q = _draw_a(ladder.a, density, size, rng)
         log_target = log_prior_a(rho, a)
     mode, root = ladder.at(a)
-    z = rng.normal(size=mode.shape)
+    spread = np.eye(rows.size) if spread is None else spread
+    plain = rng.normal(size=mode.shape)
+    z = centre + plain @ spread.T
     theta = mode + np.einsum("sij,sj->si", root, z)
-    log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-    log_q = log_q - 0.5 * (z**2).sum(axis=1) - log_det
-    return theta, a, log_posterior(rows, prior, theta, a) + log_target - log_q
+    log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1) + np.log(np.diag(spread)).sum()
+    log_q = log_q - 0.5 * (plain**2).sum(axis=1) - log_det
+    return Proposals(z, theta, a, log_posterior(rows, prior, theta, a) + log_target - log_q)
+
+
+def _judge(found):
+    """Pareto k̂, effective share of the proposals, and the weighted mean of z with the root of its covariance."""
+    z, log_weight = found.z, found.log_weight
+    smooth, pareto_k = array_stats.psislw(-log_weight)  # it takes the negative, a log likelihood
+    raw = np.exp(log_weight - logsumexp(log_weight))
+    weight = np.exp(smooth - logsumexp(smooth))
+    centre = weight @ z
+    covariance = (z - centre).T @ (weight[:, None] * (z - centre))
+    root = np.linalg.cholesky(1.1 * covariance + 1e-6 * np.eye(z.shape[1]))
+    return float(pareto_k), 1 / (len(raw) * np.sum(raw**2)), (centre, root)
 
 
 def _draw_a(knots, density, size, rng, cells=4000):

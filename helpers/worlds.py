@@ -157,6 +157,7 @@ def _score(idata, design):
 
 def _theta(posterior, design):
     """Named draws back in the likelihood's order, shape (draws, size of θ)."""
+
     def column(name):
         return posterior[name].transpose("sample", ...).values.reshape(posterior.sizes["sample"], -1)
 
