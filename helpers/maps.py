@@ -57,7 +57,8 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     -----
     Mode by Newton's method, Laplace approximation, then importance weights with Pareto smoothing
     (Vehtari et al. 2024) on randomised quasi-Monte Carlo draws. They make a column exact up to the Monte Carlo
-    error that ``ess`` reports. A column with Pareto k̂ > 0.7 is kept, but `weigh` and `tipping_point` refuse to lean on it.
+    error that ``ess`` reports. A column with Pareto k̂ > 0.7 is kept,
+    but `weigh` and `tipping_point` refuse to lean on it.
     """
     started = time.perf_counter()
     rho = _grid(rho)
@@ -193,12 +194,7 @@ def _check(map, knots, a, share):
     nearest = np.abs(a[:, None] - knots).argmin(axis=1)
     weight = np.bincount(nearest, weights=share, minlength=len(knots))
     bad = (map.pareto_k.values > PARETO_K) & (weight > NEGLIGIBLE)
-    if bad.any():
-        raise ValueError(
-            f"Pareto k̂ exceeds {PARETO_K} at rho = {np.round(map.rho.values[bad], 2).tolist()}, which hold "
-            f"{weight[bad].sum():.1%} of the posterior: those columns are not nearly Gaussian. Accepted are more "
-            "draws in map_rho, tighter priors, or NUTS: fit(joint_model(design, rho=...))."
-        )
+    _refuse(map, bad, f"which hold {weight[bad].sum():.1%} of the posterior")
     edge = float(weight[0] + weight[-1]) if len(a) > 1 else 0.0
     if edge > 0.02:
         raise ValueError(
@@ -250,6 +246,11 @@ def tipping_point(map, *, probability=0.95):
     pandas.Series
         ``interval``: the ρ nearest to zero at which the interval of α first touches zero. ``mean``: the ρ at which
         the mean of α is zero. NaN where the map does not reach so far. ``at_zero``: α's mean at ρ = 0.
+
+    Raises
+    ------
+    ValueError
+        When ρ = 0 lies outside the map, or a column on the way to the tipping point has Pareto k̂ > 0.7.
     """
     table = read_map(map, probability)
     a = np.arctanh(table.index.to_numpy())
@@ -258,7 +259,19 @@ def tipping_point(map, *, probability=0.95):
                          "map with rho = 0 inside.")  # fmt: skip
     at_zero = float(CubicSpline(a, table["mean"])(0.0))
     bound = table["low"] if at_zero > 0 else table["high"]
-    return pd.Series({"interval": _crossing(a, bound), "mean": _crossing(a, table["mean"]), "at_zero": at_zero})
+    found = {"interval": _crossing(a, bound), "mean": _crossing(a, table["mean"])}
+    low, high = min(0.0, *found.values()), max(0.0, *found.values())
+    _refuse(map, (map.pareto_k.values > PARETO_K) & (map.rho.values >= low) & (map.rho.values <= high), "on the way")
+    return pd.Series(found | {"at_zero": at_zero})
+
+
+def _refuse(map, bad, where):
+    if bad.any():
+        raise ValueError(
+            f"Pareto k̂ exceeds {PARETO_K} at rho = {np.round(map.rho.values[bad], 2).tolist()}, {where}: those columns "
+            "are not nearly Gaussian. Accepted are more draws in map_rho, tighter priors, or NUTS: "
+            "fit(joint_model(design, rho=...))."
+        )
 
 
 def _crossing(a, values):

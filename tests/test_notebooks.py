@@ -1,0 +1,82 @@
+"""What the notebook runner would pass in silence: cells not run, run out of order, or complaining."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+BOOK = Path(__file__).parent.parent / "book"
+NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
+
+
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def code(path):
+    return [cell for cell in read(path) if cell["cell_type"] == "code"]
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def faults(path):
+    """Every fault of one notebook, in words."""
+    cells = code(path)
+    counts = [cell["execution_count"] for cell in cells]
+    if counts != list(range(1, len(cells) + 1)):
+        yield f"not executed in order from a clean kernel: {counts}"
+    if len(cells) > 30:
+        yield f"{len(cells)} code cells"
+    for number, cell in enumerate(cells, 1):
+        for output in cell["outputs"]:
+            if output["output_type"] == "error" or output.get("name") == "stderr":
+                yield f"cell {number} stores a complaint: {''.join(output.get('text', output.get('ename', '')))[:80]}"
+            if "image/png" in output.get("data", {}) and not alt(cell):
+                yield f"cell {number} draws a figure without alternative text"
+        if len(source(cell).splitlines()) > 15:
+            yield f"cell {number} has {len(source(cell).splitlines())} lines"
+        if "claim(" in source(cell) and "nbval-check-output" not in cell["metadata"].get("tags", []):
+            yield f"cell {number} makes a claim that is not compared"
+
+
+def alt(cell):
+    return cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_stored_executed_quiet_and_described(path):
+    assert list(faults(path)) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_decimal_is_typed_in_prose(path):
+    prose = " ".join(source(cell) for cell in read(path) if cell["cell_type"] == "markdown")
+    prose = re.sub(r"```.*?```|\$[^$]*\$|`[^`]*`|\{[^}]*\}|\[[^\]]*\]\([^)]*\)", " ", prose, flags=re.S)
+    assert re.findall(r"(?<![\w.])\d+\.\d+(?![\w.]*/)", prose) == []
+
+
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.stem != "index"], ids=lambda path: path.stem)
+def test_a_chapter_asks_before_it_answers(path):
+    text = "".join(source(cell) for cell in read(path))
+    assert text.count("} Predict") >= 2
+    assert text.count("{exercise-start}") >= 3
+    assert text.count("{solution-start}") == text.count("{exercise-start}")
+    assert text.count("claim(") >= 3
+
+
+def test_the_checker_sees_faults(tmp_path):
+    bad = tmp_path / "bad.ipynb"
+    cell = {"cell_type": "code", "execution_count": 2, "metadata": {}, "source": "claim('x', True)\n" * 16,
+            "outputs": [{"output_type": "stream", "name": "stderr", "text": "oh"},
+                        {"output_type": "display_data", "data": {"image/png": ""}}]}  # fmt: skip
+    bad.write_text(json.dumps({"cells": [cell]}))
+    assert len(list(faults(bad))) == 5
+
+
+def test_numbers_handed_to_the_prose_have_names_of_their_own():
+    names = [name for path in NOTEBOOKS for cell in code(path) for output in cell["outputs"]
+             for name in [output.get("metadata", {}).get("scrapbook", {}).get("name")] if name]  # fmt: skip
+    assert len(names) == len(set(names))

@@ -1,0 +1,131 @@
+"""The built pages, in a real browser that may reach no other host."""
+
+import os
+import shutil
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import urlsplit
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+HTML = Path(__file__).parent.parent / "_build" / "html"
+PAGES = sorted(str(path.relative_to(HTML)) for path in HTML.glob("book/*.html"))
+FLAGS = [
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--hide-scrollbars",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]  # fmt: skip
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=HTML))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if not (program and driver):
+        message = "Chromium and chromedriver are needed to look at the pages; neither may be missing in CI."
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=Service(driver))
+    yield browser
+    browser.quit()
+
+
+def visit(browser, site, page, width=1280):
+    browser.set_window_size(width, 900)
+    browser.get(f"{site}/{page}")
+    browser.set_script_timeout(30)
+    browser.execute_async_script(
+        "const done = arguments[0];"
+        "const wait = () => window.MathJax?.startup?.promise ? MathJax.startup.promise.then(() => done()) : done();"
+        "document.readyState === 'complete' ? wait() : window.addEventListener('load', wait)"
+    )
+
+
+def test_there_are_pages_to_look_at():
+    assert len(PAGES) >= 6
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_whole_without_another_host(browser, site, page):
+    browser.get_log("browser")
+    visit(browser, site, page)
+    asked = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert [url for url in asked if url.startswith("http") and urlsplit(url).hostname != "127.0.0.1"] == []
+    assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_mathematics_is_typeset(browser, site, page):
+    visit(browser, site, page)
+    written = browser.execute_script("return document.querySelectorAll('span.math, div.math').length")
+    typeset = browser.execute_script("return document.querySelectorAll('.math mjx-container').length")
+    assert typeset >= written
+    assert browser.execute_script("return document.querySelectorAll('mjx-merror').length") == 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_phone_scrolls_down_only(browser, site, page):
+    visit(browser, site, page, width=500)
+    size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        wide = browser.execute_script(
+            "const w = document.documentElement.clientWidth;"
+            "const article = document.querySelector('.bd-article');"
+            "return article.scrollWidth > article.clientWidth + 1 || document.documentElement.scrollWidth > w + 1"
+        )
+        assert not wide
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_figures_are_described_and_links_lead_somewhere(browser, site, page):
+    visit(browser, site, page)
+    mute = browser.execute_script(
+        "return [...document.querySelectorAll('.bd-article img')].filter(i => i.alt.trim().length < 30).map(i => i.src)"
+    )
+    assert mute == []
+    links = browser.execute_script(
+        "return [...document.querySelectorAll('a[href]')].map(a => a.href).filter(h => h.startsWith(location.origin))"
+    )
+    files = {urlsplit(link).path.lstrip("/") for link in links}
+    assert [name for name in files if name and not (HTML / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_glued_numbers_and_citations_have_arrived(browser, site, page):
+    visit(browser, site, page)
+    text = browser.execute_script("return document.querySelector('.bd-article').innerText")
+    for trace in ("{glue", "{cite", "```", "np.float64"):
+        assert trace not in text
+
+
+def test_the_dark_theme_gives_figures_a_card(browser, site):
+    visit(browser, site, "book/index.html")
+    browser.execute_script("document.documentElement.dataset.theme = 'dark'")
+    figure = "getComputedStyle(document.querySelector('.cell_output img')).backgroundColor"
+    page = "getComputedStyle(document.body).backgroundColor"
+    assert browser.execute_script(f"return {figure}") == "rgb(255, 255, 255)"
+    assert browser.execute_script(f"return {page}") != "rgb(255, 255, 255)"
