@@ -96,7 +96,7 @@ def _by_columns(design, prior, rho, *, draws, chains, seed):
     thin = max(2, -(-PROPOSALS // (draws * chains)))
     found = _propose(rows, prior, rho, ladder, density, chains * (thin * draws + 1), rng)
     pareto_k, efficiency, moments = _judge(found)
-    if efficiency < 0.5:  # a skewed column: propose again, and more, with the mean and spread the weights show
+    if efficiency < 0.5 or pareto_k > 0.5:  # a skewed column: propose more, with the mean and spread now seen
         thin *= 4
         found = _propose(rows, prior, rho, ladder, density, chains * (thin * draws + 1), rng, *moments)
         pareto_k, efficiency, _ = _judge(found)
