@@ -28,6 +28,7 @@ from helpers.reading import observed, read
 RHAT, ESS, PARETO_K = 1.01, 400, 0.7
 REACH = 6.0  # the largest |atanh ρ| ever visited: |ρ| = 0.99999
 PROPOSALS = 4000  # at least so many, and at least two for every draw that is kept
+STAY = 25.0  # steps a chain may stay in one place before better proposals are made
 DROP = 25.0  # a ρ whose log posterior lies this far below the best is left out
 
 
@@ -95,12 +96,12 @@ def _by_columns(design, prior, rho, *, draws, chains, seed):
     ladder, density = _ladder(rows, prior, rho)
     thin = max(2, -(-PROPOSALS // (draws * chains)))
     found = _propose(rows, prior, rho, ladder, density, chains * (thin * draws + 1), rng)
-    pareto_k, efficiency, moments = _judge(found)
-    if efficiency < 0.5 or pareto_k > 0.5:  # a skewed column: propose more, with the mean and spread now seen
+    pareto_k, stay, moments = _judge(found)
+    if stay > STAY or pareto_k > 0.5:  # a skewed column: propose more, with the mean and spread now seen
         thin *= 4
         found = _propose(rows, prior, rho, ladder, density, chains * (thin * draws + 1), rng, *moments)
-        pareto_k, efficiency, _ = _judge(found)
-    if pareto_k > PARETO_K or efficiency < 0.1:
+        pareto_k, stay, _ = _judge(found)
+    if pareto_k > PARETO_K or stay > 0.1 * thin * draws:
         return None
     paths = _metropolis(found.log_weight.reshape(chains, -1), rng)
     kept, accepted = (path[:, thin - 1 :: thin] for path in paths)
@@ -177,15 +178,14 @@ def _propose(rows, prior, rho, ladder, density, size, rng, centre=0.0, spread=No
 
 
 def _judge(found):
-    """Pareto k̂, effective share of the proposals, and the weighted mean of z with the root of its covariance."""
+    """Pareto k̂, the steps a chain would stay at its heaviest proposal, and the mean and root covariance of z."""
     z, log_weight = found.z, found.log_weight
     smooth, pareto_k = array_stats.psislw(-log_weight)  # it takes the negative, a log likelihood
-    raw = np.exp(log_weight - logsumexp(log_weight))
     weight = np.exp(smooth - logsumexp(smooth))
     centre = weight @ z
     covariance = (z - centre).T @ (weight[:, None] * (z - centre))
     root = np.linalg.cholesky(1.1 * covariance + 1e-6 * np.eye(z.shape[1]))
-    return float(pareto_k), 1 / (len(raw) * np.sum(raw**2)), (centre, root)
+    return float(pareto_k), len(z) * np.exp(log_weight.max() - logsumexp(log_weight)), (centre, root)
 
 
 def _draw_a(knots, density, size, rng, cells=4000):
