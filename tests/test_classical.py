@@ -1,0 +1,112 @@
+"""Maximum likelihood against statsmodels, closed forms, and the profile of the published trial."""
+
+import numpy as np
+import pytest
+from conftest import INSTRUMENT, SMOKERS, TANK
+from oracles import residual_sd, separately
+
+from helpers import make_design, maximum_likelihood, ols, simulate_aquarium
+
+# NHEFS with intercepts: α̂ and the log-likelihood below its maximum, by ρ, from an independent optimiser
+PROFILE = {
+    -0.7: (13.61, -15.6), -0.5: (10.09, -4.0), -0.3: (7.22, -1.3), -0.1: (4.63, -0.2), 0: (3.38, -0.02),
+    0.1: (2.13, -0.07), 0.3: (-0.46, -1.4), 0.5: (-3.34, -5.5), 0.7: (-6.91, -18.7),
+}  # fmt: skip
+
+
+def tank_of(kind, **options):
+    tank = simulate_aquarium(300, rho=0.3, treatment=kind, seed=8, **options)
+    return tank.data, make_design(tank.data, **TANK)
+
+
+@pytest.mark.parametrize("kind", ["continuous", "binary"])
+def test_without_a_current_the_two_equations_are_estimated_alone(kind):
+    data, design = tank_of(kind)
+    joint, (outcome, treatment) = maximum_likelihood(design, rho=0), separately(data, kind=kind, **TANK)
+    assert joint.log_likelihood == pytest.approx(outcome.llf + treatment.llf, abs=1e-7)
+    assert joint.alpha == pytest.approx(outcome.params["T"], abs=1e-7)
+    assert joint.sigma_U == pytest.approx(np.sqrt(outcome.ssr / outcome.nobs), abs=1e-7)
+    # maximum likelihood does not correct sigma for the coefficients it spent
+    spent = np.sqrt(outcome.df_resid / outcome.nobs)
+    assert joint.standard_errors["alpha"] == pytest.approx(spent * outcome.bse["T"], rel=1e-6)
+    slopes = joint.estimates[["beta_T[X0]", "beta_T[X1]"]] / design.scales["sd"].to_numpy()
+    np.testing.assert_allclose(slopes, treatment.params[["X0", "X1"]], rtol=1e-6)
+
+
+def test_smokers_without_a_current_are_ols_and_probit(nhefs, smokers):
+    outcome, treatment = separately(nhefs, kind="binary", **SMOKERS)
+    joint = maximum_likelihood(smokers, rho=0)
+    assert joint.alpha == pytest.approx(outcome.params["qsmk"], abs=1e-6)
+    assert joint.log_likelihood == pytest.approx(outcome.llf + treatment.llf, abs=1e-6)
+    assert ols(smokers).bse["alpha"] == pytest.approx(outcome.bse["qsmk"], rel=1e-8)
+
+
+def test_the_profile_of_the_smokers_is_the_published_one(smokers):
+    profile = maximum_likelihood(smokers, rho=list(PROFILE))
+    alpha, below = np.array(list(PROFILE.values())).T
+    np.testing.assert_allclose(profile.alpha, alpha, atol=0.006)
+    top = maximum_likelihood(smokers).log_likelihood
+    np.testing.assert_allclose(profile.log_likelihood - top, below, atol=0.06)
+    assert list(profile.summary().index) == pytest.approx(list(PROFILE))
+
+
+@pytest.mark.parametrize(
+    "design, alpha, rho, log_likelihood, se_alpha, se_rho",
+    [("smokers", 2.96, 0.03, -6197.8, 2.29, 0.18), ("talk", 6.97, -0.30, -6400.6, None, None)],
+)
+def test_the_smokers_maximum_is_the_published_one(request, design, alpha, rho, log_likelihood, se_alpha, se_rho):
+    found = maximum_likelihood(request.getfixturevalue(design))
+    assert (found.alpha, found.rho) == (pytest.approx(alpha, abs=0.006), pytest.approx(rho, abs=0.006))
+    assert found.log_likelihood == pytest.approx(log_likelihood, abs=0.06)
+    if se_alpha:
+        errors = found.standard_errors
+        assert (errors["alpha"], errors["rho"]) == (pytest.approx(se_alpha, abs=0.02), pytest.approx(se_rho, abs=0.006))
+
+
+@pytest.mark.parametrize("design, alpha, se", [("smokers", 3.381, 0.441), ("talk", 5.227, None)])
+def test_least_squares_of_the_smokers_is_the_published_one(request, design, alpha, se):
+    result = ols(request.getfixturevalue(design))
+    assert result.params["alpha"] == pytest.approx(alpha, abs=6e-4)
+    assert se is None or result.bse["alpha"] == pytest.approx(se, abs=6e-4)
+
+
+def test_a_continuous_treatment_without_instrument_has_a_flat_ridge():
+    data, design = tank_of("continuous", sigma_U=2.0, sigma_V=0.7)
+    rho = np.linspace(-0.95, 0.95, 21)
+    profile = maximum_likelihood(design, rho=rho)
+    covariates = data.X0, data.X1
+    ratio = residual_sd(data.Y, data["T"], *covariates) / residual_sd(data["T"], *covariates)
+    outcome, _ = separately(data, kind="continuous", **TANK)
+    ridge = outcome.params["T"] - rho / np.sqrt(1 - rho**2) * ratio
+    assert np.max(np.abs(profile.alpha - ridge) / profile.standard_errors["alpha"]) < 1e-3
+    np.testing.assert_allclose(profile.log_likelihood, profile.log_likelihood[0], rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_instrument_gives_two_stage_least_squares(seed):
+    data = simulate_aquarium(500, rho=0.5, seed=seed).data
+    one = np.ones(len(data))
+    Z, X = np.column_stack([one, data[["X0", "X1", "X2"]]]), np.column_stack([one, data[["X0", "X1", "T"]]])
+    two_stage = np.linalg.solve(Z.T @ X, Z.T @ data.Y)
+    found = maximum_likelihood(make_design(data, **INSTRUMENT))
+    assert found.alpha == pytest.approx(two_stage[-1], abs=1e-6)
+    # as many moments as parameters: the two-stage residuals have the estimated rho
+    treatment = data["T"] - Z @ np.linalg.lstsq(Z, data["T"])[0]
+    assert found.rho == pytest.approx(np.corrcoef(data.Y - X @ two_stage, treatment)[0, 1], abs=1e-6)
+
+
+def test_the_summary_holds_95_percent_intervals(smokers):
+    row = maximum_likelihood(smokers).summary().loc["alpha"]
+    assert row["high"] - row["low"] == pytest.approx(2 * 1.959964 * row["se"])
+    assert row["estimate"] == pytest.approx((row["low"] + row["high"]) / 2)
+
+
+def test_a_flat_ridge_has_no_summit():
+    with pytest.raises(ValueError, match=r"rho is not identified.*flat.*Accepted are a fixed rho=, an instrument"):
+        maximum_likelihood(tank_of("continuous")[1])
+
+
+def test_a_likelihood_that_rises_to_the_edge_says_where_it_was_left():
+    data = simulate_aquarium(300, rho=0.9999, treatment="binary").data
+    with pytest.raises(RuntimeError, match=r"rising towards \|rho\| = 1 .*rho=0\.99.*accepted are a fixed rho="):
+        maximum_likelihood(make_design(data, **TANK))

@@ -1,0 +1,85 @@
+"""Formulas in, a checked design out; or one sentence that says what is wrong and what would do."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import make_design
+
+RNG = np.random.default_rng(3)
+FISH = pd.DataFrame(RNG.normal(size=(60, 3)), columns=["y", "x", "z"]).assign(
+    t=lambda d: (d.x + RNG.normal(size=60) > 0).astype(int), dose=lambda d: d.x + RNG.normal(size=60)
+)
+OUTCOME, TREATMENT, CURVED = "y ~ t + x", "t ~ x", "y ~ dose + x + z + I(x**2) + I(z**2)"
+
+
+def some(column, value, places=slice(0, 2)):
+    """The fish with a value written into the first rows of a column."""
+    changed = FISH.astype({column: object if isinstance(value, str) else float})
+    changed.loc[changed.index[places], column] = value
+    return changed
+
+
+FAULTS = {
+    "missing column": (FISH.drop(columns="x"), OUTCOME, TREATMENT, ["outcome='y ~ t + x'", "'x'", "columns are ['y'"]),
+    "missing in treatment": (FISH, OUTCOME, "t ~ pH", ["treatment='t ~ pH'", "'pH'", "columns are ['y'"]),
+    "NaN": (some("x", np.nan), OUTCOME, TREATMENT, ["'x' has 2 missing", "of 60 rows", "accepted are complete rows"]),
+    "infinity": (some("x", np.inf), OUTCOME, TREATMENT, ["'x' has 2 infinite", "accepted are finite numbers"]),
+    "infinite outcome": (some("y", -np.inf), OUTCOME, TREATMENT, ["'y' has 2 infinite", "finite numbers"]),
+    "infinite after a transformation": (FISH, "y ~ t + I(1 / (x - x.min()))", TREATMENT, ["x.min()", "1 infinite"]),
+    "constant treatment": (FISH.assign(t=1), OUTCOME, TREATMENT, ["treatment 't'", "constant at 1", "must vary"]),
+    "constant outcome": (FISH.assign(y=2.0), OUTCOME, TREATMENT, ["outcome 'y'", "constant at 2", "must vary"]),
+    "constant covariate": (FISH.assign(x=4.0), OUTCOME, TREATMENT, ["covariate 'x'", "constant at 4", "leave it out"]),
+    "three-valued treatment": (
+        FISH.assign(t=np.arange(60) % 3), OUTCOME, TREATMENT, ["'t'", "[0.0, 1.0, 2.0]", "coded 0 and 1"]),
+    "two values, not 0 and 1": (
+        FISH.assign(t=FISH.t + 1), OUTCOME, TREATMENT, ["'t'", "[1.0, 2.0]", "coded 0 and 1"]),
+    "text treatment": (
+        FISH.assign(t=np.where(FISH.t, "yes", "no")), OUTCOME, TREATMENT, ["'t'", "['no', 'yes']", "numbers 0 and 1"]),
+    "perfect separation": (
+        FISH.assign(x=FISH.t + 0.1 * FISH.z), OUTCOME, TREATMENT, ["perfect separation", "'x'", "'t'", "leave"]),
+    "quasi separation": (
+        FISH.assign(g=np.where((FISH.t == 1) & (FISH.z > 0), "b", "a")), "y ~ t + g", "t ~ g",
+        ["separation", "g[T.b]", "'t'", "merge rare levels"]),
+    "collinear columns": (
+        FISH.assign(w=FISH.x + 2 * FISH.z), "y ~ t + x + z + w", "t ~ x", ["collinear", "'x'", "'z'", "'w'", "leave"]),
+    "collinear with the treatment": (
+        FISH.assign(w=2 * FISH.dose), "y ~ dose + w", "dose ~ x", ["collinear", "'w'", "'dose'", "leave"]),
+    "fewer rows than columns": (FISH[:5], CURVED, "dose ~ x", ["outcome equation", "5 rows", "6 columns", "more rows"]),
+    "as many rows as columns": (FISH[:6], CURVED, "dose ~ x", ["outcome equation", "6 rows", "6 columns", "more rows"]),
+    "no treatment in the outcome": (FISH, "y ~ x", "t ~ x", ["outcome='y ~ x'", "'t'", "'y ~ t + ...'"]),
+    "interaction with the treatment": (FISH, "y ~ t * x", "t ~ x", ["'t'", "['t:x']", "by itself"]),
+    "treatment causes itself": (FISH, OUTCOME, "t ~ x + t", ["'t'", "nowhere in the right-hand side"]),
+    "half a formula": (FISH, "t + x", "t ~ x", ["outcome='t + x'", "two-sided formula", "'y ~ t + x'"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data, outcome, treatment, said", FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_named_with_its_value_and_its_remedy(data, outcome, treatment, said):
+    with pytest.raises(ValueError, match=re.escape(said[0])) as caught:
+        make_design(data, outcome=outcome, treatment=treatment)
+    assert [part for part in said if part not in str(caught.value)] == []
+
+
+def test_covariates_are_standardised_and_the_effect_keeps_its_units(nhefs, smokers):
+    np.testing.assert_allclose(smokers.C.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(smokers.C.std(axis=0), 1)
+    np.testing.assert_array_equal(smokers.y, nhefs.wt82_71)
+    np.testing.assert_array_equal(smokers.t, nhefs.qsmk)
+    assert smokers.scales.loc["age", "mean"] == pytest.approx(nhefs.age.mean())
+    assert smokers.kind == "binary" and smokers.n == 1566 and len(smokers.covariates) == 14
+
+
+def test_leaving_out_the_intercepts_leaves_everything_else_alone(smokers, talk):
+    assert (talk.intercept_O, talk.intercept_T) == (False, False)
+    assert talk.covariates == smokers.covariates
+    np.testing.assert_array_equal(talk.C, smokers.C)
+
+
+def test_a_term_of_the_treatment_formula_alone_is_an_instrument():
+    design = make_design(FISH, outcome="y ~ dose + x", treatment="dose ~ x + z")
+    assert design.kind == "continuous"
+    assert design.instruments == ("z",)
+    assert "instruments: z" in repr(design)

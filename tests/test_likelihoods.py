@@ -1,0 +1,90 @@
+"""The likelihoods against numerical integration, SciPy's densities and finite differences."""
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+import pytest
+from oracles import log_joint_by_integration, log_joint_normal
+from scipy.stats import norm
+from statsmodels.tools.numdiff import approx_fprime
+
+from helpers.likelihoods import Rows, derivatives, log_likelihood, pointwise
+from helpers.models import log_Phi, selected_logp
+
+ERRORS = [
+    (0.3, 0.2, 0.6, 1), (-1.5, 0.8, -0.3, 0), (0.0, 0.0, 0.0, 1), (2.0, -3.0, 0.9, 1), (1.0, 1.0, -0.95, 0),
+    (6.0, -8.0, 0.5, 1), (-9.0, 12.0, 0.7, 0), (15.0, -20.0, -0.8, 1), (0.5, -35.0, 0.3, 1), (-20.0, 5.0, 0.99, 0),
+]  # fmt: skip
+
+
+@pytest.fixture(params=["continuous", "binary"])
+def rows(request, designs):
+    return Rows.of(designs[request.param, "instrument"], compress=False)
+
+
+def around(rows, draws, seed=0):
+    """Parameter vectors in the neighbourhood of the truth, none of them special."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(0.2, 0.3, size=(draws, rows.size)), rng.normal(0, 0.5, size=draws)
+
+
+@pytest.mark.parametrize("r, eta, rho, t", ERRORS)
+def test_the_binary_density_is_the_integral_over_the_latent_error(r, eta, rho, t):
+    sigma, mean = 1.7, -0.4
+    one = Rows(np.ones((1, 1)), np.ones((1, 1)), np.array([mean + sigma * r]), np.array([t]), 1, "binary",
+               ("alpha",), ("intercept",))  # fmt: skip
+    ours = log_likelihood(one, np.array([[mean, np.log(sigma), eta]]), np.arctanh(rho))[0]
+    assert ours == pytest.approx(log_joint_by_integration(r, eta, rho, t) - np.log(sigma), rel=1e-8)
+
+
+@pytest.mark.parametrize("r, eta, rho, t", ERRORS)
+def test_the_models_two_likelihoods_multiply_to_that_integral(r, eta, rho, t):
+    sigma, mean = np.float64(1.7), -0.4
+    values = [pt.as_tensor(np.float64(value)) for value in (mean + sigma * r, mean, sigma, rho, eta)]
+    outcome = selected_logp(*values, t)
+    treatment = pm.logp(pm.Bernoulli.dist(logit_p=log_Phi(values[-1]) - log_Phi(-values[-1])), t)
+    theirs = log_joint_by_integration(r, eta, rho, t) - np.log(sigma)
+    assert (outcome + treatment).eval() == pytest.approx(theirs, rel=1e-8)
+
+
+def test_log_Phi_is_scipys_in_both_tails():
+    z = np.array([-40.0, -10.0, -1.01, -0.99, 0.0, 1.0, 5.0, 9.0])
+    np.testing.assert_allclose(log_Phi(pt.constant(z)).eval(), norm.logcdf(z), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["plain", "instrument"])
+def test_a_few_compressed_rows_say_what_all_rows_say(designs, name):
+    design = designs["continuous", name]
+    assert len(design.rows.y) < 10 < design.n
+    theta, a = around(design.rows, draws=5)
+    for point, atanh_rho in zip(theta, a):
+        theta_O, log_sigma_U, theta_T, log_sigma_V = design.rows.split(point)
+        mean_O = theta_O[0] + design.C[:, design.in_outcome] @ theta_O[1:-1]
+        mean_T = theta_T[0] + design.C[:, design.in_treatment] @ theta_T[1:]
+        theirs = log_joint_normal(design.y, design.t, mean_O, mean_T, theta_O[-1], np.tanh(atanh_rho),
+                                  np.exp(log_sigma_U), np.exp(log_sigma_V))  # fmt: skip
+        assert log_likelihood(design.rows, point, atanh_rho)[0] == pytest.approx(theirs, rel=1e-10)
+
+
+def test_derivatives_are_finite_differences(rows):
+    theta, a = around(rows, draws=1)
+    point = np.r_[theta[0], a]
+    value, gradient, hessian = derivatives(rows, point[:-1], point[-1])
+    assert value == pytest.approx(log_likelihood(rows, theta, a)[0], rel=1e-12)
+    slopes = approx_fprime(point, lambda x: log_likelihood(rows, x[:-1], x[-1])[0], centered=True)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-5, atol=1e-4)
+    curvatures = approx_fprime(point, lambda x: derivatives(rows, x[:-1], x[-1])[1], centered=True)
+    np.testing.assert_allclose(hessian, curvatures, rtol=1e-5, atol=1e-4 * np.abs(hessian).max())
+
+
+def test_observations_add_up_however_they_are_cut(rows):
+    theta, a = around(rows, draws=7)
+    whole = log_likelihood(rows, theta, a)
+    np.testing.assert_allclose(pointwise(rows, theta, a).sum(axis=1), whole)
+    np.testing.assert_allclose(log_likelihood(rows, theta, a, chunk=1), whole)
+
+
+def test_compressed_rows_have_no_observations_to_tell_apart(designs):
+    rows = designs["continuous", "plain"].rows
+    with pytest.raises(ValueError, match="400 observations in 5; accepted are uncompressed rows"):
+        pointwise(rows, *around(rows, draws=1))

@@ -1,0 +1,59 @@
+"""Axes in, axes out, with units on the labels and the quantities where they belong."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import plot_drift, plot_map, plot_prior_posterior, plot_ridge, plot_worlds
+
+RHO = np.linspace(-0.5, 0.5, 11)
+DRAWS = {"rho": RHO.reshape(1, -1), "alpha": 3 - 12 * RHO.reshape(1, -1)}
+DRIFT = pd.DataFrame({"rho": RHO, "estimate": 3 + RHO, "formula": 3 + RHO, "truth": 3.0})
+MAP = pd.DataFrame({"mean": -RHO, "low": -RHO - 1, "high": -RHO + 1}, index=RHO)
+WORLDS = pd.DataFrame({"alpha": [3.4, 2.6], "low": [2.5, -1.4], "high": [4.2, 6.5]}, index=["OLS", "free"])
+
+PLOTS = {
+    "drift": lambda **options: plot_drift(DRIFT, **options),
+    "ridge": lambda **options: plot_ridge(DRAWS, curve=pd.Series(3 - 12 * RHO, RHO), truth=(0.1, 2.0), **options),
+    "map": lambda **options: plot_map(MAP, tipping=0.26, marks={"OLS": (0.0, 0.0)}, **options),
+    "worlds": lambda **options: plot_worlds(WORLDS, **options),
+    "prior and posterior": lambda **options: plot_prior_posterior(RHO, RHO / 2, **options),
+}
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+def test_a_plot_draws_on_the_axes_it_is_given(plot):
+    _, ax = plt.subplots()
+    assert plot(ax=ax) is ax
+    assert ax.has_data() and len(plt.get_fignums()) == 1
+
+
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS)
+def test_a_plot_without_axes_makes_its_own_and_names_both(plot):
+    ax = plot(unit="kg")
+    assert isinstance(ax, plt.Axes) and len(plt.get_fignums()) == 1
+    assert ax.get_xlabel() and ax.get_ylabel()
+    assert "kg" in ax.get_xlabel() + ax.get_ylabel()
+
+
+def test_worlds_stand_in_the_tables_order_with_their_own_intervals():
+    ax = plot_worlds(WORLDS)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["OLS", "free"]
+    assert ax.yaxis_inverted()
+    (bars,) = ax.containers
+    np.testing.assert_allclose([segment[:, 0] for segment in bars[2][0].get_segments()], WORLDS[["low", "high"]])
+
+
+def test_the_ridge_shows_every_draw():
+    np.testing.assert_allclose(plot_ridge(DRAWS).lines[0].get_xydata(), np.column_stack([RHO, 3 - 12 * RHO]))
+
+
+def test_a_tipping_point_that_does_not_exist_is_not_drawn():
+    assert len(plot_map(MAP, tipping=np.nan).lines) == len(plot_map(MAP, tipping=0.2).lines) - 1
