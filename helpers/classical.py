@@ -92,7 +92,7 @@ def maximum_likelihood(design, *, rho=None):
     if rho is None:
         theta, a, H = _free(design, rows)
         return _point(rows, theta, a, derivatives(rows, theta, a)[0], np.linalg.inv(-H))
-    given = [check_rho(r) for r in np.atleast_1d(rho)]
+    given = [check_rho(r) for r in np.atleast_1d(rho).tolist()]
     if not all(isinstance(r, float) for r in given):
         raise ValueError(f"rho={rho!r} is a prior; accepted here are numbers in (-1, 1): there are no priors.")
     a, back = np.unique(np.arctanh(given), return_inverse=True)

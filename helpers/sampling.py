@@ -28,7 +28,8 @@ from helpers.reading import observed, read
 RHAT, ESS, PARETO_K = 1.01, 400, 0.7
 REACH = 6.0  # the largest |atanh ρ| ever visited: |ρ| = 0.99999
 PROPOSALS = 4000  # at least so many, and at least two for every draw that is kept
-STAY = 25.0  # steps a chain may stay in one place before better proposals are made
+STAY = 12.0  # steps a chain may stay in one place before better proposals are made
+ROUNDS = 4  # of better proposals, before NUTS takes over
 DROP = 25.0  # a ρ whose log posterior lies this far below the best is left out
 
 
@@ -97,10 +98,13 @@ def _by_columns(design, prior, rho, *, draws, chains, seed):
     thin = max(2, -(-PROPOSALS // (draws * chains)))
     found = _propose(rows, prior, rho, ladder, density, chains * (thin * draws + 1), rng)
     pareto_k, stay, moments = _judge(found)
-    if stay > STAY or pareto_k > 0.5:  # a skewed column: propose more, with the mean and spread now seen
-        thin *= 4
+    thin *= 1 if stay < STAY and pareto_k < 0.5 else 4
+    for _ in range(ROUNDS):
+        if stay < STAY and pareto_k < 0.5:
+            break
+        # a skewed column: propose again, and more, with the mean and spread that the weights show
         found = _propose(rows, prior, rho, ladder, density, chains * (thin * draws + 1), rng, *moments)
-        pareto_k, stay, _ = _judge(found)
+        pareto_k, stay, moments = _judge(found)
     if pareto_k > PARETO_K or stay > 0.1 * thin * draws:
         return None
     paths = _metropolis(found.log_weight.reshape(chains, -1), rng)

@@ -26,7 +26,8 @@ def configure(app, config):
     if address:
         options.update(repository_url=address, use_repository_button=True, repository_branch="main")
         buttons.update(binderhub_url="https://mybinder.org", colab_url="https://colab.research.google.com")
-    config.html_theme_options = options | {"launch_buttons": buttons}
+    # the sidebar has a search field; a second one in a bar of its own would only push the text down
+    config.html_theme_options = options | {"launch_buttons": buttons, "navbar_persistent": []}
 
 
 def setup(app):
