@@ -94,16 +94,16 @@ def _read(model_or_design):
 def _by_columns(design, prior, rho, *, draws, chains, seed):
     """Independence Metropolis from the columns; None when Pareto k̂ or the effective size objects."""
     rng, rows = np.random.default_rng(seed), design.rows
-    ladder, density = _ladder(rows, prior, rho)
+    ladder = _ladder(rows, prior, rho)
     thin = max(2, -(-PROPOSALS // (draws * chains)))
-    found = _propose(rows, prior, rho, ladder, density, chains * (thin * draws + 1), rng)
+    found = _propose(rows, prior, rho, ladder, chains * (thin * draws + 1), rng)
     pareto_k, stay, moments = _judge(found)
     thin *= 1 if stay < STAY and pareto_k < 0.5 else 4
     for _ in range(ROUNDS):
         if stay < STAY and pareto_k < 0.5:
             break
         # a skewed column: propose again, and more, with the mean and spread that the weights show
-        found = _propose(rows, prior, rho, ladder, density, chains * (thin * draws + 1), rng, *moments)
+        found = _propose(rows, prior, rho, ladder, chains * (thin * draws + 1), rng, *moments)
         pareto_k, stay, moments = _judge(found)
     if pareto_k > PARETO_K or stay > 0.1 * thin * draws:
         return None
@@ -125,12 +125,12 @@ def _by_columns(design, prior, rho, *, draws, chains, seed):
 
 
 def _ladder(rows, prior, rho):
-    """Columns over the values of a = atanh ρ that hold the posterior, and its log density at each.
+    """Columns over the values of a = atanh ρ that hold the posterior.
 
     The window starts at |ρ| < 0.96, grows while its edge still matters and is then closed in on the mass.
     """
     if isinstance(rho, float):
-        return columns(rows, prior, [np.arctanh(rho)]), np.zeros(1)
+        return columns(rows, prior, [np.arctanh(rho)])
     low, high = -2.0, 2.0
     while True:
         ladder, density = _rungs(rows, prior, rho, low, high)
@@ -141,7 +141,7 @@ def _ladder(rows, prior, rho):
         inside = np.flatnonzero(short)
         step = ladder.a[1] - ladder.a[0]
         if step * (inside[-1] - inside[0] + 2) > 0.5 * (high - low):
-            return ladder, density
+            return ladder
         low, high = ladder.a[inside[0]] - step, ladder.a[inside[-1]] + step
 
 
@@ -164,12 +164,12 @@ class Proposals(NamedTuple):
     log_weight: np.ndarray
 
 
-def _propose(rows, prior, rho, ladder, density, size, rng, centre=0.0, spread=None):
+def _propose(rows, prior, rho, ladder, size, rng, centre=0.0, spread=None):
     """Independent proposals: a from the columns' evidence, θ = mode + root z, z ~ Normal(centre, spread spread')."""
     if len(ladder.a) == 1:
         a, log_target, log_q = np.full(size, ladder.a[0]), 0.0, 0.0
     else:
-        a, log_q = _draw_a(ladder.a, density, size, rng)
+        a, log_q = _draw_a(ladder, rho, size, rng)
         log_target = log_prior_a(rho, a)
     mode, root = ladder.at(a)
     spread = np.eye(rows.size) if spread is None else spread
@@ -192,10 +192,11 @@ def _judge(found):
     return float(pareto_k), len(z) * np.exp(log_weight.max() - logsumexp(log_weight)), (centre, root)
 
 
-def _draw_a(knots, density, size, rng, cells=4000):
-    """a from a histogram of `cells` bars under the splined log density, and the log of its height."""
-    edges = np.linspace(knots[0], knots[-1], cells + 1)
-    log_height = CubicSpline(knots, density)(0.5 * (edges[1:] + edges[:-1]))
+def _draw_a(ladder, rho, size, rng, cells=4000):
+    """a from a histogram of `cells` bars, evidence (splined) times prior (which may jump), and its log height."""
+    edges = np.linspace(ladder.a[0], ladder.a[-1], cells + 1)
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    log_height = CubicSpline(ladder.a, ladder.log_evidence)(middle) + log_prior_a(rho, middle)
     share = np.exp(log_height - logsumexp(log_height))
     cell = rng.choice(cells, size=size, p=share)
     width = edges[1] - edges[0]

@@ -1,11 +1,13 @@
 """Independent answers, written from the equations and sharing no code with the helpers."""
 
+from itertools import pairwise
+
 import arviz as az
 import numpy as np
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
-from scipy.integrate import quad
-from scipy.stats import multivariate_normal, norm
+from scipy.integrate import quad, trapezoid
+from scipy.stats import halfnorm, multivariate_normal, norm
 
 
 def log_joint_by_integration(r, eta, rho, t):
@@ -22,7 +24,7 @@ def log_joint_by_integration(r, eta, rho, t):
 
     cuts = [max(edge, peak + k * scale) for k in (-40, -8, -2, 0, 2, 8, 40)]
     parts = [quad(lambda w: np.exp(log_f(w) - log_f(peak)), a, b, epsabs=0, epsrel=1e-11)[0]
-             for a, b in zip(cuts, cuts[1:]) if b > a]  # fmt: skip
+             for a, b in pairwise(cuts) if b > a]  # fmt: skip
     return log_f(peak) + np.log(sum(parts))
 
 
@@ -58,17 +60,56 @@ def residual_sd(y, *columns):
     return np.sqrt(np.mean(sm.OLS(y, sm.add_constant(np.column_stack(columns))).fit().resid ** 2))
 
 
-def distance(one, other, names):
+def bayesian_regression(y, A, mean, sd, scale):
+    """Exact mean and sd of every coefficient, and the log evidence, of y ~ Normal(Aβ, σ).
+
+    β ~ Normal(mean, sd) and σ ~ HalfNormal(scale). Given σ everything is conjugate; σ is summed over a fine grid.
+    """
+    gram, moment, square = A.T @ A, A.T @ (y - A @ mean), np.sum((y - A @ mean) ** 2)
+    log_sigma = np.linspace(-1, 1, 2001) + np.log(residual_sd(y, A))
+    log_weight, centres, variances = [], [], []
+    for sigma in np.exp(log_sigma):
+        precision = np.diag(1 / sd**2) + gram / sigma**2
+        shift = np.linalg.solve(precision, moment / sigma**2)
+        log_marginal = (
+            -0.5 * (square / sigma**2 - moment @ shift / sigma**2)
+            - np.log(sd).sum()
+            - 0.5 * np.linalg.slogdet(precision)[1]
+            - len(y) * (np.log(sigma) + 0.5 * np.log(2 * np.pi))
+        )
+        log_weight.append(log_marginal + halfnorm.logpdf(sigma, scale=scale) + np.log(sigma))
+        centres.append(mean + shift)
+        variances.append(np.diag(np.linalg.inv(precision)))
+    top = max(log_weight)
+    weight = np.exp(np.array(log_weight) - top)
+    evidence = top + np.log(trapezoid(weight, log_sigma))
+    weight /= weight.sum()
+    centre = weight @ np.array(centres)
+    spread = np.sqrt(weight @ (np.array(variances) + (np.array(centres) - centre) ** 2))
+    return centre, spread, evidence
+
+
+def distance(one, other, names=("alpha", "rho", "sigma_U")):
     """The largest gap between two posteriors, in Monte Carlo standard errors: means, sds and two quantiles."""
     gaps = []
-    for options in ({"method": "mean"}, {"method": "sd"}, {"method": "quantile", "prob": 0.1},
-                    {"method": "quantile", "prob": 0.9}):  # fmt: skip
-        figures = [_figure(idata["posterior"][names], **options) for idata in (one, other)]
-        noise = [az.mcse(idata["posterior"].to_dataset()[names], **options) for idata in (one, other)]
-        gaps += [np.max(abs(figures[0][v] - figures[1][v]) / np.hypot(noise[0][v], noise[1][v])) for v in names]
-    return float(max(gaps))
+    for options in FIGURES:
+        (a, noise_a), (b, noise_b) = (_figure(idata, list(names), **options) for idata in (one, other))
+        gaps += [float(np.max(abs(a[name] - b[name]) / np.hypot(noise_a[name], noise_b[name]))) for name in names]
+    return max(gaps)
 
 
-def _figure(draws, method, prob=None):
-    dims = ("chain", "draw")
-    return draws.quantile(prob, dims) if method == "quantile" else getattr(draws, method)(dims)
+FIGURES = (
+    {"method": "mean"},
+    {"method": "sd"},
+    {"method": "quantile", "prob": 0.1},
+    {"method": "quantile", "prob": 0.9},
+)
+
+
+def _figure(idata, names, method, prob=None):
+    """One summary of the named variables, and its Monte Carlo standard error."""
+    draws = idata["posterior"].to_dataset()[names]
+    noise = az.mcse(draws, method=method, **({"prob": prob} if prob else {}))
+    over = draws.stack(sample=("chain", "draw"))
+    value = over.quantile(prob, "sample") if prob else {"mean": over.mean, "sd": over.std}[method]("sample")
+    return value, noise

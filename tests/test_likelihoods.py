@@ -2,6 +2,7 @@
 
 import numpy as np
 import pymc as pm
+import pytensor
 import pytensor.tensor as pt
 import pytest
 from oracles import log_joint_by_integration, log_joint_normal
@@ -37,14 +38,18 @@ def test_the_binary_density_is_the_integral_over_the_latent_error(r, eta, rho, t
     assert ours == pytest.approx(log_joint_by_integration(r, eta, rho, t) - np.log(sigma), rel=1e-8)
 
 
+@pytest.fixture(scope="module")
+def model_log_density():
+    """The model's own two responses, as a function of y, mean, sigma, rho, eta and t."""
+    *values, eta, t = pt.dscalars("y", "mean", "sigma", "rho", "eta", "t")
+    treatment = pm.logp(pm.Bernoulli.dist(logit_p=log_Phi(eta) - log_Phi(-eta)), t)
+    return pytensor.function([*values, eta, t], selected_logp(*values, eta, t) + treatment)
+
+
 @pytest.mark.parametrize("r, eta, rho, t", ERRORS)
-def test_the_models_two_likelihoods_multiply_to_that_integral(r, eta, rho, t):
-    sigma, mean = np.float64(1.7), -0.4
-    values = [pt.as_tensor(np.float64(value)) for value in (mean + sigma * r, mean, sigma, rho, eta)]
-    outcome = selected_logp(*values, t)
-    treatment = pm.logp(pm.Bernoulli.dist(logit_p=log_Phi(values[-1]) - log_Phi(-values[-1])), t)
-    theirs = log_joint_by_integration(r, eta, rho, t) - np.log(sigma)
-    assert (outcome + treatment).eval() == pytest.approx(theirs, rel=1e-8)
+def test_the_models_two_responses_multiply_to_that_integral(model_log_density, r, eta, rho, t):
+    ours = model_log_density(-0.4 + 1.7 * r, -0.4, 1.7, rho, eta, t)
+    assert ours == pytest.approx(log_joint_by_integration(r, eta, rho, t) - np.log(1.7), rel=1e-8)
 
 
 def test_log_Phi_is_scipys_in_both_tails():
