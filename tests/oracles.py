@@ -89,6 +89,13 @@ def bayesian_regression(y, A, mean, sd, scale):
     return centre, spread, evidence
 
 
+def as_fit(reading):
+    """A reading of a map in the shape of a fit, thinned to the draws that its columns really hold."""
+    size = 4 * int(min(reading.sizes["draw"], reading.attrs["ess"]) // 4)
+    thin = reading.isel(draw=slice(size))
+    return az.from_dict({"posterior": {name: thin[name].values.reshape(4, -1) for name in ("alpha", "rho")}})
+
+
 def distance(one, other, names=("alpha", "rho", "sigma_U")):
     """The largest gap between two posteriors, in Monte Carlo standard errors: means, sds and two quantiles."""
     gaps = []
