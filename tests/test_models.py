@@ -70,7 +70,7 @@ def test_the_talks_code_runs_on_the_smokers(talk):
         assert np.all(np.abs(draws.mean(axis=0) - value) < 4 * draws.std(axis=0)), name
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.5, atanh_normal(), uniform(-0.9, 1.8)], ids=str)
+@pytest.mark.parametrize("rho", [0.0, 0.5, atanh_normal(), uniform(-0.9, 1.8)], ids=["none", "half", "free", "uniform"])
 @pytest.mark.parametrize("kind", ["continuous", "binary"])
 @pytest.mark.parametrize("name", ["plain", "instrument"])
 def test_the_data_move_alpha_from_its_prior(designs, kind, name, rho):
