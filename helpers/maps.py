@@ -132,42 +132,52 @@ def weigh(map, prior=None, *, draws=4000, seed=0):
         When a column with Pareto k̂ > 0.7 carries more than a thousandth of the posterior; when a number lies
         outside the map; when the posterior runs off the map's end.
     """
-    prior = atanh_normal() if prior is None else prior
-    knots = np.arctanh(map.rho.values)
+    rng, knots = np.random.default_rng(seed), np.arctanh(map.rho.values)
+    a, log_prior = _lay(atanh_normal() if prior is None else prior, knots)
+    log_weight = log_prior + CubicSpline(knots, map.log_evidence.values)(a)
+    share = np.exp(log_weight - logsumexp(log_weight))
+    attrs = _check(map, knots, a, share)
+    alpha, where = _resample(map, knots, a, _systematic(share, draws, rng), rng)
+    width = a[1] - a[0] if len(a) > 1 else 1.0
+    attrs["log_evidence"] = float(logsumexp(log_weight) + np.log(width))
+    order = rng.permutation(draws)
+    return xr.Dataset(
+        {"alpha": ("draw", alpha[order]), "rho": ("draw", np.tanh(where[order]))},
+        coords={"draw": np.arange(draws)},
+        attrs=attrs | {name: map.attrs[name] for name in ("outcome", "treatment")},
+    )
+
+
+def _lay(prior, knots):
+    """A fine grid of a = atanh ρ with the log prior density on it; a single point for a fixed ρ."""
     if callable(prior) or hasattr(prior, "logpdf"):
         a = np.linspace(knots[0], knots[-1], FINE)
-        log_prior = _log_density(prior, np.tanh(a)) - 2 * np.log(np.cosh(a))
-    else:
-        a, log_prior = np.array([np.arctanh(check_rho(prior, "prior"))]), np.zeros(1)
-        if not knots[0] <= a[0] <= knots[-1]:
-            raise ValueError(
-                f"prior={prior!r} lies outside the map, whose rho runs from {map.rho.values[0]:.3f} to "
-                f"{map.rho.values[-1]:.3f}; accepted is a value within, or a wider map."
-            )
-    log_weight = log_prior + CubicSpline(knots, map.log_evidence.values)(a)
-    total = logsumexp(log_weight)
-    share = np.exp(log_weight - total)
-    attrs = _check(map, knots, a, share)
-    rng = np.random.default_rng(seed)
-    cell = _systematic(share, draws, rng)
+        return a, _log_density(prior, np.tanh(a)) - 2 * np.log(np.cosh(a))
+    a = np.arctanh(check_rho(prior, "prior"))
+    if not knots[0] <= a <= knots[-1]:
+        raise ValueError(
+            f"prior={prior!r} lies outside the map, whose rho runs from {np.tanh(knots[0]):.3f} to "
+            f"{np.tanh(knots[-1]):.3f}; accepted is a value within, or a wider map."
+        )
+    return np.array([a]), np.zeros(1)
+
+
+def _resample(map, knots, a, cell, rng):
+    """α and a for each chosen cell of the fine grid: one of the column's draws by weight, moved along its own line.
+
+    A draw has the same standard normals in every column, so its α and its weight are smooth in a and can be splined.
+    """
     used, back = np.unique(cell, return_inverse=True)
-    effect = CubicSpline(knots, map.alpha.values)(a[used])
-    inner = np.exp(CubicSpline(knots, map.log_weight.values)(a[used]))
-    cumulative = np.cumsum(inner / inner.sum(axis=1, keepdims=True), axis=1)
-    which = (cumulative[back] < rng.uniform(size=(draws, 1))).sum(axis=1).clip(max=map.sizes["draw"] - 1)
-    width = a[1] - a[0] if len(a) > 1 else 0.0
-    spread = (a[cell] + width * (rng.uniform(size=draws) - 0.5)).clip(knots[0], knots[-1])
-    # within a cell of the fine grid α moves along its own line with ρ
-    slope = CubicSpline(knots, map.alpha.values).derivative()(a[used]) if width else np.zeros_like(effect)
-    alpha = effect[back, which] + slope[back, which] * (spread - a[cell])
-    order = rng.permutation(draws)
-    step = np.log(width) if width else 0.0
-    return xr.Dataset(
-        {"alpha": ("draw", alpha[order]), "rho": ("draw", np.tanh(spread)[order])},
-        coords={"draw": np.arange(draws)},
-        attrs=attrs | {"log_evidence": float(total + step), "outcome": map.attrs["outcome"],
-                       "treatment": map.attrs["treatment"]},
-    )  # fmt: skip
+    line = CubicSpline(knots, map.alpha.values)
+    weight = np.exp(CubicSpline(knots, map.log_weight.values)(a[used]))
+    cumulative = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
+    draw = (cumulative[back] < rng.uniform(size=(len(cell), 1))).sum(axis=1).clip(max=map.sizes["draw"] - 1)
+    if len(a) == 1:
+        return line(a)[0, draw], a[cell]
+    shift = (a[1] - a[0]) * (rng.uniform(size=len(cell)) - 0.5)
+    where = (a[cell] + shift).clip(knots[0], knots[-1])
+    alpha = line(a[used])[back, draw] + line(a[used], 1)[back, draw] * (where - a[cell])
+    return alpha, where
 
 
 def _log_density(prior, rho):
