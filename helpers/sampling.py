@@ -230,6 +230,8 @@ def _named(design, theta, a):
     for equation, (values, has_intercept, included) in parts.items():
         if has_intercept:
             named[f"intercept_{equation}"], values = values[..., 0], values[..., 1:]
+        if not included.all():
+            named[f"beta_{equation}_free"] = values  # as in the model, whose variable it is
         beta = np.zeros((*values.shape[:-1], len(included)))
         beta[..., included] = values
         named[f"beta_{equation}"] = beta

@@ -54,7 +54,9 @@ class World:
 
     def __post_init__(self):
         if not isinstance(self.design, Design):
-            raise TypeError(f"world {self.name!r}: design={self.design!r}; accepted is a Design from make_design.")
+            raise TypeError(
+                f"world {self.name!r}: design={type(self.design).__name__}; accepted is a Design from make_design."
+            )
         if self.rho is not None:
             check_rho(self.rho, f"world {self.name!r}: rho")
 

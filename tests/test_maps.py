@@ -1,0 +1,156 @@
+"""The map and its readings against exact integrals, against `fit`, and against maps drawn by hand."""
+
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+from oracles import as_fit, bayesian_regression, distance
+from scipy.stats import norm, uniform
+
+from helpers import atanh_normal, fit, joint_model, map_rho, read_map, tipping_point, weigh
+from helpers.priors import scales
+
+GRID = np.tanh(np.linspace(-2.4, 2.4, 49))
+
+
+@pytest.fixture(scope="module", params=[("binary", "plain"), ("continuous", "instrument")], ids="-".join)
+def mapped(request, designs):
+    return designs[request.param], map_rho(designs[request.param])
+
+
+def by_hand(slope=-12.0, sd=0.5, evidence=0.0, k=0.1, rho=GRID):
+    """A map whose α is Normal(3 + slope·ρ, sd) at every ρ, in equal weights."""
+    draws = norm.ppf((np.arange(400) + 0.5) / 400)
+    shape = (len(rho), 400)
+    return xr.Dataset(
+        {
+            "alpha": (("rho", "draw"), 3 + slope * rho[:, None] + sd * draws),
+            "log_weight": (("rho", "draw"), np.full(shape, -np.log(400))),
+            "log_evidence": ("rho", np.broadcast_to(evidence, len(rho))),
+            "pareto_k": ("rho", np.broadcast_to(k, len(rho))),
+            "ess": ("rho", np.full(len(rho), 400.0)),
+        },
+        coords={"rho": rho, "draw": np.arange(400)},
+        attrs={"outcome": "Y", "treatment": "T"},
+    )
+
+
+@pytest.mark.parametrize("prior", [atanh_normal(), atanh_normal(-0.3, 0.1), uniform(-0.9, 1.8), 0.2, norm(0.1, 0.4)])
+def test_a_reading_is_the_posterior_under_that_prior(mapped, prior):
+    design, the_map = mapped
+    fitted = fit(joint_model(design, rho=prior))
+    assert distance(as_fit(weigh(the_map, prior)), fitted, ["alpha"] if prior == 0.2 else ["alpha", "rho"]) < 4.5
+
+
+def test_a_function_is_a_prior_whatever_its_scale(mapped):
+    prior = atanh_normal(0.1, 0.3)
+    named, drawn = (weigh(mapped[1], p) for p in (prior, lambda rho: 7 * np.exp(prior.logpdf(rho))))
+    xr.testing.assert_allclose(named, drawn)
+
+
+def test_a_column_is_the_exact_integral(designs):
+    """At ρ = 0 a continuous treatment leaves two regressions, each with one sum over its σ."""
+    design = designs["continuous", "instrument"]
+    prior, one = scales(design), np.ones(design.n)
+    outcome = np.column_stack([one, design.C[:, design.in_outcome], design.t])
+    mean, sd, evidence_O = bayesian_regression(design.y, outcome, prior.mean_O, prior.sd_O, prior.sigma_U)
+    treatment = np.column_stack([one, design.C])
+    _, _, evidence_T = bayesian_regression(design.t, treatment, prior.mean_T, prior.sd_T, prior.sigma_V)
+    column = map_rho(design, draws=1024).sel(rho=0, method="nearest")
+    assert float(column.log_evidence) == pytest.approx(evidence_O + evidence_T, abs=0.01)
+    weight = np.exp(column.log_weight)
+    centre = float(weight @ column.alpha)
+    assert centre == pytest.approx(mean[-1], abs=0.02 * sd[-1])
+    assert float(weight @ (column.alpha - centre) ** 2) ** 0.5 == pytest.approx(sd[-1], rel=0.02)
+
+
+def test_the_evidence_under_a_prior_is_that_of_its_columns_averaged(mapped):
+    the_map, prior = mapped[1], uniform(-0.9, 1.8)
+    rho = np.linspace(-0.9, 0.9, 4001)
+    columns = np.interp(
+        np.arctanh(rho), np.arctanh(the_map.rho), np.exp(the_map.log_evidence - the_map.log_evidence.max())
+    )
+    averaged = np.log(np.trapezoid(columns * prior.pdf(rho), rho)) + float(the_map.log_evidence.max())
+    assert weigh(the_map, prior).attrs["log_evidence"] == pytest.approx(averaged, abs=0.05)
+    middle = the_map.sel(rho=0, method="nearest")
+    assert weigh(the_map, 0.0).attrs["log_evidence"] == pytest.approx(float(middle.log_evidence))
+
+
+def test_where_the_data_are_silent_the_reading_is_the_prior():
+    reading = weigh(by_hand(), atanh_normal(-0.2, 0.3), draws=20_000)
+    assert float(np.arctanh(reading.rho).mean()) == pytest.approx(-0.2, abs=0.002)
+    assert float(np.arctanh(reading.rho).std()) == pytest.approx(0.3, abs=0.002)
+    residual = reading.alpha - (3 - 12 * reading.rho)
+    assert abs(float(residual.mean())) < 0.02
+    assert float(residual.std()) == pytest.approx(0.5, rel=0.03)
+
+
+def test_reading_costs_milliseconds(mapped):
+    the_map, seconds = mapped[1], []
+    for mean in (-0.2, 0.0, 0.2):
+        started = time.perf_counter()
+        weigh(the_map, atanh_normal(mean))
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.25  # some 30 ms on an idle core
+
+
+def test_the_table_of_a_map_holds_weighted_quantiles():
+    the_map = by_hand()
+    table = read_map(the_map, probability=0.8)
+    np.testing.assert_allclose(table["mean"], 3 - 12 * GRID, atol=1e-9)
+    np.testing.assert_allclose(table["high"] - table["mean"], 0.5 * norm.ppf(0.9), atol=0.01)
+    np.testing.assert_allclose(table["mean"] - table["low"], 0.5 * norm.ppf(0.9), atol=0.01)
+
+
+@pytest.mark.parametrize("slope, sign", [(-12.0, 1), (12.0, -1)])
+def test_the_tipping_point_is_where_the_line_crosses_zero(slope, sign):
+    found = tipping_point(by_hand(slope))
+    assert found["at_zero"] == pytest.approx(3.0)
+    assert found["mean"] == pytest.approx(sign * 3 / 12, abs=1e-3)
+    assert found["interval"] == pytest.approx(sign * (3 - 0.5 * norm.ppf(0.975)) / 12, abs=2e-3)
+
+
+def test_an_effect_that_no_current_overturns_has_no_tipping_point():
+    assert tipping_point(by_hand(slope=0.1))[["interval", "mean"]].isna().all()
+
+
+SKEWED = by_hand(k=np.where(np.abs(GRID) < 0.2, 0.9, 0.1))
+REFUSED = {
+    "bad column": (lambda: weigh(SKEWED), r"Pareto k̂ exceeds 0.7 at rho = \[.*0.0.*% of the posterior.*Accepted are"),
+    "bad column on the way": (lambda: tipping_point(SKEWED), r"Pareto k̂ exceeds 0.7 .* on the way.*Accepted are"),
+    "value off the map": (lambda: weigh(by_hand(), 0.99), r"prior=0.99 lies outside.*-0.984 to 0.984; accepted is"),
+    "mass at the ends": (
+        lambda: weigh(by_hand(), atanh_normal(2.3, 0.2)), r"% of the posterior lies at the ends.*accepted is a wider"),
+    "negative density": (lambda: weigh(by_hand(), lambda rho: rho), r"prior=<function.*smallest -0.98.*zero or more"),
+    "wrong shape": (lambda: weigh(by_hand(), lambda rho: 1.0), r"prior=<function.*gave \(\) values.*for every rho"),
+    "no mass": (lambda: weigh(by_hand(), uniform(2, 1)), r"no density on the map; accepted is a prior with mass"),
+    "one-sided map": (
+        lambda: tipping_point(by_hand(rho=GRID[30:])), r"the map runs from rho=.*accepted is a map with rho = 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("use, said", REFUSED.values(), ids=REFUSED)
+def test_a_reading_that_cannot_be_trusted_is_refused(use, said):
+    with pytest.raises(ValueError, match=said):
+        use()
+
+
+def test_a_bad_column_without_weight_does_no_harm():
+    assert weigh(SKEWED, atanh_normal(1.0, 0.1)).attrs["pareto_k"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    "rho", [[0.0], [-0.2, 0.2, 0.1, 0.3, 0.4], [-1.0, -0.5, 0.0, 0.5, 1.0], [0.1, 0.2, 0.3, 0.4, np.nan]]
+)
+def test_what_is_no_grid_is_refused(designs, rho):
+    with pytest.raises(
+        ValueError, match=r"rho=\[.*is no grid; accepted are five or more increasing numbers in \(-1, 1\)"
+    ):
+        map_rho(designs["continuous", "plain"], rho=rho)
+
+
+@pytest.mark.parametrize("draws", [10, 512.0])
+def test_too_few_draws_to_tell_k_are_refused(designs, draws):
+    with pytest.raises(ValueError, match=rf"draws={draws}; accepted is an integer of at least 100"):
+        map_rho(designs["continuous", "plain"], draws=draws)

@@ -1,0 +1,198 @@
+"""`fit` against NUTS, exact integrals, the published trial and its own calibration."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pymc as pm
+import pytest
+from conftest import INSTRUMENT, TANK
+from oracles import as_fit, bayesian_regression, distance, separately
+from scipy.stats import binom
+
+from helpers import atanh_normal, diagnostics, fit, joint_model, make_design, map_rho, normal, simulate_aquarium, weigh
+from helpers.reading import observed, read
+
+NOISE = 4.5  # Monte Carlo standard errors allowed between two posteriors, over some forty figures
+WORLDS = 120
+TALKS_PRIOR = {"alpha": 3, "sigma": 0.5, "coefficients": normal(beta_O=3, beta_T=1)}
+
+
+@pytest.fixture(scope="module", params=[("binary", "plain"), ("continuous", "instrument")], ids="-".join)
+def nuts(request, designs):
+    """A design, and PyMC's own sampler on its observed generative model."""
+    with observed(joint_model(designs[request.param])):
+        draws = pm.sample(
+            draws=1000, tune=1000, chains=2, cores=1, random_seed=1, progressbar=False, nuts_sampler="pymc"
+        )
+    return designs[request.param], draws
+
+
+def test_columns_equal_nuts(nuts):
+    design, theirs = nuts
+    ours = fit(joint_model(design))
+    assert ours.attrs["route"] == "columns"
+    assert set(ours["posterior"]) == set(theirs["posterior"])
+    assert distance(ours, theirs, [rv.name for rv in observed(joint_model(design)).free_RVs]) < NOISE
+
+
+def test_the_map_read_with_the_same_prior_equals_nuts(nuts):
+    design, theirs = nuts
+    assert distance(as_fit(weigh(map_rho(design), atanh_normal())), theirs, ["alpha", "rho"]) < NOISE
+
+
+def test_without_a_current_alpha_is_that_of_least_squares(tanks, designs):
+    design = designs["binary", "plain"]
+    weak = fit(joint_model(design, rho=0, alpha=100, coefficients=normal(beta_O=100), sigma=100))["posterior"]["alpha"]
+    classical, _ = separately(tanks["binary"].data, kind="binary", **TANK)
+    error = classical.bse["T"]
+    assert abs(weak.mean() - classical.params["T"]) < 0.05 * error
+    assert float(weak.std()) == pytest.approx(error, rel=0.05)
+
+
+def test_without_a_current_the_posterior_is_the_exact_integral(talk):
+    A = np.column_stack([talk.C, talk.t])
+    mean, sd, _ = bayesian_regression(talk.y, A, np.zeros(15), np.full(15, 3.0), 0.5)
+    draws = fit(joint_model(talk, rho=0, **TALKS_PRIOR))["posterior"]
+    ours = np.column_stack([draws["beta_O"].values.reshape(-1, 14), draws["alpha"].values.ravel()])
+    np.testing.assert_allclose(ours.mean(axis=0), mean, atol=0.06 * sd.max())
+    np.testing.assert_allclose(ours.std(axis=0), sd, rtol=0.06)
+
+
+# The published trial of the smokers: posterior mean and sd, from some five hundred effective draws
+PUBLISHED = [
+    ("talk", TALKS_PRIOR | {"rho": 0}, {"alpha": (5.14, 0.38)}),
+    ("talk", TALKS_PRIOR, {"alpha": (6.61, 0.41), "rho": (-0.27, 0.03)}),
+    ("smokers", {"rho": 0}, {"alpha": (3.35, 0.44)}),
+]
+
+
+@pytest.mark.parametrize("design, prior, published", PUBLISHED)
+def test_the_smokers_posteriors_are_the_published_ones(request, design, prior, published):
+    posterior = fit(joint_model(request.getfixturevalue(design), **prior))["posterior"]
+    for name, (mean, sd) in published.items():
+        assert float(posterior[name].mean()) == pytest.approx(mean, abs=0.15 * sd + 0.005)
+        assert float(posterior[name].std()) == pytest.approx(sd, rel=0.1, abs=0.005)
+
+
+@pytest.mark.filterwarnings("ignore:this posterior is not to be shown")  # a thousand draws are enough for a rank
+@pytest.mark.parametrize("kind, n, formulas", [("binary", 300, TANK), ("continuous", 200, INSTRUMENT)])
+def test_intervals_cover_what_the_prior_drew(kind, n, formulas):
+    """Simulation-based calibration: worlds drawn from the prior, each seen through the data it makes."""
+    model = joint_model(make_design(simulate_aquarium(n, treatment=kind, seed=2).data, **formulas),
+                        coefficients=normal(0.5))  # fmt: skip
+    worlds = pm.sample_prior_predictive(WORLDS, model=model, random_seed=6)["prior"].isel(chain=0)
+    ranks = {"alpha": [], "rho": [], "sigma_U": []}
+    for _, world in worlds.groupby("draw"):
+        seen = {f"likelihood_{name}": world[f"likelihood_{name}"].values for name in ("outcome", "treatment")}
+        posterior = fit(pm.observe(model, seen), draws=250)["posterior"]
+        for name, rank in ranks.items():
+            rank.append(float((posterior[name] < world[name]).mean()))
+    for rank in map(np.array, ranks.values()):
+        for probability in (0.5, 0.9):
+            covered = int(np.sum(np.abs(rank - 0.5) < probability / 2))
+            assert binom.cdf(covered, len(rank), probability) > 1e-3
+            assert binom.sf(covered - 1, len(rank), probability) > 1e-3
+        assert abs(rank.mean() - 0.5) < 4 / np.sqrt(12 * len(rank))
+
+
+def test_the_readers_units_are_hers(designs):
+    design = designs["binary", "plain"]
+    kilos, grams = (fit(joint_model(d)) for d in (design, replace(design, y=1000 * design.y)))
+    np.testing.assert_allclose(grams["posterior"]["alpha"], 1000 * kilos["posterior"]["alpha"], rtol=1e-3)
+
+
+def other_likelihood(design):
+    with joint_model(design) as model:
+        pm.Normal("another_outcome", model["alpha"], 1, observed=design.y)
+    return model
+
+
+def student(design):
+    with pm.Model(coords={"covariate": list(design.covariates)}) as model:
+        pm.Data("X", design.C, dims=("obs", "covariate"))
+        rho, sigma_U, sigma_V = pm.Uniform("rho", -1, 1), pm.HalfNormal("sigma_U", 2), pm.HalfNormal("sigma_V", 2)
+        beta_O, beta_T = (pm.Normal(f"beta_{name}", 0, 1, dims="covariate") for name in "OT")
+        alpha = pm.Normal("alpha", 0, 5)
+        index = model["X"] @ beta_T
+        pm.Normal("likelihood_treatment", index, sigma_V, observed=design.t)
+        mean = model["X"] @ beta_O + alpha * design.t + rho * sigma_U / sigma_V * (design.t - index)
+        pm.StudentT("likelihood_outcome", nu=4, mu=mean, sigma=sigma_U * pm.math.sqrt(1 - rho**2), observed=design.y)
+    return model
+
+
+def believer(design):
+    with joint_model(design) as model:
+        pm.Potential("belief", pm.logp(pm.Normal.dist(1.0, 0.01), model["alpha"]))
+    return model
+
+
+CHANGED = {
+    "potential": believer,
+    "another likelihood": other_likelihood,
+    "heavy tails": student,
+    "alpha fixed": lambda design: pm.do(joint_model(design), {"alpha": 3.0}),
+    "index fixed": lambda design: pm.do(joint_model(design), {"beta_T": np.zeros(2)}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
+def test_a_model_that_was_changed_is_not_read_as_ours(designs, change):
+    assert read(observed(change(designs["continuous", "plain"]))) is None
+
+
+def test_a_model_that_was_not_changed_is_read(designs):
+    for design in designs.values():
+        assert read(observed(joint_model(design))) is not None
+
+
+def test_a_belief_added_to_the_model_is_sampled(designs):
+    found = fit(believer(designs["continuous", "plain"]), draws=500, tune=500, chains=2)
+    assert found.attrs["route"] == "nuts"
+    assert float(found["posterior"]["alpha"].mean()) == pytest.approx(1.0, abs=0.02)
+
+
+def test_an_effect_fixed_by_intervention_stays_fixed(designs):
+    found = fit(pm.do(joint_model(designs["continuous", "plain"]), {"alpha": 3.0}), draws=500, tune=500, chains=2)
+    assert found.attrs["route"] == "nuts" and "alpha" not in found["posterior"]
+
+
+def test_data_observed_by_the_reader_replace_the_models_own(designs):
+    model = joint_model(designs["continuous", "plain"])
+    fresh = simulate_aquarium(400, alpha=-2.0, rho=0.0, seed=9).data
+    seen = pm.observe(model, {"likelihood_outcome": fresh.Y.to_numpy(), "likelihood_treatment": fresh["T"].to_numpy()})
+    found = fit(seen)
+    np.testing.assert_array_equal(found["observed_data"]["likelihood_outcome"], fresh.Y)
+    assert float(found["posterior"]["alpha"].mean()) < 0
+
+
+def test_a_seed_is_a_posterior(designs):
+    one, same, other = (fit(designs["binary", "plain"], draws=200, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one["posterior"]["alpha"], same["posterior"]["alpha"])
+    assert not np.array_equal(one["posterior"]["alpha"], other["posterior"]["alpha"])
+
+
+def test_too_few_draws_are_called_out_with_what_would_do(designs):
+    with pytest.warns(UserWarning, match=r"not to be shown.*alpha.*Accepted are R-hat < 1.01, ESS ≥ 400.*raise draws"):
+        found = fit(designs["continuous", "plain"], draws=50, chains=2)
+    assert not diagnostics(found)["passes"].item()
+
+
+def test_diagnostics_have_a_row_for_each_fit(designs):
+    table = diagnostics(
+        {"free": fit(designs["binary", "instrument"]), "none": fit(joint_model(designs["binary", "plain"], rho=0))}
+    )
+    assert list(table.index) == ["free", "none"]
+    assert table["passes"].all() and (table["route"] == "columns").all() and (table["rhat"] < 1.01).all()
+
+
+@pytest.mark.parametrize(
+    "given, error, said",
+    [
+        ("Y ~ T", TypeError, "model_or_design=str; accepted are a pm.Model"),
+        (pm.Model(), ValueError, "no observed data; accepted is a model with data, see pm.observe"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(given, error, said):
+    with pytest.raises(error, match=re.escape(said)):
+        fit(given)

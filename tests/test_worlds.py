@@ -1,0 +1,158 @@
+"""Worlds side by side: kept when finished, refused when ambiguous, scored as ArviZ scores them."""
+
+import arviz as az
+import joblib
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytest
+import xarray as xr
+from dask.distributed import Client
+
+from helpers import World, atanh_normal, fit, fit_worlds, joint_model, ols, world_table
+from helpers import worlds as module
+from helpers.reading import observed
+
+
+@pytest.fixture(scope="module")
+def worlds(designs):
+    design = designs["continuous", "plain"]
+    return [
+        World("OLS", design, rho=None, interpretation="no treatment equation"),
+        World("no current", design, rho=0.0),
+        World("free", design, rho=atanh_normal(), interpretation="a current of either sign"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def fits(worlds):
+    return fit_worlds(worlds, folder=None)
+
+
+def never(*args, **options):
+    raise AssertionError("a finished world was fitted again")
+
+
+def test_a_second_run_fits_nothing(worlds, tmp_path, monkeypatch):
+    first = fit_worlds(worlds, draws=200, folder=tmp_path)
+    monkeypatch.setattr(module, "fit", never)
+    second = fit_worlds(worlds, draws=200, folder=tmp_path)
+    assert list(second) == ["OLS", "no current", "free"]
+    for name in first:
+        xr.testing.assert_equal(first[name]["posterior"].to_dataset(), second[name]["posterior"].to_dataset())
+    pd.testing.assert_frame_equal(world_table(first), world_table(second))
+
+
+@pytest.mark.parametrize("change", [{"draws": 201}, {"seed": 1}, {"rho": 0.1}, {"alpha": 2.0}])
+def test_a_changed_world_is_fitted_again(worlds, tmp_path, monkeypatch, change):
+    settings = {"draws": 200, "seed": 0} | {name: value for name, value in change.items() if name in ("draws", "seed")}
+    assumed = {"rho": 0.0} | {name: value for name, value in change.items() if name in ("rho", "alpha")}
+    fit_worlds(worlds[1:2], draws=200, seed=0, folder=tmp_path)
+    monkeypatch.setattr(module, "fit", never)
+    with pytest.raises(AssertionError, match="fitted again"):
+        fit_worlds([World("no current", worlds[1].design, **assumed)], **settings, folder=tmp_path)
+
+
+def test_an_interrupted_run_keeps_what_was_finished(worlds, tmp_path, monkeypatch):
+    def interrupted(model, **options):
+        if "rho" in {rv.name for rv in model.free_RVs}:
+            raise KeyboardInterrupt
+        return fit(model, **options)
+
+    monkeypatch.setattr(module, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit_worlds(worlds, draws=200, folder=tmp_path)
+    monkeypatch.setattr(module, "fit", never)
+    assert list(fit_worlds(worlds[:2], draws=200, folder=tmp_path)) == ["OLS", "no current"]
+
+
+def test_a_failure_names_its_world(worlds, monkeypatch):
+    def failing(model, **options):
+        raise ValueError("no maximum")
+
+    monkeypatch.setattr(module, "fit", failing)
+    with pytest.raises(ValueError, match="no maximum") as caught:
+        fit_worlds(worlds[1:], folder=None)
+    assert "while fitting the world 'no current'" in caught.value.__notes__
+
+
+def test_a_file_is_whole_or_not_there(worlds, tmp_path, monkeypatch):
+    def cut(tree, path, **options):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(xr.DataTree, "to_netcdf", cut)
+        with pytest.raises(OSError, match="disk full"):
+            fit_worlds(worlds[:1], draws=200, folder=tmp_path)
+    assert not list(tmp_path.glob("*.nc"))
+    assert list(fit_worlds(worlds[:1], draws=200, folder=tmp_path)) == ["OLS"]
+
+
+def test_dask_gives_the_same_table(worlds, fits, tmp_path):
+    with (
+        Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None),
+        joblib.parallel_config(backend="dask"),
+    ):
+        together = fit_worlds(worlds, folder=tmp_path)
+    pd.testing.assert_frame_equal(world_table(together), world_table(fits))
+
+
+@pytest.mark.parametrize("kind, name", [("binary", "plain"), ("continuous", "instrument")])
+def test_the_score_is_arvizs_of_both_likelihoods_together(designs, kind, name):
+    design = designs[kind, name]
+    row = world_table(fit_worlds([World("free", design)], folder=None)).loc["free"]
+    model = observed(joint_model(design))
+    idata = pm.compute_log_likelihood(fit(model, seed=1), model=model, progressbar=False)
+    both = idata["log_likelihood"]["likelihood_outcome"] + idata["log_likelihood"]["likelihood_treatment"]
+    theirs = az.loo(az.from_dict({"posterior": {"alpha": idata["posterior"]["alpha"].values},
+                                  "log_likelihood": {"joint": both.values}}))  # fmt: skip
+    assert row["elpd"] == pytest.approx(theirs.elpd, abs=0.3)  # of some hundreds, from a thousand draws
+
+
+def test_the_table_holds_what_the_draws_say(worlds, fits):
+    table = world_table(fits, probability=0.8, reference="no current")
+    assert list(table.index) == ["OLS", "no current", "free"]
+    for name, idata in fits.items():
+        alpha = idata["posterior"]["alpha"].values
+        assert table.loc[name, "alpha"] == pytest.approx(alpha.mean())
+        assert table.loc[name, ["low", "high"]].tolist() == pytest.approx(np.quantile(alpha, [0.1, 0.9]))
+        assert table.loc[name, "P(alpha>0)"] == pytest.approx((alpha > 0).mean())
+        assert table.loc[name, "gap"] == pytest.approx(alpha.mean() - fits["no current"]["posterior"]["alpha"].mean())
+    assert np.isnan(table.loc["OLS", "elpd"]) and np.isnan(table.loc["OLS", "rho"])
+    assert table.loc["free", "rho_sd"] > 0 == table.loc["no current", "rho_sd"]
+    assert table["d_elpd"].max() == 0
+    assert table["interpretation"].tolist() == ["no treatment equation", "", "a current of either sign"]
+    assert table["passes"].all()
+
+
+def test_the_world_of_least_squares_has_the_classical_interval(worlds, fits):
+    low, high = ols(worlds[0].design).conf_int().loc["alpha"]
+    row = world_table(fits).loc["OLS"]
+    assert (row["low"], row["high"]) == (pytest.approx(low, abs=0.01), pytest.approx(high, abs=0.01))
+    assert row["alpha"] == pytest.approx(ols(worlds[0].design).params["alpha"])
+
+
+def test_an_unknown_reference_is_named(fits):
+    with pytest.raises(ValueError, match=r"reference='Mars' is an unknown world; accepted is one of \['OLS', 'no cur"):
+        world_table(fits, reference="Mars")
+
+
+def test_two_worlds_of_one_name_are_refused(worlds):
+    with pytest.raises(ValueError, match=r"worlds share names: \['free'\]; give each its own"):
+        fit_worlds([worlds[2], worlds[1], worlds[2]], folder=None)
+
+
+@pytest.mark.parametrize(
+    "use, said",
+    [
+        (lambda design: fit_worlds([design]), r"worlds contains \['Design'\]; accepted are World\(name, design"),
+        (
+            lambda design: World("Mars", design.y),
+            r"world 'Mars': design=ndarray; accepted is a Design from make_design",
+        ),
+    ],
+)
+def test_what_is_no_world_is_refused(designs, use, said):
+    with pytest.raises(TypeError, match=said):
+        use(designs["continuous", "plain"])
