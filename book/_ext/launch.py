@@ -31,7 +31,6 @@ def configure(app, config):
         buttons.update(binderhub_url="https://mybinder.org", colab_url="https://colab.research.google.com")
     # the sidebar has a search field; a second one in a bar of its own would only push the text down
     config.html_theme_options = options | {"launch_buttons": buttons, "navbar_persistent": []}
-
     config.html_context = {"default_mode": "auto"} | dict(config.html_context)
 
 
