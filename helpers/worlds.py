@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 import arviz as az
 import joblib
@@ -21,6 +22,7 @@ from helpers.sampling import diagnostics, fit
 
 SCORED = 2e7  # log likelihoods computed at most for a predictive score: draws times observations
 ENOUGH = 1000  # draws are enough for one
+COMPILING = Lock()  # PyTensor's settings are global while it compiles: threads take turns, processes need not
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +116,11 @@ def _fit_world(world, settings):
     try:
         if world.rho is None:
             return world.name, _least_squares(world, settings)
-        model = joint_model(
-            world.design, coefficients=world.coefficients, rho=world.rho, alpha=world.alpha, sigma=world.sigma
-        )
-        idata = fit(model, **settings)
+        with COMPILING:
+            model = joint_model(
+                world.design, coefficients=world.coefficients, rho=world.rho, alpha=world.alpha, sigma=world.sigma
+            )
+            idata = fit(model, **settings)
     except Exception as error:
         error.add_note(f"while fitting the world {world.name!r}")
         raise

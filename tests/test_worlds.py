@@ -5,6 +5,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pymc as pm
+import pytensor
 import pytest
 import xarray as xr
 from dask.distributed import Client
@@ -90,12 +91,14 @@ def test_a_file_is_whole_or_not_there(worlds, tmp_path, monkeypatch):
 
 
 def test_dask_gives_the_same_table(worlds, fits, tmp_path):
+    compiler = pytensor.config.cxx
     with (
         Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None),
         joblib.parallel_config(backend="dask"),
     ):
         together = fit_worlds(worlds, folder=tmp_path)
     pd.testing.assert_frame_equal(world_table(together), world_table(fits))
+    assert pytensor.config.cxx == compiler  # threads that compile at once would leave it unset
 
 
 @pytest.mark.parametrize("kind, name", [("binary", "plain"), ("continuous", "instrument")])
