@@ -14,12 +14,13 @@ from helpers.models import joint_model
 from helpers.plots import plot_drift, plot_map, plot_prior_posterior, plot_ridge, plot_worlds
 from helpers.priors import atanh_normal, normal
 from helpers.sampling import diagnostics, fit
+from helpers.selection import excluded, horseshoe, spike_and_slab
 from helpers.simulate import simulate_aquarium
 from helpers.worlds import World, fit_worlds, world_table
 
 __all__ = [
-    "Design", "World", "atanh_normal", "claim", "diagnostics", "fit", "fit_worlds", "joint_model", "load_lalonde",
+    "Design", "World", "atanh_normal", "claim", "diagnostics", "excluded", "fit", "fit_worlds", "horseshoe", "joint_model", "load_lalonde",
     "load_nhefs", "make_design", "map_rho", "maximum_likelihood", "normal", "ols", "plot_drift", "plot_map",
-    "plot_prior_posterior", "plot_ridge", "plot_worlds", "quote", "read_map", "simulate_aquarium", "tipping_point",
+    "plot_prior_posterior", "plot_ridge", "plot_worlds", "quote", "read_map", "simulate_aquarium", "spike_and_slab", "tipping_point",
     "weigh", "world_table",
 ]  # fmt: skip

@@ -13,6 +13,8 @@ from scipy.linalg import solve_triangular
 
 from helpers.likelihoods import LOG_2PI, derivatives, log_likelihood, probit
 
+REACH = 6.0  # the largest |atanh ρ| ever visited: |ρ| = 0.99999
+
 
 class Columns(NamedTuple):
     """Gaussian posteriors at K values of a = atanh ρ; θ has m entries.
@@ -63,6 +65,44 @@ def columns(rows, scales, a):
     root = np.array([solve_triangular(np.linalg.cholesky(-h), np.eye(len(h)), lower=True).T for h in H])
     log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
     return Columns(a, theta, root, value + log_det + 0.5 * rows.size * LOG_2PI, value)
+
+
+def ladder(rows, scales, rho, *, rungs=31, drop=25.0):
+    """Columns over the values of a = atanh ρ that hold the posterior.
+
+    The window starts at |ρ| < 0.96, grows while its edge still matters and is then closed in on the mass.
+
+    Parameters
+    ----------
+    rows, scales
+        As in `columns`.
+    rho : float or function
+        The value ρ is fixed at (one column), or its log prior density.
+    rungs : int
+        Columns in the window.
+    drop : float
+        A ρ whose log posterior lies this far below the best is left out.
+    """
+    if isinstance(rho, float):
+        return columns(rows, scales, [np.arctanh(rho)])
+    low, high = -2.0, 2.0
+    while True:
+        found = columns(rows, scales, np.linspace(low, high, rungs))
+        density = found.log_evidence + log_prior_a(rho, found.a)
+        near = density > density.max() - drop
+        if (near[0] and low > -REACH) or (near[-1] and high < REACH):
+            low, high = max(-REACH, low - near[0]), min(REACH, high + near[-1])
+            continue
+        inside = np.flatnonzero(near)
+        step = found.a[1] - found.a[0]
+        if step * (inside[-1] - inside[0] + 2) > 0.5 * (high - low):
+            return found
+        low, high = found.a[inside[0]] - step, found.a[inside[-1]] + step
+
+
+def log_prior_a(rho, a):
+    """Log prior density of a = atanh ρ, given the log prior density of ρ."""
+    return rho(np.tanh(a)) - 2 * np.log(np.cosh(a))
 
 
 def _guess(rows, a, found, k, step):

@@ -4,7 +4,8 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from helpers.priors import atanh_normal, check_rho, rho_variable, scales
+from helpers.priors import Normal, atanh_normal, check_rho, normal, rho_variable, scales
+from helpers.selection import Horseshoe, SpikeAndSlab, equations, restrict
 
 
 def joint_model(design, *, coefficients=None, rho=None, treatment=None, alpha=None, sigma=None):
@@ -20,8 +21,8 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, alpha=No
     ----------
     design : Design
         From `make_design`.
-    coefficients : Normal, optional
-        Prior over β_O and β_T, from `normal`.
+    coefficients : prior, optional
+        Over β_O and β_T: `normal` (the default), `spike_and_slab`, `horseshoe`, or `excluded`.
     rho : float or prior, optional
         A number fixes ρ; a prior over it is `atanh_normal(mean, sd)` (the default) or a frozen
         distribution of ``scipy.stats``.
@@ -54,46 +55,63 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, alpha=No
     if treatment is not None:
         raise TypeError(f"treatment={treatment!r}; accepted is None, the linear index of the treatment formula.")
     rho = check_rho(atanh_normal() if rho is None else rho)
-    prior = scales(design, coefficients, alpha=alpha, sigma=sigma)
+    design, coefficients = restrict(design, normal() if coefficients is None else coefficients)
+    sparse = isinstance(coefficients, (SpikeAndSlab, Horseshoe))
+    prior = scales(design, normal() if sparse else coefficients, alpha=alpha, sigma=sigma)
     coords = {"covariate": list(design.covariates), "obs": np.arange(design.n)}
     with pm.Model(coords=coords) as model:
         X = pm.Data("X", design.C, dims=("obs", "covariate"))
         rho = rho_variable(rho)
         sigma_U = pm.HalfNormal("sigma_U", prior.sigma_U)
-        index_O = _index("O", X, design.intercept_O, design.in_outcome, prior.mean_O[:-1], prior.sd_O[:-1])
-        index_T = _index("T", X, design.intercept_T, design.in_treatment, prior.mean_T, prior.sd_T)
+        sigma_V = pm.HalfNormal("sigma_V", prior.sigma_V) if design.kind == "continuous" else 1.0
+        beta_O, beta_T = _coefficients(design, coefficients, prior, sigma_U, sigma_V)
+        index_O = _intercept("O", design.intercept_O, prior.mean_O, prior.sd_O) + X @ beta_O
+        index_T = _intercept("T", design.intercept_T, prior.mean_T, prior.sd_T) + X @ beta_T
         alpha = pm.Normal("alpha", prior.mean_O[-1], prior.sd_O[-1])
-        RESPONSES[design.kind](index_O, index_T, alpha, rho, sigma_U, prior)
+        RESPONSES[design.kind](index_O, index_T, alpha, rho, sigma_U, sigma_V)
         pm.Data("outcome", design.y, dims="obs")
         pm.Data("treatment", design.t.astype(int) if design.kind == "binary" else design.t, dims="obs")
     return model
 
 
-def _index(equation, X, has_intercept, included, mean, sd):
-    """intercept + x'β of one equation, with β exactly zero for the covariates it excludes."""
-    index = pt.zeros(X.shape[0])
-    if has_intercept:
-        index = index + pm.Normal(f"intercept_{equation}", mean[0], sd[0])
-        mean, sd = mean[1:], sd[1:]
-    if included.all():
-        beta = pm.Normal(f"beta_{equation}", mean, sd, dims="covariate")
+def _intercept(equation, present, mean, sd):
+    return pm.Normal(f"intercept_{equation}", mean[0], sd[0]) if present else 0.0
+
+
+def _coefficients(design, coefficients, prior, sigma_U, sigma_V):
+    """β_O and β_T over all covariates, exactly zero for those that an equation excludes."""
+    about = equations(design, prior.sigma_V, sigma_U, sigma_V)
+    sds = prior.sd_O[design.intercept_O : -1], prior.sd_T[design.intercept_T :]
+    masks = design.in_outcome, design.in_treatment
+    return [_beta(*each, coefficients) for each in zip(about, masks, sds)]
+
+
+def _beta(equation, included, sd, coefficients):
+    name = f"beta_{equation.label}"
+    shape = {"dims": "covariate"} if included.all() else {"shape": int(included.sum())}
+    free = name if included.all() else f"{name}_free"
+    if isinstance(coefficients, Normal) or not included.any():
+        beta, told = pm.Normal(free, 0.0, sd, **shape), {}
     else:
-        places = np.flatnonzero(included)
-        free = pm.Normal(f"beta_{equation}_free", mean, sd, shape=len(places))
-        vector = pt.zeros(len(included))[places].set(free)
-        beta = pm.Deterministic(f"beta_{equation}", vector, dims="covariate")
-    return index + X @ beta
+        beta, told = coefficients.beta(free, equation, **shape)
+    for what, values in told.items():
+        pm.Deterministic(f"{what}_{equation.label}", _place(values, included), dims="covariate")
+    return beta if included.all() else pm.Deterministic(name, _place(beta, included), dims="covariate")
 
 
-def _continuous(index_O, index_T, alpha, rho, sigma_U, prior):
-    sigma_V = pm.HalfNormal("sigma_V", prior.sigma_V)
+def _place(values, included):
+    """The values of the included covariates in their places, zeros elsewhere."""
+    return pt.zeros(len(included))[np.flatnonzero(included)].set(values)
+
+
+def _continuous(index_O, index_T, alpha, rho, sigma_U, sigma_V):
     T = pm.Normal("likelihood_treatment", index_T, sigma_V, dims="obs")
     kappa = rho * sigma_U / sigma_V
     mean = index_O + alpha * T + kappa * (T - index_T)
     pm.Normal("likelihood_outcome", mean, sigma_U * pt.sqrt(1 - rho**2), dims="obs")
 
 
-def _binary(index_O, index_T, alpha, rho, sigma_U, prior):
+def _binary(index_O, index_T, alpha, rho, sigma_U, _):
     # Φ(η) as a logit, so that neither tail of the Bernoulli underflows
     logit = log_Phi(index_T) - log_Phi(-index_T)
     T = pm.Bernoulli("likelihood_treatment", logit_p=logit, dims="obs")

@@ -39,7 +39,7 @@ def normal(scale=1.0, *, beta_O=None, beta_T=None):
     ValueError
         When a standard deviation is not positive.
     """
-    _positive(scale=scale, beta_O=beta_O, beta_T=beta_T)
+    check_positive(scale=scale, beta_O=beta_O, beta_T=beta_T)
     return Normal(scale, beta_O, beta_T)
 
 
@@ -66,7 +66,7 @@ def atanh_normal(mean=0.0, sd=0.5):
     ValueError
         When `sd` is not positive.
     """
-    _positive(sd=sd)
+    check_positive(sd=sd)
     return AtanhNormal(float(mean), float(sd))
 
 
@@ -147,8 +147,8 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     """
     coefficients = normal() if coefficients is None else coefficients
     if not isinstance(coefficients, Normal):
-        raise TypeError(f"coefficients={coefficients!r} is no prior over coefficients; accepted is normal(...).")
-    _positive(alpha=alpha, sigma=sigma)
+        raise TypeError(f"coefficients={coefficients!r} is no normal prior; accepted here is normal(...).")
+    check_positive(alpha=alpha, sigma=sigma)
     y_sd, binary = design.y.std(), design.kind == "binary"
     t_mean, t_sd, t_wide = (0.0, 1.0, 1.0) if binary else (design.t.mean(), design.t.std(), 2.5)
     beta_O = coefficients.beta_O or coefficients.scale * y_sd
@@ -164,7 +164,8 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     )
 
 
-def _positive(**numbers):
+def check_positive(**numbers):
+    """Refuse a spread that is not a positive finite number, by name; None passes."""
     for name, value in numbers.items():
         if value is not None and not (np.isscalar(value) and np.isfinite(value) and value > 0):
             raise ValueError(f"{name}={value!r} is not a spread; accepted is a positive finite number.")

@@ -19,6 +19,9 @@ from helpers.priors import Scales
 
 QUICK = "FAST_COMPILE"
 RESPONSES = {"likelihood_outcome": "outcome", "likelihood_treatment": "treatment"}
+OWN = {"alpha", "rho", "sigma_U", "sigma_V"} | {
+    f"{part}_{equation}" for part in ("intercept", "beta") for equation in "OT"
+} | {"beta_O_free", "beta_T_free"}  # fmt: skip
 
 
 class Reading(NamedTuple):
@@ -48,40 +51,53 @@ def read(model):
         return None
 
 
-def _read(model):
-    free = {rv.name: rv for rv in model.free_RVs}
+def frame(model):
+    """The design that a joint model was built on, as the model tells it."""
+    free = {rv.name for rv in model.free_RVs}
     seen = {rv.name: np.asarray(model.rvs_to_values[rv].eval(mode=QUICK), dtype=float) for rv in model.observed_RVs}
-    if set(seen) != set(RESPONSES) or model.potentials or not {"alpha", "sigma_U"} <= set(free):
+    if set(seen) != set(RESPONSES) or model.potentials or not {"alpha", "sigma_U"} <= free or "X" not in model:
         raise Unreadable
-    C, covariates = model["X"].get_value(), tuple(model.coords["covariate"])
-    continuous = "sigma_V" in free
-    one, in_O, mean_O, sd_O = _equation(model, free, "O", len(covariates))
-    two, in_T, mean_T, sd_T = _equation(model, free, "T", len(covariates))
-    (mean,), (sd,) = _normal(free.get("alpha"))
-    design = Design(
-        y=seen["likelihood_outcome"], t=seen["likelihood_treatment"], C=C, covariates=covariates,
-        in_outcome=in_O, in_treatment=in_T, intercept_O=one, intercept_T=two, outcome="outcome",
-        treatment="treatment", kind="continuous" if continuous else "binary", scales=None,
+    covariates = tuple(model.coords["covariate"])
+    return Design(
+        y=seen["likelihood_outcome"], t=seen["likelihood_treatment"], C=model["X"].get_value(), covariates=covariates,
+        in_outcome=_included(model, free, "O", len(covariates)), in_treatment=_included(model, free, "T", len(covariates)),
+        intercept_O="intercept_O" in free, intercept_T="intercept_T" in free, outcome="outcome", treatment="treatment",
+        kind="continuous" if "sigma_V" in free else "binary", scales=None,
     )  # fmt: skip
-    sigma_V = _half_normal(free["sigma_V"]) if continuous else 1.0
-    prior = Scales(np.r_[mean_O, mean], np.r_[sd_O, sd], mean_T, sd_T, _half_normal(free["sigma_U"]), sigma_V)
-    return Reading(design, prior, _rho(model, free))
 
 
-def _equation(model, free, name, p):
-    """Has it an intercept, which covariates, and the means and sds of their normal priors."""
-    intercept, beta, partial = (free.get(part.format(name)) for part in ("intercept_{}", "beta_{}", "beta_{}_free"))
-    if (beta is None) == (partial is None):
+def _included(model, free, equation, p):
+    """Which covariates an equation has: all of them, or those that its free coefficients fill."""
+    whole, partial = f"beta_{equation}", f"beta_{equation}_free"
+    if (whole in free) == (partial in free):
         raise Unreadable
-    included = np.ones(p, dtype=bool)
-    if beta is None:
-        k = partial.type.shape[0]
-        included = model[f"beta_{name}"].eval({partial: np.ones(k)}, mode=QUICK) != 0
-    mean, sd = _normal(beta if beta is not None else partial, included.sum())
-    if intercept is None:
-        return False, included, mean, sd
-    (m,), (s,) = _normal(intercept)
-    return True, included, np.r_[m, mean], np.r_[s, sd]
+    if whole in free:
+        return np.ones(p, dtype=bool)
+    rv = model[partial]
+    return model[whole].eval({rv: np.ones(rv.type.shape[0])}, mode=QUICK) != 0
+
+
+def _read(model):
+    design = frame(model)
+    free = {rv.name: rv for rv in model.free_RVs}
+    if not set(free) <= OWN:
+        raise Unreadable
+    mean_O, sd_O = _equation(free, "O", design.intercept_O, design.in_outcome.sum())
+    mean_T, sd_T = _equation(free, "T", design.intercept_T, design.in_treatment.sum())
+    (mean,), (sd,) = _normal(free["alpha"])
+    sigma_V = _half_normal(free["sigma_V"]) if design.kind == "continuous" else 1.0
+    prior = Scales(np.r_[mean_O, mean], np.r_[sd_O, sd], mean_T, sd_T, _half_normal(free["sigma_U"]), sigma_V)
+    return Reading(design, prior, rho_of(model))
+
+
+def _equation(free, name, has_intercept, count):
+    """Means and sds of an equation's normal priors."""
+    beta = free[f"beta_{name}"] if f"beta_{name}" in free else free[f"beta_{name}_free"]
+    mean, sd = _normal(beta, count)
+    if not has_intercept:
+        return mean, sd
+    (m,), (s,) = _normal(free[f"intercept_{name}"])
+    return np.r_[m, mean], np.r_[s, sd]
 
 
 def _normal(rv, size=1):
@@ -106,9 +122,10 @@ def _constants(rv, op):
     return [p.eval(mode=QUICK) for p in parameters]
 
 
-def _rho(model, free):
+def rho_of(model):
+    """The value ρ is fixed at, or its log prior density as a function of an array of ρ."""
     rho = model["rho"]
-    if "rho" not in free:
+    if rho not in model.free_RVs:
         if pm.pytensorf.rvs_in_graph(rho):
             raise Unreadable
         return float(rho.eval(mode=QUICK))
@@ -116,6 +133,25 @@ def _rho(model, free):
         raise Unreadable
     value = pytensor.tensor.vector("value")
     return pytensor.function([value], pm.logp(rho, value), mode=QUICK)
+
+
+def named(design, theta, a):
+    """θ and a of shape (chains, draws, ...) under the model's names, excluded coefficients at zero."""
+    theta_O, log_sigma_U, theta_T, log_sigma_V = design.rows.split(theta)
+    named = {"alpha": theta_O[..., -1], "rho": np.tanh(a), "sigma_U": np.exp(log_sigma_U)}
+    if design.kind == "continuous":
+        named["sigma_V"] = np.exp(log_sigma_V)
+    parts = {"O": (theta_O[..., :-1], design.intercept_O, design.in_outcome),
+             "T": (theta_T, design.intercept_T, design.in_treatment)}  # fmt: skip
+    for equation, (values, has_intercept, included) in parts.items():
+        if has_intercept:
+            named[f"intercept_{equation}"], values = values[..., 0], values[..., 1:]
+        if not included.all():
+            named[f"beta_{equation}_free"] = values  # as in the model, whose variable it is
+        beta = np.zeros((*values.shape[:-1], len(included)))
+        beta[..., included] = values
+        named[f"beta_{equation}"] = beta
+    return named
 
 
 def _agrees(model, reading, points=2, tolerance=1e-6):

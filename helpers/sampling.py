@@ -19,18 +19,17 @@ from arviz_stats.base import array_stats
 from scipy.interpolate import CubicSpline
 from scipy.special import logsumexp
 
-from helpers.columns import columns, log_posterior
+from helpers.columns import ladder, log_posterior, log_prior_a
 from helpers.design import Design
+from helpers.identified import PARETO_K, by_identified, read_sparse
 from helpers.models import joint_model
 from helpers.priors import atanh_normal, scales
-from helpers.reading import observed, read
+from helpers.reading import named, observed, read
 
-RHAT, ESS, PARETO_K = 1.01, 400, 0.7
-REACH = 6.0  # the largest |atanh ρ| ever visited: |ρ| = 0.99999
+RHAT, ESS = 1.01, 400
 PROPOSALS = 4000  # at least so many, and at least two for every draw that is kept
 STAY = 12.0  # steps a chain may stay in one place before better proposals are made
 ROUNDS = 4  # of better proposals, before NUTS takes over
-DROP = 25.0  # a ρ whose log posterior lies this far below the best is left out
 
 
 def fit(model_or_design, *, draws=1000, tune=1000, chains=4, seed=0, progressbar=False):
@@ -65,12 +64,15 @@ def fit(model_or_design, *, draws=1000, tune=1000, chains=4, seed=0, progressbar
     """
     started = time.perf_counter()
     model, source = _read(model_or_design)
-    idata = None
+    settings = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progressbar": progressbar}
+    idata, sparse = None, None
     if source is not None:
         idata = _by_columns(*source, draws=draws, chains=chains, seed=seed)
+    elif (sparse := read_sparse(model)) is not None:
+        idata = by_identified(model, sparse, **settings)
     if idata is None:
         model = observed(joint_model(model_or_design)) if model is None else model
-        idata = _by_nuts(model, draws=draws, tune=tune, chains=chains, seed=seed, progressbar=progressbar)
+        idata = _by_nuts(model, **settings)
     idata.attrs["seconds"] = time.perf_counter() - started
     _warn(idata)
     return idata
@@ -94,16 +96,16 @@ def _read(model_or_design):
 def _by_columns(design, prior, rho, *, draws, chains, seed):
     """Independence Metropolis from the columns; None when Pareto k̂ or the effective size objects."""
     rng, rows = np.random.default_rng(seed), design.rows
-    ladder = _ladder(rows, prior, rho)
+    rungs = ladder(rows, prior, rho)
     thin = max(2, -(-PROPOSALS // (draws * chains)))
-    found = _propose(rows, prior, rho, ladder, chains * (thin * draws + 1), rng)
+    found = _propose(rows, prior, rho, rungs, chains * (thin * draws + 1), rng)
     pareto_k, stay, moments = _judge(found)
     thin *= 1 if stay < STAY and pareto_k < 0.5 else 4
     for _ in range(ROUNDS):
         if stay < STAY and pareto_k < 0.5:
             break
         # a skewed column: propose again, and more, with the mean and spread that the weights show
-        found = _propose(rows, prior, rho, ladder, chains * (thin * draws + 1), rng, *moments)
+        found = _propose(rows, prior, rho, rungs, chains * (thin * draws + 1), rng, *moments)
         pareto_k, stay, moments = _judge(found)
     if pareto_k > PARETO_K or stay > 0.1 * thin * draws:
         return None
@@ -112,7 +114,7 @@ def _by_columns(design, prior, rho, *, draws, chains, seed):
     theta, a = found.theta[kept], found.a[kept]
     idata = az.from_dict(
         {
-            "posterior": _named(design, theta, a),
+            "posterior": named(design, theta, a),
             "sample_stats": {"accepted": accepted, "diverging": np.zeros((chains, draws), dtype=bool)},
             "observed_data": {"likelihood_outcome": design.y, "likelihood_treatment": design.t},
         },
@@ -124,37 +126,6 @@ def _by_columns(design, prior, rho, *, draws, chains, seed):
     return idata
 
 
-def _ladder(rows, prior, rho):
-    """Columns over the values of a = atanh ρ that hold the posterior.
-
-    The window starts at |ρ| < 0.96, grows while its edge still matters and is then closed in on the mass.
-    """
-    if isinstance(rho, float):
-        return columns(rows, prior, [np.arctanh(rho)])
-    low, high = -2.0, 2.0
-    while True:
-        ladder, density = _rungs(rows, prior, rho, low, high)
-        short = density > density.max() - DROP
-        if (short[0] and low > -REACH) or (short[-1] and high < REACH):
-            low, high = max(-REACH, low - short[0]), min(REACH, high + short[-1])
-            continue
-        inside = np.flatnonzero(short)
-        step = ladder.a[1] - ladder.a[0]
-        if step * (inside[-1] - inside[0] + 2) > 0.5 * (high - low):
-            return ladder
-        low, high = ladder.a[inside[0]] - step, ladder.a[inside[-1]] + step
-
-
-def _rungs(rows, prior, rho, low, high, count=31):
-    ladder = columns(rows, prior, np.linspace(low, high, count))
-    return ladder, ladder.log_evidence + log_prior_a(rho, ladder.a)
-
-
-def log_prior_a(rho, a):
-    """Log prior density of a = atanh ρ, given the log prior density of ρ."""
-    return rho(np.tanh(a)) - 2 * np.log(np.cosh(a))
-
-
 class Proposals(NamedTuple):
     """Independent proposals with the log weights that would make them exact; z is θ in its column's own units."""
 
@@ -164,14 +135,14 @@ class Proposals(NamedTuple):
     log_weight: np.ndarray
 
 
-def _propose(rows, prior, rho, ladder, size, rng, centre=0.0, spread=None):
+def _propose(rows, prior, rho, rungs, size, rng, centre=0.0, spread=None):
     """Independent proposals: a from the columns' evidence, θ = mode + root z, z ~ Normal(centre, spread spread')."""
-    if len(ladder.a) == 1:
-        a, log_target, log_q = np.full(size, ladder.a[0]), 0.0, 0.0
+    if len(rungs.a) == 1:
+        a, log_target, log_q = np.full(size, rungs.a[0]), 0.0, 0.0
     else:
-        a, log_q = _draw_a(ladder, rho, size, rng)
+        a, log_q = _draw_a(rungs, rho, size, rng)
         log_target = log_prior_a(rho, a)
-    mode, root = ladder.at(a)
+    mode, root = rungs.at(a)
     spread = np.eye(rows.size) if spread is None else spread
     plain = rng.normal(size=mode.shape)
     z = centre + plain @ spread.T
@@ -192,11 +163,11 @@ def _judge(found):
     return float(pareto_k), len(z) * np.exp(log_weight.max() - logsumexp(log_weight)), (centre, root)
 
 
-def _draw_a(ladder, rho, size, rng, cells=4000):
+def _draw_a(rungs, rho, size, rng, cells=4000):
     """a from a histogram of `cells` bars, evidence (splined) times prior (which may jump), and its log height."""
-    edges = np.linspace(ladder.a[0], ladder.a[-1], cells + 1)
+    edges = np.linspace(rungs.a[0], rungs.a[-1], cells + 1)
     middle = 0.5 * (edges[1:] + edges[:-1])
-    log_height = CubicSpline(ladder.a, ladder.log_evidence)(middle) + log_prior_a(rho, middle)
+    log_height = CubicSpline(rungs.a, rungs.log_evidence)(middle) + log_prior_a(rho, middle)
     share = np.exp(log_height - logsumexp(log_height))
     cell = rng.choice(cells, size=size, p=share)
     width = edges[1] - edges[0]
@@ -217,25 +188,6 @@ def _metropolis(log_weight, rng):
             kept[c, i] = i if moves else kept[c, i - 1]
     accepted = kept[:, 1:] == np.arange(1, steps)
     return kept[:, 1:] + steps * np.arange(chains)[:, None], accepted
-
-
-def _named(design, theta, a):
-    """θ and a of shape (chains, draws, ...) under the model's names, excluded coefficients at zero."""
-    theta_O, log_sigma_U, theta_T, log_sigma_V = design.rows.split(theta)
-    named = {"alpha": theta_O[..., -1], "rho": np.tanh(a), "sigma_U": np.exp(log_sigma_U)}
-    if design.kind == "continuous":
-        named["sigma_V"] = np.exp(log_sigma_V)
-    parts = {"O": (theta_O[..., :-1], design.intercept_O, design.in_outcome),
-             "T": (theta_T, design.intercept_T, design.in_treatment)}  # fmt: skip
-    for equation, (values, has_intercept, included) in parts.items():
-        if has_intercept:
-            named[f"intercept_{equation}"], values = values[..., 0], values[..., 1:]
-        if not included.all():
-            named[f"beta_{equation}_free"] = values  # as in the model, whose variable it is
-        beta = np.zeros((*values.shape[:-1], len(included)))
-        beta[..., included] = values
-        named[f"beta_{equation}"] = beta
-    return named
 
 
 def _by_nuts(model, *, draws, tune, chains, seed, progressbar):

@@ -62,7 +62,10 @@ def simulate_aquarium(
     _check(n, rho, treatment, sigma_U, sigma_V, (confounders, instruments, outcome_only, noise))
     rng = np.random.default_rng(seed)
     role = np.repeat(ROLES, (confounders, instruments, outcome_only, noise))
-    strength = np.concatenate([_strengths(k) for k in (confounders, instruments, outcome_only, noise)])
+    counts = confounders, instruments, outcome_only, noise
+    strength = np.concatenate([_strengths(k) for k in counts])
+    # reversed, so that two confounders do not share one ratio of β_O to β_T and pass for a pair of instruments
+    pull = np.concatenate([_strengths(k)[::-1] for k in counts])
     moves_T = np.isin(role, ["confounder", "instrument"])
     moves_Y = np.isin(role, ["confounder", "outcome-only"])
     names = [f"X{j}" for j in range(len(role))]
@@ -71,7 +74,7 @@ def simulate_aquarium(
             "alpha": float(alpha), "rho": float(rho), "sigma_U": float(sigma_U), "sigma_V": float(sigma_V),
             "intercept_O": 2.0, "intercept_T": 0.3,
             "beta_O": ("covariate", np.where(moves_Y, strength, 0.0)),
-            "beta_T": ("covariate", np.where(moves_T, 0.8 * strength, 0.0)),
+            "beta_T": ("covariate", np.where(moves_T, 0.8 * pull, 0.0)),
             "role": ("covariate", role),
         },
         coords={"covariate": names},
