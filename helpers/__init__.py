@@ -8,10 +8,11 @@ Data flow one way::
 from helpers.claims import claim, quote
 from helpers.classical import maximum_likelihood, ols
 from helpers.data import load_lalonde, load_nhefs
+from helpers.decisions import benchmark_rho, decide, robustness_value
 from helpers.design import Design, make_design
 from helpers.maps import map_rho, read_map, tipping_point, weigh
 from helpers.models import joint_model
-from helpers.plots import plot_drift, plot_map, plot_prior_posterior, plot_ridge, plot_worlds
+from helpers.plots import plot_decision, plot_drift, plot_map, plot_prior_posterior, plot_ridge, plot_worlds
 from helpers.priors import atanh_normal, normal
 from helpers.sampling import diagnostics, fit
 from helpers.selection import excluded, horseshoe, spike_and_slab
@@ -19,8 +20,9 @@ from helpers.simulate import simulate_aquarium
 from helpers.worlds import World, fit_worlds, world_table
 
 __all__ = [
-    "Design", "World", "atanh_normal", "claim", "diagnostics", "excluded", "fit", "fit_worlds", "horseshoe", "joint_model", "load_lalonde",
-    "load_nhefs", "make_design", "map_rho", "maximum_likelihood", "normal", "ols", "plot_drift", "plot_map",
-    "plot_prior_posterior", "plot_ridge", "plot_worlds", "quote", "read_map", "simulate_aquarium", "spike_and_slab", "tipping_point",
-    "weigh", "world_table",
+    "Design", "World", "atanh_normal", "benchmark_rho", "claim", "decide", "diagnostics", "excluded", "fit",
+    "fit_worlds", "horseshoe", "joint_model", "load_lalonde", "load_nhefs", "make_design", "map_rho",
+    "maximum_likelihood", "normal", "ols", "plot_decision", "plot_drift", "plot_map", "plot_prior_posterior",
+    "plot_ridge", "plot_worlds", "quote", "read_map", "robustness_value", "simulate_aquarium", "spike_and_slab",
+    "tipping_point", "weigh", "world_table",
 ]  # fmt: skip

@@ -204,7 +204,7 @@ def _check(map, knots, a, share):
     nearest = np.abs(a[:, None] - knots).argmin(axis=1)
     weight = np.bincount(nearest, weights=share, minlength=len(knots))
     bad = (map.pareto_k.values > PARETO_K) & (weight > NEGLIGIBLE)
-    _refuse(map, bad, f"which hold {weight[bad].sum():.1%} of the posterior")
+    refuse(map, bad, f"which hold {weight[bad].sum():.1%} of the posterior")
     edge = float(weight[0] + weight[-1]) if len(a) > 1 else 0.0
     if edge > 0.02:
         raise ValueError(
@@ -271,11 +271,11 @@ def tipping_point(map, *, probability=0.95):
     bound = table["low"] if at_zero > 0 else table["high"]
     found = {"interval": _crossing(a, bound), "mean": _crossing(a, table["mean"])}
     low, high = min(0.0, *found.values()), max(0.0, *found.values())
-    _refuse(map, (map.pareto_k.values > PARETO_K) & (map.rho.values >= low) & (map.rho.values <= high), "on the way")
+    refuse(map, (map.pareto_k.values > PARETO_K) & (map.rho.values >= low) & (map.rho.values <= high), "on the way")
     return pd.Series(found | {"at_zero": at_zero})
 
 
-def _refuse(map, bad, where):
+def refuse(map, bad, where):
     if bad.any():
         raise ValueError(
             f"Pareto k̂ exceeds {PARETO_K} at rho = {np.round(map.rho.values[bad], 2).tolist()}, {where}: those columns "

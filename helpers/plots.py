@@ -128,6 +128,31 @@ def plot_worlds(table, *, ax=None, unit=""):
     return ax
 
 
+def plot_decision(decision, *, ax=None, unit=""):
+    """The expected loss of each action in every world, and where the best action changes.
+
+    Parameters
+    ----------
+    decision : helpers.decisions.Decision
+        From `decide`: its ``loss`` (index ρ, one column an action) and its ``ranges``.
+    ax : matplotlib Axes, optional
+    unit : str
+        Unit of the loss, for the axis.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(ax)
+    long = decision.loss.rename_axis(columns="action").stack().rename("loss").reset_index()
+    sns.lineplot(long, x="rho", y="loss", hue="action", style="action", palette="crest", ax=ax, errorbar=None)
+    for place, switch in enumerate(decision.ranges["low"].iloc[1:]):
+        ax.axvline(switch, color=INK, linestyle=":", linewidth=1, label="" if place else "best action changes")
+    ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label("expected loss", unit))
+    _legend(ax)
+    return ax
+
+
 def plot_prior_posterior(prior, posterior, *, ax=None, name="α", unit=""):
     """What was believed and what the data made of it; where the two are one, the data never spoke.
 

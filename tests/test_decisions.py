@@ -1,0 +1,251 @@
+"""Benchmarks against closed forms and known tanks, the robustness value as published, decisions worked by hand."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+import xarray as xr
+from conftest import TANK
+from oracles import residual_sd
+
+from helpers import (
+    atanh_normal,
+    benchmark_rho,
+    decide,
+    make_design,
+    map_rho,
+    maximum_likelihood,
+    plot_decision,
+    robustness_value,
+    simulate_aquarium,
+    weigh,
+)  # fmt: skip
+
+GRID = np.tanh(np.linspace(-2.4, 2.4, 49))
+Z = np.sqrt(2) * np.array([-1.0, 1.0])  # two draws with mean 0
+
+
+def by_hand(k=0.1):
+    """A map whose draws are 3 - 12ρ ± √2 at every ρ, under data that are silent about ρ."""
+    alpha = (3 - 12 * GRID)[:, None] + np.tile(Z, 256)
+    return xr.Dataset(
+        {"alpha": (("rho", "draw"), alpha), "log_weight": (("rho", "draw"), np.full(alpha.shape, -np.log(512))),
+         "log_evidence": ("rho", np.zeros(49)), "pareto_k": ("rho", np.broadcast_to(k, 49)),
+         "ess": ("rho", np.full(49, 512.0))},
+        coords={"rho": GRID, "draw": np.arange(512)}, attrs={"outcome": "Y", "treatment": "T"},
+    )  # fmt: skip
+
+
+# ---- benchmarks
+
+
+@pytest.mark.parametrize("names", [["X0"], ["X1"], ["X3"]])
+def test_a_benchmark_of_a_continuous_treatment_is_the_closed_form(names):
+    data = simulate_aquarium(400, rho=0.3, seed=3, sigma_U=2.0, sigma_V=0.7).data
+    every = [f"X{j}" for j in range(5)]
+    formula = " + ".join(every)
+    found = benchmark_rho(make_design(data, outcome=f"Y ~ T + {formula}", treatment=f"T ~ {formula}")).loc[names[0]]
+    kept = [data[x] for x in every if x not in names]
+    short = smf.ols("Y ~ T + " + " + ".join(c.name for c in kept), data).fit().params["T"]
+    change = short - smf.ols(f"Y ~ T + {formula}", data).fit().params["T"]
+    slope = change * residual_sd(data["T"], *kept) / residual_sd(data.Y, data["T"], *kept)
+    assert found["alpha_without"] == pytest.approx(short, abs=1e-8)
+    assert found["change"] == pytest.approx(change, abs=1e-8)
+    assert found["rho"] == pytest.approx(slope / np.sqrt(1 + slope**2), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind, within", [("continuous", 0.015), ("binary", 0.03)])
+def test_a_benchmark_is_the_current_the_covariate_would_have_made(kind, within):
+    data, truth = simulate_aquarium(40_000, treatment=kind, seed=5, sigma_U=1.5)
+    table = benchmark_rho(make_design(data, **TANK))
+    for name in ("X0", "X1"):
+        b, g = (float(truth[beta].sel(covariate=name)) for beta in ("beta_O", "beta_T"))
+        # in the tank X2 and others stay unmeasured: they widen the errors without correlating them
+        wider_V = float((truth.beta_T.sel(covariate=["X2"]) ** 2).sum())
+        wider_U = float((truth.beta_O.sel(covariate=["X3", "X4"]) ** 2).sum())
+        expected = b * g / np.sqrt((b**2 + wider_U + 1.5**2) * (g**2 + wider_V + 1))
+        assert abs(expected) > 0.1
+        assert table["rho"][name] == pytest.approx(expected, abs=within)
+
+
+def test_the_shortened_model_at_the_benchmark_returns_the_full_effect(smokers, nhefs):
+    table = benchmark_rho(smokers, {"age": "age", "smoking": ["smokeyrs", "smokeintensity"]})
+    kept = "sex + race + age + C(education) + C(exercise) + C(active) + wt71"
+    short = make_design(nhefs, outcome=f"wt82_71 ~ qsmk + {kept}", treatment=f"qsmk ~ {kept}")
+    full = maximum_likelihood(smokers, rho=0).alpha
+    assert maximum_likelihood(short, rho=table["rho"]["smoking"]).alpha == pytest.approx(full, abs=1e-4)
+    assert list(table.index) == ["age", "smoking"] and (table["reason"] == "").all()
+
+
+def test_by_default_the_dummies_of_a_term_are_one_group(smokers):
+    table = benchmark_rho(smokers)
+    assert set(table.index) == {
+        "sex", "race", "age", "C(education)", "smokeintensity", "smokeyrs", "C(exercise)", "C(active)", "wt71",
+    }  # fmt: skip
+    dummies = [name for name in smokers.covariates if name.startswith("C(education)")]
+    assert len(dummies) == 4
+    alone = benchmark_rho(smokers, {"by label": dummies})
+    assert alone["rho"].item() == pytest.approx(table["rho"]["C(education)"], abs=1e-9)
+
+
+def test_a_benchmark_out_of_reach_is_nan_and_says_why(tanks, monkeypatch):
+    monkeypatch.setattr("helpers.decisions.FARTHEST", 0.2)
+    row = benchmark_rho(make_design(tanks["continuous"].data, **TANK)).loc["X0"]
+    assert np.isnan(row["rho"]) and "no rho within 0.2 of zero" in row["reason"]
+    assert row["change"] < -0.1
+
+
+@pytest.mark.parametrize(
+    "groups, error, said",
+    [
+        ({"a": ["X9"]}, ValueError, r"groups\['a'\] names \['X9'\]; accepted are \['X0', 'X1'\]"),
+        ({"a": []}, ValueError, r"groups\['a'\] names nothing; accepted are"),
+        ({"a": ["X0", "X1"]}, ValueError, r"groups\['a'\] holds every covariate of the design, .* accepted is a part"),
+        (["X0"], TypeError, r"groups=\['X0'\]; accepted is a mapping"),
+    ],
+)
+def test_groups_that_cannot_be_left_out_are_refused(designs, groups, error, said):
+    with pytest.raises(error, match=said):
+        benchmark_rho(designs["continuous", "plain"], groups)
+
+
+# ---- robustness value
+
+
+def test_the_robustness_value_is_the_published_one():
+    """Darfur example of Cinelli & Hazlett 2020: t = 4.18445 on 783 degrees of freedom; 13.878 % and 7.626 %."""
+    from helpers.decisions import _robustness
+
+    assert _robustness(4.18445, 783, 1, None) == pytest.approx(0.13878, abs=5e-6)
+    assert _robustness(4.18445, 783, 1, 0.95) == pytest.approx(0.07626, abs=5e-6)
+
+
+def confound(data, r, rng):
+    """A column with partial R² of r with T given the covariates, and of r with Y given T and them, made to measure."""
+    X = np.column_stack([np.ones(len(data)), data[["X0", "X1"]]])
+
+    def left(v, M):
+        v = v - M @ np.linalg.lstsq(M, v, rcond=None)[0]
+        return v / np.sqrt(v @ v)
+
+    T, XT = left(data["T"].to_numpy(), X), np.column_stack([X, data["T"]])
+    Y = left(data["Y"].to_numpy(), XT)
+    noise = left(rng.normal(size=len(data)), np.column_stack([XT, data["Y"]]))
+    rest = np.sqrt(r) * Y + np.sqrt(1 - r) * noise  # of unit length, orthogonal to T given X
+    return np.sqrt(r) * T + np.sqrt(1 - r) * rest
+
+
+@pytest.mark.parametrize("q", [1.0, 0.5])
+def test_a_confounder_of_that_strength_takes_the_effect_away(tanks, q):
+    data = tanks["continuous"].data.assign(Y=lambda d: d.Y - 2.9 * d["T"])
+    r = robustness_value(make_design(data, **TANK), q=q)
+    before = smf.ols("Y ~ T + X0 + X1", data).fit().params["T"]
+    after = [smf.ols("Y ~ T + X0 + X1 + W", data.assign(W=sign * confound(data, r, np.random.default_rng(0))))
+             .fit().params["T"] for sign in (1, -1)]  # fmt: skip
+    assert 0.05 < r < 0.9
+    assert after[0] == pytest.approx((1 - q) * before, abs=1e-8)
+
+
+@pytest.mark.parametrize("probability", [0.8, 0.95])
+def test_an_interval_needs_less_than_its_estimate(smokers, probability):
+    assert 0 < robustness_value(smokers, probability=probability) < robustness_value(smokers)
+
+
+def test_an_interval_that_holds_zero_needs_nothing():
+    data = simulate_aquarium(100, alpha=0.0, seed=2).data
+    assert robustness_value(make_design(data, **TANK), probability=0.9999) == 0.0
+
+
+@pytest.mark.parametrize(
+    "options, said", [({"q": 0}, "q=0; accepted"), ({"probability": 95}, "probability=95; accepted")]
+)
+def test_robustness_of_nonsense_is_refused(smokers, options, said):
+    with pytest.raises(ValueError, match=said):
+        robustness_value(smokers, **options)
+
+
+# ---- decisions
+
+
+def linear(action, alpha):
+    """Acting costs 1; not acting costs the effect."""
+    return 1.0 if action == "act" else alpha
+
+
+def test_the_best_action_changes_where_the_mean_crosses_the_threshold():
+    found = decide(by_hand(), linear, actions=["wait", "act"], within=(-0.3, 0.4))
+    assert found.ranges["action"].tolist() == ["act", "wait"]
+    np.testing.assert_allclose(found.ranges[["low", "high"]], [[-0.3, 1 / 6], [1 / 6, 0.4]], atol=1e-6)
+    np.testing.assert_allclose(found.loss["wait"], 3 - 12 * found.loss.index, atol=1e-5)
+    np.testing.assert_allclose(found.loss["act"], 1.0)
+
+
+def test_regret_is_worked_by_hand():
+    """Waiting loses most at ρ = -0.3: 6.6 against 1. Acting at ρ = 0.4: 1 against -1.8."""
+    found = decide(by_hand(), linear, actions=["wait", "act"], within=(-0.3, 0.4))
+    assert found.actions["max_regret"].to_dict() == pytest.approx({"wait": 5.6, "act": 2.8}, abs=1e-4)
+    assert found.minimax_regret == "act"
+    assert (found.regret.min(axis=1) == 0).all()
+
+
+@pytest.mark.parametrize("mean, best", [(-0.3, "act"), (0.3, "wait")])
+def test_the_bayes_action_follows_the_prior(mean, best):
+    found = decide(by_hand(), linear, actions=["wait", "act"], prior=atanh_normal(mean, 0.05))
+    assert found.bayes == best
+    expected = float(weigh(by_hand(), atanh_normal(mean, 0.05)).alpha.mean())
+    assert found.actions["expected_loss"].to_dict() == pytest.approx({"wait": expected, "act": 1.0}, abs=1e-9)
+
+
+def test_a_loss_that_bends_is_averaged_over_alpha_not_taken_at_its_mean():
+    found = decide(by_hand(), lambda action, alpha: alpha**2 if action == "bent" else 7.0, actions=["bent", "flat"])
+    middle = found.loss["bent"].iloc[np.abs(found.loss.index).argmin()]
+    assert middle == pytest.approx(3**2 + 2)
+
+
+def test_a_mapping_hands_its_values_to_the_loss():
+    found = decide(by_hand(), lambda cost, alpha: cost + 0 * alpha, actions={"dear": 5.0, "cheap": 2.0})
+    assert found.bayes == found.minimax_regret == "cheap"
+    assert found.actions["expected_loss"].tolist() == [5.0, 2.0]
+    assert len(found.ranges) == 1
+
+
+def test_an_action_may_be_best_twice():
+    found = decide(by_hand(), lambda action, alpha: 10.0 if action == "flat" else (alpha - 3) ** 2 - 2,
+                   actions=["curve", "flat"], within=(-0.9, 0.9))  # fmt: skip
+    edge = np.sqrt(10) / 12  # (12ρ)² + 2 - 2 = 10
+    assert found.ranges["action"].tolist() == ["flat", "curve", "flat"]
+    np.testing.assert_allclose(found.ranges["low"], [-0.9, -edge, edge], atol=1e-4)
+
+
+def test_decisions_come_from_a_real_map(designs):
+    chart = map_rho(designs["binary", "plain"])
+    found = decide(chart, linear, actions=["wait", "act"], within=(-0.5, 0.5))
+    assert isinstance(found.actions, pd.DataFrame)
+    ax = plot_decision(found, unit="points")
+    assert "points" in ax.get_ylabel() and ax.get_xlabel()
+    plt.close("all")
+
+
+REFUSED = {
+    "shape": (lambda a, x: np.zeros(3), {}, r"loss gave the shape \(3,\) for action 'wait'.*accepted are as many"),
+    "nan": (lambda a, x: x * np.nan, {}, r"loss gave .* infinite or undefined values for action 'wait'"),
+    "unknown": (lambda a, x: {"act": x}[a], {}, r"actions holds 'wait', and loss does not know it"),
+    "one action": (linear, {"actions": ["act"]}, r"actions=\['act'\]; accepted are two or more"),
+    "twice": (linear, {"actions": ["act", "act"]}, r"accepted are two or more different names"),
+    "a string": (linear, {"actions": "act"}, r"actions='act'; accepted are two or more"),
+    "off the map": (linear, {"within": (-0.999, 0.3)}, r"within=\(-0.999, 0.3\); accepted is a pair .* -0.984 to 0.98"),
+    "backwards": (linear, {"within": (0.3, -0.3)}, r"within=\(0.3, -0.3\); accepted is a pair"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("loss, options, said", REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_decided_is_refused(loss, options, said):
+    with pytest.raises(ValueError, match=said):
+        decide(by_hand(), loss, **({"actions": ["wait", "act"]} | options))
+
+
+def test_columns_that_cannot_be_trusted_are_no_worlds():
+    skewed = by_hand(k=np.where(np.abs(GRID) < 0.2, 0.9, 0.1))
+    with pytest.raises(ValueError, match=r"Pareto k̂ exceeds 0.7 at rho = .*, among the worlds to decide in"):
+        decide(skewed, linear, actions=["wait", "act"], within=(-0.3, 0.3))
