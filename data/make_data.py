@@ -45,7 +45,8 @@ def ponds(n=420, *, alpha=2.0, rho=0.4, seed=7):
     feed = 24 + 0.05 * (start - 120) + 0.6 * (temperature - 22) - 0.12 * (distance - 20) + bonus_T + V
     gain = 20 + alpha * feed + 0.2 * (start - 120) + 2 * (temperature - 22) + bonus_O + U
     table = pd.DataFrame({"site": site, "start_g": start.round(1), "temp_c": temperature.round(1),
-                          "delivery_km": distance.round(1), "feed_g": feed.round(2), "gain_g": gain.round(1)})  # fmt: skip
+                          "delivery_km": distance.round(1), "feed_g": feed.round(2),
+                          "gain_g": gain.round(1)})  # fmt: skip
     for name, lost in (("start_g", 9), ("temp_c", 14)):
         table.loc[rng.choice(n, lost, replace=False), name] = np.nan
     return table

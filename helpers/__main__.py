@@ -48,7 +48,6 @@ def main(csv, out, unit, belief, alpha, force, seed, **reading):
     Reads CSV and writes, into one folder, the table of worlds (CSV, HTML, LaTeX), the map of the effect at every
     hidden current (PNG, SVG), the draws (netCDF) and a report in words (Markdown, HTML, text).
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half written is cleared away
     try:
         with _stages() as tell:
             check_free(out, force=force)
@@ -83,4 +82,5 @@ def _sentence(error):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half written is cleared away
     main(prog_name="python -m helpers")

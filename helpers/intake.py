@@ -42,13 +42,18 @@ def read_table(path, *, outcome, treatment, drop_missing=False, separator=",", d
     FileNotFoundError
         When there is no such file.
     ValueError
-        When it is no CSV, a formula cannot be read, two columns share a name, or values are missing and
-        `drop_missing` is not set; the missing values are counted by column.
+        When it is no CSV, a formula cannot be read or names a column that is not there, two columns share a name,
+        or values are missing and `drop_missing` is not set; the missing values are counted by column.
     """
     data = path.copy() if isinstance(path, pd.DataFrame) else _read(Path(path), separator, decimal)
     data, outcome, treatment = _plain(data, outcome, treatment)
-    used = [name for name in data.columns if name in _names(outcome, "outcome") | _names(treatment, "treatment")]
-    holes = data[used].isna()
+    named = _names(outcome, "outcome") | _names(treatment, "treatment")
+    if strangers := sorted(named - set(data.columns)):
+        raise ValueError(
+            f"the formulas name {strangers}, which the data do not have; their columns are "
+            f"{list(map(str, data.columns))}."
+        )
+    holes = data[[name for name in data.columns if name in named]].isna()
     incomplete = int(holes.any(axis=1).sum())
     if not incomplete:
         return Table(data, outcome, treatment, 0)

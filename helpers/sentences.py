@@ -108,8 +108,8 @@ def limits(design):
                   "known of it comes from the priors. More rows would not help.")  # fmt: skip
     else:
         source = ("These data hold no instrument. All they say about ρ, the correlation of what is unmeasured in "
-                  "both equations, comes from the assumed normal shape of the errors: a wrong shape, a missing curve or a "
-                  "missing interaction would pass for a hidden current.")  # fmt: skip
+                  "both equations, comes from the assumed normal shape of the errors: a wrong shape, a missing curve or "
+                  "a missing interaction would pass for a hidden current.")  # fmt: skip
     return [
         source,
         f"They cannot say which came first: that {design.treatment} moves {design.outcome}, and not the other way "
@@ -208,7 +208,8 @@ def _tipping(report):
         return "No hidden current on the map brings the interval of the effect to zero."
     mean = f", and its mean at ρ = {tip['mean']:.2f}" if np.isfinite(tip["mean"]) else ""
     return (f"A hidden current of ρ = {tip['interval']:.2f} brings the effect's 95 % interval to zero{mean}: anything "
-            f"unmeasured that strong, and {'positive' if tip['interval'] > 0 else 'negative'}, puts its sign in doubt.")  # fmt: skip
+            f"unmeasured that strong, and {'positive' if tip['interval'] > 0 else 'negative'}, puts its sign in "
+            "doubt.")  # fmt: skip
 
 
 def _measured(report):

@@ -1,0 +1,278 @@
+"""The report and the command-line program: whole or not at all, plain about what the data cannot say."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+from helpers import make_design, make_report, ols, read_table, simulate_aquarium, write_report
+from helpers.__main__ import main
+from helpers.publish import FILES
+
+ROOT = Path(__file__).parent.parent
+PONDS = ROOT / "data" / "ponds.csv"
+OUTCOME = "gain_g ~ feed_g + start_g + temp_c + C(site)"
+TREATMENT = "feed_g ~ start_g + temp_c + C(site)"
+
+
+def command(folder, *options, csv=PONDS, outcome=OUTCOME, treatment=TREATMENT):
+    return [sys.executable, "-m", "helpers", str(csv), "--outcome", outcome, "--treatment", treatment,
+            "--out", str(folder), *options]  # fmt: skip
+
+
+def run(*arguments, **named):
+    done = subprocess.run(command(*arguments, **named), capture_output=True, text=True, cwd=ROOT)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def attempt(*arguments, **named):
+    """The same within this process: quicker."""
+    done = CliRunner().invoke(main, command(*arguments, **named)[3:])
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+
+def refused(done, *words):
+    """One sentence on standard error, nothing on standard output."""
+    assert done.returncode == 1
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("Error: ") and "\x1b" not in done.stderr
+    assert [word for word in words if word not in lines[0]] == []
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "deep" / "report"
+    return run(folder, "--drop-missing", "--unit", "g per g"), folder
+
+
+@pytest.fixture(scope="module")
+def report():
+    table = read_table(PONDS, outcome=OUTCOME, treatment=TREATMENT, drop_missing=True)
+    design = make_design(table.data, outcome=table.outcome, treatment=table.treatment)
+    return make_report(design, unit="g per g", dropped=table.dropped)
+
+
+def test_a_report_has_every_file_and_leaves_nothing_beside(written):
+    done, folder = written
+    assert done.returncode == 0 and str(folder) in done.stdout
+    assert done.stderr == ""  # no bar where there is no terminal
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    assert [path.name for path in folder.parent.iterdir()] == ["report"]
+
+
+def test_the_files_hold_the_same_worlds(written):
+    _, folder = written
+    table = pd.read_csv(folder / "table.csv", index_col="world")
+    with xr.open_datatree(folder / "draws.nc") as tree:
+        means = tree["worlds"].alpha.mean("draw").to_series()
+        assert tree["map"].sizes["rho"] >= 25
+    assert np.allclose(means[table.index], table["alpha"], rtol=0.02)
+    assert (folder / "map.png").read_bytes()[:4] == b"\x89PNG"
+    assert "<svg" in (folder / "map.svg").read_text(encoding="utf-8")
+    assert r"\begin{tabular}" in (folder / "table.tex").read_text(encoding="utf-8")
+    for name in ("table.html", "report.html", "report.md"):
+        text = (folder / name).read_text(encoding="utf-8")
+        assert [world for world in table.index if world not in text] == []
+
+
+def test_a_report_is_not_replaced_unless_forced(tmp_path, written):
+    _, folder = written
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    refused(run(folder, "--drop-missing"), "earlier report", "--force")
+    assert before == {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_force_replaces_a_report_and_nothing_else(tmp_path, report):
+    folder = write_report(report, tmp_path / "out")
+    (folder / "report.txt").write_text("old")
+    write_report(report, folder, force=True)
+    assert (folder / "report.txt").read_text(encoding="utf-8").startswith("Among 397 rows")
+    (folder / "thesis.tex").write_text("precious")
+    with pytest.raises(FileExistsError, match=r"thesis\.tex"):
+        write_report(report, folder, force=True)
+    assert (folder / "thesis.tex").read_text() == "precious"
+
+
+def test_a_report_that_fails_half_way_leaves_no_trace(tmp_path, report, monkeypatch):
+    folder = write_report(report, tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("helpers.publish._draw", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_report(report, folder, force=True)
+    with pytest.raises(OSError, match="disk full"):
+        write_report(report, tmp_path / "other")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_program_that_is_stopped_leaves_no_trace(tmp_path):
+    running = subprocess.Popen(command(tmp_path / "out", "--drop-missing"), cwd=ROOT,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (beside := list(tmp_path.iterdir())) and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(running.pid, signal.SIGTERM)
+    running.communicate(timeout=30)
+    left = [path.name for path in tmp_path.iterdir()]
+    assert beside and (left == [] or (left == ["out"] and sorted(os.listdir(tmp_path / "out")) == sorted(FILES)))
+    assert running.returncode != 0 or left == ["out"]
+
+
+BAD = {
+    "missing values are counted": ({}, ["23 of 420 rows", "'start_g' has 9", "'temp_c' has 14", "--drop-missing"]),
+    "no such file": ({"csv": "nowhere.csv"}, ["nowhere.csv is no file"]),
+    "no such column": ({"outcome": "gain_g ~ feed_g + depth", "treatment": "feed_g ~ temp_c"}, ["depth"]),
+    "not a formula": ({"outcome": "gain_g ~ feed_g +"}, ["not a two-sided formula"]),
+    "an unknown function": (
+        {"outcome": "gain_g ~ feed_g + nosuch(delivery_km)", "treatment": "feed_g ~ 1"},
+        ["nosuch"],
+    ),
+    "no treatment": (
+        {"outcome": "gain_g ~ delivery_km", "treatment": "feed_g ~ delivery_km"},
+        ["does not contain the treatment 'feed_g'"],
+    ),
+    "words for numbers": ({"outcome": "site ~ feed_g", "treatment": "feed_g ~ delivery_km"}, ["'site'", "numbers"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused_in_a_sentence(tmp_path, case):
+    named, words = BAD[case]
+    refused(attempt(tmp_path / "out", **named), *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_constant_treatment_and_an_unreadable_file_are_refused(tmp_path):
+    data = pd.DataFrame({"y": [1.0, 2.0, 4.0] * 9, "t": 1, "x": np.arange(27)})
+    data.to_csv(tmp_path / "still.csv", index=False)
+    named = {"csv": tmp_path / "still.csv", "outcome": "y ~ t + x", "treatment": "t ~ x"}
+    refused(attempt(tmp_path / "out", **named), "'t'", "constant at 1")
+    (tmp_path / "picture.csv").write_bytes(b"\x89PNG\xff\xfe\x00\x01" * 9)
+    refused(attempt(tmp_path / "out", **named | {"csv": tmp_path / "picture.csv"}), "picture.csv")
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_usage_has_a_status_of_its_own(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "helpers", "--wrong"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and done.stdout == ""
+
+
+def test_help_shows_an_example_that_runs(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "helpers", "--help"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0
+    example = done.stdout[done.stdout.index("python -m helpers data/") :].replace("\\\n", " ")
+    example = example.replace("python", sys.executable, 1).replace("report/", str(tmp_path / "report"))
+    assert subprocess.run(example, shell=True, cwd=ROOT, capture_output=True).returncode == 0
+    assert (tmp_path / "report" / "report.md").exists()
+
+
+def test_a_bar_on_a_terminal(tmp_path):
+    pty = pytest.importorskip("pty")
+    leader, follower = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    running = subprocess.Popen(command(tmp_path / "out", "--drop-missing"), cwd=ROOT, env=environment,
+                               stdout=subprocess.DEVNULL, stderr=follower)  # fmt: skip
+    os.close(follower)
+    shown = b""
+    while running.poll() is None or shown == b"":
+        try:
+            shown += os.read(leader, 4096)
+        except OSError:
+            break
+    assert running.wait() == 0 and "draw the map" in shown.decode(errors="ignore")
+
+
+def test_names_with_spaces_are_made_plain():
+    data = pd.DataFrame({"body weight (g)": [1.0, 2.0], "2nd dose": [0.0, 1.0]})
+    table = read_table(data, outcome="`body weight (g)` ~ `2nd dose`", treatment="`2nd dose` ~ 1")
+    assert (table.outcome, table.treatment) == ("body_weight_g ~ _2nd_dose", "_2nd_dose ~ 1")
+    assert list(table.data) == ["body_weight_g", "_2nd_dose"] and list(data) == ["body weight (g)", "2nd dose"]
+
+
+def test_dropped_rows_are_counted_and_only_those_that_matter():
+    table = read_table(PONDS, outcome="gain_g ~ feed_g + temp_c", treatment="feed_g ~ temp_c", drop_missing=True)
+    assert (table.dropped, len(table.data)) == (14, 406)
+    with pytest.raises(ValueError, match="all 2 rows"):
+        read_table(pd.DataFrame({"y": [1.0, None], "t": [None, 2.0]}), outcome="y ~ t", treatment="t ~ 1",
+                   drop_missing=True)  # fmt: skip
+
+
+def test_the_first_worlds_are_least_squares(report):
+    alpha = ols(report.design).params["alpha"]
+    assert report.worlds.loc["OLS", "alpha"] == pytest.approx(alpha)
+    assert report.worlds.loc["ρ = 0", "alpha"] == pytest.approx(alpha, abs=0.03)
+
+
+def test_the_truth_lies_where_its_current_says(report):
+    firmly = report.worlds.loc["ρ near +0.3, firmly"]
+    assert firmly["low"] < 2.4 and report.worlds.loc["OLS", "low"] > 2.0 > report.worlds.loc["ρ free", "low"]
+
+
+def test_the_mean_of_the_treatment_does_not_matter(report):
+    """A prior of the intercept at a treatment of zero would be a prior on α in disguise."""
+    design = report.design
+    moved = make_report(replace(design, t=design.t + 1e3))
+    assert np.allclose(moved.worlds["alpha"], report.worlds["alpha"], atol=1e-6)
+    assert abs(report.worlds.loc["ρ free", "rho"]) < 0.15  # what is left is the prior of α, which prefers small ones
+
+
+def test_other_units_give_the_same_answer_in_other_units(report):
+    design = report.design
+    heavy = make_report(replace(design, y=design.y / 1e3))
+    assert np.allclose(1e3 * heavy.worlds["alpha"], report.worlds["alpha"], rtol=0.02)
+    assert heavy.tipping["interval"] == pytest.approx(report.tipping["interval"], abs=1e-3)
+
+
+def test_sensitivity_agrees_with_a_map_under_that_prior(report):
+    sd = report.design.y.std() / report.design.t.std()
+    again = make_report(report.design, alpha=sd / 2)
+    read = report.sensitivity.loc["prior of α half as wide"]
+    assert again.worlds.loc["ρ free", ["alpha", "low", "high"]].to_numpy() == pytest.approx(
+        read[["alpha", "low", "high"]].to_numpy(), abs=0.15
+    )
+
+
+def test_every_assumption_is_named(report):
+    text = " ".join(report.assumptions)
+    for word in ("straight-line", "same effect", "normal", "independent", "before the treatment", "dropped", "atanh ρ",
+                 "α ~ Normal", "σ_U"):  # fmt: skip
+        assert word in text
+    assert "flat in ρ" in report.limits[0] and report.limits[0] in report.paragraph
+
+
+def test_an_instrument_and_a_binary_treatment_are_spoken_of():
+    data = simulate_aquarium(400, treatment="binary", seed=2).data
+    plain = make_report(make_design(data, outcome="Y ~ T + X0 + X1", treatment="T ~ X0 + X1"))
+    piped = make_report(make_design(data, outcome="Y ~ T + X0 + X1", treatment="T ~ X0 + X1 + X2"))
+    assert "normal shape" in plain.limits[0] and "X2" in piped.limits[0]
+    assert any("exclusion" in line for line in piped.assumptions) and "first-stage F" in " ".join(piped.checks)
+    assert any("treated" in line for line in plain.checks)
+
+
+def test_an_effect_that_was_never_there_has_no_sign_to_overturn():
+    data = simulate_aquarium(300, alpha=0.0, seed=4).data
+    quiet = make_report(make_design(data, outcome="Y ~ T + X0 + X1", treatment="T ~ X0 + X1 + X2"))
+    assert re.search("no sign to overturn|brings the effect's", quiet.overturns[0])
+
+
+def test_a_lone_covariate_or_none_has_no_benchmark():
+    data = simulate_aquarium(300, seed=4).data
+    for terms in ("1", "X0"):
+        lone = make_report(make_design(data, outcome=f"Y ~ T + {terms}", treatment=f"T ~ {terms}"))
+        assert lone.benchmarks.empty and "no measured one" in " ".join(lone.overturns)
