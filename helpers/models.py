@@ -4,11 +4,12 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from helpers.forest import check_forest, forest_index
 from helpers.priors import Normal, atanh_normal, check_rho, normal, rho_variable, scales
 from helpers.selection import Horseshoe, SpikeAndSlab, equations, restrict
 
 
-def joint_model(design, *, coefficients=None, rho=None, treatment=None, alpha=None, sigma=None):
+def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=None, alpha=None, sigma=None):
     """Treatment and outcome together, with correlated errors.
 
     ::
@@ -26,8 +27,9 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, alpha=No
     rho : float or prior, optional
         A number fixes ρ; a prior over it is `atanh_normal(mean, sd)` (the default) or a frozen
         distribution of ``scipy.stats``.
-    treatment : None
-        The treatment equation's index; None is the linear one, intercept_T + z'β_T.
+    treatment, outcome : Forest, optional
+        From `bart`: a forest of its covariates ``forest_T`` instead of intercept_T + z'β_T, or ``forest_O`` instead
+        of intercept_O + x'β_O. The effect is α T either way. ``intercept_T`` is then the forest's average.
     alpha, sigma : float, optional
         Prior sd of α and prior scale of σ_U, in the reader's units; see `helpers.priors.scales`.
 
@@ -37,13 +39,16 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, alpha=No
         Free variables ``intercept_O``, ``beta_O``, ``alpha``, ``intercept_T``, ``beta_T``, ``rho``,
         ``sigma_U`` and, for a continuous treatment, ``sigma_V``; the responses ``likelihood_outcome`` and
         ``likelihood_treatment`` are random too, until `pm.observe` fixes them. ``beta_O`` and ``beta_T``
-        share the dim ``covariate``; an exclusion restriction is a coefficient of exactly zero. The
+        share the dim ``covariate``; an exclusion restriction is a coefficient of exactly zero. Where the design
+        has moderators m, the effect is α + m'δ with ``delta`` over the dim ``moderator``. The
         covariates are standardised; α and σ_U are in the reader's units.
 
     Raises
     ------
     ValueError
-        When ρ lies outside (-1, 1) or a prior's spread is not positive.
+        When ρ lies outside (-1, 1), a prior's spread is not positive, or a sparse prior meets a forest.
+    TypeError
+        When `treatment` or `outcome` is something else than a forest.
 
     Notes
     -----
@@ -52,8 +57,7 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, alpha=No
     κ(T - μ_T) being the control function. A binary T gives Y | T an extended skew normal (Azzalini 1985;
     the endogenous-treatment model of Heckman 1978), with the latent V integrated out exactly.
     """
-    if treatment is not None:
-        raise TypeError(f"treatment={treatment!r}; accepted is None, the linear index of the treatment formula.")
+    check_forest(treatment=treatment, outcome=outcome)
     rho = check_rho(atanh_normal() if rho is None else rho)
     design, coefficients = restrict(design, normal() if coefficients is None else coefficients)
     sparse = isinstance(coefficients, (SpikeAndSlab, Horseshoe))
@@ -64,11 +68,14 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, alpha=No
         rho = rho_variable(rho)
         sigma_U = pm.HalfNormal("sigma_U", prior.sigma_U)
         sigma_V = pm.HalfNormal("sigma_V", prior.sigma_V) if design.kind == "continuous" else 1.0
-        beta_O, beta_T = _coefficients(design, coefficients, prior, sigma_U, sigma_V)
-        index_O = _intercept("O", design.intercept_O, prior.mean_O, prior.sd_O) + X @ beta_O
-        index_T = _intercept("T", design.intercept_T, prior.mean_T, prior.sd_T) + X @ beta_T
-        alpha = pm.Normal("alpha", prior.mean_O[-1], prior.sd_O[-1])
-        RESPONSES[design.kind](index_O, index_T, alpha, rho, sigma_U, sigma_V)
+        if treatment is None and outcome is None:
+            beta_O, beta_T = _coefficients(model, design, coefficients, prior)
+            index_O = _intercept("O", design.intercept_O, prior.mean_O, prior.sd_O) + X @ beta_O
+            index_T = _intercept("T", design.intercept_T, prior.mean_T, prior.sd_T) + X @ beta_T
+        else:
+            index_O, index_T = _with_forest(design, X, coefficients, prior, outcome, treatment)
+        effect = _effect(model, design, X, prior)
+        RESPONSES[design.kind](index_O, index_T, effect, rho, sigma_U, sigma_V)
         pm.Data("outcome", design.y, dims="obs")
         pm.Data("treatment", design.t.astype(int) if design.kind == "binary" else design.t, dims="obs")
     return model
@@ -78,25 +85,58 @@ def _intercept(equation, present, mean, sd):
     return pm.Normal(f"intercept_{equation}", mean[0], sd[0]) if present else 0.0
 
 
-def _coefficients(design, coefficients, prior, sigma_U, sigma_V):
+def _effect(model, design, X, prior):
+    """α; or α + m'δ, one effect a row, where moderators m change it."""
+    alpha = pm.Normal("alpha", prior.mean_O[-1], prior.sd_O[-1])
+    if not design.moderators:
+        return alpha
+    model.add_coord("moderator", list(design.moderators))
+    delta = pm.Normal("delta", 0.0, prior.sd_O[-1 - len(design.moderators) : -1], dims="moderator")
+    return alpha + X[:, np.flatnonzero(design.moderates)] @ delta
+
+
+def _with_forest(design, X, coefficients, prior, outcome, treatment):
+    """Both indices where at least one is a forest; the other may be a line with normal priors."""
+    if not isinstance(coefficients, Normal):
+        raise ValueError(
+            f"coefficients={coefficients!r} beside a forest; accepted there are normal(...) and excluded(...)."
+        )
+    lines = {
+        "O": (design.intercept_O, design.in_outcome, prior.mean_O, prior.sd_O),
+        "T": (design.intercept_T, design.in_treatment, prior.mean_T, prior.sd_T),
+    }
+    return [
+        forest_index(design, equation, forest) if forest is not None else _line(X, equation, *lines[equation])
+        for equation, forest in (("O", outcome), ("T", treatment))
+    ]
+
+
+def _line(X, equation, constant, included, mean, sd):
+    start = _intercept(equation, constant, mean, sd)
+    return start + X @ _normal_beta(equation, included, sd[constant:][: included.sum()])
+
+
+def _coefficients(model, design, coefficients, prior):
     """β_O and β_T over all covariates, exactly zero for those that an equation excludes."""
-    about = equations(design, prior.sigma_V, sigma_U, sigma_V)
-    sds = prior.sd_O[design.intercept_O : -1], prior.sd_T[design.intercept_T :]
+    sds = prior.sd_O[design.intercept_O :][: design.in_outcome.sum()], prior.sd_T[design.intercept_T :]
     masks = design.in_outcome, design.in_treatment
-    return [_beta(*each, coefficients) for each in zip(about, masks, sds)]
+    if isinstance(coefficients, Normal):
+        return [_normal_beta(*each) for each in zip("OT", masks, sds)]
+    return [_sparse_beta(model, design, *each, coefficients) for each in zip(equations(design), masks)]
 
 
-def _beta(equation, included, sd, coefficients):
-    name = f"beta_{equation.label}"
-    shape = {"dims": "covariate"} if included.all() else {"shape": int(included.sum())}
-    free = name if included.all() else f"{name}_free"
-    if isinstance(coefficients, Normal) or not included.any():
-        beta, told = pm.Normal(free, 0.0, sd, **shape), {}
-    else:
-        beta, told = coefficients.beta(free, equation, **shape)
-    for what, values in told.items():
-        pm.Deterministic(f"{what}_{equation.label}", _place(values, included), dims="covariate")
-    return beta if included.all() else pm.Deterministic(name, _place(beta, included), dims="covariate")
+def _normal_beta(label, included, sd):
+    if included.all():
+        return pm.Normal(f"beta_{label}", 0.0, sd, dims="covariate")
+    free = pm.Normal(f"beta_{label}_free", 0.0, sd, shape=int(included.sum()))
+    return pm.Deterministic(f"beta_{label}", _place(free, included), dims="covariate")
+
+
+def _sparse_beta(model, design, equation, included, coefficients):
+    dims = f"covariate_{equation.label}"  # those that the equation has
+    model.add_coord(dims, list(np.array(design.covariates, dtype=object)[included]))
+    beta = coefficients.beta(equation, dims) if included.any() else pt.zeros(0)
+    return pm.Deterministic(f"beta_{equation.label}", _place(beta, included), dims="covariate")
 
 
 def _place(values, included):
@@ -104,19 +144,19 @@ def _place(values, included):
     return pt.zeros(len(included))[np.flatnonzero(included)].set(values)
 
 
-def _continuous(index_O, index_T, alpha, rho, sigma_U, sigma_V):
+def _continuous(index_O, index_T, effect, rho, sigma_U, sigma_V):
     T = pm.Normal("likelihood_treatment", index_T, sigma_V, dims="obs")
     kappa = rho * sigma_U / sigma_V
-    mean = index_O + alpha * T + kappa * (T - index_T)
+    mean = index_O + effect * T + kappa * (T - index_T)
     pm.Normal("likelihood_outcome", mean, sigma_U * pt.sqrt(1 - rho**2), dims="obs")
 
 
-def _binary(index_O, index_T, alpha, rho, sigma_U, _):
+def _binary(index_O, index_T, effect, rho, sigma_U, _):
     # Φ(η) as a logit, so that neither tail of the Bernoulli underflows
     logit = log_Phi(index_T) - log_Phi(-index_T)
     T = pm.Bernoulli("likelihood_treatment", logit_p=logit, dims="obs")
     pm.CustomDist(
-        "likelihood_outcome", index_O + alpha * T, sigma_U, rho, index_T, T,
+        "likelihood_outcome", index_O + effect * T, sigma_U, rho, index_T, T,
         logp=selected_logp, dist=selected_draw, dims="obs",
     )  # fmt: skip
 

@@ -3,7 +3,9 @@
 *Columns.* For normal priors no gradient is compiled. Independent proposals are drawn from the columns of
 `helpers.columns` (ρ from the columns' evidence, everything else from the Gaussian at that ρ), and an
 independence Metropolis step makes them exact. Pareto k̂ of the proposals' weights is the judge.
+*Spreads.* For the sieve and the funnel: `helpers.sparse`, judged in the same way.
 *NUTS.* For every other model, and wherever k̂ objects: nutpie, with a low-rank mass matrix.
+*Particles.* For a model with a forest: particle Gibbs for the trees, NUTS for the rest (`helpers.forest`).
 """
 
 import time
@@ -21,12 +23,14 @@ from scipy.special import logsumexp
 
 from helpers.columns import ladder, log_posterior, log_prior_a
 from helpers.design import Design
-from helpers.identified import PARETO_K, by_identified, read_sparse
+from helpers.forest import PREFIX, by_particles, has_forest
 from helpers.models import joint_model
 from helpers.priors import atanh_normal, scales
-from helpers.reading import named, observed, read
+from helpers.reading import named, observed, read, read_sparse
+from helpers.sparse import PARETO_K, by_spreads
 
 RHAT, ESS = 1.01, 400
+ESSES = "ess_bulk", "ess_tail"
 PROPOSALS = 4000  # at least so many, and at least two for every draw that is kept
 STAY = 12.0  # steps a chain may stay in one place before better proposals are made
 ROUNDS = 4  # of better proposals, before NUTS takes over
@@ -69,10 +73,11 @@ def fit(model_or_design, *, draws=1000, tune=1000, chains=4, seed=0, progressbar
     if source is not None:
         idata = _by_columns(*source, draws=draws, chains=chains, seed=seed)
     elif (sparse := read_sparse(model)) is not None:
-        idata = by_identified(model, sparse, **settings)
+        idata = by_spreads(sparse, draws=draws, tune=tune, chains=chains, seed=seed)
     if idata is None:
         model = observed(joint_model(model_or_design)) if model is None else model
-        idata = _by_nuts(model, **settings)
+        stepwise = has_forest(model) or model.discrete_value_vars
+        idata = (by_particles if stepwise else _by_nuts)(model, **settings)
     idata.attrs["seconds"] = time.perf_counter() - started
     _warn(idata)
     return idata
@@ -118,8 +123,9 @@ def _by_columns(design, prior, rho, *, draws, chains, seed):
             "sample_stats": {"accepted": accepted, "diverging": np.zeros((chains, draws), dtype=bool)},
             "observed_data": {"likelihood_outcome": design.y, "likelihood_treatment": design.t},
         },
-        coords={"covariate": list(design.covariates)},
-        dims={"beta_O": ["covariate"], "beta_T": ["covariate"],
+        coords={"covariate": list(design.covariates)}
+        | ({"moderator": list(design.moderators)} if design.moderators else {}),
+        dims={"beta_O": ["covariate"], "beta_T": ["covariate"], "delta": ["moderator"],
               "likelihood_outcome": ["obs"], "likelihood_treatment": ["obs"]},
     )  # fmt: skip
     idata.attrs.update(route="columns", pareto_k=pareto_k)
@@ -213,7 +219,8 @@ def diagnostics(fits):
     Returns
     -------
     pandas.DataFrame
-        ``rhat`` (the largest), ``ess_bulk`` and ``ess_tail`` (the smallest, over all parameters that vary),
+        ``rhat`` (the largest), ``ess_bulk`` and ``ess_tail`` (the smallest, over all parameters that vary;
+        a forest is judged through them and its average, not value by value),
         ``divergences``, ``pareto_k``, ``seconds``, ``route`` and ``passes``: R-hat < 1.01, ESS ≥ 400 and
         no divergence.
     """
@@ -224,7 +231,8 @@ def diagnostics(fits):
 def _diagnose(idata):
     """One row of `diagnostics`, and the names of the parameters that fail."""
     posterior = idata["posterior"].to_dataset()
-    varying = posterior[[name for name in posterior if np.ptp(posterior[name].values) > 0]]
+    judged = [name for name in posterior if not name.startswith(PREFIX)]  # what a forest does, not its n values
+    varying = posterior[[name for name in judged if np.ptp(posterior[name].values) > 0]]
     with warnings.catch_warnings():  # an excluded coefficient never varies, and has no R-hat
         warnings.filterwarnings("ignore", "invalid value", RuntimeWarning)
         figures = _figures(varying)
@@ -234,7 +242,7 @@ def _diagnose(idata):
     worst |= {name: _extreme(figures[name], np.nanmin) for name in ("ess_bulk", "ess_tail")}
     failing = sorted(
         name for name in varying
-        if figures["rhat"][name].max() >= RHAT or min(figures[k][name].min() for k in ("ess_bulk", "ess_tail")) < ESS
+        if figures["rhat"][name].max() >= RHAT or min(figures[k][name].min() for k in ESSES if name in figures[k]) < ESS
     )  # fmt: skip
     row = worst | {
         "divergences": divergences, "pareto_k": idata.attrs.get("pareto_k", np.nan),
@@ -245,8 +253,9 @@ def _diagnose(idata):
 
 
 def _figures(posterior):
+    smooth = posterior[[name for name in posterior if posterior[name].dtype.kind == "f"]]  # zeros and ones have no tail
     return {"rhat": az.rhat(posterior), "ess_bulk": az.ess(posterior, method="bulk"),
-            "ess_tail": az.ess(posterior, method="tail")}  # fmt: skip
+            "ess_tail": az.ess(smooth, method="tail")}  # fmt: skip
 
 
 def _extreme(dataset, which):

@@ -1,7 +1,8 @@
 """Variable-selection priors: the sieve (spike and slab), the funnel (horseshoe), and plain exclusion.
 
-All are values that `joint_model` takes as ``coefficients``. The sieve and the funnel are scale mixtures of
-normals, β ~ Σ wᵢ Normal(0, sᵢ), with everything discrete or local summed out, so that a gradient exists.
+All are values that `joint_model` takes as ``coefficients``. Given each coefficient's own spread the sieve and the
+funnel are normal priors: a spread of zero or of the slab for the sieve, τλ̃ for the funnel. `helpers.sparse` samples
+these spreads.
 """
 
 from dataclasses import dataclass, replace
@@ -16,23 +17,18 @@ from scipy.stats import norm
 from helpers.columns import start
 from helpers.priors import Normal, check_positive, normal
 
-NODES = 32  # of the half-Cauchy's quadrature
-
 
 class Equation(NamedTuple):
     """What a prior over coefficients may lean on: one equation's label, size and scales.
 
-    ``sd`` is the response's; ``sigma`` the error's, a variable of the model for an outcome; ``resolution`` the
-    smallest difference the data can tell, s/√n with s the least-squares error sd: one standard error of a
-    coefficient.
+    ``sd`` is the response's; ``noise`` the least-squares error sd, with which the coefficients are known.
     """
 
     label: str
     covariates: int
     n: int
     sd: float
-    sigma: object
-    resolution: float
+    noise: float
 
 
 @dataclass(frozen=True)
@@ -42,22 +38,19 @@ class SpikeAndSlab:
     inclusion: tuple | float = (1.0, 1.0)
     size: float | None = None
     slab: float = 1.0
-    spike: float = 0.25
 
-    def beta(self, name, equation, **size):
-        """β inside a model context, and what else is told of each coefficient."""
+    def beta(self, equation, dims):
+        """β of one equation, inside a model context."""
+        e = equation.label
         share = self.inclusion if self.size is None else (1.0, _others(self.size, equation, "size") / self.size)
         if isinstance(share, tuple):
-            share = pm.Beta(f"inclusion_{equation.label}", *share)
-        spreads = np.array([self.spike * equation.resolution, self.slab * equation.sd])
-        beta = pm.NormalMixture(name, w=pt.stack([1 - share, share]), mu=0.0, sigma=spreads, **size)
-        narrow, wide = (pm.logp(pm.Normal.dist(0.0, s), beta) for s in spreads)
-        log_odds = pt.log(share) - pt.log1p(-share) + wide - narrow
-        return beta, {"included": pt.sigmoid(log_odds)}
+            share = pm.Beta(f"inclusion_{e}", *share)
+        included = pm.Bernoulli(f"included_{e}", share, dims=dims)
+        return included * pm.Normal(f"slab_{e}", 0.0, self.slab * equation.sd, dims=dims)
 
 
-def spike_and_slab(*, inclusion=(1.0, 1.0), size=None, slab=1.0, spike=0.25):
-    """The sieve: every coefficient of both equations is zero or free, and the data choose.
+def spike_and_slab(*, inclusion=(1.0, 1.0), size=None, slab=1.0):
+    """The sieve: every coefficient of both equations is exactly zero or free, and the data choose.
 
     Parameters
     ----------
@@ -70,16 +63,13 @@ def spike_and_slab(*, inclusion=(1.0, 1.0), size=None, slab=1.0, spike=0.25):
         π ~ Beta(1, (p - size)/size), whose mean is size/p.
     slab : float
         Prior sd of a free coefficient, in standard deviations of the response, for one of its covariate.
-    spike : float
-        Prior sd of a coefficient called zero, in standard errors s/√n.
 
     Notes
     -----
-    A point mass at zero has no gradient, so the spike is a normal narrower than the data can resolve. At the
-    default, a quarter of a standard error, the data cannot tell it from a point: the posterior differs from the
-    exact one over all models by little, and by less the narrower the spike, which the tests show. The model's
-    ``included_O`` and ``included_T`` give each draw's probability that a coefficient came from the slab; their
-    means are the posterior inclusion probabilities.
+    βⱼ = γⱼ bⱼ with γⱼ ~ Bernoulli(π) and bⱼ ~ Normal(0, slab): a point mass at zero, since a posterior inclusion
+    probability belongs to nothing less. The means of ``included_O`` and ``included_T`` are these probabilities.
+    A narrow normal instead of the point would give NUTS a gradient, and a density with cliffs to climb; `fit`
+    samples the γ themselves, with the coefficients and ρ summed out (`helpers.sparse`).
 
     Raises
     ------
@@ -90,15 +80,15 @@ def spike_and_slab(*, inclusion=(1.0, 1.0), size=None, slab=1.0, spike=0.25):
     ----------
     Mitchell & Beauchamp 1988; George & McCulloch 1993; Ley & Steel 2009 (prior of the model size).
     """
-    check_positive(slab=slab, spike=spike, size=size)
+    check_positive(slab=slab, size=size)
     if np.ndim(inclusion) == 1 and len(inclusion) == 2:
         check_positive(**{"inclusion[0]": inclusion[0], "inclusion[1]": inclusion[1]})
-        return SpikeAndSlab(tuple(map(float, inclusion)), size, slab, spike)
+        return SpikeAndSlab(tuple(map(float, inclusion)), size, slab)
     if not (np.isscalar(inclusion) and 0 < inclusion < 1):
         raise ValueError(
             f"inclusion={inclusion!r}; accepted are a pair (a, b) of a Beta distribution, or a number in (0, 1)."
         )
-    return SpikeAndSlab(float(inclusion), size, slab, spike)
+    return SpikeAndSlab(float(inclusion), size, slab)
 
 
 @dataclass(frozen=True)
@@ -109,17 +99,15 @@ class Horseshoe:
     slab: float = 1.0
     nu: float = 4.0
 
-    def beta(self, name, equation, **size):
-        """β inside a model context, and what else is told of each coefficient."""
+    def beta(self, equation, dims):
+        """β of one equation, inside a model context."""
+        e = equation.label
         p0 = equation.covariates / 4 if self.p0 is None else self.p0
-        scale = p0 / _others(p0, equation, "p0") * equation.sigma / np.sqrt(equation.n)
-        tau = pm.HalfStudentT(f"tau_{equation.label}", nu=1, sigma=scale)
-        slab = self.nu / 2 * (self.slab * equation.sd) ** 2
-        c2 = pm.InverseGamma(f"c2_{equation.label}", self.nu / 2, slab)
-        local, weight = half_cauchy_nodes()
-        spreads = tau * local * pt.sqrt(c2 / (c2 + tau**2 * local**2))
-        beta = pm.NormalMixture(name, w=weight, mu=0.0, sigma=spreads, **size)
-        return beta, {}
+        tau_0 = p0 / _others(p0, equation, "p0") * equation.noise / np.sqrt(equation.n)
+        tau = pm.HalfCauchy(f"tau_{e}", tau_0)
+        c2 = pm.InverseGamma(f"c2_{e}", self.nu / 2, self.nu / 2 * (self.slab * equation.sd) ** 2)
+        local = pm.HalfCauchy(f"lambda_{e}", 1.0, dims=dims)
+        return pm.Normal(f"z_{e}", 0.0, 1.0, dims=dims) * tau * local * pt.sqrt(c2 / (c2 + tau**2 * local**2))
 
 
 def horseshoe(*, p0=None, slab=1.0, nu=4.0):
@@ -129,7 +117,7 @@ def horseshoe(*, p0=None, slab=1.0, nu=4.0):
     ----------
     p0 : float, optional
         How many covariates of an equation are thought to matter; left out, a quarter of them. With p
-        covariates, τ ~ HalfStudentT(1, τ₀) with τ₀ = p0/(p - p0) · σ/√n.
+        covariates, τ ~ HalfCauchy(τ₀) with τ₀ = p0/(p - p0) · s/√n.
     slab : float
         Scale of the slab that even the strong coefficients feel, in standard deviations of the response, for
         one of its covariate.
@@ -138,16 +126,16 @@ def horseshoe(*, p0=None, slab=1.0, nu=4.0):
 
     Notes
     -----
-    βⱼ ~ Normal(0, τ λ̃ⱼ) with λ̃² = c²λ²/(c² + τ²λ²) and λⱼ half-Cauchy. λⱼ is integrated out on Gauss-Legendre
-    nodes of its distribution function, so the model has β, τ and c² alone: no funnel of λ against β for a
-    sampler to fall into. α and the intercepts stand outside. σ is σ_U for the outcome, σ_V for a continuous
-    treatment, and for a probit index the pseudo error sd √(Φ(1-Φ))/φ at the share treated. p0 counts as at most
-    p - ½ in the formula, so that p0 = p is allowed and gives hardly any shrinkage.
+    βⱼ = zⱼ τ λ̃ⱼ with zⱼ standard normal, λ̃² = c²λ²/(c² + τ²λ²) and λⱼ half-Cauchy. α and the intercepts stand
+    outside. s is the residual sd of least squares, s/√n therefore about one standard error of a coefficient; for a
+    probit index it is the pseudo error sd √(Φ(1-Φ))/φ at the share treated. It is a number and not the parameter
+    σ_U, which grows with |ρ|: a shrinkage that loosens with ρ would be a prior over ρ in disguise. p0 counts as at
+    most p - ½ in the formula, so that p0 = p is allowed and gives hardly any shrinkage.
 
     Raises
     ------
     ValueError
-        When a scale is not positive, or `p0` exceeds the number of covariates.
+        When a scale is not positive, or `p0` exceeds the number of covariates (by `joint_model`).
 
     References
     ----------
@@ -155,12 +143,6 @@ def horseshoe(*, p0=None, slab=1.0, nu=4.0):
     """
     check_positive(p0=p0, slab=slab, nu=nu)
     return Horseshoe(p0, slab, nu)
-
-
-def half_cauchy_nodes(count=NODES):
-    """Values of a half-Cauchy variable and their weights: Gauss-Legendre on its distribution function."""
-    node, weight = np.polynomial.legendre.leggauss(count)
-    return np.tan(np.pi / 4 * (node + 1)), weight / 2
 
 
 def _others(wanted, equation, argument):
@@ -216,16 +198,14 @@ def restrict(design, coefficients):
     return restrict(replace(design, in_outcome=design.in_outcome & ~out), coefficients.others)
 
 
-def equations(design, sd_T, sigma_U, sigma_V):
-    """What each equation tells its coefficients' prior; σ_U and σ_V may be variables of a model."""
-    rows = design.rows
-    theta = start(rows)
-    _, log_s_U, _, log_s_V = rows.split(theta)
-    root_n = np.sqrt(design.n)
-    s_T, sigma_T = np.exp(log_s_V), sigma_V
+def equations(design):
+    """What each equation tells its coefficients' prior."""
+    _, log_s_U, _, log_s_V = design.rows.split(start(design.rows))
+    sd_T, s_T = design.t.std(), np.exp(log_s_V)
     if design.kind == "binary":
         share = design.t.mean()
-        s_T = sigma_T = np.sqrt(share * (1 - share)) / norm.pdf(ndtri(share))
-    outcome = Equation("O", int(design.in_outcome.sum()), design.n, design.y.std(), sigma_U, np.exp(log_s_U) / root_n)
-    treatment = Equation("T", int(design.in_treatment.sum()), design.n, sd_T, sigma_T, s_T / root_n)
-    return outcome, treatment
+        sd_T, s_T = 1.0, np.sqrt(share * (1 - share)) / norm.pdf(ndtri(share))
+    return (
+        Equation("O", int(design.in_outcome.sum()), design.n, design.y.std(), float(np.exp(log_s_U))),
+        Equation("T", int(design.in_treatment.sum()), design.n, sd_T, float(s_T)),
+    )

@@ -1,12 +1,13 @@
 """Independent answers, written from the equations and sharing no code with the helpers."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import arviz as az
 import numpy as np
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from scipy.integrate import quad, trapezoid
+from scipy.special import betaln, logsumexp
 from scipy.stats import halfnorm, multivariate_normal, norm
 
 
@@ -120,3 +121,72 @@ def _figure(idata, names, method, prob=None):
     over = draws.stack(sample=("chain", "draw"))
     value = over.quantile(prob, "sample") if prob else {"mean": over.mean, "sd": over.std}[method]("sample")
     return value, noise
+
+
+def sieve_by_enumeration(data, covariates, *, alpha_sd, rho_sd, sigma, slab, intercepts):
+    """Exact posterior of a continuous tank under the sieve: all 2^2p models, ρ, σ_U and σ_V by quadrature.
+
+    Given (ρ, σ_U, σ_V) the model is linear and Gaussian in θ = (θ_O, θ_T): with κ = ρσ_U/σ_V and e = σ_U√(1-ρ²) the
+    rows (T - Zθ_T)/σ_V and (Y - Aθ_O - κ(T - Zθ_T))/e are standard normal.
+
+    Returns inclusion probabilities of the outcome's and the treatment's coefficients, and the means of α and ρ.
+    """
+    y, t = data["Y"].to_numpy(), data["T"].to_numpy()
+    X = data[list(covariates)].to_numpy()
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    one, p, n = np.ones((len(y), 1)), X.shape[1], len(y)
+    A, Z = np.hstack([one, X, t[:, None]]), np.hstack([one, X])
+    a = np.linspace(-2.0, 2.0, 121)
+    residual = residual_sd(y, t, X), residual_sd(t, X)
+    node, weight = np.polynomial.hermite_e.hermegauss(7)
+    grid = np.array([(r, i, j) for r in a for i in node for j in node])
+    rho = np.tanh(grid[:, 0])
+    # the second is σ_e, which the data know at every ρ
+    sigma_e = residual[0] * np.exp(grid[:, 1] / np.sqrt(2 * n))
+    sigma_V = residual[1] * np.exp(grid[:, 2] / np.sqrt(2 * n))
+    sigma_U = sigma_e / np.sqrt(1 - rho**2)
+    outer = np.log(np.outer(weight, weight).ravel() / np.exp(-0.5 * (node[:, None] ** 2 + node**2)).ravel())
+    log_w = np.tile(outer, len(a)) + norm.logpdf(grid[:, 0], 0, rho_sd)
+    log_w += halfnorm.logpdf(sigma_U, scale=sigma[0]) + np.log(sigma_U)
+    log_w += halfnorm.logpdf(sigma_V, scale=sigma[1]) + np.log(sigma_V)
+    log_w -= n * (np.log(sigma_e) + np.log(sigma_V))
+    kappa = rho * sigma_U / sigma_V
+    W = np.hstack([A, Z])
+    S = np.column_stack([W, t, y]).T @ np.column_stack([W, t, y])
+    m, k = W.shape[1], A.shape[1]
+    L = np.zeros((len(grid), 2, m + 2))  # rows: residuals in terms of (W, t, y); θ enters column by column
+    L[:, 0, m], L[:, 1, m], L[:, 1, m + 1] = 1 / sigma_V, -kappa / sigma_e, 1 / sigma_e
+    coefficient = np.zeros((len(grid), 2, m))
+    coefficient[:, 0, k:] = 1 / sigma_V[:, None]
+    coefficient[:, 1, :k], coefficient[:, 1, k:] = 1 / sigma_e[:, None], -(kappa / sigma_e)[:, None]
+    G = np.einsum("gai,gaj->gij", coefficient, coefficient) * S[:m, :m]
+    h = np.einsum("gai,gab->gib", coefficient, L[:, :, m:]) * S[None, :m, m:]
+    h = h.sum(axis=2)
+    constant = np.einsum("gai,gaj,ij->g", L[:, :, m:], L[:, :, m:], S[m:, m:])
+    prior_mean, prior_sd = np.zeros(m), np.ones(m)
+    (prior_mean[0], prior_sd[0]), (prior_mean[k], prior_sd[k]) = intercepts
+    prior_sd[k - 1] = alpha_sd
+    prior_sd[1 : 1 + p], prior_sd[k + 1 :] = slab
+    shares, totals, alphas = [], [], []
+    for bits in product([False, True], repeat=2 * p):
+        inside = np.array([True, *bits[:p], True, True, *bits[p:]])
+        count = sum(bits[:p]), sum(bits[p:])
+        log_model = sum(betaln(1 + c, 1 + p - c) for c in count)
+        mean, sd = prior_mean[inside], prior_sd[inside]
+        P = G[:, inside][:, :, inside] + np.diag(sd**-2.0)
+        b = h[:, inside] + mean / sd**2
+        centre = np.linalg.solve(P, b[..., None])[..., 0]
+        log_z = log_w + log_model - np.log(sd).sum() - 0.5 * np.linalg.slogdet(P)[1]
+        log_z += 0.5 * np.einsum("gi,gi->g", b, centre) - 0.5 * constant - 0.5 * (mean**2 / sd**2).sum()
+        totals.append(logsumexp(log_z))
+        weight_g = np.exp(log_z - totals[-1])
+        alphas.append(weight_g @ centre[:, inside[:k].sum() - 1])
+        shares.append((bits, weight_g @ rho))
+    probability = np.exp(np.array(totals) - logsumexp(totals))
+    bits = np.array([b for b, _ in shares], dtype=float)
+    return (
+        (probability @ bits)[:p],
+        (probability @ bits)[p:],
+        probability @ alphas,
+        probability @ [r for _, r in shares],
+    )

@@ -1,0 +1,190 @@
+"""The sieve and the funnel against enumeration of all models, against NUTS, and under their own errors."""
+
+from itertools import product
+
+import numpy as np
+import pymc as pm
+import pytest
+from oracles import sieve_by_enumeration
+from scipy.special import betaln, logsumexp
+
+from helpers import (
+    atanh_normal,
+    diagnostics,
+    excluded,
+    fit,
+    horseshoe,
+    joint_model,
+    make_design,
+    map_rho,
+    simulate_aquarium,
+    spike_and_slab,
+    weigh,
+)
+from helpers.priors import scales
+
+NAMES = ["X0", "X1", "X2", "X3"]
+
+
+def design_of(data, names=NAMES, treated=None):
+    treated = names if treated is None else treated
+    return make_design(data, outcome=f"Y ~ {' + '.join(['T', *names])}", treatment=f"T ~ {' + '.join(['1', *treated])}")
+
+
+@pytest.fixture(scope="module")
+def tank():
+    """Two confounders, an instrument and a covariate of the outcome; few fish, so that models stay in doubt."""
+    return simulate_aquarium(120, rho=0.6, seed=3, confounders=2, instruments=1, outcome_only=1, noise=0).data
+
+
+def means(idata, *names):
+    return [idata["posterior"][name].mean(("chain", "draw")).values for name in names]
+
+
+def test_the_sieve_equals_the_enumeration_of_all_models(tank):
+    design = design_of(tank)
+    idata = fit(joint_model(design, coefficients=spike_and_slab()), draws=4000)
+    prior = scales(design)
+    exact = sieve_by_enumeration(
+        tank, NAMES, alpha_sd=prior.sd_O[-1], rho_sd=0.5, sigma=(prior.sigma_U, prior.sigma_V),
+        slab=(design.y.std(), design.t.std()),
+        intercepts=((prior.mean_O[0], prior.sd_O[0]), (prior.mean_T[0], prior.sd_T[0])),
+    )  # fmt: skip
+    ours = means(idata, "included_O", "included_T", "alpha", "rho")
+    assert idata.attrs["route"] == "spreads"
+    assert any(0.1 < p < 0.9 for p in np.concatenate(exact[:2]))  # a case with doubt, else it tests little
+    for mine, theirs, tolerance in zip(ours, exact, (0.02, 0.02, 0.03, 0.03)):
+        np.testing.assert_allclose(mine, theirs, atol=tolerance)
+
+
+def test_the_binary_sieve_equals_the_evidence_of_maps_of_all_models():
+    data = simulate_aquarium(
+        200, rho=0.5, treatment="binary", seed=2, confounders=1, instruments=1, outcome_only=0, noise=0
+    ).data
+    names = ["X0", "X1"]
+    idata = fit(joint_model(design_of(data, names), coefficients=spike_and_slab()), draws=4000)
+    log_evidence, inside, alpha = [], [], []
+    for bits in product([0, 1], repeat=4):
+        kept = [[n for n, b in zip(names, side) if b] for side in (bits[:2], bits[2:])]
+        reading = weigh(
+            map_rho(design_of(data, *kept), rho=np.tanh(np.linspace(-2, 2, 25)), draws=2048), atanh_normal(0, 0.5)
+        )
+        log_prior = sum(betaln(1 + sum(side), 3 - sum(side)) for side in (bits[:2], bits[2:]))
+        log_evidence.append(reading.attrs["log_evidence"] + log_prior)
+        inside.append(bits)
+        alpha.append(float(reading.alpha.mean()))
+    share = np.exp(np.array(log_evidence) - logsumexp(log_evidence))
+    exact = share @ np.array(inside)
+    assert any(0.05 < p < 0.95 for p in exact)
+    np.testing.assert_allclose(np.concatenate(means(idata, "included_O", "included_T")), exact, atol=0.02)
+    np.testing.assert_allclose(means(idata, "alpha")[0], share @ alpha, atol=0.05)
+
+
+def test_both_modes_are_visited_in_the_same_share_by_every_chain():
+    data = simulate_aquarium(1000, rho=0.6, seed=1).data
+    idata = fit(joint_model(design_of(data, [f"X{j}" for j in range(8)]), coefficients=spike_and_slab()))
+    assert diagnostics(idata).passes.iloc[0]
+    assert 0.005 < float((idata["posterior"].rho < 0.2).mean()) < 0.995
+
+
+@pytest.mark.parametrize("kind", ["continuous", "binary"])
+def test_the_funnel_equals_nuts_on_the_generative_model(kind):
+    data = simulate_aquarium(200, rho=0.5, treatment=kind, seed=4, confounders=1, instruments=1, outcome_only=0).data
+    design = design_of(data, ["X0", "X2"], ["X0", "X1", "X2"])
+    model = joint_model(design, coefficients=horseshoe(p0=1))
+    ours = fit(model, draws=2000)
+    names = {"likelihood_outcome": design.y, "likelihood_treatment": model["treatment"].get_value()}
+    with pm.observe(model, names):
+        theirs = pm.sample(1500, tune=1500, nuts_sampler="nutpie", random_seed=1, progressbar=False, target_accept=0.95)
+    for name in ("alpha", "rho", "sigma_U"):
+        a, b = ours["posterior"][name], theirs["posterior"][name]
+        assert abs(float(a.mean() - b.mean())) < 0.15 * float(b.std()), name
+        assert 0.85 < float(a.std() / b.std()) < 1.18, name
+    for name in ("beta_O", "beta_T"):
+        a, b = ours["posterior"][name], theirs["posterior"][name]
+        difference = np.abs((a.mean(("chain", "draw")) - b.mean(("chain", "draw"))).values)
+        assert (difference <= 0.2 * b.std(("chain", "draw")).values).all(), name
+    ratio = np.log(ours["posterior"].tau_O).std() / np.log(theirs["posterior"].tau_O).std()
+    assert 0.8 < float(ratio) < 1.25
+
+
+def test_sparse_variables_remake_the_coefficients():
+    data = simulate_aquarium(200, seed=4).data
+    design = design_of(data)
+    for coefficients in (spike_and_slab(), horseshoe()):
+        model = joint_model(design, coefficients=coefficients)
+        idata = fit(model, draws=500)
+        names = ["beta_O", "beta_T"]
+        with pm.observe(model, {f"likelihood_{x}": model[x].get_value() for x in ("outcome", "treatment")}) as seen:
+            again = pm.compute_deterministics(
+                idata["posterior"].to_dataset(), model=seen, var_names=names, progressbar=False
+            )
+        for name in names:
+            np.testing.assert_allclose(again[name], idata["posterior"][name], atol=1e-10)
+
+
+def test_an_exclusion_by_name_is_an_exclusion_by_formula(tank):
+    by_name = fit(joint_model(design_of(tank), coefficients=excluded(["X2"])))
+    by_formula = fit(joint_model(design_of(tank, ["X0", "X1", "X3"], NAMES)))
+    np.testing.assert_allclose(*(means(f, "alpha", "rho") for f in (by_name, by_formula)), atol=0.03)
+    assert (by_name["posterior"].beta_O.sel(covariate="X2") == 0).all()
+
+
+def test_an_exclusion_can_stand_beside_a_sieve(tank):
+    idata = fit(joint_model(design_of(tank), coefficients=excluded(["X2"], others=spike_and_slab())), draws=500)
+    assert list(idata["posterior"].included_O.covariate_O.values) == ["X0", "X1", "X3"]
+    assert (idata["posterior"].beta_O.sel(covariate="X2") == 0).all()
+
+
+def test_a_fixed_rho_keeps_to_its_column(tank):
+    idata = fit(joint_model(design_of(tank), coefficients=spike_and_slab(), rho=0.0), draws=500)
+    np.testing.assert_allclose(idata["posterior"].rho, 0.0)
+
+
+def test_more_covariates_expected_means_more_included():
+    tank = simulate_aquarium(400, seed=3, confounders=2, instruments=1, outcome_only=1, noise=0).data
+    noise = np.random.default_rng(0).normal(size=(len(tank), 8))
+    data = tank.assign(**{f"N{j}": noise[:, j] for j in range(8)})
+    names = [*NAMES, *(f"N{j}" for j in range(8))]
+    few, many = (
+        fit(joint_model(design_of(data, names), coefficients=spike_and_slab(inclusion=share)), draws=500)
+        for share in (0.05, 0.6)
+    )
+    assert means(few, "included_O")[0].sum() + 1 < means(many, "included_O")[0].sum()
+
+
+def test_p0_equal_to_the_number_of_covariates_is_allowed(tank):
+    idata = fit(joint_model(design_of(tank), coefficients=horseshoe(p0=4)), draws=500)
+    assert np.isfinite(idata["posterior"].alpha).all()
+
+
+def test_tau_has_the_scale_of_piironen_and_vehtari(tank):
+    model = joint_model(design_of(tank), coefficients=horseshoe(p0=1))
+    tau = pm.draw(model["tau_T"], 4000, random_seed=1)
+    left = np.column_stack([np.ones(len(tank)), tank[NAMES]])
+    beta, *_ = np.linalg.lstsq(left, tank["T"], rcond=None)
+    sigma = np.std(tank["T"] - left @ beta)
+    assert np.median(tau) == pytest.approx(1 / 3 * sigma / np.sqrt(len(tank)), rel=0.1)  # a half-Cauchy's median
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (lambda: spike_and_slab(inclusion=1.5), "inclusion=1.5"),
+        (lambda: spike_and_slab(inclusion=(0, 1)), "inclusion"),
+        (lambda: spike_and_slab(slab=-1), "slab=-1"),
+        (lambda: horseshoe(p0=0), "p0=0"),
+        (lambda: excluded([]), "names is empty"),
+    ],
+)
+def test_a_prior_that_cannot_be_is_refused(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+@pytest.mark.parametrize("coefficients, said", [
+    (horseshoe(p0=9), "p0=9"), (spike_and_slab(size=9), "size=9"), (excluded(["Z"]), "Z"),
+])  # fmt: skip
+def test_a_prior_that_does_not_fit_the_design_is_refused(tank, coefficients, said):
+    with pytest.raises(ValueError, match=said):
+        joint_model(design_of(tank), coefficients=coefficients)
