@@ -25,7 +25,8 @@ MARKDOWN = """# {{ title }}
 
 {{ worlds }}
 
-α is {{ effect }}; `low` and `high` bound its 95 % interval. Every row but the first is a reading of one map.
+α is {{ effect }}; `low` and `high` bound its 95 % interval. T is the treatment, Y the outcome.
+Every row but the first is a reading of one map.
 
 ![The effect at every hidden current](map.png)
 
@@ -50,7 +51,8 @@ tr { border-bottom: 1px solid #d5dade } div { overflow-x: auto } img { max-width
 <p>{{ paragraph }}</p>
 <h2>Which world?</h2>
 <div>{{ worlds | safe }}</div>
-<p>α is {{ effect }}; low and high bound its 95 % interval. Every row but the first is a reading of one map.</p>
+<p>α is {{ effect }}; low and high bound its 95 % interval. T is the treatment, Y the outcome.
+Every row but the first is a reading of one map.</p>
 <p><img src="map.svg" alt="{{ alt }}"></p>
 {% for heading, sentences in sections %}<h2>{{ heading }}</h2>
 <ul>{% for sentence in sentences %}<li>{{ sentence }}</li>

@@ -67,18 +67,18 @@ def beliefs(belief):
     """The worlds of a report: a name, what is believed of ρ, and what believing it means."""
     down, up = np.arctanh([-0.3, 0.3])
     return {
-        "ρ = 0": (0.0, "nothing unmeasured moves both treatment and outcome"),
-        "ρ free": (belief, "a hidden current of unknown size, as the prior has it"),
+        "ρ = 0": (0.0, "nothing unmeasured moves both T and Y"),
+        "ρ free": (belief, "a hidden current of unknown size and sign"),
         "ρ near -0.3, loosely": (
             atanh_normal(down, 0.25),
-            "what raises T unseen probably lowers the outcome",
+            "what raises T unseen probably lowers Y",
         ),
-        "ρ near -0.3, firmly": (atanh_normal(down, 0.05), "what raises T unseen lowers the outcome"),
+        "ρ near -0.3, firmly": (atanh_normal(down, 0.05), "what raises T unseen lowers Y"),
         "ρ near +0.3, loosely": (
             atanh_normal(up, 0.25),
-            "what raises T unseen probably raises the outcome",
+            "what raises T unseen probably raises Y",
         ),
-        "ρ near +0.3, firmly": (atanh_normal(up, 0.05), "what raises T unseen raises the outcome"),
+        "ρ near +0.3, firmly": (atanh_normal(up, 0.05), "what raises T unseen raises Y"),
     }
 
 
@@ -186,7 +186,7 @@ def _least_squares(result):
     t = result.params["alpha"] / result.bse["alpha"]
     return {"alpha": result.params["alpha"], "low": low, "high": high, "rho": np.nan, "rho_sd": np.nan,
             "P(alpha>0)": norm.cdf(t), "pareto_k": np.nan, "ess": np.nan,
-            "interpretation": "no hidden current, no treatment equation"}  # fmt: skip
+            "interpretation": "least squares: no hidden current"}  # fmt: skip
 
 
 def _flat(result, rng, size=4000):
