@@ -32,7 +32,9 @@ COARSE, FEWEST, NEAR, STRIDE = 31, 30, 6.0, 0.7  # see `_rungs`
 DROP = 12.5  # a ρ whose log posterior lies this far below the best is left out: five standard deviations
 ZERO = 0.03  # what stands for zero during the walk, in standard errors: the data cannot tell, and no digit is lost
 NODES = 24  # values of λ: Gauss-Legendre nodes of the half-Cauchy's distribution function
-THIN = {"sieve": 5, "funnel": 4}
+THIN = {"sieve": 2, "funnel": 2}  # rounds of the walk between two proposals
+PROPOSALS = {"sieve": 5, "funnel": 3}  # for every draw that is kept: weights need something to choose from
+CHUNK = 1000  # precision matrices held at a time
 PARETO_K = 0.7
 
 
@@ -61,9 +63,9 @@ def by_spreads(source, *, draws, tune, chains, seed):
     xarray.DataTree or None
         None when Pareto k̂ objects, or when the grid of ρ ends too soon.
     """
-    target = _target(source)
+    target, proposals = _target(source), draws * PROPOSALS[source.family]
     generators = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(chains + 1)]
-    work = (delayed(_walk)(source, target, draws, tune, one) for one in generators[1:])
+    work = (delayed(_walk)(source, target, proposals, tune, one) for one in generators[1:])
     walks = zip(*Parallel(n_jobs=min(2, chains), prefer="threads")(work))
     kinds, hyper, log_height = (np.concatenate(parts) for parts in walks)
     rng = generators[0]
@@ -75,7 +77,7 @@ def by_spreads(source, *, draws, tune, chains, seed):
     smooth, pareto_k = array_stats.psislw(-log_weight)
     if pareto_k > PARETO_K or _edge(target.a, log_height) > 1e-3:
         return None
-    kept = _resample(np.reshape(smooth, (chains, draws)), rng)
+    kept = _resample(np.reshape(smooth, (chains, proposals)), draws, rng)
     if source.family == "sieve":
         theta[:, target.place] *= kinds  # exactly zero
     posterior = named(source.design, theta[kept], a[kept])
@@ -179,17 +181,27 @@ def _draw_a(knots, log_height, rng):
 
 def _draw_theta(source, target, spread, a, rng):
     """θ given the spreads and a, from the Gaussian that is their product, and its log density."""
-    mode, H = target.mode, target.precision
     one = len(target.a) == 1
-    mode, H = (np.repeat(x, len(a), axis=0) if one else CubicSpline(target.a, x)(a) for x in (mode, H))
-    base = np.tile(source.base, (len(a), 1))
+    mode, precision = (x if one else CubicSpline(target.a, x) for x in (target.mode, target.precision))
+    parts = []
+    for i in range(0, len(a), CHUNK):
+        own = slice(i, i + CHUNK)
+        size = len(a[own])
+        centre, H = (np.repeat(x, size, axis=0) if one else x(a[own]) for x in (mode, precision))
+        parts.append(_draw_gaussian(source, target, spread[own], centre, H, rng))
+    return np.concatenate([theta for theta, _ in parts]), np.concatenate([density for _, density in parts])
+
+
+def _draw_gaussian(source, target, spread, mode, H, rng):
+    """θ from the product of the likelihood's Gaussian (mode, precision H) and the prior's, and its log density."""
+    base = np.tile(source.base, (len(mode), 1))
     linear = np.einsum("nij,nj->ni", H, mode) + base * source.centre
     base[:, target.place] = spread**-2.0
-    H[:, np.arange(base.shape[1]), np.arange(base.shape[1])] += base
-    L = np.linalg.cholesky(H)
-    z = rng.normal(size=mode.shape)
-    Lt = np.swapaxes(L, 1, 2)
-    theta = np.linalg.solve(Lt, (np.linalg.solve(L, linear[..., None])[..., 0] + z)[..., None])[..., 0]
+    each = np.arange(base.shape[1])
+    H[:, each, each] += base
+    L, z = np.linalg.cholesky(H), rng.normal(size=mode.shape)
+    half = np.linalg.solve(L, linear[..., None])[..., 0] + z
+    theta = np.linalg.solve(np.swapaxes(L, 1, 2), half[..., None])[..., 0]
     log_det = np.log(np.diagonal(L, axis1=1, axis2=2)).sum(axis=1)
     return theta, log_det - 0.5 * (z**2).sum(axis=1) - 0.5 * z.shape[1] * LOG_2PI
 
@@ -227,14 +239,14 @@ def _edge(knots, log_height):
     return float(share[:, [0, -1]].mean(axis=0).max())
 
 
-def _resample(log_weight, rng):
+def _resample(log_weight, draws, rng):
     """Systematic resampling within each chain, in the chain's own order."""
-    chains, draws = log_weight.shape
+    chains, steps = log_weight.shape
     weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
     cumulative = np.cumsum(weight, axis=1) / weight.sum(axis=1, keepdims=True)
     points = (np.arange(draws) + rng.uniform(size=(chains, 1))) / draws
-    chosen = [np.searchsorted(c, p).clip(max=draws - 1) for c, p in zip(cumulative, points)]
-    return np.array(chosen) + draws * np.arange(chains)[:, None]
+    chosen = [np.searchsorted(c, p).clip(max=steps - 1) for c, p in zip(cumulative, points)]
+    return np.array(chosen) + steps * np.arange(chains)[:, None]
 
 
 def _told(source, target, theta, kinds, hyper, rng):

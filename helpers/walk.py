@@ -40,7 +40,7 @@ def sieve(H, b, height, log_width, D, place, equation, slab, zero, beta_a, beta_
             log_share[e, 0], log_share[e, 1] = np.log1p(-share[e]), np.log(share[e])
         for j in _shuffled(J, rng):
             kinds[j] = _visit(j, place[j], options[j], log_share[equation[j]], D, C, M, E, log_width, rng)
-        for _ in range(4):
+        for _ in range(2 * J):
             _swap(kinds, options, place, equation, D, C, M, E, log_width, rng)
         if step >= tune and (step - tune) % thin == 0:
             i = (step - tune) // thin
@@ -186,15 +186,19 @@ def _change(p, precision, D, C, M, E):
 
 @njit(nogil=True, cache=True)
 def _swap(kinds, options, place, equation, D, C, M, E, log_width, rng):
-    """Metropolis: let a free coefficient and a zero one of the same equation change roles."""
+    """Metropolis: let a free coefficient and a zero one of the same equation change roles, judged before it is done."""
     i, j = rng.integers(0, len(kinds)), rng.integers(0, len(kinds))
     if equation[i] != equation[j] or kinds[i] == kinds[j]:
         return
-    before = _total(E, log_width)
-    _change(place[i], options[i, kinds[j]], D, C, M, E)
-    _change(place[j], options[j, kinds[i]], D, C, M, E)
-    if np.log(rng.random()) < _total(E, log_width) - before:
+    p, q, new_p, new_q = place[i], place[j], options[i, kinds[j]], options[j, kinds[i]]
+    d, e, value = new_p - D[p], new_q - D[q], np.empty(len(E))
+    for k in range(len(E)):
+        s_p, s_q, both = 1 + d * C[k, p, p], 1 + e * C[k, q, q], C[k, p, q]
+        t = s_p * s_q - d * e * both**2
+        x_p, x_q = s_q * M[k, p] - both * e * M[k, q], s_p * M[k, q] - both * d * M[k, p]
+        value[k] = E[k] - 0.5 * np.log(t) - 0.5 * (d * M[k, p] * x_p + e * M[k, q] * x_q) / t
+    gain = _total(value, log_width) + 0.5 * np.log(new_p * new_q / (D[p] * D[q])) - _total(E, log_width)
+    if np.log(rng.random()) < gain:
+        _change(p, new_p, D, C, M, E)
+        _change(q, new_q, D, C, M, E)
         kinds[i], kinds[j] = kinds[j], kinds[i]
-    else:
-        _change(place[i], options[i, kinds[i]], D, C, M, E)
-        _change(place[j], options[j, kinds[j]], D, C, M, E)
