@@ -5,7 +5,7 @@
 independence Metropolis step makes them exact. Pareto k̂ of the proposals' weights is the judge.
 *Spreads.* For the sieve and the funnel: `helpers.sparse`, judged in the same way.
 *NUTS.* For every other model, and wherever k̂ objects: nutpie, with a low-rank mass matrix.
-*Particles.* For a model with a forest: particle Gibbs for the trees, NUTS for the rest (`helpers.forest`).
+*Trees.* For a model with a forest: backfitting, or PyMC-BART (`helpers.backfit`).
 """
 
 import time
@@ -21,9 +21,10 @@ from arviz_stats.base import array_stats
 from scipy.interpolate import CubicSpline
 from scipy.special import logsumexp
 
+from helpers.backfit import by_forest, has_forest
 from helpers.columns import ladder, log_posterior, log_prior_a
 from helpers.design import Design
-from helpers.forest import PREFIX, by_particles, has_forest
+from helpers.forest import PREFIX
 from helpers.models import joint_model
 from helpers.priors import atanh_normal, scales
 from helpers.reading import named, observed, read, read_sparse
@@ -77,7 +78,7 @@ def fit(model_or_design, *, draws=1000, tune=1000, chains=4, seed=0, progressbar
     if idata is None:
         model = observed(joint_model(model_or_design)) if model is None else model
         stepwise = has_forest(model) or model.discrete_value_vars
-        idata = (by_particles if stepwise else _by_nuts)(model, **settings)
+        idata = (by_forest if stepwise else _by_nuts)(model, **settings)
     idata.attrs["seconds"] = time.perf_counter() - started
     _warn(idata)
     return idata
