@@ -1,7 +1,7 @@
 """Worlds: named sets of assumptions, fitted side by side, and laid out in one table."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from joblib import Parallel, delayed
+from scipy.stats import norm
 
 from helpers.classical import ols
 from helpers.design import Design
-from helpers.likelihoods import Rows, pointwise
+from helpers.forest import check_forest
+from helpers.likelihoods import Rows, errors, pointwise
 from helpers.models import joint_model
 from helpers.priors import AtanhNormal, check_rho
 from helpers.sampling import diagnostics, fit
@@ -37,6 +39,8 @@ class World:
         As in `joint_model`; None is the world without a treatment equation: least squares.
     coefficients, alpha, sigma
         The other priors, as in `joint_model`.
+    treatment : Forest, optional
+        From `bart`: a forest instead of a line in the treatment equation.
     interpretation : str
         What believing this world means, for the table.
 
@@ -53,6 +57,7 @@ class World:
     alpha: float | None = None
     sigma: float | None = None
     interpretation: str = ""
+    treatment: object = None
 
     def __post_init__(self):
         if not isinstance(self.design, Design):
@@ -61,6 +66,7 @@ class World:
             )
         if self.rho is not None:
             check_rho(self.rho, f"world {self.name!r}: rho")
+        check_forest(**{f"world {self.name!r}: treatment": self.treatment})
 
 
 def fit_worlds(worlds, *, draws=1000, tune=1000, chains=4, seed=0, folder=".worlds"):
@@ -118,8 +124,9 @@ def _fit_world(world, settings):
             return world.name, _least_squares(world, settings)
         with COMPILING:
             model = joint_model(
-                world.design, coefficients=world.coefficients, rho=world.rho, alpha=world.alpha, sigma=world.sigma
-            )
+                world.design, coefficients=world.coefficients, rho=world.rho, alpha=world.alpha, sigma=world.sigma,
+                treatment=world.treatment,
+            )  # fmt: skip
             idata = fit(model, **settings)
     except Exception as error:
         error.add_note(f"while fitting the world {world.name!r}")
@@ -150,14 +157,32 @@ def _score(idata, design):
     if size < 100:
         return idata
     posterior = posterior.isel(sample=np.linspace(0, posterior.sizes["sample"] - 1, size).astype(int))
-    rows = Rows.of(design, compress=False)
-    log_likelihood = pointwise(rows, _theta(posterior, design), np.arctanh(posterior.rho.values))
+    if "forest_T" in posterior:
+        log_likelihood = _pointwise_forest(posterior, design)
+    else:
+        rows = Rows.of(design, compress=False)
+        log_likelihood = pointwise(rows, _theta(posterior, design), np.arctanh(posterior.rho.values))
     tree = az.from_dict({"posterior": {"alpha": posterior.alpha.values[None]},
                          "log_likelihood": {"joint": log_likelihood[None]}})  # fmt: skip
     loo = az.loo(tree, pointwise=True)
     idata["score"] = xr.DataTree(xr.Dataset({"elpd": ("obs", np.asarray(loo.elpd_i).ravel()),
                                              "pareto_k": ("obs", np.asarray(loo.pareto_k).ravel())}))  # fmt: skip
     return idata
+
+
+def _pointwise_forest(posterior, design):
+    """Log-likelihood of each observation under each draw, where the treatment's index is a forest."""
+    bare = replace(design, in_treatment=np.zeros_like(design.in_treatment), intercept_T=False)
+    theta, a = _theta(posterior, bare), np.arctanh(posterior.rho.values)[:, None]
+    rows, forest = Rows.of(bare, compress=False), posterior.forest_T.transpose("sample", "obs").values
+    r, v = errors(rows, theta)
+    log_U = np.log(posterior.sigma_U.values)[:, None]
+    if design.kind == "binary":
+        side = (2 * design.t - 1) * (forest * np.cosh(a) + r * np.sinh(a))
+        return norm.logpdf(r) - log_U + norm.logcdf(side)
+    sigma_V = posterior.sigma_V.values[:, None]
+    v = v - forest / sigma_V
+    return norm.logpdf(v) + norm.logpdf(r * np.cosh(a) - v * np.sinh(a)) + np.log(np.cosh(a)) - log_U - np.log(sigma_V)
 
 
 def _theta(posterior, design):
@@ -167,9 +192,11 @@ def _theta(posterior, design):
         return posterior[name].transpose("sample", ...).values.reshape(posterior.sizes["sample"], -1)
 
     parts = [column("intercept_O")] if design.intercept_O else []
-    parts += [column("beta_O")[:, design.in_outcome], column("alpha"), np.log(column("sigma_U"))]
+    parts += [column("beta_O")[:, design.in_outcome]]
+    parts += [column("delta")] if design.moderators else []
+    parts += [column("alpha"), np.log(column("sigma_U"))]
     parts += [column("intercept_T")] if design.intercept_T else []
-    parts += [column("beta_T")[:, design.in_treatment]]
+    parts += [column("beta_T")[:, design.in_treatment]] if design.in_treatment.any() else []
     parts += [np.log(column("sigma_V"))] if design.kind == "continuous" else []
     return np.concatenate(parts, axis=1)
 
