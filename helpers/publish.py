@@ -6,11 +6,11 @@ from pathlib import Path
 
 import jinja2
 import matplotlib.pyplot as plt
-import pandas as pd
 import xarray as xr
 
 from helpers.plots import plot_map
 from helpers.report import MANY, large, readable
+from helpers.sentences import number
 
 FILES = (
     "table.csv", "table.html", "table.tex", "map.png", "map.svg", "draws.nc", "report.md", "report.html", "report.txt",
@@ -137,7 +137,7 @@ def _fill(report, folder):
     )
     report.worlds.to_csv(folder / "table.csv")
     (folder / "table.html").write_text(_html(shown), encoding="utf-8")
-    latex = shown.drop(columns="interpretation").to_latex(float_format="%.3g", na_rep="", escape=True)
+    latex = shown.drop(columns="interpretation").to_latex(float_format=number, na_rep="", escape=True)
     (folder / "table.tex").write_text(latex.replace("α", r"$\alpha$").replace("ρ", r"$\rho$"), encoding="utf-8")
     _draw(report, folder)
     xr.DataTree.from_dict({"/worlds": report.draws, "/map": report.map}).to_netcdf(folder / "draws.nc")
@@ -179,12 +179,12 @@ def _shortened(design):
 
 def _html(frame):
     """An HTML table; pandas escapes what the data's labels hold."""
-    return frame.reset_index().to_html(index=False, float_format="{:.3g}".format, na_rep="", border=0)
+    return frame.reset_index().to_html(index=False, float_format=number, na_rep="", border=0)
 
 
 def _markdown(frame):
     def cell(value):
-        text = "" if pd.isna(value) else f"{value:.3g}" if isinstance(value, float) else str(value)
+        text = number(value) if isinstance(value, float) else str(value)
         return text.replace("|", "\\|")
 
     frame = frame.reset_index()

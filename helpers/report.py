@@ -14,7 +14,7 @@ from helpers.decisions import benchmark_rho, robustness_value
 from helpers.design import Design
 from helpers.maps import GRID, PARETO_K, map_rho, read_map, tipping_point, weigh
 from helpers.priors import AtanhNormal, atanh_normal, check_positive, scales
-from helpers.sentences import assumptions, conclusion, data_checks, limits, overturns
+from helpers.sentences import assumptions, conclusion, data_checks, limits, overturns, shuffle_test
 
 MANY = 40_000  # rows of a binary treatment beyond which a column needs fewer draws, a benchmark fewer rows
 PROBABILITY = 0.95
@@ -115,7 +115,8 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, seed=0, 
     check_positive(alpha=alpha)
     belief = atanh_normal() if belief is None else belief
     tell = tell or (lambda stage: None)
-    checks = data_checks(design, dropped)
+    shuffled = shuffle_test(design, seed=seed) if design.kind == "binary" else np.nan
+    checks = data_checks(design, dropped, shuffled)
     tell("draw the map")
     design = centred(design)
     chart = survey(design, alpha=alpha, seed=seed)
@@ -127,7 +128,7 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, seed=0, 
     tell("sentences")
     rv = {name: robustness_value(design, probability=p) for name, p in (("estimate", None), ("interval", PROBABILITY))}
     found = Report(design, unit, chart, worlds, draws, tipping_point(chart), pd.Series(rv), benchmarks, sensitivity,
-                   checks, limits(design), assumptions(design, belief, alpha, dropped, unit),
+                   checks, limits(design, shuffled), assumptions(design, belief, alpha, dropped, unit),
                    [], "")  # fmt: skip
     found = found._replace(overturns=overturns(found))
     return found._replace(paragraph=conclusion(found))

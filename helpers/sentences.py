@@ -1,22 +1,58 @@
 """What a report says in words: the data and their limits, what the numbers rest on, what would overturn them."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
-from scipy.stats import kurtosis, norm, skew
+from scipy.stats import chi2, kurtosis, norm, skew
 
-from helpers.classical import ols
+from helpers.classical import maximum_likelihood, ols
 from helpers.likelihoods import probit
 from helpers.priors import AtanhNormal, scales
 
 WEAK = 10.0  # first-stage F below which an instrument is called weak (Staiger & Stock 1997)
+MISLED = 0.25  # share of shuffles beyond which the likelihood of ρ is about the errors' shape
 NEAR = 0.02  # a fitted probability of treatment this close to 0 or 1 is beyond overlap
 
 
-def data_checks(design, dropped=0):
-    """What the data are, and where they are thin.
+def shuffle_test(design, *, shuffles=20, rows=2000, seed=0):
+    """How often the likelihood finds a current where there is none, because the treatment was shuffled.
+
+    Parameters
+    ----------
+    design : Design
+        With a binary treatment.
+    shuffles, rows, seed : int
+        How often, and of how many rows at most, drawn at random.
+
+    Returns
+    -------
+    float
+        The share of shuffles in which the profile likelihood rejects ρ = 0 at the 5 % level: 0.05 if the errors had
+        the shape that the model assumes, and towards 1 where their shape passes for a current.
+    """
+    rng, grid, rejected = np.random.default_rng(seed), np.tanh(np.linspace(-1.6, 1.6, 17)), []
+    for _ in range(shuffles):
+        chosen = rng.permutation(design.n)[:rows]
+        C = design.C[chosen]
+        keep = np.ptp(C, axis=0) > 0
+        dealt = replace(
+            design, y=design.y[chosen], t=rng.permutation(design.t[chosen]), C=C[:, keep],
+            covariates=tuple(np.array(design.covariates, dtype=object)[keep]), in_outcome=design.in_outcome[keep],
+            in_treatment=design.in_treatment[keep], moderates=design.moderates[keep], scales=design.scales[keep],
+        )  # fmt: skip
+        try:
+            curve = maximum_likelihood(dealt, rho=grid).log_likelihood
+        except (RuntimeError, np.linalg.LinAlgError):  # too few treated rows for these covariates
+            continue
+        rejected.append(2 * (curve.max() - curve[len(grid) // 2]) > chi2.ppf(0.95, 1))
+    return float(np.mean(rejected)) if rejected else np.nan
+
+
+def data_checks(design, dropped=0, shuffled=np.nan):
+    """What the data are, and where they are thin; `shuffled` is from `shuffle_test`.
 
     Returns
     -------
@@ -29,6 +65,9 @@ def data_checks(design, dropped=0):
     if design.in_treatment.any():
         said.append(_overlap(design) if design.kind == "binary" else _variation(design))
     said += _first_stage(design) + [_shape(design)]
+    if np.isfinite(shuffled):
+        said.append(f"With the treatment shuffled there is neither effect nor current; the likelihood rejects ρ = 0 in "
+                    f"{shuffled:.0%} of such shuffles, where 5% is what chance would give.")  # fmt: skip
     return said
 
 
@@ -91,8 +130,8 @@ def _shape(design):
             f"{'far from' if far else 'not far from'} the normal shape (0 and 0) that the model assumes.")  # fmt: skip
 
 
-def limits(design):
-    """What these data cannot say, whatever is computed from them.
+def limits(design, shuffled=np.nan):
+    """What these data cannot say, whatever is computed from them; `shuffled` is from `shuffle_test`.
 
     Returns
     -------
@@ -108,8 +147,11 @@ def limits(design):
                   "known of it comes from the priors. More rows would not help.")  # fmt: skip
     else:
         source = ("These data hold no instrument. All they say about ρ, the correlation of what is unmeasured in "
-                  "both equations, comes from the assumed normal shape of the errors: a wrong shape, a missing curve or "
-                  "a missing interaction would pass for a hidden current.")  # fmt: skip
+                  "both equations, comes from the assumed normal shape of the errors: a wrong shape, a missing curve "
+                  "or a missing interaction would pass for a hidden current.")  # fmt: skip
+    if shuffled > MISLED:
+        source += (f" Here it does: even with the treatment shuffled the likelihood finds a current in {shuffled:.0%} "
+                   "of the shuffles. Do not lean on the world “ρ free”, but on a belief you can defend.")  # fmt: skip
     return [
         source,
         f"They cannot say which came first: that {design.treatment} moves {design.outcome}, and not the other way "
@@ -178,10 +220,10 @@ def _priors(design, belief, alpha, unit):
         prior = f"ρ has the prior {belief!r}"
     return [
         f"Where ρ is free, {prior} prior probability." if isinstance(belief, AtanhNormal) else f"Where free, {prior}.",
-        f"Before the data, α ~ Normal(0, {sd.sd_O[-1]:.3g}){unit}; other coefficients are normal around zero, one "
+        f"Before the data, α ~ Normal(0, {number(sd.sd_O[-1])}){unit}; other coefficients are normal around zero, one "
         "standard deviation of a covariate moving its response by about one of its own.",
-        f"Before the data, σ_U, the spread of U, is half-normal with scale {sd.sigma_U:.3g}, and the intercepts are "
-        "normal and wide.",
+        f"Before the data, σ_U, the spread of U, is half-normal with scale {number(sd.sigma_U)}, and the intercepts "
+        "are normal and wide.",
     ]
 
 
@@ -218,8 +260,8 @@ def _measured(report):
         return ["With fewer than two covariates there is no measured one to compare a hidden current with."]
     name, rho = table.index[0], table["rho"].iloc[0]
     said = [f"The strongest measured current is that of {name}: left unmeasured, it would have been ρ = {rho:+.2f}."]
-    tip = report.tipping["interval"]
-    if np.isfinite(tip):
+    tip, zero = report.tipping["interval"], report.worlds.loc["ρ = 0"]
+    if np.isfinite(tip) and not zero["low"] < 0 < zero["high"]:
         along = table["rho"] * np.sign(tip)
         enough = along[along >= abs(tip)]
         said.append(f"As strong as {_and(enough.index)} would be enough to reach the tipping point." if len(enough) else
@@ -251,8 +293,8 @@ def _prior_of_alpha(report):
     change = (table["alpha"] - table.loc["as reported", "alpha"]).abs()
     width = table["high"] - table["low"]
     return (f"Halving or doubling the width of the priors of ρ and α moves the effect of the world “ρ free” by at most "
-            f"{change.max():.2g}{_unit(report)} (“{change.idxmax()}”); its interval is then between {width.min():.2g} "
-            f"and {width.max():.2g} wide.")  # fmt: skip
+            f"{number(change.max())}{_unit(report)} (“{change.idxmax()}”); its interval is then between "
+            f"{number(width.min())} and {number(width.max())} wide.")  # fmt: skip
 
 
 def conclusion(report):
@@ -279,12 +321,19 @@ def conclusion(report):
 
 
 def _value(report, world):
-    return f"{report.worlds.loc[world, 'alpha']:.3g}{_unit(report)}"
+    return f"{number(report.worlds.loc[world, 'alpha'])}{_unit(report)}"
 
 
 def _interval(report, world):
     low, high = report.worlds.loc[world, ["low", "high"]]
-    return f"{low:.3g} to {high:.3g}"
+    return f"{number(low)} to {number(high)}"
+
+
+def number(value):
+    """Three digits, and never a power of ten where a plain number will do; empty for NaN."""
+    if np.isnan(value):
+        return ""
+    return f"{value:,.0f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 def _percent(share):

@@ -15,9 +15,10 @@ import pytest
 import xarray as xr
 from click.testing import CliRunner
 
-from helpers import make_design, make_report, ols, read_table, simulate_aquarium, write_report
+from helpers import load_lalonde, make_design, make_report, ols, read_table, simulate_aquarium, write_report
 from helpers.__main__ import main
 from helpers.publish import FILES
+from helpers.sentences import shuffle_test
 
 ROOT = Path(__file__).parent.parent
 PONDS = ROOT / "data" / "ponds.csv"
@@ -277,3 +278,13 @@ def test_a_lone_covariate_or_none_has_no_benchmark():
     for terms in ("1", "X0"):
         lone = make_report(make_design(data, outcome=f"Y ~ T + {terms}", treatment=f"T ~ {terms}"))
         assert lone.benchmarks.empty and "no measured one" in " ".join(lone.overturns)
+
+
+def test_a_shuffled_treatment_tells_shape_from_current():
+    """The randomised men: no current by design, and earnings so far from normal that the likelihood sees one."""
+    trial = load_lalonde("experimental")
+    formulas = {"outcome": "re78 ~ treat + age + educ + re75", "treatment": "treat ~ age + educ + re75"}
+    earned = make_report(make_design(trial, **formulas), unit="dollars")
+    assert "Do not lean on the world" in earned.limits[0] and earned.limits[0] in earned.paragraph
+    normal = np.random.default_rng(0).normal(5e3, 6e3, len(trial))
+    assert shuffle_test(make_design(trial.assign(re78=normal), **formulas)) <= 0.25
