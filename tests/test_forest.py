@@ -1,0 +1,226 @@
+"""Forests: the density is exact, the trees follow their prior, α agrees with OLS where it must, seeds reproduce."""
+
+import re
+
+import numpy as np
+import pymc as pm
+import pytest
+from scipy.special import log_ndtr
+from scipy.stats import norm, truncnorm
+
+from helpers import World, bart, fit, fit_worlds, joint_model, learned, make_design, normal, ols, simulate_aquarium
+from helpers import horseshoe as funnel
+from helpers.backfit import by_particles, read_forest
+from helpers.forest import Forest
+from helpers.reading import observed
+from helpers.trees import above, change_forest, log_Phi, stumps
+from helpers.worlds import _pointwise_forest
+from tests.oracles import log_joint_by_integration
+
+QUICK = {"draws": 300, "tune": 200, "chains": 2}
+BINARY = {"outcome": "Y ~ T + X0 + X1", "treatment": "T ~ X0 + X1"}
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Sixty fish, with a current."""
+    return make_design(simulate_aquarium(60, rho=0.4, treatment="binary", seed=2).data, **BINARY)
+
+
+@pytest.fixture(scope="module")
+def calm():
+    """A tank without a current, linear in everything."""
+    return {kind: make_design(simulate_aquarium(400, treatment=kind, seed=3).data, **BINARY) for kind in
+            ("binary", "continuous")}  # fmt: skip
+
+
+def test_the_density_given_a_forest_is_the_integral_over_the_latent_error(small):
+    model = observed(joint_model(small, treatment=bart(trees=5)))
+    eta = np.random.default_rng(1).normal(size=small.n)
+    point = {"alpha": 2.0, "beta_O": np.array([0.5, -0.4]), "intercept_O": 1.0, "forest_T": eta}
+    logp = model.replace_rvs_by_values([pm.logp(model[f"likelihood_{name}"], model.rvs_to_values[model[
+        f"likelihood_{name}"]]).sum() for name in ("outcome", "treatment")])  # fmt: skip
+    values = {model.rvs_to_values[model[name]]: value for name, value in point.items()}
+    values |= {model.rvs_to_values[model["sigma_U"]]: np.log(1.5)}
+    rho = model.rvs_to_values[model["rho"]]
+    values[rho] = model.rvs_to_transforms[model["rho"]].forward(0.6, *model["rho"].owner.inputs).eval()
+    ours = sum(logp).eval(values)
+    r = (small.y - 1.0 - small.C @ point["beta_O"] - 2.0 * small.t) / 1.5
+    theirs = sum(log_joint_by_integration(*row, 0.6, t) - np.log(1.5) for *row, t in zip(r, eta, small.t))
+    assert ours == pytest.approx(theirs, rel=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["binary", "continuous"])
+def test_the_score_of_a_forest_is_pymcs_pointwise_density(calm, kind):
+    model = observed(joint_model(calm[kind], treatment=bart(trees=5)))
+    idata = fit_quietly(model, draws=10, tune=10, chains=1)
+    free = {rv.name for rv in model.free_RVs}
+    kept = idata["posterior"].to_dataset()[[name for name in idata["posterior"] if name in free]]
+    pointwise = pm.compute_log_likelihood(pm_tree(kept), model=model, progressbar=False)["log_likelihood"]
+    theirs = (pointwise["likelihood_outcome"] + pointwise["likelihood_treatment"]).values[0]
+    draws = idata["posterior"].to_dataset().isel(chain=0).rename(draw="sample")
+    np.testing.assert_allclose(_pointwise_forest(draws, calm[kind]), theirs, rtol=1e-8)
+
+
+def pm_tree(dataset):
+    import xarray as xr
+
+    return xr.DataTree.from_dict({"posterior": dataset})
+
+
+@pytest.mark.filterwarnings("ignore:this posterior is not to be shown")
+def fit_quietly(model, **settings):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return fit(model, **settings)
+
+
+def test_without_data_trees_and_heights_follow_their_prior():
+    rng, n, trees = np.random.default_rng(0), 200, 10
+    X, total = rng.normal(size=(n, 3)), np.zeros(n)
+    forest, shallow, heights = stumps(n, trees), [], []
+    for sweep in range(4000):
+        change_forest(X, *forest, total, np.zeros(n), 1e6, 1.5 / np.sqrt(trees), 0.95, 2.0, rng)
+        if sweep > 200:
+            shallow.append((forest[0][:, 0] == -1).mean())
+            below = forest[0][:, 1:3][forest[0][:, 0] >= 0]
+            heights.append((total[:5].copy(), (below >= 0).mean()))
+    assert np.mean(shallow) == pytest.approx(0.05, abs=0.01)  # a root splits with probability 0.95
+    assert np.mean([share for _, share in heights]) == pytest.approx(0.95 / 4, abs=0.02)  # its children with 0.95/2²
+    assert np.std([height for height, _ in heights]) == pytest.approx(1.5, rel=0.05)
+
+
+def test_a_forest_follows_a_curve_that_it_can_see():
+    rng, n = np.random.default_rng(1), 400
+    X = rng.uniform(-2, 2, size=(n, 2))
+    curve = np.abs(X[:, 0])
+    forest, total, mean = stumps(n, 30), np.zeros(n), np.zeros(n)
+    for sweep in range(600):
+        change_forest(X, *forest, total, curve + 0.2 * rng.normal(size=n), 0.2, 0.1, 0.95, 2.0, rng)
+        mean += total / 400 * (sweep >= 200)
+    assert np.sqrt(np.mean((mean - curve) ** 2)) < 0.1
+
+
+def test_the_tail_functions_are_those_of_scipy():
+    z = np.array([-60.0, -31, -29, -5, 0, 3, 9])
+    np.testing.assert_allclose([log_Phi(each) for each in z], log_ndtr(z), rtol=1e-6, atol=1e-18)
+    rng = np.random.default_rng(0)
+    for bound in (-3.0, 0.3, 2.0, 8.0):
+        draws = np.array([above(bound, rng) for _ in range(20_000)])
+        exact = truncnorm(bound, np.inf)
+        assert draws.min() > bound
+        assert draws.mean() == pytest.approx(exact.mean(), abs=4 * exact.std() / np.sqrt(20_000))
+        assert draws.std() == pytest.approx(exact.std(), rel=0.03)
+
+
+@pytest.mark.parametrize("forests", [{"treatment": bart(trees=10)}, {"outcome": bart(trees=30)}], ids=["T", "O"])
+@pytest.mark.parametrize("kind", ["binary", "continuous"])
+def test_without_a_current_alpha_is_that_of_ols(calm, kind, forests):
+    alpha = fit_quietly(joint_model(calm[kind], rho=0.0, **forests), draws=500, tune=500, chains=2)["posterior"][
+        "alpha"
+    ]
+    line = ols(calm[kind])
+    # the treatment's forest has no say at all; the outcome's must find a plane with steps, and may miss by a fraction
+    allowed = 0.25 if "treatment" in forests else 1.0
+    assert alpha.mean().item() == pytest.approx(line.params["alpha"], abs=allowed * line.bse["alpha"])
+    assert alpha.std().item() == pytest.approx(line.bse["alpha"], rel=0.25)
+
+
+def test_a_line_through_the_same_sampler_is_the_line_of_the_columns(calm):
+    design = calm["binary"]
+    trees = fit_quietly(joint_model(design, treatment=bart(trees=20)), draws=800, tune=500)["posterior"]
+    line = fit(joint_model(design))["posterior"]
+    assert trees["alpha"].mean().item() == pytest.approx(line["alpha"].mean().item(), abs=line["alpha"].std().item())
+    assert trees["sigma_U"].mean().item() == pytest.approx(line["sigma_U"].mean().item(), rel=0.05)
+
+
+def test_the_same_seed_gives_the_same_draws_and_another_seed_others(small):
+    model = joint_model(small, treatment=bart(trees=5))
+    one, two, other = (fit_quietly(model, **QUICK, seed=seed)["posterior"] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one["forest_T"], two["forest_T"])
+    assert not np.array_equal(one["alpha"], other["alpha"])
+    assert np.abs(np.corrcoef(one["alpha"][0], one["alpha"][1])[0, 1]) < 0.5  # chains have seeds of their own
+
+
+def test_particles_reproduce_and_their_chains_differ(small):
+    with pm.Model(coords={"obs": range(small.n)}) as model:
+        curve = bart(trees=5).index("forest_O", small.C, small.y.mean(), small.y.std())
+        pm.Normal("likelihood_outcome", curve, 1.0, observed=small.y, dims="obs")
+    settings = {"draws": 50, "tune": 50, "chains": 2, "progressbar": False}
+    one, two, other = (by_particles(model, **settings, seed=seed)["posterior"]["forest_O"] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(one, other)
+    assert not np.array_equal(one[0], one[1])
+
+
+def test_a_changed_model_is_not_mistaken_for_ours(small):
+    model = observed(joint_model(small, treatment=bart(trees=5)))
+    assert read_forest(model) is not None
+    with model.copy() as changed:
+        pm.Potential("more", -(changed["alpha"] ** 2))
+    assert read_forest(changed) is None
+    fixed = read_forest(observed(pm.do(joint_model(small, treatment=bart(trees=5)), {"rho": 0.3})))
+    assert fixed is not None and fixed.rho == pytest.approx(0.3)
+
+
+def test_a_world_with_a_forest_is_fitted_and_scored(small):
+    with pytest.warns(UserWarning, match="not to be shown"):
+        fits = fit_worlds([World("trees", small, treatment=bart(trees=5))], folder=None, **QUICK)
+    assert np.isfinite(fits["trees"]["score"].elpd).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda _: bart(trees=0), "trees=0"),
+        (lambda _: bart(trees=2.5), "trees=2.5"),
+        (lambda _: bart(trees=True), "trees=True"),
+        (lambda _: bart(alpha=1.5), "alpha=1.5"),
+        (lambda _: bart(beta=-1), "beta=-1"),
+        (lambda _: bart(spread=0), "spread=0"),
+        (lambda design: joint_model(design, treatment="bart"), "treatment='bart'"),
+        (lambda design: joint_model(design, outcome=50), "outcome=50"),
+        (lambda design: joint_model(design, treatment=bart(), coefficients=funnel(p0=1)), "coefficients="),
+        (lambda design: World("trees", design, treatment=1), "world 'trees': treatment=1"),
+    ],
+)
+def test_an_error_names_the_argument(small, call, named):
+    with pytest.raises((TypeError, ValueError), match=re.escape(named)) as error:
+        call(small)
+    assert "accepted" in str(error.value)
+
+
+def test_a_forest_is_a_value():
+    assert bart() == Forest(50, 0.95, 2.0, None)
+    assert "forest_T" in joint_model(
+        make_design(simulate_aquarium(60, treatment="continuous", seed=1).data, **BINARY),
+        treatment=bart(), coefficients=normal(),
+    ).named_vars  # fmt: skip
+
+
+def test_learned_tells_a_posterior_from_a_prior():
+    rng = np.random.default_rng(0)
+    prior = rng.normal(0, 2, 4000)
+    false_alarms = [learned(rng.normal(size=1000), rng.normal(size=(4, 250))).learned for _ in range(200)]
+    assert np.mean(false_alarms) <= 0.02
+    assert learned(prior, rng.normal(0.3, 2, (4, 1000))).learned
+    narrower = learned(prior, rng.normal(0, 1, (4, 1000)))
+    assert narrower.learned
+    assert narrower.shrinkage == pytest.approx(0.5, abs=0.05)
+    sticky = np.repeat(rng.normal(0, 2, (4, 10)), 100, axis=1)  # forty values, each a hundred times
+    assert not learned(prior, sticky).learned
+
+
+def test_learned_finds_the_model_that_never_uses_alpha():
+    y = norm.rvs(size=50, random_state=1)
+    with pm.Model() as apart:
+        pm.Normal("alpha", 0, 10)
+        pm.Normal("y", pm.Normal("level", 0, 1), 1, observed=y)
+    with pm.Model() as wired:
+        pm.Normal("y", pm.Normal("alpha", 0, 10), 1, observed=y)
+    assert not learned(apart, fit(apart)).learned
+    assert learned(wired, fit(wired)).learned
+    with pytest.raises(ValueError, match=r"name='beta'.*accepted"):
+        learned(apart, fit(apart), name="beta")
