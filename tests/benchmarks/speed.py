@@ -53,6 +53,32 @@ def by_fit(design):
     return idata, idata.attrs["seconds"]  # nothing is compiled
 
 
+def by_sieve(design):
+    from helpers import spike_and_slab
+
+    return by_model(design, coefficients=spike_and_slab())
+
+
+def by_funnel(design):
+    from helpers import horseshoe
+
+    return by_model(design, coefficients=horseshoe())
+
+
+def by_forest(design):
+    from helpers import bart
+
+    return by_model(design, treatment=bart(trees=20))
+
+
+def by_model(design, **assumed):
+    from helpers import fit, joint_model
+
+    fit(joint_model(design, **assumed), draws=100, tune=100, seed=1)  # compiles
+    idata = fit(joint_model(design, **assumed), seed=100)
+    return idata, idata.attrs["seconds"]
+
+
 def by_map(design):
     import numpy as np
 
@@ -82,6 +108,10 @@ SAMPLED = {
     "fit, continuous, n = 2,500,000": lambda: (by_fit, tank(2_500_000)),
     "talk, NHEFS": lambda: (by_talk, "binary", smokers()),
     "fit, NHEFS": lambda: (by_fit, smokers()),
+    "fit, sieve, n = 2,500": lambda: (by_sieve, tank(2_500)),
+    "fit, sieve, NHEFS": lambda: (by_sieve, smokers()),
+    "fit, funnel, NHEFS": lambda: (by_funnel, smokers()),
+    "fit, BART treatment of 20 trees, NHEFS": lambda: (by_forest, smokers()),
 }
 OTHERS = {
     "map of NHEFS, 41 values of rho, 512 draws each": lambda: (by_map, smokers()),
