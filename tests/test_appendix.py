@@ -1,0 +1,59 @@
+"""What the appendices promise: tests that exist, and formulas that no other test checks."""
+
+import ast
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+
+ROOT = Path(__file__).parent.parent
+APPENDICES = sorted((ROOT / "book").glob("appendix-*.md"))
+NAMED = sorted(set(re.findall(r"`(tests/\w+\.py)::(test_\w+)`", "".join(p.read_text("utf-8") for p in APPENDICES))))
+
+
+def test_the_derivations_name_tests():
+    text = (ROOT / "book" / "appendix-derivations.md").read_text(encoding="utf-8")
+    silent = [part.splitlines()[0] for part in text.split("\n## ")[1:] if "`tests/" not in part]
+    assert silent == []
+    assert len(NAMED) > 25
+
+
+@pytest.mark.parametrize("file, name", NAMED, ids=lambda value: value.removeprefix("tests/"))
+def test_a_test_that_is_named_exists(file, name):
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    assert name in [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+
+
+def direct(reduced):
+    """(α, β_O, intercept_O, σ_U, ρ) from (δ, b, b₀, σ_e, ρ), at β_T = 0.7, intercept_T = 0.2 and σ_V = 1.5."""
+    delta, b, b0, sigma_e, rho = reduced
+    kappa = rho / np.sqrt(1 - rho**2) * sigma_e / 1.5
+    return np.array([delta - kappa, b + kappa * 0.7, b0 + kappa * 0.2, sigma_e / np.sqrt(1 - rho**2), rho])
+
+
+@pytest.mark.parametrize("rho", [-0.8, 0.0, 0.3, 0.9])
+def test_the_jacobian_of_the_reduced_form(rho):
+    at, step = np.array([2.0, -1.0, 0.5, 1.3, rho]), 1e-6
+    J = np.column_stack([(direct(at + e) - direct(at - e)) / (2 * step) for e in step * np.eye(5)])
+    assert abs(np.linalg.det(J)) == pytest.approx(1 / np.sqrt(1 - rho**2), rel=1e-6)
+
+
+@pytest.mark.parametrize("t", [0, 1])
+@pytest.mark.parametrize("eta", [-2.0, 0.0, 0.7])
+def test_the_inverse_mills_ratio_is_the_mean_of_the_truncated_error(eta, t):
+    rho, sigma_U, q = -0.4, 2.5, 2 * t - 1
+    ends = (-eta, np.inf) if t else (-np.inf, -eta)
+    mass, first = (quad(lambda v, k=k: v**k * norm.pdf(v), *ends)[0] for k in (0, 1))
+    assert rho * sigma_U * first / mass == pytest.approx(
+        rho * sigma_U * q * norm.pdf(eta) / norm.cdf(q * eta), rel=1e-7
+    )
+
+
+@pytest.mark.parametrize("page", ["appendix-helpers.md"])
+def test_a_page_made_by_code_is_the_one_that_is_stored(page):
+    made = runpy.run_path(str(ROOT / "book" / "appendices.py"))["PAGES"][page]()
+    assert (ROOT / "book" / page).read_text(encoding="utf-8") == made, "run: python book/appendices.py"
