@@ -293,8 +293,8 @@ def _prior_of_alpha(report):
     change = (table["alpha"] - table.loc["as reported", "alpha"]).abs()
     width = table["high"] - table["low"]
     return (f"Halving or doubling the width of the priors of ρ and α moves the effect of the world “ρ free” by at most "
-            f"{number(change.max())}{_unit(report)} (“{change.idxmax()}”); its interval is then between "
-            f"{number(width.min())} and {number(width.max())} wide.")  # fmt: skip
+            f"{number(change.max(), change.max())}{_unit(report)} (“{change.idxmax()}”); its interval is then between "
+            f"{number(width.min(), width.min())} and {number(width.max(), width.max())} wide.")  # fmt: skip
 
 
 def conclusion(report):
@@ -321,19 +321,25 @@ def conclusion(report):
 
 
 def _value(report, world):
-    return f"{number(report.worlds.loc[world, 'alpha'])}{_unit(report)}"
+    return f"{number(report.worlds.loc[world, 'alpha'], _width(report, world))}{_unit(report)}"
 
 
 def _interval(report, world):
     low, high = report.worlds.loc[world, ["low", "high"]]
-    return f"{number(low)} to {number(high)}"
+    return f"{number(low, high - low)} to {number(high, high - low)}"
 
 
-def number(value):
-    """Three digits, and never a power of ten where a plain number will do; empty for NaN."""
+def _width(report, world):
+    return report.worlds.loc[world, "high"] - report.worlds.loc[world, "low"]
+
+
+def number(value, width=np.nan):
+    """A number with as many digits as the width of its interval deserves, or with four; empty for NaN."""
     if np.isnan(value):
         return ""
-    return f"{value:,.0f}" if 100 <= abs(value) < 1e9 else f"{value:.3g}"
+    if not 1e-6 < width < np.inf:
+        return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.4g}"
+    return f"{value:,.{max(0, 1 - int(np.floor(np.log10(width))))}f}"
 
 
 def _percent(share):
