@@ -127,7 +127,8 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, seed=0, 
     benchmarks = _benchmarks(_thinned(design, seed))
     tell("sentences")
     rv = {name: robustness_value(design, probability=p) for name, p in (("estimate", None), ("interval", PROBABILITY))}
-    found = Report(design, unit, chart, worlds, draws, tipping_point(chart), pd.Series(rv), benchmarks, sensitivity,
+    tip = _tipping(chart, worlds.loc["ρ = 0", "alpha"])
+    found = Report(design, unit, chart, worlds, draws, tip, pd.Series(rv), benchmarks, sensitivity,
                    checks, limits(design, shuffled), assumptions(design, belief, alpha, dropped, unit),
                    [], "")  # fmt: skip
     found = found._replace(overturns=overturns(found))
@@ -151,10 +152,24 @@ def survey(design, *, alpha=None, seed=0):
     """
     if large(design):
         return map_rho(design, rho=GRID[::2], alpha=alpha, seed=seed, draws=128)
-    chart = map_rho(design, alpha=alpha, seed=seed)
-    if chart.pareto_k.sel(rho=slice(-0.6, 0.6)).max() <= PARETO_K:
-        return chart
-    return map_rho(design, alpha=alpha, seed=seed, draws=4096)
+    for draws in (512, 4096, 16384) if design.kind == "continuous" or design.n < 5000 else (512, 2048):
+        chart = map_rho(design, alpha=alpha, seed=seed, draws=draws)
+        if chart.pareto_k.sel(rho=slice(-0.9, 0.9)).max() <= PARETO_K:
+            return chart
+    k_hat = float(chart.pareto_k.sel(rho=0.0, method="nearest"))
+    if k_hat > PARETO_K:
+        raise ValueError(
+            f"{design.n:,} rows are too few for {design.rows.size} parameters to be read off a map (Pareto k̂ "
+            f"{k_hat:.1f} at rho = 0); accepted are fewer terms, more rows, or a sampled posterior: fit(joint_model(design))."
+        )
+    return chart
+
+
+def _tipping(chart, zero):
+    try:
+        return tipping_point(chart)
+    except ValueError:  # columns on the way cannot be relied on; the report says so
+        return pd.Series({"interval": np.nan, "mean": np.nan, "at_zero": zero, "refused": True}, dtype=object)
 
 
 def large(design):

@@ -246,6 +246,8 @@ def _tipping(report):
     if zero["low"] < 0 < zero["high"]:
         return (f"With no hidden current the 95 % interval already contains zero ({_interval(report, 'ρ = 0')}): there "
                 "is no sign to overturn.")  # fmt: skip
+    if tip.get("refused"):
+        return "Where a current brings the interval to zero cannot be read: columns on the way are not reliable."
     if not np.isfinite(tip["interval"]):
         return "No hidden current on the map brings the interval of the effect to zero."
     mean = f", and its mean at ρ = {tip['mean']:.2f}" if np.isfinite(tip["mean"]) else ""

@@ -288,3 +288,11 @@ def test_a_shuffled_treatment_tells_shape_from_current():
     assert "Do not lean on the world" in earned.limits[0] and earned.limits[0] in earned.paragraph
     normal = np.random.default_rng(0).normal(5e3, 6e3, len(trial))
     assert shuffle_test(make_design(trial.assign(re78=normal), **formulas)) <= 0.25
+
+
+def test_too_many_terms_for_the_rows_are_refused():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame(rng.normal(size=(150, 42)), columns=["y", "t", *(f"x{j}" for j in range(40))])
+    terms = " + ".join(data.columns[2:])
+    with pytest.raises(ValueError, match="150 rows are too few for 85 parameters"):
+        make_report(make_design(data, outcome=f"y ~ t + {terms}", treatment=f"t ~ {terms}"))
