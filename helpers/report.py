@@ -160,7 +160,8 @@ def survey(design, *, alpha=None, seed=0):
     if k_hat > PARETO_K:
         raise ValueError(
             f"{design.n:,} rows are too few for {design.rows.size} parameters to be read off a map (Pareto k̂ "
-            f"{k_hat:.1f} at rho = 0); accepted are fewer terms, more rows, or a sampled posterior: fit(joint_model(design))."
+            f"{k_hat:.1f} at rho = 0); accepted are fewer terms, more rows, or a sampled posterior: "
+            "fit(joint_model(design))."
         )
     return chart
 
