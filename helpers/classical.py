@@ -24,7 +24,8 @@ class MaximumLikelihood:
         The effect (outcome per unit of treatment), the error correlation, the outcome's error sd.
     log_likelihood : float or ndarray
     estimates, standard_errors : pandas.Series or DataFrame
-        Every parameter by name; ``beta`` entries are per standard deviation of their covariate.
+        Every parameter by name; ``beta`` entries, and a moderator's ``delta``, are per standard deviation of
+        their covariate.
     """
 
     alpha: float
@@ -55,7 +56,8 @@ def ols(design):
     Returns
     -------
     statsmodels.regression.linear_model.RegressionResults
-        The effect is the coefficient named ``alpha``; covariates are standardised.
+        The effect is the coefficient named ``alpha``, a moderator's part of it ``delta[...]``; covariates are
+        standardised.
     """
     rows = Rows.of(design, compress=False)
     return sm.OLS(rows.y, pd.DataFrame(rows.A, columns=rows.names_O)).fit()
@@ -134,7 +136,8 @@ def _rises(rows, point, value):
 
 def _point(rows, theta, a, value, covariance):
     """Names, natural scales and (by the delta method) standard errors of one maximum."""
-    names = [*_names(rows.names_O, "O"), "sigma_U", *_names(rows.names_T, "T")]
+    own = (*rows.moderators, "alpha")  # the treatment's own coefficients, last among the outcome's
+    names = [*_names(rows.names_O[: -len(own)], "O"), *own, "sigma_U", *_names(rows.names_T, "T")]
     names += ["sigma_V"] if rows.kind == "continuous" else []
     estimate, slope = theta.copy(), np.ones(len(theta))
     for place, name in enumerate(names):
@@ -152,8 +155,7 @@ def _point(rows, theta, a, value, covariance):
 
 def _names(names, equation):
     return [
-        name if name == "alpha" else f"intercept_{equation}" if name == "intercept" else f"beta_{equation}[{name}]"
-        for name in names
+        f"intercept_{equation}" if name == "intercept" else f"beta_{equation}[{name}]" for name in names
     ]
 
 

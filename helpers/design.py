@@ -31,6 +31,8 @@ class Design:
         Every covariate of either equation, standardised. Columns are named by `covariates`.
     in_outcome, in_treatment : ndarray of bool, shape (p,)
         Which covariates stand in which equation. A column of the second only is an instrument.
+    moderates : ndarray of bool, shape (p,)
+        Which covariates change the effect: those that the outcome formula multiplies by the treatment.
     intercept_O, intercept_T : bool
         Whether each equation has a constant (it has, unless its formula says ``0 +``).
     scales : DataFrame
@@ -43,6 +45,7 @@ class Design:
     covariates: tuple
     in_outcome: np.ndarray
     in_treatment: np.ndarray
+    moderates: np.ndarray
     intercept_O: bool
     intercept_T: bool
     outcome: str
@@ -53,7 +56,18 @@ class Design:
     @property
     def instruments(self):
         """Labels of the covariates that stand in the treatment equation alone."""
-        return tuple(np.array(self.covariates, dtype=object)[self.in_treatment & ~self.in_outcome])
+        alone = self.in_treatment & ~self.in_outcome & ~self.moderates
+        return tuple(np.array(self.covariates, dtype=object)[alone])
+
+    @property
+    def moderators(self):
+        """Labels of the covariates that change the effect."""
+        return tuple(np.array(self.covariates, dtype=object)[self.moderates])
+
+    @property
+    def M(self):
+        """The moderators' columns of C, shape (n, k): centred, so that α is the effect at their average."""
+        return self.C[:, self.moderates]
 
     @property
     def n(self):
@@ -68,7 +82,8 @@ class Design:
     def __repr__(self):
         return (
             f"Design({self.outcome} on {self.treatment} ({self.kind}), n={self.n:,}, "
-            f"{len(self.covariates)} covariates, instruments: {', '.join(self.instruments) or 'none'})"
+            f"{len(self.covariates)} covariates, instruments: {', '.join(self.instruments) or 'none'}"
+            f"{', moderators: ' * bool(self.moderators)}{', '.join(self.moderators)})"
         )
 
 
@@ -80,7 +95,8 @@ def make_design(data, *, outcome, treatment):
     data : pandas.DataFrame
     outcome : str
         Formula of the outcome equation, with the treatment among its terms:
-        ``"wt82_71 ~ qsmk + age + C(education)"``.
+        ``"wt82_71 ~ qsmk + age + C(education)"``. ``qsmk * age`` lets the effect change with age: age is
+        then a moderator, α the effect at average age and δ its change per standard deviation of age.
     treatment : str
         Formula of the treatment equation: ``"qsmk ~ age + C(education) + price82"``. A term that
         stands here and not in the outcome formula is an instrument.
@@ -97,26 +113,18 @@ def make_design(data, *, outcome, treatment):
     ValueError
         Naming the column: when it is missing, has NaN or infinite values, is constant, is collinear
         with others, or separates the treated from the untreated perfectly; when the treatment is
-        constant, has three or four values, or is absent from the outcome formula; when there are
-        fewer rows than columns.
+        constant, has three or four values, is absent from the outcome formula, or stands inside another
+        term than a product with a covariate that has a term of its own; when there are fewer rows than
+        columns.
     """
-    lhs_O, terms_O, intercept_O, _ = _parse(data, outcome, "outcome")
-    lhs_T, terms_T, intercept_T, _ = _parse(data, treatment, "treatment")
-    if lhs_T not in terms_O:
-        raise ValueError(
-            f"outcome={outcome!r} does not contain the treatment {lhs_T!r}, so it has no effect to estimate; "
-            f"write it as a term of its own: '{lhs_O} ~ {lhs_T} + ...'."
-        )
-    interactions = [term for term in terms_O if term != lhs_T and lhs_T in term.split(":")]
-    if interactions or lhs_T in terms_T:
-        raise ValueError(
-            f"the treatment {lhs_T!r} stands inside the terms {interactions or [lhs_T]}; it is accepted as one "
-            "term of the outcome formula, by itself, and nowhere in the right-hand side of its own formula."
-        )
+    lhs_O, terms_O, intercept_O = _parse(data, outcome, "outcome")
+    lhs_T, terms_T, intercept_T = _parse(data, treatment, "treatment")
+    terms_O, moderators = _moderated(terms_O, outcome, lhs_O, lhs_T)
+    _check_apart(terms_O + terms_T, lhs_T)
     y = _column(data, lhs_O, "outcome")
     t = _column(data, lhs_T, "treatment")
-    frame_O = _matrix(data, [term for term in terms_O if term != lhs_T], "outcome")
-    frame_T = _matrix(data, terms_T, "treatment")
+    frame_O, labels = _matrix(data, terms_O, "outcome")
+    frame_T, _ = _matrix(data, terms_T, "treatment")
     only_T = frame_T.columns.difference(frame_O.columns, sort=False)
     frame = pd.concat([frame_O, frame_T[only_T]], axis=1)
     kind = _kind(t, lhs_T)
@@ -125,8 +133,9 @@ def make_design(data, *, outcome, treatment):
     C = ((frame - scales["mean"]) / scales["sd"]).to_numpy(dtype=float)
     design = Design(
         y=y, t=t, C=C, covariates=tuple(frame.columns), in_outcome=frame.columns.isin(frame_O.columns),
-        in_treatment=frame.columns.isin(frame_T.columns), intercept_O=intercept_O, intercept_T=intercept_T,
-        outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales,
+        in_treatment=frame.columns.isin(frame_T.columns),
+        moderates=frame.columns.isin([label for term in moderators for label in labels[term]]),
+        intercept_O=intercept_O, intercept_T=intercept_T, outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales,
     )  # fmt: skip
     _check_rank(design)
     if kind == "binary":
@@ -156,8 +165,39 @@ def _parse(data, text, argument):
         )
     for name, column in columns.select_dtypes("number").items():
         _check_finite(column, name, argument)
-    terms = [str(term) for term in rhs]
-    return str(next(iter(lhs))), [term for term in terms if term not in "01"], "1" in terms, columns
+    terms = [term for term in rhs if str(term) not in "01"]
+    return str(next(iter(lhs))), terms, "1" in map(str, rhs)
+
+
+def _moderated(terms, formula, outcome, treatment):
+    """The covariates' terms of the outcome formula, and which of them the treatment is multiplied by."""
+    factors = {frozenset(str(factor) for factor in term.factors): term for term in terms}
+    if frozenset([treatment]) not in factors:
+        raise ValueError(
+            f"outcome={formula!r} does not contain the treatment {treatment!r}, so it has no effect to estimate; "
+            f"write it as a term of its own: '{outcome} ~ {treatment} + ...'."
+        )
+    plain = {names: term for names, term in factors.items() if treatment not in names}
+    moderators = [names - {treatment} for names in factors if treatment in names and len(names) > 1]
+    for names in moderators:
+        if names not in plain:
+            alone = ":".join(sorted(names))
+            raise ValueError(
+                f"outcome={formula!r} multiplies the treatment by {alone!r}, which is no term of its own, so its effect "
+                f"on untreated rows would be forced to zero; write '{treatment} * {alone}'."
+            )
+    return list(plain.values()), [plain[names] for names in moderators]
+
+
+def _check_apart(terms, treatment):
+    """Refuse a covariate that is made from the treatment: it would carry a part of the effect."""
+    own = formulaic.Formula(f"0 + {treatment}").required_variables
+    made = [str(term) for term in terms if own & formulaic.Formula(f"0 + {term}").required_variables]
+    if made:
+        raise ValueError(
+            f"the treatment {treatment!r} stands inside the terms {made}; it is accepted as one term of the outcome "
+            "formula, by itself or multiplied by covariates, and nowhere in the right-hand side of its own formula."
+        )
 
 
 def _check_finite(values, name, argument):
@@ -183,11 +223,17 @@ def _column(data, name, argument):
 
 
 def _matrix(data, terms, argument):
-    """Covariate columns, dummies coded against a reference level whether or not there is an intercept."""
-    frame = pd.DataFrame(formulaic.model_matrix(" + ".join(["1", *terms]), data)).drop(columns="Intercept")
+    """Covariate columns, dummies coded against a reference level whether or not there is an intercept.
+
+    Also the labels of each term's columns.
+    """
+    matrix = formulaic.model_matrix(" + ".join(["1", *map(str, terms)]), data)
+    frame = pd.DataFrame(matrix).drop(columns="Intercept")
     for name in frame:
         _check_finite(frame[name], name, argument)
-    return frame.set_axis(frame.columns.astype(str), axis=1).astype(float)
+    names = matrix.columns.astype(str)
+    labels = {term: list(names[places]) for term, places in matrix.model_spec.term_indices.items()}
+    return frame.set_axis(frame.columns.astype(str), axis=1).astype(float), labels
 
 
 def _kind(t, name):
@@ -216,8 +262,10 @@ def _check_spread(y, outcome, frame):
 
 
 def _check_rank(design):
+    effects = np.column_stack([design.M * design.t[:, None], design.t])
+    products = [f"{design.treatment}:{label}" for label in design.moderators]
     blocks = {
-        "outcome": (design.in_outcome, [design.t - design.t.mean()], [design.treatment]),
+        "outcome": (design.in_outcome, [effects - effects.mean(axis=0)], [*products, design.treatment]),
         "treatment": (design.in_treatment, [], []),
     }
     for equation, (mask, extra, names) in blocks.items():

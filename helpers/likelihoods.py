@@ -2,7 +2,7 @@
 
 Both models are two errors, in the units of their spread:
 
-    r = (y - A θ_O) / σ_U                              the outcome's
+    r = (y - A θ_O) / σ_U                              the outcome's; A = [1, X, M∘t, t]
     v = (t - Z θ_T) / σ_V     continuous treatment     the treatment's
     η = Z θ_T                 binary treatment         its index, where the latent v is integrated out
 
@@ -11,7 +11,7 @@ With ρ = tanh a, so that 1/√(1-ρ²) = cosh a and ρ/√(1-ρ²) = sinh a, on
     continuous   -½v² - ½(r cosh a - v sinh a)² + log cosh a - log σ_U - log σ_V - log 2π
     binary       -½r² + log Φ(q(η cosh a + r sinh a)) - log σ_U - ½ log 2π,          q = 2t - 1
 
-A parameter vector is θ = (θ_O, log σ_U, θ_T[, log σ_V]); θ_O ends with the effect α.
+A parameter vector is θ = (θ_O, log σ_U, θ_T[, log σ_V]); θ_O = (intercept_O, β_O, δ, α) ends with the effect.
 """
 
 from typing import NamedTuple
@@ -27,7 +27,8 @@ class Rows(NamedTuple):
     """The data as the likelihood reads them: A and Z with their columns' names, y, t and the true n.
 
     The continuous likelihood is a sum of squares, so n rows of W = [1, X, T, Y] can be replaced by the
-    few rows of R in W = QR: R'R = W'W. Nothing is lost, and nothing later depends on n.
+    few rows of R in W = QR: R'R = W'W. Nothing is lost, and nothing later depends on n. Where moderators
+    M change the effect, M∘t are columns like any other.
     """
 
     A: np.ndarray
@@ -38,20 +39,22 @@ class Rows(NamedTuple):
     kind: str
     names_O: tuple
     names_T: tuple
+    moderators: tuple = ()
 
     @classmethod
     def of(cls, design, compress=True):
         """Rows of a design; `compress=False` keeps all n, for pointwise work."""
-        W = np.column_stack([np.ones(design.n), design.C, design.t, design.y])
+        W = np.column_stack([np.ones(design.n), design.C, design.M * design.t[:, None], design.t, design.y])
         if compress and design.kind == "continuous":
             W = np.linalg.qr(W, mode="r")
-        p = len(design.covariates)
-        in_O = np.r_[design.intercept_O, design.in_outcome, True]
-        in_T = np.r_[design.intercept_T, design.in_treatment, False]
-        names = np.array(["intercept", *design.covariates, "alpha"], dtype=object)
-        A, Z = (np.ascontiguousarray(W[:, : p + 2][:, mask]) for mask in (in_O, in_T))
+        moderators = tuple(f"delta[{label}]" for label in design.moderators)
+        own = np.ones(len(moderators) + 1, dtype=bool)  # the treatment's columns, of the outcome equation alone
+        in_O = np.r_[design.intercept_O, design.in_outcome, own]
+        in_T = np.r_[design.intercept_T, design.in_treatment, ~own]
+        names = np.array(["intercept", *design.covariates, *moderators, "alpha"], dtype=object)
+        A, Z = (np.ascontiguousarray(W[:, :-1][:, mask]) for mask in (in_O, in_T))
         return cls(A, Z, W[:, -1].copy(), W[:, -2].copy(), design.n, design.kind,
-                   tuple(names[in_O]), tuple(names[in_T]))  # fmt: skip
+                   tuple(names[in_O]), tuple(names[in_T]), moderators)  # fmt: skip
 
     @property
     def size(self):

@@ -141,9 +141,10 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     Returns
     -------
     Scales
-        θ_O is (intercept_O, β_O, α) and θ_T is (intercept_T, β_T). The intercepts are normal around the
-        response's mean with 2.5 of its standard deviations; for a binary treatment intercept_T is
-        standard normal, which is a uniform share of treated at average covariates.
+        θ_O is (intercept_O, β_O, δ, α) and θ_T is (intercept_T, β_T). A moderator's δ has the
+        default width of α, times the scale of `coefficients`. The intercepts are normal around the response's
+        mean with 2.5 of its standard deviations; for a binary treatment intercept_T is standard normal, which
+        is a uniform share of treated at average covariates.
     """
     coefficients = normal() if coefficients is None else coefficients
     if not isinstance(coefficients, Normal):
@@ -154,9 +155,10 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     beta_O = coefficients.beta_O or coefficients.scale * y_sd
     beta_T = coefficients.beta_T or coefficients.scale * t_sd
     p, q, one, two = design.in_outcome.sum(), design.in_treatment.sum(), design.intercept_O, design.intercept_T
+    k, delta = design.moderates.sum(), coefficients.scale * y_sd / design.t.std()
     return Scales(
-        mean_O=np.r_[[design.y.mean()] * one, np.zeros(p + 1)],
-        sd_O=np.r_[[2.5 * y_sd] * one, np.full(p, beta_O), alpha or y_sd / design.t.std()],
+        mean_O=np.r_[[design.y.mean()] * one, np.zeros(p + k + 1)],
+        sd_O=np.r_[[2.5 * y_sd] * one, np.full(p, beta_O), np.full(k, delta), alpha or y_sd / design.t.std()],
         mean_T=np.r_[[t_mean] * two, np.zeros(q)],
         sd_T=np.r_[[t_wide * t_sd] * two, np.full(q, beta_T)],
         sigma_U=sigma or y_sd,

@@ -1,6 +1,7 @@
 """Formulas in, a checked design out; or one sentence that says what is wrong and what would do."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -50,8 +51,16 @@ FAULTS = {
     "fewer rows than columns": (FISH[:5], CURVED, "dose ~ x", ["outcome equation", "5 rows", "6 columns", "more rows"]),
     "as many rows as columns": (FISH[:6], CURVED, "dose ~ x", ["outcome equation", "6 rows", "6 columns", "more rows"]),
     "no treatment in the outcome": (FISH, "y ~ x", "t ~ x", ["outcome='y ~ x'", "'t'", "'y ~ t + ...'"]),
-    "interaction with the treatment": (FISH, "y ~ t * x", "t ~ x", ["'t'", "['t:x']", "by itself"]),
-    "treatment causes itself": (FISH, OUTCOME, "t ~ x + t", ["'t'", "nowhere in the right-hand side"]),
+    "moderator without a term": (
+        FISH, "y ~ t + t:x", "t ~ x", ["'y ~ t + t:x'", "'x'", "no term of its own", "'t * x'"]),
+    "moderator in the treatment formula alone": (FISH, "y ~ t + z:t", "t ~ z", ["'z'", "forced to zero", "'t * z'"]),
+    "interaction and no effect": (
+        FISH, "y ~ x + t:x", "t ~ x", ["does not contain the treatment 't'", "'y ~ t + ...'"]),
+    "level never treated": (
+        FISH.assign(g=np.where((FISH.t == 0) & (FISH.z > 0), "b", "a")), "y ~ t * g", "t ~ x", ["t:g[T.b]", "collinear"]),
+    "curved treatment": (FISH, "y ~ dose + I(dose**2)", "dose ~ x", ["'dose'", "I(dose ** 2)", "multiplied by"]),
+    "treatment causes itself": (FISH, OUTCOME, "t ~ x + t", ["'t'", "['t']", "nowhere in the right-hand side"]),
+    "treatment in an interaction of its own formula": (FISH, OUTCOME, "t ~ x:t", ["'t'", "['x:t']", "nowhere"]),
     "half a formula": (FISH, "t + x", "t ~ x", ["outcome='t + x'", "two-sided formula", "'y ~ t + x'"]),
 }  # fmt: skip
 
@@ -83,3 +92,31 @@ def test_a_term_of_the_treatment_formula_alone_is_an_instrument():
     assert design.kind == "continuous"
     assert design.instruments == ("z",)
     assert "instruments: z" in repr(design)
+
+
+@pytest.mark.parametrize(
+    "formula, moderators",
+    [
+        ("y ~ t * x", ["x"]),
+        ("y ~ x + t + x:t + z", ["x"]),
+        ("y ~ 0 + t * x", ["x"]),
+        ("y ~ t * (x + g)", ["x", "g[T.b]", "g[T.c]"]),
+        ("y ~ t * x * z", ["x", "z", "x:z"]),
+        ("y ~ t * C(g):x + C(g) + x", ["C(g)[T.b]:x", "C(g)[T.c]:x"]),
+        ("y ~ t + x + z", []),
+    ],
+)
+def test_what_the_treatment_is_multiplied_by_moderates_its_effect(formula, moderators):
+    data = FISH.assign(g=np.resize(["a", "b", "c"], 60))
+    design = make_design(data, outcome=formula, treatment="t ~ z")
+    assert list(design.moderators) == moderators
+    assert not any("t" in label.split(":") for label in design.covariates)
+    for label, column in zip(design.moderators, design.M.T):
+        np.testing.assert_array_equal(column, design.C[:, design.covariates.index(label)])
+    assert ("moderators: " + ", ".join(moderators) in repr(design)) == bool(moderators)
+
+
+def test_a_moderator_is_no_instrument():
+    design = make_design(FISH, outcome="y ~ dose * x", treatment="dose ~ x + z")
+    assert design.instruments == ("z",)
+    assert replace(design, in_outcome=np.zeros(2, dtype=bool)).instruments == ("z",)

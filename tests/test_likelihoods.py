@@ -6,9 +6,10 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from oracles import log_joint_by_integration, log_joint_normal
-from scipy.stats import norm
+from scipy.stats import multivariate_normal, norm
 from statsmodels.tools.numdiff import approx_fprime
 
+from helpers import make_design
 from helpers.likelihoods import Rows, derivatives, log_likelihood, pointwise
 from helpers.models import log_Phi, selected_logp
 
@@ -18,9 +19,19 @@ ERRORS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(params=["continuous", "binary"])
-def rows(request, designs):
-    return Rows.of(designs[request.param, "instrument"], compress=False)
+@pytest.fixture(scope="module")
+def moderated(tanks):
+    """The tanks as designs in which two covariates change the effect."""
+    return {
+        kind: make_design(tank.data, outcome="Y ~ T * (X0 + X3) + X1", treatment="T ~ X0 + X1 + X2")
+        for kind, tank in tanks.items()
+    }
+
+
+@pytest.fixture(params=["continuous", "binary", "continuous moderated", "binary moderated"])
+def rows(request, designs, moderated):
+    kind, *rest = request.param.split()
+    return Rows.of(moderated[kind] if rest else designs[kind, "instrument"], compress=False)
 
 
 def around(rows, draws, seed=0):
@@ -68,6 +79,23 @@ def test_a_few_compressed_rows_say_what_all_rows_say(designs, name):
         mean_T = theta_T[0] + design.C[:, design.in_treatment] @ theta_T[1:]
         theirs = log_joint_normal(design.y, design.t, mean_O, mean_T, theta_O[-1], np.tanh(atanh_rho),
                                   np.exp(log_sigma_U), np.exp(log_sigma_V))  # fmt: skip
+        assert log_likelihood(design.rows, point, atanh_rho)[0] == pytest.approx(theirs, rel=1e-10)
+
+
+def test_a_moderated_effect_is_compressed_and_added_up_like_any_other(moderated):
+    design = moderated["continuous"]
+    assert len(design.rows.y) < 12 < design.n
+    assert design.rows.names_O == ("intercept", "X0", "X3", "X1", "delta[X0]", "delta[X3]", "alpha")
+    theta, a = around(design.rows, draws=5)
+    X0, X3, X1, X2 = (design.C[:, design.covariates.index(name)] for name in ("X0", "X3", "X1", "X2"))
+    for point, atanh_rho in zip(theta, a):
+        constant, b_0, b_3, b_1, d_0, d_3, alpha, log_U, c_T, g_0, g_1, g_2, log_V = point
+        mean_T = c_T + g_0 * X0 + g_1 * X1 + g_2 * X2
+        each = alpha + d_0 * X0 + d_3 * X3
+        r = design.y - constant - b_0 * X0 - b_3 * X3 - b_1 * X1 - each * design.t
+        shared = np.tanh(atanh_rho) * np.exp(log_U + log_V)
+        errors = multivariate_normal(cov=[[np.exp(2 * log_U), shared], [shared, np.exp(2 * log_V)]])
+        theirs = errors.logpdf(np.column_stack([r, design.t - mean_T])).sum()
         assert log_likelihood(design.rows, point, atanh_rho)[0] == pytest.approx(theirs, rel=1e-10)
 
 
