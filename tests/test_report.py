@@ -290,6 +290,14 @@ def test_a_shuffled_treatment_tells_shape_from_current():
     assert shuffle_test(make_design(trial.assign(re78=normal), **formulas)) <= 0.25
 
 
+def test_neither_a_true_current_nor_a_large_effect_disturbs_the_shuffle_test():
+    rng = np.random.default_rng(0)
+    x, V, e = rng.normal(size=(3, 1000))
+    t = (0.5 * x - 1.2 + V > 0).astype(int)  # few treated: with a large effect, a skewed mixture
+    data = pd.DataFrame({"x": x, "t": t, "y": x + 8 * t + 0.7 * V + np.sqrt(1 - 0.7**2) * e})
+    assert shuffle_test(make_design(data, outcome="y ~ t + x", treatment="t ~ x")) <= 0.25
+
+
 def test_too_many_terms_for_the_rows_are_refused():
     rng = np.random.default_rng(0)
     data = pd.DataFrame(rng.normal(size=(150, 42)), columns=["y", "t", *(f"x{j}" for j in range(40))])
