@@ -118,8 +118,9 @@ def _first_stage(design):
     short = sm.OLS(design.t, _treatment_columns(design, design.in_treatment & ~alone)).fit()
     f = full.compare_f_test(short)[0]
     verdict = "which is weak: what they say about ρ is little and may mislead" if f < WEAK else "which is not weak"
+    move = "moves" if len(design.instruments) == 1 else "move"
     return [
-        f"{_and(design.instruments)} moves {design.treatment} with a first-stage F statistic of {f:.1f}, {verdict}."
+        f"{_and(design.instruments)} {move} {design.treatment} with a first-stage F statistic of {f:.1f}, {verdict}."
     ]
 
 
@@ -139,9 +140,10 @@ def limits(design, shuffled=np.nan):
     list of str
     """
     if design.instruments:
+        they = "it moves" if len(design.instruments) == 1 else "they move"
         source = ("What these data say about ρ, the correlation of what is unmeasured in both equations, rests on "
-                  f"{_and(design.instruments)}: it comes from your formula, and these data cannot confirm that it "
-                  f"moves {design.outcome} only through {design.treatment}.")  # fmt: skip
+                  f"{_and(design.instruments)}: it comes from your formula, and these data cannot confirm that "
+                  f"{they} {design.outcome} only through {design.treatment}.")  # fmt: skip
     elif design.kind == "continuous":
         source = ("These data say nothing about ρ, the correlation of what is unmeasured in both equations: no "
                   "covariate stands in the treatment formula alone, so the likelihood is flat in ρ, and all that is "
