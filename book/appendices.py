@@ -27,9 +27,9 @@ DIAGNOSTICS = """# Diagnostics of every posterior
 
 Read by code from the tables that the chapters store, in the order of the book. A posterior passes with R-hat below
 `1.01`, an effective sample size of at least 400 in bulk and tail, and no divergence; where one fails, its failure is
-the lesson of the chapter. Where a chapter's table holds only the smaller of the two sizes, it stands in both columns.
-Seconds are those of the computer that made these pages. Least squares, maps and readings are not sampled; their
-Pareto k̂ stands in the chapters."""
+the lesson of the chapter. Where a chapter's table holds only the smaller of the two sizes, it stands in both columns;
+what a table does not show is left blank. Seconds are those of the computer that made these pages. Least squares, maps
+and readings are not sampled; their Pareto k̂ stands in the chapters."""
 COLUMNS = ("rhat", "ess_bulk", "ess_tail", "divergences", "pareto_k", "seconds", "route", "passes")
 
 
@@ -158,7 +158,7 @@ def _rows(cell):
         if "rhat" not in head or not {"ess_bulk", "ess"} & set(head):
             continue
         for row in rows:
-            if len(row) == len(head) and any(row[1:]):
+            if len(row) == len(head) and row[head.index("rhat")].lower() not in ("", "nan"):
                 yield [row[0].replace("|", "\\|"), *_figures(dict(zip(head, row)))]
 
 
@@ -166,9 +166,12 @@ def _figures(row):
     """The COLUMNS of one posterior; a world table holds the smaller of the two effective sizes only."""
     if "ess" in row:
         row["ess_bulk"] = row["ess_tail"] = row["ess"]
-    if "passes" not in row:
-        sizes = min(float(row["ess_bulk"]), float(row["ess_tail"]))
-        row["passes"] = str(float(row["rhat"]) < 1.01 and sizes >= 400 and row.get("divergences", "0") == "0")
+    needed = [row.get(name, "") for name in ("rhat", "ess_bulk", "ess_tail", "divergences")]
+    if "passes" not in row and all(needed) and len(needed[0].partition(".")[2]) > 2:  # 1.01 may be a rounded 1.006
+        rhat, bulk, tail, divergences = map(float, needed)
+        row["passes"] = str(rhat < 1.01 and min(bulk, tail) >= 400 and divergences == 0)
+    if float(row["rhat"]) >= 1.02:
+        row["passes"] = "False"
     return [_short(row.get(name, "")) for name in COLUMNS]
 
 
