@@ -92,7 +92,7 @@ def _draws(idata, design):
     posterior = idata["posterior"]
     if not design.moderators:
         return posterior["alpha"], posterior["alpha"].expand_dims(moderator=0, axis=-1)
-    held = list(posterior["delta"].moderator.values) if "delta" in posterior else []
+    held = posterior["delta"].moderator.values.tolist() if "delta" in posterior else []
     if held != list(design.moderators):
         raise ValueError(
             f"idata has draws of delta for the moderators {held}, and the design has {list(design.moderators)}; "

@@ -57,7 +57,8 @@ FAULTS = {
     "interaction and no effect": (
         FISH, "y ~ x + t:x", "t ~ x", ["does not contain the treatment 't'", "'y ~ t + ...'"]),
     "level never treated": (
-        FISH.assign(g=np.where((FISH.t == 0) & (FISH.z > 0), "b", "a")), "y ~ t * g", "t ~ x", ["t:g[T.b]", "collinear"]),
+        FISH.assign(g=np.where((FISH.t == 0) & (FISH.z > 0), "b", "a")), "y ~ t * g", "t ~ x",
+        ["t:g[T.b]", "collinear"]),
     "curved treatment": (FISH, "y ~ dose + I(dose**2)", "dose ~ x", ["'dose'", "I(dose ** 2)", "multiplied by"]),
     "treatment causes itself": (FISH, OUTCOME, "t ~ x + t", ["'t'", "['t']", "nowhere in the right-hand side"]),
     "treatment in an interaction of its own formula": (FISH, OUTCOME, "t ~ x:t", ["'t'", "['x:t']", "nowhere"]),

@@ -205,17 +205,17 @@ def design_of(one):
 
 def test_a_continuous_treatment_is_set_to_any_two_levels():
     design = make_design(tank(0, kind="continuous").data, **MODERATED)
-    got = potential_outcomes(idata := fit(design, draws=100), design, levels=(1.0, 3.0))
+    got = potential_outcomes(idata := fit(design), design, levels=(1.0, 3.0))
     assert list(got.group.values) == ["everyone"]
     np.testing.assert_allclose(got.effect.sel(group="everyone"), 2 * idata["posterior"]["alpha"])
     mean = design.y.mean() + idata["posterior"]["alpha"] * (1 - design.t.mean())
-    mean = mean - idata["posterior"]["delta"] @ (design.M * design.t[:, None]).mean(axis=0)
+    mean = mean.values - idata["posterior"]["delta"].values @ (design.M * design.t[:, None]).mean(axis=0)
     np.testing.assert_allclose(got.Y0.sel(group="everyone"), mean)
 
 
 def test_without_moderators_everyone_has_the_same_effect():
     design = make_design(tank(0).data, outcome="Y ~ T + x + g", treatment="T ~ x + g + z")
-    idata = fit(design, draws=100)
+    idata = fit(design)
     assert "delta" not in idata["posterior"]
     for group in ("everyone", "treated", "untreated"):
         np.testing.assert_allclose(potential_outcomes(idata, design).effect.sel(group=group), idata["posterior"].alpha)
