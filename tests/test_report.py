@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -304,3 +305,33 @@ def test_too_many_terms_for_the_rows_are_refused():
     terms = " + ".join(data.columns[2:])
     with pytest.raises(ValueError, match="150 rows are too few for 85 parameters"):
         make_report(make_design(data, outcome=f"y ~ t + {terms}", treatment=f"t ~ {terms}"))
+
+
+@pytest.fixture
+def template():
+    """The code of the chapter a reader copies, as far as she is told to run it; its third cell holds what to change."""
+    notebook = nbformat.read(ROOT / "book" / "10-your-own-tank.ipynb", as_version=4)
+    headings = [cell.source.startswith("## The box, opened") or "\n## The box, opened" in cell.source
+                for cell in notebook.cells]  # fmt: skip
+    return [cell.source for cell in notebook.cells[: headings.index(True)] if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize(
+    "outcome, treatment",
+    [
+        ("re78 ~ treat + age + re75", "treat ~ age + re75"),
+        ("re78 ~ re75 + age + C(black) + educ", "re75 ~ age + C(black) + educ"),
+        ("re78 ~ treat + age", "treat ~ age"),
+    ],
+)
+def test_the_template_runs_on_any_csv(template, outcome, treatment, capsys):
+    change = [k for k, code in enumerate(template) if code.startswith("csv = ")]
+    assert len(change) == 1
+    template[change[0]] = (
+        f"csv, outcome, treatment = {str(ROOT / 'data' / 'lalonde_experimental.csv')!r}, {outcome!r}, {treatment!r}\n"
+        "unit, drop_missing = 'dollars', False"
+    )
+    space = {"display": print}
+    for code in template:
+        exec(compile(code, "template", "exec"), space)
+    assert space["report"].paragraph in capsys.readouterr().out
