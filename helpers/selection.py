@@ -186,6 +186,11 @@ def excluded(names, *, others=None):
 
 def restrict(design, coefficients):
     """The design and the prior that an exclusion restriction leaves; any other prior leaves both alone."""
+    if not isinstance(coefficients, (Normal, SpikeAndSlab, Horseshoe, Excluded)):
+        raise TypeError(
+            f"coefficients={coefficients!r} is no prior over coefficients; accepted is normal(...), "
+            "spike_and_slab(...), horseshoe(...) or excluded(...)."
+        )
     if not isinstance(coefficients, Excluded):
         return design, coefficients
     usable = np.array(design.covariates, dtype=object)[design.in_treatment]
