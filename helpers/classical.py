@@ -154,9 +154,7 @@ def _point(rows, theta, a, value, covariance):
 
 
 def _names(names, equation):
-    return [
-        f"intercept_{equation}" if name == "intercept" else f"beta_{equation}[{name}]" for name in names
-    ]
+    return [f"intercept_{equation}" if name == "intercept" else f"beta_{equation}[{name}]" for name in names]
 
 
 def _stack(points):

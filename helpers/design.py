@@ -183,8 +183,8 @@ def _moderated(terms, formula, outcome, treatment):
         if names not in plain:
             alone = ":".join(sorted(names))
             raise ValueError(
-                f"outcome={formula!r} multiplies the treatment by {alone!r}, which is no term of its own, so its effect "
-                f"on untreated rows would be forced to zero; write '{treatment} * {alone}'."
+                f"outcome={formula!r} multiplies the treatment by {alone!r}, which is no term of its own, so its "
+                f"effect on untreated rows would be forced to zero; write '{treatment} * {alone}'."
             )
     return list(plain.values()), [plain[names] for names in moderators]
 

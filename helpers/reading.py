@@ -67,10 +67,12 @@ def frame(model):
     if set(seen) != set(RESPONSES) or model.potentials or not {"alpha", "sigma_U"} <= free or "X" not in model:
         raise Unreadable
     covariates = tuple(model.coords["covariate"])
+    labels, count = np.array(covariates, dtype=object), len(covariates)
     return Design(
         y=seen["likelihood_outcome"], t=seen["likelihood_treatment"], C=model["X"].get_value(), covariates=covariates,
-        in_outcome=_included(model, free, "O", len(covariates)), in_treatment=_included(model, free, "T", len(covariates)),
-        moderates=np.isin(np.array(covariates, dtype=object), list(model.coords.get("moderator", ()))), intercept_O="intercept_O" in free, intercept_T="intercept_T" in free, outcome="outcome", treatment="treatment",
+        in_outcome=_included(model, free, "O", count), in_treatment=_included(model, free, "T", count),
+        moderates=np.isin(labels, list(model.coords.get("moderator", ()))),
+        intercept_O="intercept_O" in free, intercept_T="intercept_T" in free, outcome="outcome", treatment="treatment",
         kind="continuous" if "sigma_V" in free else "binary", scales=None,
     )  # fmt: skip
 
