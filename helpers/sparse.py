@@ -28,7 +28,7 @@ from helpers.columns import columns, ladder, log_prior_a
 from helpers.likelihoods import LOG_2PI, log_likelihood
 from helpers.reading import named
 
-COARSE, FEWEST, NEAR, STRIDE = 31, 30, 6.0, 0.7  # see `_rungs`
+COARSE, FEWEST, NEAR, STRIDE = 31, 30, 6.0, 1.0  # see `_rungs`
 DROP = 12.5  # a ρ whose log posterior lies this far below the best is left out: five standard deviations
 ZERO = 0.03  # what stands for zero during the walk, in standard errors: the data cannot tell, and no digit is lost
 NODES = 24  # values of λ: Gauss-Legendre nodes of the half-Cauchy's distribution function

@@ -177,10 +177,12 @@ def _change(p, precision, D, C, M, E):
     for k in range(len(E)):
         t = 1 + d * C[k, p, p]
         E[k] += half - 0.5 * np.log(t) - 0.5 * d * M[k, p] ** 2 / t
-        column = C[k, p].copy()
-        M[k] -= (d / t * M[k, p]) * column
+        column, step = C[k, p].copy(), d / t * M[k, p]
         for i in range(len(column)):
-            C[k, i] -= (d / t * column[i]) * column
+            M[k, i] -= step * column[i]
+            factor = d / t * column[i]
+            for j in range(len(column)):
+                C[k, i, j] -= factor * column[j]
     D[p] = precision
 
 
