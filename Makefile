@@ -34,6 +34,7 @@ test: $(BOOK)  ## run every test: helpers, notebooks, built pages
 
 execute: .venv/ready  ## run every notebook again, in place, each from a clean kernel
 	$(BIN)/python book/execute.py
+	$(BIN)/python book/appendices.py
 
 lint: .venv/ready  ## check the style of the code
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

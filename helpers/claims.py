@@ -35,8 +35,8 @@ def quote(chapter, **values):
     Parameters
     ----------
     chapter : str
-        Prefix of the names, unique in the book: ``quote("c08", gain=202.8)`` is read in the text as
-        ``{glue:text}`c08_gain:.0f```.
+        Prefix of the names, unique in the book: ``quote("c08", gain=202.8)`` is read in the text by the role
+        ``glue:text`` under the name ``c08_gain``.
     **values : float
     """
     from myst_nb import glue  # only the book's own pages need it
