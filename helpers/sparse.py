@@ -81,7 +81,7 @@ def by_spreads(source, *, draws, tune, chains, seed):
     if source.family == "sieve":
         theta[:, target.place] *= kinds  # exactly zero
     posterior = named(source.design, theta[kept], a[kept])
-    posterior |= _told(source, target, theta[kept], kinds[kept], hyper[kept], rng)
+    posterior |= _told(source, target, theta[kept], kinds[kept], hyper[kept], spread[kept], rng)
     return _tree(source, posterior, float(pareto_k))
 
 
@@ -249,7 +249,7 @@ def _resample(log_weight, draws, rng):
     return np.array(chosen) + steps * np.arange(chains)[:, None]
 
 
-def _told(source, target, theta, kinds, hyper, rng):
+def _told(source, target, theta, kinds, hyper, spread, rng):
     """The prior's own variables under the model's names."""
     told = {}
     for e, label in enumerate("OT"):
@@ -263,10 +263,9 @@ def _told(source, target, theta, kinds, hyper, rng):
             )
             told[f"slab_{label}"] = np.where(kind == 1, beta, source.slab[mine] * rng.normal(size=beta.shape))
         else:
-            tau, c2, local = hyper[..., [e]], hyper[..., [2 + e]], half_cauchy_nodes()[0][kind]
-            spread = tau * local * np.sqrt(c2 / (c2 + (tau * local) ** 2))
-            told |= {f"tau_{label}": tau[..., 0], f"c2_{label}": c2[..., 0], f"lambda_{label}": local,
-                     f"z_{label}": beta / spread}  # fmt: skip
+            told |= {f"tau_{label}": hyper[..., e], f"c2_{label}": hyper[..., 2 + e],
+                     f"lambda_{label}": half_cauchy_nodes()[0][kind],
+                     f"z_{label}": beta / spread[..., mine]}  # fmt: skip
     return told
 
 
