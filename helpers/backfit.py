@@ -91,7 +91,7 @@ def _read(model):
     y, t, X = seen["likelihood_outcome"], seen["likelihood_treatment"], model["X"].get_value()
     alpha = [float(number) for (number,) in rd._normal(free["alpha"])]
     sigma_V = rd._half_normal(free["sigma_V"]) if "sigma_V" in free else None
-    outcome, treatment = _equation(model, free, "O", X, (t, *alpha)), _equation(model, free, "T", X)
+    outcome, treatment = _equation(model, free, "O", X, (t - rd.centre(model), *alpha)), _equation(model, free, "T", X)
     return Wood(y, t, outcome, treatment, rd._half_normal(free["sigma_U"]), sigma_V, rd.rho_of(model))
 
 

@@ -57,7 +57,7 @@ def ols(design):
     -------
     statsmodels.regression.linear_model.RegressionResults
         The effect is the coefficient named ``alpha``, a moderator's part of it ``delta[...]``; covariates are
-        standardised.
+        standardised, and a continuous treatment is measured from its mean.
     """
     rows = Rows.of(design, compress=False)
     return sm.OLS(rows.y, pd.DataFrame(rows.A, columns=rows.names_O)).fit()

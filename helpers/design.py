@@ -2,6 +2,7 @@
 
 This is the one place that standardises. Covariates are centred and divided by their standard
 deviation; the outcome and the treatment keep the reader's units, so an effect needs no conversion.
+The outcome equation measures a continuous treatment from its mean.
 """
 
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ class Design:
         Whether each equation has a constant (it has, unless its formula says ``0 +``).
     scales : DataFrame
         ``mean`` and ``sd`` of each covariate before it was standardised.
+    centre : float, optional
+        What the outcome equation subtracts from the treatment, `t_mean`, when it is not to be taken from `t`.
     """
 
     y: np.ndarray
@@ -52,6 +55,23 @@ class Design:
     treatment: str
     kind: str
     scales: pd.DataFrame = field(repr=False)
+    centre: float | None = None
+
+    @property
+    def t_mean(self):
+        """What the outcome equation subtracts from the treatment.
+
+        The mean of a continuous treatment, so that the intercept is the outcome of an average row and its prior says
+        nothing about α; zero for a binary treatment, whose intercept is that of the untreated, and without one.
+        """
+        if self.centre is not None:
+            return self.centre
+        return float(self.t.mean()) if self.kind == "continuous" and self.intercept_O else 0.0
+
+    @property
+    def dose(self):
+        """The treatment as the outcome equation has it, shape (n,)."""
+        return self.t - self.t_mean
 
     @property
     def instruments(self):
@@ -262,7 +282,7 @@ def _check_spread(y, outcome, frame):
 
 
 def _check_rank(design):
-    effects = np.column_stack([design.M * design.t[:, None], design.t])
+    effects = np.column_stack([design.M * design.dose[:, None], design.dose])
     products = [f"{design.treatment}:{label}" for label in design.moderators]
     blocks = {
         "outcome": (design.in_outcome, [effects - effects.mean(axis=0)], [*products, design.treatment]),

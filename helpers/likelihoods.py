@@ -2,7 +2,7 @@
 
 Both models are two errors, in the units of their spread:
 
-    r = (y - A θ_O) / σ_U                              the outcome's; A = [1, X, M∘t, t]
+    r = (y - A θ_O) / σ_U                              the outcome's; A = [1, X, M∘d, d]
     v = (t - Z θ_T) / σ_V     continuous treatment     the treatment's
     η = Z θ_T                 binary treatment         its index, where the latent v is integrated out
 
@@ -27,8 +27,8 @@ class Rows(NamedTuple):
     """The data as the likelihood reads them: A and Z with their columns' names, y, t and the true n.
 
     The continuous likelihood is a sum of squares, so n rows of W = [1, X, T, Y] can be replaced by the
-    few rows of R in W = QR: R'R = W'W. Nothing is lost, and nothing later depends on n. Where moderators
-    M change the effect, M∘t are columns like any other.
+    few rows of R in W = QR: R'R = W'W. Nothing is lost, and nothing later depends on n. The outcome equation
+    has the treatment as d = t - t̄ (d = t if binary), and where moderators M change the effect, M∘d.
     """
 
     A: np.ndarray
@@ -44,7 +44,8 @@ class Rows(NamedTuple):
     @classmethod
     def of(cls, design, compress=True):
         """Rows of a design; `compress=False` keeps all n, for pointwise work."""
-        W = np.column_stack([np.ones(design.n), design.C, design.M * design.t[:, None], design.t, design.y])
+        dose = design.dose[:, None]
+        W = np.column_stack([np.ones(design.n), design.C, design.M * dose, dose, design.t, design.y])
         if compress and design.kind == "continuous":
             W = np.linalg.qr(W, mode="r")
         moderators = tuple(f"delta[{label}]" for label in design.moderators)
@@ -52,7 +53,7 @@ class Rows(NamedTuple):
         in_O = np.r_[design.intercept_O, design.in_outcome, own]
         in_T = np.r_[design.intercept_T, design.in_treatment, ~own]
         names = np.array(["intercept", *design.covariates, *moderators, "alpha"], dtype=object)
-        A, Z = (np.ascontiguousarray(W[:, :-1][:, mask]) for mask in (in_O, in_T))
+        A, Z = (np.ascontiguousarray(W[:, :-2][:, mask]) for mask in (in_O, in_T))
         return cls(A, Z, W[:, -1].copy(), W[:, -2].copy(), design.n, design.kind,
                    tuple(names[in_O]), tuple(names[in_T]), moderators)  # fmt: skip
 

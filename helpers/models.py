@@ -14,7 +14,8 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
 
     ::
 
-        Y = intercept_O + x'β_O + α T + U        (U, V) ~ Normal, correlation ρ, spreads σ_U and σ_V
+        Y = intercept_O + x'β_O + α d + U        (U, V) ~ Normal, correlation ρ, spreads σ_U and σ_V
+        d = T - T̄ if T is continuous, d = T if it is binary
         T = intercept_T + z'β_T + V              a continuous treatment
         T = 1{intercept_T + z'β_T + V > 0}       a binary treatment, σ_V = 1
 
@@ -53,7 +54,7 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
     Notes
     -----
     Each response is a conditional distribution, so neither the latent errors nor a covariance matrix is
-    sampled. With κ = ρ σ_U/σ_V, a continuous T gives Y | T ~ Normal(μ_O + αT + κ(T - μ_T), σ_U√(1-ρ²)),
+    sampled. With κ = ρ σ_U/σ_V, a continuous T gives Y | T ~ Normal(μ_O + αd + κ(T - μ_T), σ_U√(1-ρ²)),
     κ(T - μ_T) being the control function. A binary T gives Y | T an extended skew normal (Azzalini 1985;
     the endogenous-treatment model of Heckman 1978), with the latent V integrated out exactly.
     """
@@ -75,7 +76,7 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
         else:
             index_O, index_T = _with_forest(design, X, coefficients, prior, outcome, treatment)
         effect = _effect(model, design, X, prior)
-        RESPONSES[design.kind](index_O, index_T, effect, rho, sigma_U, sigma_V)
+        RESPONSES[design.kind](index_O, index_T, effect, rho, sigma_U, sigma_V, design.t_mean)
         pm.Data("outcome", design.y, dims="obs")
         pm.Data("treatment", design.t.astype(int) if design.kind == "binary" else design.t, dims="obs")
     return model
@@ -144,14 +145,14 @@ def _place(values, included):
     return pt.zeros(len(included))[np.flatnonzero(included)].set(values)
 
 
-def _continuous(index_O, index_T, effect, rho, sigma_U, sigma_V):
+def _continuous(index_O, index_T, effect, rho, sigma_U, sigma_V, t_mean):
     T = pm.Normal("likelihood_treatment", index_T, sigma_V, dims="obs")
     kappa = rho * sigma_U / sigma_V
-    mean = index_O + effect * T + kappa * (T - index_T)
+    mean = index_O + effect * (T - pm.Data("treatment_mean", t_mean)) + kappa * (T - index_T)
     pm.Normal("likelihood_outcome", mean, sigma_U * pt.sqrt(1 - rho**2), dims="obs")
 
 
-def _binary(index_O, index_T, effect, rho, sigma_U, _):
+def _binary(index_O, index_T, effect, rho, sigma_U, *_):
     # Φ(η) as a logit, so that neither tail of the Bernoulli underflows
     logit = log_Phi(index_T) - log_Phi(-index_T)
     T = pm.Bernoulli("likelihood_treatment", logit_p=logit, dims="obs")

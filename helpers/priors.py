@@ -143,8 +143,8 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     Scales
         θ_O is (intercept_O, β_O, δ, α) and θ_T is (intercept_T, β_T). A moderator's δ has the
         default width of α, times the scale of `coefficients`. The intercepts are normal around the response's
-        mean with 2.5 of its standard deviations; for a binary treatment intercept_T is standard normal, which
-        is a uniform share of treated at average covariates.
+        mean with 2.5 of its standard deviations, where covariates and a continuous treatment are average; for a
+        binary treatment intercept_T is standard normal, a uniform share of treated at average covariates.
     """
     coefficients = normal() if coefficients is None else coefficients
     if not isinstance(coefficients, Normal):

@@ -73,8 +73,13 @@ def frame(model):
         in_outcome=_included(model, free, "O", count), in_treatment=_included(model, free, "T", count),
         moderates=np.isin(labels, list(model.coords.get("moderator", ()))),
         intercept_O="intercept_O" in free, intercept_T="intercept_T" in free, outcome="outcome", treatment="treatment",
-        kind="continuous" if "sigma_V" in free else "binary", scales=None,
+        kind="continuous" if "sigma_V" in free else "binary", scales=None, centre=centre(model),
     )  # fmt: skip
+
+
+def centre(model):
+    """What the outcome equation of a joint model subtracts from the treatment."""
+    return float(model["treatment_mean"].get_value()) if "treatment_mean" in model else 0.0
 
 
 def _included(model, free, equation, p):

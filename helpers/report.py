@@ -118,7 +118,6 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, seed=0, 
     shuffled = shuffle_test(design, seed=seed) if design.kind == "binary" else np.nan
     checks = data_checks(design, dropped, shuffled)
     tell("draw the map")
-    design = centred(design)
     chart = survey(design, alpha=alpha, seed=seed)
     tell("read the worlds")
     worlds, draws = _worlds(design, chart, belief, seed)
@@ -133,15 +132,6 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, seed=0, 
                    [], "")  # fmt: skip
     found = found._replace(overturns=overturns(found))
     return found._replace(paragraph=conclusion(found))
-
-
-def centred(design):
-    """The design with a continuous treatment measured from its mean: the same effect at every ρ, another intercept.
-
-    The prior of the intercept is then one of the outcome at the average treatment. Around a treatment of zero, which
-    may lie far outside the data, it would be a prior on α in disguise, and so on ρ.
-    """
-    return design if design.kind == "binary" else replace(design, t=design.t - design.t.mean())
 
 
 def survey(design, *, alpha=None, seed=0):

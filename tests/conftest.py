@@ -50,3 +50,12 @@ def designs(tanks):
         for kind, tank in tanks.items()
         for name, formulas in specifications.items()
     }
+
+
+@pytest.fixture(scope="session")
+def moderated(tanks):
+    """The tanks as designs in which two covariates change the effect."""
+    return {
+        kind: make_design(tank.data, outcome="Y ~ T * (X0 + X3) + X1", treatment="T ~ X0 + X1 + X2")
+        for kind, tank in tanks.items()
+    }

@@ -9,7 +9,6 @@ from oracles import log_joint_by_integration, log_joint_normal
 from scipy.stats import multivariate_normal, norm
 from statsmodels.tools.numdiff import approx_fprime
 
-from helpers import make_design
 from helpers.likelihoods import Rows, derivatives, log_likelihood, pointwise
 from helpers.models import log_Phi, selected_logp
 
@@ -17,15 +16,6 @@ ERRORS = [
     (0.3, 0.2, 0.6, 1), (-1.5, 0.8, -0.3, 0), (0.0, 0.0, 0.0, 1), (2.0, -3.0, 0.9, 1), (1.0, 1.0, -0.95, 0),
     (6.0, -8.0, 0.5, 1), (-9.0, 12.0, 0.7, 0), (15.0, -20.0, -0.8, 1), (0.5, -35.0, 0.3, 1), (-20.0, 5.0, 0.99, 0),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def moderated(tanks):
-    """The tanks as designs in which two covariates change the effect."""
-    return {
-        kind: make_design(tank.data, outcome="Y ~ T * (X0 + X3) + X1", treatment="T ~ X0 + X1 + X2")
-        for kind, tank in tanks.items()
-    }
 
 
 @pytest.fixture(params=["continuous", "binary", "continuous moderated", "binary moderated"])
@@ -75,7 +65,7 @@ def test_a_few_compressed_rows_say_what_all_rows_say(designs, name):
     theta, a = around(design.rows, draws=5)
     for point, atanh_rho in zip(theta, a):
         theta_O, log_sigma_U, theta_T, log_sigma_V = design.rows.split(point)
-        mean_O = theta_O[0] + design.C[:, design.in_outcome] @ theta_O[1:-1]
+        mean_O = theta_O[0] - theta_O[-1] * design.t.mean() + design.C[:, design.in_outcome] @ theta_O[1:-1]
         mean_T = theta_T[0] + design.C[:, design.in_treatment] @ theta_T[1:]
         theirs = log_joint_normal(design.y, design.t, mean_O, mean_T, theta_O[-1], np.tanh(atanh_rho),
                                   np.exp(log_sigma_U), np.exp(log_sigma_V))  # fmt: skip
@@ -92,7 +82,7 @@ def test_a_moderated_effect_is_compressed_and_added_up_like_any_other(moderated)
         constant, b_0, b_3, b_1, d_0, d_3, alpha, log_U, c_T, g_0, g_1, g_2, log_V = point
         mean_T = c_T + g_0 * X0 + g_1 * X1 + g_2 * X2
         each = alpha + d_0 * X0 + d_3 * X3
-        r = design.y - constant - b_0 * X0 - b_3 * X3 - b_1 * X1 - each * design.t
+        r = design.y - constant - b_0 * X0 - b_3 * X3 - b_1 * X1 - each * (design.t - design.t.mean())
         shared = np.tanh(atanh_rho) * np.exp(log_U + log_V)
         errors = multivariate_normal(cov=[[np.exp(2 * log_U), shared], [shared, np.exp(2 * log_V)]])
         theirs = errors.logpdf(np.column_stack([r, design.t - mean_T])).sum()
@@ -119,5 +109,5 @@ def test_observations_add_up_however_they_are_cut(rows):
 
 def test_compressed_rows_have_no_observations_to_tell_apart(designs):
     rows = designs["continuous", "plain"].rows
-    with pytest.raises(ValueError, match="400 observations in 5; accepted are uncompressed rows"):
+    with pytest.raises(ValueError, match="400 observations in 6; accepted are uncompressed rows"):
         pointwise(rows, *around(rows, draws=1))

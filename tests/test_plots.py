@@ -24,6 +24,8 @@ PLOTS = {
 
 @pytest.fixture(autouse=True)
 def closed():
+    """Neither the figures of an earlier test nor those of this one are open in the next."""
+    plt.close("all")
     yield
     plt.close("all")
 

@@ -229,8 +229,7 @@ def test_the_truth_lies_where_its_current_says(report):
 
 def test_the_mean_of_the_treatment_does_not_matter(report):
     """A prior of the intercept at a treatment of zero would be a prior on α in disguise."""
-    design = report.design
-    moved = make_report(replace(design, t=design.t + 1e3))
+    moved = make_report(replace(report.design, t=report.design.t + 1e3))
     assert np.allclose(moved.worlds["alpha"], report.worlds["alpha"], atol=1e-6)
     assert abs(report.worlds.loc["ρ free", "rho"]) < 0.15  # what is left is the prior of α, which prefers small ones
 

@@ -10,7 +10,18 @@ from conftest import INSTRUMENT, TANK
 from oracles import as_fit, bayesian_regression, distance, separately
 from scipy.stats import binom
 
-from helpers import atanh_normal, diagnostics, fit, joint_model, make_design, map_rho, normal, simulate_aquarium, weigh
+from helpers import (
+    atanh_normal,
+    diagnostics,
+    fit,
+    joint_model,
+    make_design,
+    map_rho,
+    normal,
+    simulate_aquarium,
+    spike_and_slab,
+    weigh,
+)
 from helpers.reading import observed, read
 
 NOISE = 4.5  # Monte Carlo standard errors allowed between two posteriors, over some forty figures
@@ -101,6 +112,19 @@ def test_the_readers_units_are_hers(designs):
     design = designs["binary", "plain"]
     kilos, grams = (fit(joint_model(d)) for d in (design, replace(design, y=1000 * design.y)))
     np.testing.assert_allclose(grams["posterior"]["alpha"], 1000 * kilos["posterior"]["alpha"], rtol=1e-3)
+
+
+SHIFTS = {"normal": normal(), "sieve": spike_and_slab(), "moderated": normal()}
+
+
+@pytest.mark.parametrize("name", SHIFTS)
+def test_where_the_treatments_zero_lies_does_not_matter(designs, moderated, name):
+    """Degrees above freezing or above absolute zero: the same effect, the same ρ."""
+    design = moderated["continuous"] if name == "moderated" else designs["continuous", "plain"]
+    here, far = (fit(joint_model(replace(design, t=design.t + shift), coefficients=SHIFTS[name])) for shift in (0, 273))
+    assert distance(here, far) < NOISE
+    centred_elsewhere = fit(joint_model(replace(design, t=design.t + 273, centre=0.0), coefficients=SHIFTS[name]))
+    assert distance(here, centred_elsewhere) > 2 * NOISE
 
 
 def other_likelihood(design):
