@@ -9,16 +9,15 @@ trees gave about 10 effective draws of α from 600, which is why the first route
 import logging
 import multiprocessing
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import arviz as az
 import numpy as np
 import pymc as pm
-import pytensor
 from bartrs.bartrs import PyBartSettings, PySampler
 from bartrs.pgbart import PGBART
 from joblib import Parallel, cpu_count, delayed
-from pymc.logprob.basic import conditional_logp
 from pymc_bart.bart import BARTRV
 from scipy import stats
 
@@ -78,7 +77,7 @@ def read_forest(model):
     """The numbers of an observed joint model with a forest, or None when it is something else."""
     try:
         wood = _read(model)
-        return wood if _agrees(model, wood) else None
+        return wood if rd.agrees(model, partial(_point, model, wood)) else None
     except (rd.Unreadable, KeyError):
         return None
 
@@ -89,25 +88,25 @@ def _read(model):
     if set(seen) != set(rd.RESPONSES) or model.potentials or not {"alpha", "sigma_U"} <= set(free) <= OWN:
         raise rd.Unreadable
     y, t, X = seen["likelihood_outcome"], seen["likelihood_treatment"], model["X"].get_value()
-    alpha = [float(number) for (number,) in rd._normal(free["alpha"])]
-    sigma_V = rd._half_normal(free["sigma_V"]) if "sigma_V" in free else None
+    alpha = [float(number) for (number,) in rd.normal(free["alpha"])]
+    sigma_V = rd.half_normal(free["sigma_V"]) if "sigma_V" in free else None
     outcome, treatment = _equation(model, free, "O", X, (t - rd.centre(model), *alpha)), _equation(model, free, "T", X)
-    return Wood(y, t, outcome, treatment, rd._half_normal(free["sigma_U"]), sigma_V, rd.rho_of(model))
+    return Wood(y, t, outcome, treatment, rd.half_normal(free["sigma_U"]), sigma_V, rd.rho_of(model))
 
 
 def _equation(model, free, name, X, last=None):
     columns, mean, sd = [], [], []
     if f"intercept_{name}" in free:
-        (m,), (s,) = rd._normal(free[f"intercept_{name}"])
+        (m,), (s,) = rd.normal(free[f"intercept_{name}"])
         columns, mean, sd = [np.ones(len(X))], [m], [s]
     if f"forest_{name}" not in free:
-        included = rd._included(model, free, name, X.shape[1])
+        included = rd.included(model, free, name, X.shape[1])
         beta = free.get(f"beta_{name}", free.get(f"beta_{name}_free"))
-        m, s = rd._normal(beta, int(included.sum()))
+        m, s = rd.normal(beta, int(included.sum()))
         columns, mean, sd = [*columns, *X[:, included].T], [*mean, *m], [*sd, *s]
     if last is not None and "delta" in free:
         moderates = np.isin(np.array(model.coords["covariate"], dtype=object), list(model.coords["moderator"]))
-        m, s = rd._normal(free["delta"], int(moderates.sum()))
+        m, s = rd.normal(free["delta"], int(moderates.sum()))
         columns, mean, sd = [*columns, *(X[:, moderates].T * last[0])], [*mean, *m], [*sd, *s]
     if last is not None:
         columns, mean, sd = [*columns, last[0]], [*mean, last[1]], [*sd, last[2]]
@@ -118,20 +117,6 @@ def _equation(model, free, name, X, last=None):
         seen = np.ascontiguousarray(op.X)
     line = np.ascontiguousarray(np.column_stack(columns)) if columns else np.empty((len(X), 0))
     return Equation(line, np.array(mean, float), np.array(sd, float), seen, forest)
-
-
-def _agrees(model, wood, points=2, tolerance=1e-6):
-    """Is the model's own log density ours, whatever the values of the forest? (PyMC-BART's own term is zero.)"""
-    values = {rv: rv.type(name=rv.name) for rv in model.free_RVs}
-    terms = conditional_logp(values | {rv: model.rvs_to_values[rv] for rv in model.observed_RVs})
-    theirs = pytensor.function(list(values.values()), sum(term.sum() for term in terms.values()), mode=rd.QUICK)
-    rng = np.random.default_rng(0)
-    for _ in range(points):
-        point, ours = _point(model, wood, rng)
-        value = theirs(*(point[rv.name] for rv in model.free_RVs))
-        if not abs(ours - value) < tolerance * (1 + abs(value)):
-            return False
-    return True
 
 
 def _point(model, wood, rng):
@@ -226,7 +211,7 @@ def _posterior(model, wood, kept):
             posterior |= {f"forest_{name}": forest, f"intercept_{name}": forest.mean(-1)}
         if f"beta_{name}_free" in posterior:
             free = {rv.name for rv in model.free_RVs}
-            included = rd._included(model, free, name, len(model.coords["covariate"]))
+            included = rd.included(model, free, name, len(model.coords["covariate"]))
             whole = np.zeros((*values.shape[:2], len(included)))
             whole[..., included] = posterior[f"beta_{name}_free"]
             posterior[f"beta_{name}"] = whole

@@ -27,7 +27,8 @@ from helpers.design import Design
 from helpers.forest import PREFIX
 from helpers.models import joint_model
 from helpers.priors import atanh_normal, scales
-from helpers.reading import named, observed, read, read_sparse
+from helpers.reading import named, observed, read
+from helpers.reading_sparse import read_sparse
 from helpers.sparse import PARETO_K, by_spreads
 
 RHAT, ESS = 1.01, 400

@@ -54,7 +54,7 @@ def by_spreads(source, *, draws, tune, chains, seed):
 
     Parameters
     ----------
-    source : helpers.reading.Sparse
+    source : helpers.reading_sparse.Sparse
     draws, tune, chains, seed
         As in `helpers.sampling.fit`.
 

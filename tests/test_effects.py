@@ -25,7 +25,8 @@ from helpers import (
     spike_and_slab,
     weigh,
 )
-from helpers.reading import named, observed, read, read_sparse
+from helpers.reading import named, observed, read
+from helpers.reading_sparse import read_sparse
 from helpers.worlds import _theta
 
 EFFECT, SLOPE, GAP = 3.0, 0.5, -0.8  # at x = 5 in group a; per unit of x; what group b gets more
