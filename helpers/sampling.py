@@ -223,11 +223,12 @@ def diagnostics(fits):
     pandas.DataFrame
         ``rhat`` (the largest), ``ess_bulk`` and ``ess_tail`` (the smallest, over all parameters that vary;
         a forest is judged through them and its average, not value by value),
-        ``divergences``, ``pareto_k``, ``seconds``, ``route`` and ``passes``: R-hat < 1.01, ESS ≥ 400 and
-        no divergence.
+        ``divergences`` (zero by construction where no NUTS ran), ``pareto_k``, ``seconds``, ``route`` and
+        ``passes``: R-hat < 1.01, ESS ≥ 400 and no divergence.
     """
     fits = fits if hasattr(fits, "items") and not hasattr(fits, "posterior") else {"fit": fits}
-    return pd.DataFrame({name: _diagnose(idata)[0] for name, idata in fits.items()}).T.rename_axis("world")
+    rows = {name: _diagnose(idata)[0] for name, idata in fits.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("world")
 
 
 def _diagnose(idata):
@@ -261,7 +262,7 @@ def _figures(posterior):
 
 
 def _extreme(dataset, which):
-    return float(which([which(dataset[name].values) for name in dataset]))
+    return float(which(np.concatenate([dataset[name].values.ravel() for name in dataset])))
 
 
 def _warn(idata):
