@@ -39,7 +39,7 @@ Example, with the file that comes with the book:
 @click.option("--alpha", type=float, help="Prior sd of the effect.  [default: sd of the outcome / sd of the treatment]")
 @click.option("--drop-missing", is_flag=True, help="Drop rows with a missing value in a column used, and count them.")
 @click.option("--force", is_flag=True, help="Replace an earlier report in the folder.")
-@click.option("--separator", default=",", show_default=True, help="Between the values of the CSV.")
+@click.option("--separator", default=",", show_default=True, help="Between the values of the CSV; \\t is a tab.")
 @click.option("--decimal", default=".", show_default=True, help="Decimal mark of the CSV.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
 def main(csv, out, unit, belief, alpha, force, seed, **reading):
@@ -48,19 +48,24 @@ def main(csv, out, unit, belief, alpha, force, seed, **reading):
     Reads CSV and writes, into one folder, the table of worlds (CSV, HTML, LaTeX), the map of the effect at every
     hidden current (PNG, SVG), the draws (netCDF) and a report in words (Markdown, HTML, text).
     """
+    names = {}
     try:
         with _stages() as tell:
             check_free(out, force=force)
             table = read_table(csv, **reading)
+            names = table.names
             design = make_design(table.data, outcome=table.outcome, treatment=table.treatment)
             report = make_report(design, unit=unit, belief=atanh_normal(*belief), alpha=alpha, dropped=table.dropped,
-                                 seed=seed, tell=tell)  # fmt: skip
+                                 names=table.names, seed=seed, tell=tell)  # fmt: skip
             tell("write")
             folder = write_report(report, out, force=force)
     except click.ClickException:
         raise
+    except KeyboardInterrupt:
+        click.echo("Interrupted; nothing was written.", err=True)
+        sys.exit(130)
     except Exception as error:
-        raise click.ClickException(_sentence(error)) from None
+        raise click.ClickException(_sentence(error, names)) from None
     click.echo(f"{report.paragraph}\n\nThe report is in {folder}.")
 
 
@@ -74,9 +79,11 @@ def _stages():
         yield lambda stage: bar.update(task, description=stage, completed=STAGES.index(stage))
 
 
-def _sentence(error):
-    """An error in one line: its own words when it speaks to the reader, else its kind as well."""
+def _sentence(error, names):
+    """An error in one line, in the file's own names: its words when it speaks to the reader, else its kind as well."""
     text = " ".join(re.sub(r"\x1b\[[0-9;]*m|[⧛⧚]", "", str(error)).split())
+    for plain, own in names.items():
+        text = text.replace(repr(plain), repr(own))
     spoken = isinstance(error, (ValueError, TypeError, RuntimeError, OSError))
     return text if spoken and text else f"{type(error).__name__}: {text}"
 

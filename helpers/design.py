@@ -5,6 +5,7 @@ deviation; the outcome and the treatment keep the reader's units, so an effect n
 The outcome equation measures a continuous treatment from its mean.
 """
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -163,12 +164,29 @@ def make_design(data, *, outcome, treatment):
     return design
 
 
-def _parse(data, text, argument):
+def read_formula(text, argument):
+    """The two sides of a formula, or a sentence that says why there are none."""
     try:
         formula = formulaic.Formula(text)
-        lhs, rhs = formula.lhs, formula.rhs
-    except (FormulaicError, AttributeError) as error:
+        formula.lhs, formula.rhs  # noqa: B018
+    except AttributeError as error:
         raise ValueError(f"{argument}={text!r} is not a two-sided formula such as 'y ~ t + x'.") from error
+    except FormulaicError as error:
+        raise ValueError(
+            f"{argument}={text!r} cannot be read as a formula such as 'y ~ t + x'; a name with spaces or signs stands "
+            "in backticks: `Body Mass (kg)`."
+        ) from error
+    return formula
+
+
+def _parse(data, text, argument):
+    formula = read_formula(text, argument)
+    lhs, rhs = formula.lhs, formula.rhs
+    if odd := [name for name in re.findall(r"`([^`]+)`", text) if not name.isidentifier()]:
+        raise ValueError(
+            f"{argument}={text!r}: {odd[0]!r} is no plain word; accepted are plain words: "
+            "read_table(data, outcome=..., treatment=...) makes them, in the data and in the formulas."
+        )
     missing = sorted(map(str, formula.required_variables - set(data.columns)))
     if missing:
         raise ValueError(
@@ -233,10 +251,11 @@ def _column(data, name, argument):
     frame = pd.DataFrame(formulaic.model_matrix(f"0 + {name}", data))
     raw = data[name] if name in data else frame.iloc[:, 0]
     if frame.shape[1] != 1 or not pd.api.types.is_numeric_dtype(raw):
-        raise ValueError(
-            f"{argument}: {name!r} holds {sorted(map(str, pd.unique(raw)))[:4]}; accepted are numbers, "
-            "and for a binary treatment the numbers 0 and 1."
-        )
+        words = sorted(map(str, pd.unique(raw)))
+        more = ", and for a binary treatment the numbers 0 and 1" if argument == "treatment" else ""
+        if more and len(words) == 2:
+            more += f": (data[{name!r}] == {words[1]!r}).astype(int)"
+        raise ValueError(f"{argument}: {name!r} holds {words[:4]}; accepted are numbers{more}.")
     values = frame.iloc[:, 0].to_numpy(dtype=float)
     _check_finite(values, name, argument)
     return values
@@ -326,7 +345,7 @@ def _check_overlap(design):
     if best.status == 0 and -best.fun > 1e-6:
         labels = np.array(["the intercept", *np.array(design.covariates, dtype=object)[design.in_treatment]])
         weight = np.abs(best.x)
-        guilty = list(labels[weight > 1e-3 * weight.max()])
+        guilty = labels[weight > 1e-3 * weight.max()].tolist()
         raise ValueError(
             f"perfect separation: a combination of {guilty} predicts the treatment {design.treatment!r} without "
             "error for some or all rows, so the probit coefficients run off to infinity; leave those terms out, "

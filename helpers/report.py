@@ -1,5 +1,6 @@
 """A report: worlds, map, benchmarks and, in sentences, what they rest on and what would overturn them."""
 
+import re
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,9 +13,11 @@ from scipy.stats import norm
 from helpers.classical import ols
 from helpers.decisions import benchmark_rho, robustness_value
 from helpers.design import Design
+from helpers.examine import data_checks, shuffle_test
 from helpers.maps import GRID, PARETO_K, map_rho, read_map, tipping_point, weigh
 from helpers.priors import AtanhNormal, atanh_normal, check_positive, scales
-from helpers.sentences import assumptions, conclusion, data_checks, limits, overturns, shuffle_test
+from helpers.sentences import assumptions, conclusion, contradiction, limits, overturns
+from helpers.words import term
 
 MANY = 40_000  # rows of a binary treatment beyond which a column needs fewer draws, a benchmark fewer rows
 PROBABILITY = 0.95
@@ -32,13 +35,14 @@ class Report(NamedTuple):
         From `map_rho`.
     worlds : pandas.DataFrame
         One row a world: ``alpha``, ``low``, ``high``, ``gap`` (from least squares), ``rho``, ``rho_sd``,
-        ``P(alpha>0)``, ``pareto_k``, ``ess`` and ``interpretation``. NaN where the map cannot carry a world.
+        ``P(alpha>0)``, ``pareto_k``, ``ess`` and ``interpretation``, which says so where the data contradict a
+        belief. NaN where the map cannot carry a world.
     draws : xarray.Dataset
         ``alpha`` and ``rho`` by ``world`` and ``draw``.
     tipping, robustness : pandas.Series
         From `tipping_point`; the robustness value of the ``estimate`` and of its ``interval``.
     benchmarks : pandas.DataFrame
-        From `benchmark_rho`; empty when there is nothing to leave out.
+        From `benchmark_rho`, without the instruments; empty when there is nothing to leave out.
     sensitivity : pandas.DataFrame
         The effect under other priors: of ρ and of α, each half and twice as wide.
     checks, limits, assumptions, overturns : list of str
@@ -82,7 +86,7 @@ def beliefs(belief):
     }
 
 
-def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, seed=0, tell=None):
+def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=None, seed=0, tell=None):
     """Take a design to worlds, map, benchmarks and the sentences of a report.
 
     Parameters
@@ -96,6 +100,8 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, seed=0, 
         Prior sd of the effect, as in `joint_model`.
     dropped : int
         Rows left out for missing values before the design was made, to be reported.
+    names : mapping of str to str, optional
+        The file's own names of renamed columns, from `read_table`, to be reported.
     seed : int
     tell : function of str, optional
         Called with the name of each stage as it begins.
@@ -116,7 +122,7 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, seed=0, 
     belief = atanh_normal() if belief is None else belief
     tell = tell or (lambda stage: None)
     shuffled = shuffle_test(design, seed=seed) if design.kind == "binary" else np.nan
-    checks = data_checks(design, dropped, shuffled)
+    checks = data_checks(design, dropped, shuffled, names)
     tell("draw the map")
     chart = survey(design, alpha=alpha, seed=seed)
     tell("read the worlds")
@@ -150,8 +156,8 @@ def survey(design, *, alpha=None, seed=0):
     if k_hat > PARETO_K:
         raise ValueError(
             f"{design.n:,} rows are too few for {design.rows.size} parameters to be read off a map (Pareto k̂ "
-            f"{k_hat:.1f} at rho = 0); accepted are fewer terms, more rows, or a sampled posterior: "
-            "fit(joint_model(design))."
+            f"{k_hat:.1f} at rho = 0); accepted are fewer terms, more rows, or, in Python, a sampled "
+            "posterior: fit(joint_model(design))."
         )
     return chart
 
@@ -178,14 +184,25 @@ def _worlds(design, chart, belief, seed):
         except ValueError as refusal:
             if name == "ρ = 0":
                 raise
-            reading, meaning = None, f"not shown: {refusal}"
-        rows[name] = _row(reading) | {"interpretation": meaning}
+            reading, meaning = None, f"not shown: {_unread(str(refusal))}"
+        rows[name] = _row(reading)
+        against = contradiction(prior, rows[name]["rho"]) if reading is not None else ""
+        rows[name]["interpretation"] = f"{meaning}; {against}" if against else meaning
         if reading is not None:
             draws[name] = reading
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("world")
     table.insert(3, "gap", table["alpha"] - table.loc["OLS", "alpha"])
     drawn = xr.concat([reading.drop_attrs() for reading in draws.values()], pd.Index(draws, name="world"))
     return table, drawn.assign_attrs(outcome=design.outcome, treatment=design.treatment)
+
+
+def _unread(refusal):
+    """Why the map cannot carry a world, without the remedies that only a reader of Python can use."""
+    if edge := re.match(r"([\d.]+)% of the posterior lies at the ends of the map .*and (\d\.\d\d)", refusal):
+        return f"{float(edge[1]):.0f} % of the posterior lies beyond ρ = ±{edge[2]}"
+    if rough := re.search(r"which hold ([\d.]+)% of the posterior", refusal):
+        return f"{float(rough[1]):.0f} % of the posterior lies where the map is far from Gaussian"
+    return refusal.partition(";")[0]
 
 
 def _least_squares(result):
@@ -254,10 +271,14 @@ def _thinned(design, seed):
 
 
 def _benchmarks(design):
-    terms = {label.split("[")[0] for label in design.covariates}
-    if len(terms) < 2:
+    """Every term left out in turn, but no instrument: without one least squares stays what it is."""
+    columns = {}
+    for label in design.covariates:
+        columns.setdefault(term(label), []).append(label)
+    groups = {name: [name] for name, labels in columns.items() if not set(labels) <= set(design.instruments)}
+    if len(columns) < 2 or not groups:
         return pd.DataFrame(columns=["rho", "alpha_without", "change", "reason"]).rename_axis("left out")
-    return benchmark_rho(design).sort_values("rho", key=abs, ascending=False)
+    return benchmark_rho(design, groups).sort_values("rho", key=abs, ascending=False)
 
 
 def readable(report):

@@ -38,9 +38,17 @@ FAULTS = {
     "two values, not 0 and 1": (
         FISH.assign(t=FISH.t + 1), OUTCOME, TREATMENT, ["'t'", "[1.0, 2.0]", "coded 0 and 1"]),
     "text treatment": (
-        FISH.assign(t=np.where(FISH.t, "yes", "no")), OUTCOME, TREATMENT, ["'t'", "['no', 'yes']", "numbers 0 and 1"]),
+        FISH.assign(t=np.where(FISH.t, "yes", "no")), OUTCOME, TREATMENT, ["'t'", "['no', 'yes']", "numbers 0 and 1",
+        "(data['t'] == 'yes').astype(int)"]),
+    "words as outcome": (
+        FISH.assign(y=np.where(FISH.t, "yes", "no")), OUTCOME, TREATMENT, ["['no', 'yes']", "accepted are numbers."]),
+    "a name in backticks": (
+        FISH.rename(columns={"x": "x (m)"}), "y ~ t + `x (m)`", "t ~ `x (m)`", ["'x (m)' is no plain", "read_table"]),
+    "a name that wants backticks": (
+        FISH, "body mass ~ t", "t ~ x", ["outcome='body mass ~ t' cannot be read", "stands in backticks"]),
     "perfect separation": (
-        FISH.assign(x=FISH.t + 0.1 * FISH.z), OUTCOME, TREATMENT, ["perfect separation", "'x'", "'t'", "leave"]),
+        FISH.assign(x=FISH.t + 0.1 * FISH.z), OUTCOME, TREATMENT,
+        ["perfect separation: a combination of ['the intercept', 'x']", "'t'", "leave"]),
     "quasi separation": (
         FISH.assign(g=np.where((FISH.t == 1) & (FISH.z > 0), "b", "a")), "y ~ t + g", "t ~ g",
         ["separation", "g[T.b]", "'t'", "merge rare levels"]),

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +19,11 @@ from click.testing import CliRunner
 
 from helpers import load_lalonde, make_design, make_report, ols, read_table, simulate_aquarium, write_report
 from helpers.__main__ import main
-from helpers.publish import FILES
-from helpers.sentences import shuffle_test
+from helpers.examine import data_checks, shuffle_test
+from helpers.publish import FILES, check_free
+from helpers.report import _unread
+from helpers.sentences import conclusion, limits, overturns
+from helpers.words import number
 
 ROOT = Path(__file__).parent.parent
 PONDS = ROOT / "data" / "ponds.csv"
@@ -140,11 +144,16 @@ BAD = {
     "missing values are counted": ({}, ["23 of 420 rows", "'start_g' has 9", "'temp_c' has 14", "--drop-missing"]),
     "no such file": ({"csv": "nowhere.csv"}, ["nowhere.csv is no file"]),
     "no such column": ({"outcome": "gain_g ~ feed_g + depth", "treatment": "feed_g ~ temp_c"}, ["depth"]),
-    "not a formula": ({"outcome": "gain_g ~ feed_g +"}, ["not a two-sided formula"]),
+    "not a formula": (
+        {"outcome": "gain_g ~ feed_g +"},
+        ["cannot be read as a formula", "stands in backticks: `Body Mass (kg)`"],
+    ),
     "an unknown function": (
         {"outcome": "gain_g ~ feed_g + nosuch(delivery_km)", "treatment": "feed_g ~ 1"},
         ["nosuch"],
     ),
+    "half a formula": ({"outcome": "gain_g"}, ["not a two-sided formula"]),
+    "a name with spaces, bare": ({"outcome": "gain g ~ feed_g"}, ["outcome='gain g ~ feed_g'", "in backticks"]),
     "no treatment": (
         {"outcome": "gain_g ~ delivery_km", "treatment": "feed_g ~ delivery_km"},
         ["does not contain the treatment 'feed_g'"],
@@ -198,6 +207,59 @@ def test_a_bar_on_a_terminal(tmp_path):
         except OSError:
             break
     assert running.wait() == 0 and "draw the map" in shown.decode(errors="ignore")
+
+
+OWN = pd.DataFrame(
+    {"Body Mass (kg)": np.arange(30.0), "smoker?": [0, 1] * 15, "yr.": np.arange(30) ** 2, "if": list("ab") * 15}
+)
+NAMED = {"outcome": "`Body Mass (kg)` ~ `smoker?` + `yr.`", "treatment": "`smoker?` ~ `yr.`"}
+
+
+def test_messages_and_reports_speak_the_names_of_the_file(tmp_path):
+    OWN.to_csv(tmp_path / "own.csv", index=False)
+    table = read_table(tmp_path / "own.csv", **NAMED)
+    assert table.names == {"Body_Mass_kg": "Body Mass (kg)", "smoker": "smoker?", "yr": "yr."}
+    design = make_design(table.data, outcome=table.outcome, treatment=table.treatment)
+    assert "smoker is 'smoker?' and yr is 'yr.'" in data_checks(design, names=table.names)[1]
+    message = r"name 'Age \(years\)', which own.csv does not have; its columns are \['Body Mass \(kg\)'"
+    with pytest.raises(ValueError, match=message):
+        read_table(tmp_path / "own.csv", outcome="`Body Mass (kg)` ~ `smoker?` + `Age (years)`", treatment="t ~ 1")
+    OWN.assign(**{"smoker?": 1}).to_csv(tmp_path / "still.csv", index=False)
+    refused(attempt(tmp_path / "out", csv=tmp_path / "still.csv", **NAMED), "treatment 'smoker?' is constant")
+
+
+def test_names_that_collapse_or_stand_twice_are_refused(tmp_path):
+    data = OWN.assign(**{"yr": 1.0})
+    with pytest.raises(ValueError, match=r"'yr.' and 'yr' become the same plain name; rename one"):
+        read_table(data, **NAMED)
+    (tmp_path / "twice.csv").write_text("y,t,site,site\n1,0,a,b\n2,1,a,b\n")
+    with pytest.raises(ValueError, match="more than one column named 'site'"):
+        read_table(tmp_path / "twice.csv", outcome="y ~ t + site", treatment="t ~ site")
+
+
+def test_a_stray_text_among_numbers_is_refused_unless_categorical():
+    data = OWN.astype({"yr.": object})
+    data.loc[5, "yr."] = "?"
+    with pytest.raises(ValueError, match=r"'yr.' holds 29 numbers and '\?' \(row 6\); .*C\(`yr.`\)"):
+        read_table(data, **NAMED)
+    table = read_table(data, outcome="`Body Mass (kg)` ~ `smoker?` + C(`yr.`)", treatment="`smoker?` ~ C( `yr.` )")
+    assert table.outcome == "Body_Mass_kg ~ smoker + C(yr)"
+    read_table(OWN, outcome="`Body Mass (kg)` ~ `smoker?` + `if`", treatment="`smoker?` ~ `if`")  # words are welcome
+
+
+def test_marks_of_other_countries_are_suggested(tmp_path):
+    path, formulas = tmp_path / "euro.csv", {"outcome": "y ~ t + x", "treatment": "t ~ x"}
+    path.write_text("y;t;x\n1,5;0;2,5\n2,5;1;3,5\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="stand between semicolons, say --separator ';'"):
+        read_table(path, **formulas)
+    with pytest.raises(ValueError, match="for decimal commas use --decimal ,"):
+        read_table(path, separator=";", **formulas)
+    assert read_table(path, separator=";", decimal=",", **formulas).data.y.tolist() == [1.5, 2.5]
+    path.write_text(path.read_text().replace(";", "\t"))
+    assert len(read_table(path, separator=r"\t", decimal=",", **formulas).data) == 2
+    path.write_bytes("y,t,größe\n1,0,2\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="accepted is UTF-8: save it so"):
+        read_table(path, **formulas)
 
 
 def test_names_with_spaces_are_made_plain():
@@ -267,17 +329,177 @@ def test_an_instrument_and_a_binary_treatment_are_spoken_of():
     assert any("treated" in line for line in plain.checks)
 
 
+def tank(pull, *, n=600, alpha=-7.0, rho=0.6, seed=0):
+    """A continuous treatment that an instrument moves with this strength, and a current."""
+    x, z, V, e = np.random.default_rng(seed).normal(size=(4, n))
+    t = x + pull * z + V
+    return pd.DataFrame({"x": x, "z": z, "t": t, "y": alpha * t + x + 10 * (rho * V + np.sqrt(1 - rho**2) * e)})
+
+
+@pytest.fixture(scope="module")
+def strong():
+    return make_report(make_design(tank(2.0), outcome="y ~ t + x", treatment="t ~ x + z"), unit="mm")
+
+
+def test_a_strong_instrument_rules_currents_out(strong):
+    low, high = strong.draws.rho.sel(world="ρ free").quantile([0.025, 0.975]).values
+    assert (
+        f"With z as instrument the data put ρ at {strong.worlds.rho['ρ free']:.2f} ({low:.2f} to {high:.2f}), away"
+        in (strong.overturns[0])
+    )
+    assert strong.tipping["interval"] < low and "lies outside that range" in strong.overturns[0]
+    assert strong.overturns[0] in strong.paragraph and "in doubt" not in strong.paragraph
+
+
+def test_a_belief_that_the_data_contradict_says_so(strong):
+    world = strong.worlds.loc["ρ near -0.3, firmly"]
+    against = f"the data contradict this belief: they move ρ from -0.30 to {world['rho']:+.2f}"
+    assert against in world["interpretation"] and against in " ".join(strong.overturns)
+    assert "contradict" not in strong.worlds.loc["ρ free", "interpretation"]
+
+
+def test_an_instrument_is_no_benchmark(strong, tmp_path):
+    assert list(strong.benchmarks.index) == ["x"]
+    text = (write_report(strong, tmp_path / "out") / "report.md").read_text(encoding="utf-8")
+    assert "z is an instrument and no benchmark." in text and "| z |" not in text
+
+
+def test_a_weak_instrument_says_next_to_nothing():
+    weak = make_design(tank(0.02), outcome="y ~ t + x", treatment="t ~ x + z")
+    assert re.match(r"z hardly moves t \(F = \d\.\d\)", limits(weak)[0])
+    binary = make_design(
+        tank(0.02).assign(t=lambda d: (d.t > 0).astype(int)), outcome="y ~ t + x", treatment="t ~ x + z"
+    )
+    assert re.search(r"rests on z and on the assumed normal shape.*; with F = \d\.\d mostly on", limits(binary)[0])
+
+
+def test_a_map_that_cannot_carry_the_free_world_says_why(strong):
+    edge = "18.2% of the posterior lies at the ends of the map (rho -0.984 and 0.984); accepted is a wider map: map_rho"
+    assert _unread(edge) == "18 % of the posterior lies beyond ρ = ±0.98"
+    worlds = strong.worlds.copy()
+    worlds.loc["ρ free", "alpha"] = np.nan
+    worlds.loc["ρ free", "interpretation"] = f"not shown: {_unread(edge)}"
+    said = conclusion(strong._replace(worlds=worlds))
+    assert "no answer can be given: 18 % of the posterior lies beyond ρ = ±0.98, so these formulas" in said
+    assert "Check the instrument z, or state a narrower belief (--belief 0 0.2)." in said
+
+
+def test_overlap_is_judged_by_rows_and_by_gaps_apart():
+    x, e, V = np.random.default_rng(1).normal(size=(3, 800))
+    apart = pd.DataFrame({"x": x, "t": (0.5 * x + V > 0).astype(int), "y": e})
+    far = apart.assign(t=(4 * x + V > 0).astype(int))
+    near, wide = (next(line for line in data_checks(make_design(data, outcome="y ~ t + x", treatment="t ~ x"))
+                       if "differ most" in line) for data in (apart, far))  # fmt: skip
+    assert "has to carry the comparison" in near and "extrapolate" not in near
+    assert "extrapolate: few comparable rows" in wide
+
+
+def test_an_outcome_of_zeros_and_ones_has_no_shape():
+    data = tank(1.0).assign(w=lambda d: (d.y > 0).astype(int))
+    said = data_checks(make_design(data, outcome="w ~ t + x", treatment="t ~ x"))[-1]
+    assert said.startswith("w has only the values 0 and 1") and "share" in said
+    heaps = data.assign(w=lambda d: np.sign(d.z) * 5 + 0.1 * d.x)
+    assert "far from the normal shape" in data_checks(make_design(heaps, outcome="w ~ t + x", treatment="t ~ x"))[-1]
+    assert "not far" not in data_checks(make_design(heaps, outcome="w ~ t + x", treatment="t ~ x"))[-1]
+
+
+def test_a_binary_treatment_has_no_unit_and_a_categorical_covariate_is_listed():
+    data = tank(1.0).assign(t=lambda d: (d.t > 0).astype(int), site=lambda d: np.where(d.z > 0, "a", "b"))
+    binary = make_report(make_design(data, outcome="y ~ t + x + site", treatment="t ~ x + site"))
+    assert "t = 1 goes with a difference of" in binary.paragraph and "one more unit" not in binary.paragraph
+    assert binary.assumptions[1] == "t has the same effect α for every row."
+    assert "site is categorical, with 2 levels." in binary.checks
+    assert re.search(
+        r"in \d+ of 20 shuffles, where chance would give about 1\. Passing is no acquittal", binary.checks[-1]
+    )
+
+
+def test_a_current_no_covariate_can_match_is_called_none(report):
+    table = report.benchmarks.assign(rho=-np.sign(report.tipping["interval"]) * report.benchmarks.rho.abs())
+    assert "there is no measured current at all" in " ".join(overturns(report._replace(benchmarks=table)))
+
+
+def test_tables_are_rounded_and_settled_probabilities_are_words(report, tmp_path):
+    folder = write_report(report, tmp_path / "out")
+    latex = (folder / "table.tex").read_text(encoding="utf-8")
+    assert latex.startswith("% needs \\usepackage{booktabs}\n") and r"$P(\alpha > 0)$" in latex
+    assert r"$> 0.999$" in latex and "world" not in latex and r"$\rho$ near $-0.3$, firmly & $4.29$" in latex
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert (
+        "| OLS | 3.26 | 2.93 | 3.59 | 0.00 |" in text
+        and "e-" not in text.split("## What would")[0].split("## Which")[1]
+    )
+    assert "| prior | α | low | high | ρ | sd of ρ |" in text and "reason" not in text and "\n\n## Other priors" in text
+
+
+def test_numbers_have_no_negative_zero():
+    assert (number(-0.004, 0.5), number(-0.5, 0.5), number(101_234.5, 22)) == ("0.00", "-0.50", "101,234")
+
+
+def test_a_report_fills_an_empty_folder_and_follows_a_link(report, tmp_path, monkeypatch):
+    (real := tmp_path / "real").mkdir()
+    inode = real.stat().st_ino
+    (tmp_path / "link").symlink_to(real)
+    write_report(report, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and sorted(os.listdir(real)) == sorted(FILES)
+    monkeypatch.chdir(real)
+    write_report(report, ".", force=True)
+    assert sorted(os.listdir(".")) == sorted(FILES) and real.stat().st_ino == inode
+
+
+def test_an_exchange_that_is_interrupted_is_undone(report, tmp_path, monkeypatch):
+    folder = write_report(report, tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    move, calls, stops = shutil.move, [], []
+
+    def stop(source, target):
+        calls.append(source)
+        if len(calls) == stops[-1]:
+            raise KeyboardInterrupt
+        return move(source, target)
+
+    monkeypatch.setattr("helpers.publish.shutil.move", stop)
+    for place in (1, 4, len(FILES) + 3):
+        calls.clear()
+        stops.append(place)
+        with pytest.raises(KeyboardInterrupt):
+            write_report(report._replace(paragraph="new"), folder, force=True)
+        assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_the_run(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="file is a file"):
+        check_free(tmp_path / "file" / "deep" / "out")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(PermissionError, match="cannot be written in"):
+        check_free(tmp_path / "out")
+
+
+def test_an_interrupted_run_says_so_and_writes_nothing(tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("helpers.__main__.make_report", stop)
+    done = attempt(tmp_path / "out", "--drop-missing")
+    assert (done.returncode, done.stderr.strip()) == (130, "Interrupted; nothing was written.")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_effect_that_was_never_there_has_no_sign_to_overturn():
     data = simulate_aquarium(300, alpha=0.0, seed=4).data
     quiet = make_report(make_design(data, outcome="Y ~ T + X0 + X1", treatment="T ~ X0 + X1 + X2"))
     assert re.search("no sign to overturn|brings the effect's", quiet.overturns[0])
 
 
-def test_a_lone_covariate_or_none_has_no_benchmark():
+def test_a_lone_covariate_or_none_has_no_benchmark(tmp_path):
     data = simulate_aquarium(300, seed=4).data
     for terms in ("1", "X0"):
         lone = make_report(make_design(data, outcome=f"Y ~ T + {terms}", treatment=f"T ~ {terms}"))
         assert lone.benchmarks.empty and "no measured one" in " ".join(lone.overturns)
+        assert ("with no covariates" in lone.paragraph) == ("alone" in lone.assumptions[0]) == (terms == "1")
+    assert "With one covariate none can be left out" in " ".join(lone.overturns)
+    assert "left out one at a time" not in (write_report(lone, tmp_path / "out") / "report.md").read_text("utf-8")
 
 
 def test_a_shuffled_treatment_tells_shape_from_current():
