@@ -5,6 +5,7 @@ import numpy as np
 import seaborn as sns
 
 INK, OLS, JOINT, TRUTH, PRIOR = "#2b3a42", "#b5651d", "#1f6f8b", "#8b1e3f", "#9aa5ab"
+PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # behind a label that crosses a line
 """One colour, one meaning, in every chapter: text, least squares, joint model, truth, prior."""
 
 
@@ -91,8 +92,8 @@ def plot_map(table, *, tipping=None, marks=None, ax=None, unit=""):
     if tipping is not None and np.isfinite(tipping):
         ax.axvline(tipping, color=TRUTH, linestyle=":", label="tipping point")
     for name, (x, y) in (marks or {}).items():
-        ax.plot(x, y, "o", color=OLS, markersize=7)
-        ax.annotate(name, (x, y), xytext=(8, 6), textcoords="offset points", color=INK)
+        ax.plot(x, y, "o", color=INK, markersize=7)
+        ax.annotate(name, (x, y), xytext=(8, 6), textcoords="offset points", color=INK, bbox=PAPER)
     ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label("effect α", unit))
     _legend(ax)
     return ax
