@@ -149,8 +149,8 @@ def _tipping(report):
         )
     if not np.isfinite(tip["interval"]):
         return f"{learned}No hidden current on the map brings the interval of the effect to zero."
-    low, high = _rho_range(report)
-    if learned and not low <= tip["interval"] <= high:
+    low, high = _rho_range(report) if learned else (-1, 1)
+    if not low <= tip["interval"] <= high:
         return (f"{learned}A hidden current of ρ = {tip['interval']:.2f} would bring the effect's 95 % interval to "
                 "zero, but it lies outside that range; it takes a failing exclusion restriction as well.")  # fmt: skip
     mean = f"; one of ρ = {tip['mean']:.2f} brings its mean there" if np.isfinite(tip["mean"]) else ""

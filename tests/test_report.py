@@ -373,6 +373,14 @@ def test_a_weak_instrument_says_next_to_nothing():
     assert re.search(r"rests on z and on the assumed normal shape.*; with F = \d\.\d mostly on", limits(binary)[0])
 
 
+def test_an_instrument_that_pulls_the_current_off_the_map_still_gets_a_report():
+    """z moves the outcome by itself, so as an instrument it asks for a current that no correlation can be."""
+    data = tank(0.3, rho=0.0).assign(y=lambda d: d.y + 60 * d.z)
+    pulled = make_report(make_design(data, outcome="y ~ t + x", treatment="t ~ x + z"))
+    assert np.isnan(pulled.worlds.loc["ρ free", "alpha"])
+    assert re.search(r"With ρ free no answer can be given: \d+ % of the posterior lies", pulled.paragraph)
+
+
 def test_a_map_that_cannot_carry_the_free_world_says_why(strong):
     edge = "18.2% of the posterior lies at the ends of the map (rho -0.984 and 0.984); accepted is a wider map: map_rho"
     assert _unread(edge) == "18 % of the posterior lies beyond ρ = ±0.98"
