@@ -1,9 +1,9 @@
 """From draws to potential outcomes: what each fish would have been in the other water.
 
-Given the parameters, a fish's own error is known: U = y - intercept_O - x'β_O - (α + m'δ) t. It stays with the
+Given the parameters, a fish's own error is known: U = y - intercept_O - x'β_O - (α + w'δ) t. It stays with the
 fish in either water, so the missing potential outcome is imputed exactly, draw by draw::
 
-    Y(s) = y + (α + m'δ)(s - t)
+    Y(s) = y + (α + w'δ)(s - t)
 
 The observed half is data; only the other half is uncertain.
 """

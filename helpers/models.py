@@ -41,7 +41,7 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
         ``sigma_U`` and, for a continuous treatment, ``sigma_V``; the responses ``likelihood_outcome`` and
         ``likelihood_treatment`` are random too, until `pm.observe` fixes them. ``beta_O`` and ``beta_T``
         share the dim ``covariate``; an exclusion restriction is a coefficient of exactly zero. Where the design
-        has moderators m, the effect is α + m'δ with ``delta`` over the dim ``moderator``. The
+        has moderators w, the effect is α + w'δ with ``delta`` over the dim ``moderator``. The
         covariates are standardised; α and σ_U are in the reader's units.
 
     Raises
@@ -87,7 +87,7 @@ def _intercept(equation, present, mean, sd):
 
 
 def _effect(model, design, X, prior):
-    """α; or α + m'δ, one effect a row, where moderators m change it."""
+    """α; or α + w'δ, one effect a row, where moderators w change it."""
     alpha = pm.Normal("alpha", prior.mean_O[-1], prior.sd_O[-1])
     if not design.moderators:
         return alpha
