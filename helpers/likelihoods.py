@@ -2,7 +2,7 @@
 
 Both models are two errors, in the units of their spread:
 
-    r = (y - A θ_O) / σ_U                              the outcome's; A = [1, X, M∘d, d]
+    r = (y - A θ_O) / σ_U                              the outcome's; A = [1, X, M∘c, c]
     v = (t - Z θ_T) / σ_V     continuous treatment     the treatment's
     η = Z θ_T                 binary treatment         its index, where the latent v is integrated out
 
@@ -28,7 +28,7 @@ class Rows(NamedTuple):
 
     The continuous likelihood is a sum of squares, so n rows of W = [1, X, T, Y] can be replaced by the
     few rows of R in W = QR: R'R = W'W. Nothing is lost, and nothing later depends on n. The outcome equation
-    has the treatment as d = t - t̄ (d = t if binary), and where moderators M change the effect, M∘d.
+    has the treatment as c = t - t̄ (c = t if binary), and where moderators M change the effect, M∘c.
     """
 
     A: np.ndarray

@@ -14,10 +14,9 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
 
     ::
 
-        Y = intercept_O + x'β_O + α d + U        (U, V) ~ Normal, correlation ρ, spreads σ_U and σ_V
-        d = T - T̄ if T is continuous, d = T if it is binary
+        Y = intercept_O + x'β_O + α (T - T̄) + U  (U, V) ~ Normal, correlation ρ, spreads σ_U and σ_V
         T = intercept_T + z'β_T + V              a continuous treatment
-        T = 1{intercept_T + z'β_T + V > 0}       a binary treatment, σ_V = 1
+        T = 1{intercept_T + z'β_T + V > 0}       a binary treatment, σ_V = 1 and T̄ = 0
 
     Parameters
     ----------
@@ -54,7 +53,7 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
     Notes
     -----
     Each response is a conditional distribution, so neither the latent errors nor a covariance matrix is
-    sampled. With κ = ρ σ_U/σ_V, a continuous T gives Y | T ~ Normal(μ_O + αd + κ(T - μ_T), σ_U√(1-ρ²)),
+    sampled. With κ = ρ σ_U/σ_V, a continuous T gives Y | T ~ Normal(μ_O + α(T - T̄) + κ(T - μ_T), σ_U√(1-ρ²)),
     κ(T - μ_T) being the control function. A binary T gives Y | T an extended skew normal (Azzalini 1985;
     the endogenous-treatment model of Heckman 1978), with the latent V integrated out exactly.
     """

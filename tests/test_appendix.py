@@ -29,10 +29,10 @@ def test_a_test_that_is_named_exists(file, name):
 
 
 def direct(reduced):
-    """(α, β_O, intercept_O, σ_U, ρ) from (δ, b, b₀, σ_e, ρ), at β_T = 0.7, intercept_T = 0.2 and σ_V = 1.5."""
-    delta, b, b0, sigma_e, rho = reduced
+    """(α, β_O, intercept_O, σ_U, ρ) from (d, b, b₀, σ_e, ρ), at β_T = 0.7, intercept_T = 0.2 and σ_V = 1.5."""
+    d, b, b0, sigma_e, rho = reduced
     kappa = rho / np.sqrt(1 - rho**2) * sigma_e / 1.5
-    return np.array([delta - kappa, b + kappa * 0.7, b0 + kappa * 0.2, sigma_e / np.sqrt(1 - rho**2), rho])
+    return np.array([d - kappa, b + kappa * 0.7, b0 + kappa * 0.2, sigma_e / np.sqrt(1 - rho**2), rho])
 
 
 @pytest.mark.parametrize("rho", [-0.8, 0.0, 0.3, 0.9])
