@@ -1,7 +1,7 @@
 """Draws from a model with a forest: by backfitting where the model is a joint model, by particles where it is not.
 
 *Trees.* A joint model with `bart()` is read back into numbers, proved equal to the model's own density, and sampled
-by `helpers.trees`: some hundreds of sweeps a second. *Particles.* Every other model with a PyMC-BART variable goes
+by `helpers.tree_walk`. *Particles.* Every other model with a PyMC-BART variable goes
 to PyMC's own compound of particle Gibbs and NUTS, seeded. It is general and it mixes slowly: on the smokers 20
 trees gave about 10 effective draws of α from 600, which is why the first route exists.
 """
@@ -23,7 +23,7 @@ from scipy import stats
 
 from helpers import reading as rd
 from helpers.columns import log_prior_a
-from helpers.trees import log_density, walk
+from helpers.tree_walk import log_density, walk
 
 STATS = ("diverging", "energy", "tree_depth", "step_size", "acceptance_rate")
 GRID = np.linspace(-3.5, 3.5, 701)  # atanh ρ, up to 0.998

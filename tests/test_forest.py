@@ -13,7 +13,8 @@ from helpers import horseshoe as funnel
 from helpers.backfit import by_particles, read_forest
 from helpers.forest import Forest
 from helpers.reading import observed
-from helpers.trees import above, change_forest, log_Phi, stumps
+from helpers.tree_walk import above, log_Phi
+from helpers.trees import change_forest, stumps
 from helpers.worlds import _pointwise_forest
 from tests.oracles import log_joint_by_integration
 
