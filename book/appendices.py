@@ -28,8 +28,9 @@ DIAGNOSTICS = """# Diagnostics of every posterior
 Read by code from the tables that the chapters store, in the order of the book. A posterior passes with R-hat below
 `1.01`, an effective sample size of at least 400 in bulk and tail, and no divergence; where one fails, its failure is
 the lesson of the chapter. Where a chapter's table holds only the smaller of the two sizes, it stands in both columns;
-what a table does not show is left blank. Seconds are those of the computer that made these pages. Least squares, maps
-and readings are not sampled; their Pareto k̂ stands in the chapters."""
+what a table does not show is left blank. Divergences are counted where NUTS ran. Seconds are those of the computer that
+made these pages. Fits that are only counted, data set by data set, and failures that are shown as pictures are in their
+chapters. Least squares, maps and readings are not sampled; their Pareto k̂ stands in the chapters."""
 COLUMNS = ("rhat", "ess_bulk", "ess_tail", "divergences", "pareto_k", "seconds", "route", "passes")
 
 
