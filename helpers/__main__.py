@@ -20,7 +20,7 @@ STAGES = ("read the data", "draw the map", "read the worlds", "benchmarks", "sen
 EXAMPLE = """
 \b
 Example, with the file that comes with the book:
-  python -m helpers data/ponds.csv --drop-missing --unit "g per g" --out report/ \\
+  python -m helpers data/ponds.csv --drop-missing --unit "g per g a day" --out report/ \\
     --outcome "gain_g ~ feed_g + start_g + temp_c + C(site)" \\
     --treatment "feed_g ~ start_g + temp_c + C(site)"
 """

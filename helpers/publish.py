@@ -152,7 +152,7 @@ def check_free(folder, *, force=False):
         )
     if held and not force:
         raise FileExistsError(
-            f"{folder} holds an earlier report; accepted is another folder, or --force to replace it."
+            f"{folder} holds an earlier report; accepted is another folder, or force=True (--force) to replace it."
         )
     return folder
 

@@ -44,11 +44,15 @@ class Report(NamedTuple):
     benchmarks : pandas.DataFrame
         From `benchmark_rho`, without the instruments; empty when there is nothing to leave out.
     sensitivity : pandas.DataFrame
-        The effect under other priors: of ρ and of α, each half and twice as wide.
+        The effect and P(α > 0) under other priors: of ρ and of α, each half and twice as wide.
     checks, limits, assumptions, overturns : list of str
         What the data are; what they cannot say; what the numbers rest on; what would change the conclusion.
     paragraph : str
         The conclusion, in words for a text of the reader's own.
+    dropped : int
+        Rows left out for missing values before the design was made.
+    shuffled : float
+        From `shuffle_test`; NaN for a continuous treatment.
     """
 
     design: Design
@@ -65,6 +69,8 @@ class Report(NamedTuple):
     assumptions: list
     overturns: list
     paragraph: str
+    dropped: int = 0
+    shuffled: float = np.nan
 
 
 def beliefs(belief):
@@ -135,7 +141,7 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     tip = _tipping(chart, worlds.loc["ρ = 0", "alpha"])
     found = Report(design, unit, chart, worlds, draws, tip, pd.Series(rv), benchmarks, sensitivity,
                    checks, limits(design, shuffled), assumptions(design, belief, alpha, dropped, unit),
-                   [], "")  # fmt: skip
+                   [], "", dropped, shuffled)  # fmt: skip
     found = found._replace(overturns=overturns(found))
     return found._replace(paragraph=conclusion(found))
 
@@ -244,7 +250,8 @@ def _sensitivity(design, chart, belief, alpha, seed):
             rows[name] = _row(weigh(trial, prior, seed=seed))
         except ValueError:  # the map cannot carry this prior: an empty row says so
             rows[name] = _row(None)
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("prior")[["alpha", "low", "high", "rho", "rho_sd"]]
+    shown = ["alpha", "low", "high", "rho", "rho_sd", "P(alpha>0)"]
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("prior")[shown]
 
 
 def _reweigh(chart, old, new):

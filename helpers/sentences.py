@@ -35,7 +35,7 @@ def limits(design, shuffled=np.nan):
         f"They cannot say which came first: that {design.treatment} moves {design.outcome}, and not the other way "
         "round, is your knowledge.",
         "They cannot say whether a covariate was itself changed by the treatment, or whether the rows were chosen by "
-        "their outcome; either would bias every world alike.",
+        "their outcome; either would bias every world, the one at ρ = 0 included.",
     ]
 
 
@@ -77,7 +77,8 @@ def assumptions(design, belief, alpha=None, dropped=0, unit=""):
           for name in design.instruments),
     ]  # fmt: skip
     if dropped:
-        said.append(f"The {dropped:,} rows with missing values, which were dropped, differ from the others at random.")
+        said.append(f"{dropped:,} rows with a missing value were dropped: whether a row has one has nothing to do with "
+                    "its U and V, once the covariates are known.")  # fmt: skip
     return said + _priors(design, belief, alpha, unit)
 
 
@@ -135,7 +136,7 @@ def overturns(report):
     -------
     list of str
     """
-    return [_tipping(report), *_measured(report), *_robustness(report), _hidden(report), _prior_of_alpha(report)]
+    return [_tipping(report), *_measured(report), *_robustness(report), _hidden(report), _other_priors(report)]
 
 
 def _tipping(report):
@@ -164,9 +165,9 @@ def _rho_range(report):
 
 
 def _learned(report):
-    """What an instrument that is not weak says about ρ; empty without one."""
+    """What an instrument that is not weak says about ρ; empty without one, or where the errors' shape misleads."""
     design, free = report.design, report.worlds.loc["ρ free"]
-    if not first_stage(design) >= WEAK or not np.isfinite(free["alpha"]):
+    if not first_stage(design) >= WEAK or not np.isfinite(free["alpha"]) or report.shuffled > MISLED:
         return ""
     low, high = _rho_range(report)
     means = "and normal errors " if design.kind == "binary" else ""
@@ -228,17 +229,21 @@ def _hidden(report):
     return f"Belief moves the effect: it is {listed(shown)}." if shown else "No world with a current could be read."
 
 
-def _prior_of_alpha(report):
+def _other_priors(report):
     table = report.sensitivity.dropna()
     if len(table) < 2 or "as reported" not in table.index:
         return "How far the priors matter could not be read off this map."
-    change = (table["alpha"] - table.loc["as reported", "alpha"]).abs()
-    width = table["high"] - table["low"]
-    least, most = (number(end, end) for end in (width.min(), width.max()))
-    wide = f"stays {most}" if least == most else f"is then between {least} and {most}"
-    return (f"Halving or doubling the width of the priors of ρ and α moves the effect of the world “ρ free” by at most "
-            f"{number(change.max(), change.max())}{_unit(report)} (“{change.idxmax()}”); its interval {wide}"
-            f"{_unit(report)} wide.")  # fmt: skip
+    of = "ρ and α" if any("of ρ" in name for name in table.index) else "α"
+    alpha, p = table["alpha"], table["P(alpha>0)"]
+    effects = _between(*(number(end, _width(report, "ρ free")) for end in (alpha.min(), alpha.max())))
+    clear = int(((table["low"] > 0) | (table["high"] < 0)).sum())
+    return (f"As reported and under priors of {of} half and twice as wide, the effect of the world “ρ free” "
+            f"lies {effects}{_unit(report)}, P(α > 0) {_between(chance(p.min()), chance(p.max()))}, and its interval "
+            f"excludes zero in {clear} of {len(table)} cases.")  # fmt: skip
+
+
+def _between(least, most):
+    return f"at {most}" if least == most else f"between {least} and {most}"
 
 
 def conclusion(report):
@@ -249,29 +254,44 @@ def conclusion(report):
     str
     """
     design, others = report.design, listed(terms(report.design, report.design.in_outcome))
-    binary = design.kind == "binary"
+    estimate, interval = _value(report, "OLS"), _interval(report, "OLS")
+    adjusted = f"adjusted for {others}" if others else "with no covariates"
+    if design.kind == "binary":
+        found = (f"{design.treatment} = 1 goes with a difference of {estimate} in {design.outcome} from "
+                 f"{design.treatment} = 0 by least squares")  # fmt: skip
+    else:
+        found = f"the least-squares slope of {design.outcome} on {design.treatment} is {estimate}"
     said = [
-        f"Among {design.n:,} rows, {f'{design.treatment} = 1' if binary else f'one more unit of {design.treatment}'} "
-        f"goes with a difference of {_value(report, 'OLS')} in {design.outcome}"
-        f"{f' from {design.treatment} = 0' if binary else ''} by least squares (95 % interval "
-        f"{_interval(report, 'OLS')}), {f'adjusted for {others}' if others else 'with no covariates'}.",
-        f"That is its effect if nothing unmeasured moves both: with ρ = 0 the joint model gives "
+        f"{_rows(report)} {found} (95 % interval {interval}), {adjusted}.",
+        f"That is the effect of {design.treatment} if nothing unmeasured moves both: with ρ = 0 the joint model gives "
         f"{_value(report, 'ρ = 0')} ({_interval(report, 'ρ = 0')}).",
-        _free(report),
+        *_free(report),
     ]
     return " ".join([*said, report.overturns[0], *report.overturns[1:3], report.limits[0]])
 
 
+def _rows(report):
+    used, dropped = report.design.n, report.dropped
+    if not dropped:
+        return f"Among {used:,} rows,"
+    others = f"other {dropped:,} have a missing value and were" if dropped > 1 else "other has a missing value and was"
+    return f"Among {used:,} of {used + dropped:,} rows (the {others} dropped),"
+
+
 def _free(report):
+    """What the world "ρ free" says, and what it says under other priors."""
     design, free = report.design, report.worlds.loc["ρ free"]
+    if np.isfinite(free["alpha"]) and report.shuffled > MISLED:
+        return [f"With ρ free it would be {_value(report, 'ρ free')}, but the likelihood finds a current in shuffled "
+                "data as well, so this number is not to be used."]  # fmt: skip
     if np.isfinite(free["alpha"]):
-        return (f"With ρ free under its prior it is {_value(report, 'ρ free')} ({_interval(report, 'ρ free')}), "
-                f"positive with probability {chance(free['P(alpha>0)'])}.")  # fmt: skip
+        return [f"With ρ free under its prior it is {_value(report, 'ρ free')} ({_interval(report, 'ρ free')}), "
+                f"positive with probability {chance(free['P(alpha>0)'])}.", _other_priors(report)]  # fmt: skip
     plural = "" if len(design.instruments) == 1 else "s"
     check = f"Check the instrument{plural} {listed(design.instruments)}, or" if design.instruments else "You may"
-    return (f"With ρ free no answer can be given: {free['interpretation'].removeprefix('not shown: ')}, so these "
+    return [f"With ρ free no answer can be given: {free['interpretation'].removeprefix('not shown: ')}, so these "
             f"formulas and this belief do not fit together. {check} state a narrower belief "
-            "(--belief 0 0.2).")  # fmt: skip
+            "(--belief 0 0.2)."]  # fmt: skip
 
 
 def _value(report, world):

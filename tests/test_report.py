@@ -104,7 +104,7 @@ def test_force_replaces_a_report_and_nothing_else(tmp_path, report):
     folder = write_report(report, tmp_path / "out")
     (folder / "report.txt").write_text("old")
     write_report(report, folder, force=True)
-    assert (folder / "report.txt").read_text(encoding="utf-8").startswith("Among 397 rows")
+    assert (folder / "report.txt").read_text(encoding="utf-8").startswith("Among 397 of 420 rows (the other 23")
     (folder / "thesis.tex").write_text("precious")
     with pytest.raises(FileExistsError, match=r"thesis\.tex"):
         write_report(report, folder, force=True)
@@ -312,6 +312,20 @@ def test_sensitivity_agrees_with_a_map_under_that_prior(report):
     )
 
 
+def test_the_paragraph_counts_the_dropped_rows_and_says_how_far_the_priors_matter(report):
+    rows = "Among 397 of 420 rows (the other 23 have a missing value and were dropped), "
+    assert report.paragraph.startswith(f"{rows}the least-squares slope of gain_g on feed_g is 3.26 g per g (95 %")
+    table = report.sensitivity
+    said = next(line for line in report.overturns if "half and twice as wide" in line)
+    assert said in report.paragraph
+    assert f"lies between {table.alpha.min():.1f} and {table.alpha.max():.1f} g per g" in said
+    assert f"P(α > 0) between {100 * table['P(alpha>0)'].min():.0f} % and over 99 %" in said
+    assert f"excludes zero in {(table.low > 0).sum()} of 5 cases" in said and (table.low > 0).sum() == 1
+    one = conclusion(report._replace(dropped=1))
+    assert one.startswith("Among 397 of 398 rows (the other has a missing value and was dropped), ")
+    assert conclusion(report._replace(dropped=0)).startswith("Among 397 rows, the ")
+
+
 def test_every_assumption_is_named(report):
     text = " ".join(report.assumptions)
     for word in ("straight-line", "same effect", "normal", "independent", "before the treatment", "dropped", "atanh ρ",
@@ -381,6 +395,14 @@ def test_an_instrument_that_pulls_the_current_off_the_map_still_gets_a_report():
     assert re.search(r"With ρ free no answer can be given: \d+ % of the posterior lies", pulled.paragraph)
 
 
+def test_a_current_found_in_shuffled_data_is_not_learned_from(strong):
+    assert "the data put ρ at" in overturns(strong)[0]
+    assert "the data put ρ at" not in overturns(strong._replace(shuffled=0.6))[0]
+    settled = strong.sensitivity.assign(**{"P(alpha>0)": 0.0, "alpha": -7.0})
+    said = " ".join(overturns(strong._replace(sensitivity=settled)))
+    assert re.search(r"lies at -7\.\d+ mm, P\(α > 0\) at under 1 %, and its interval excludes zero in 5 of 5 cases", said)
+
+
 def test_a_map_that_cannot_carry_the_free_world_says_why(strong):
     edge = "18.2% of the posterior lies at the ends of the map (rho -0.984 and 0.984); accepted is a wider map: map_rho"
     assert _unread(edge) == "18 % of the posterior lies beyond ρ = ±0.98"
@@ -414,7 +436,8 @@ def test_an_outcome_of_zeros_and_ones_has_no_shape():
 def test_a_binary_treatment_has_no_unit_and_a_categorical_covariate_is_listed():
     data = tank(1.0).assign(t=lambda d: (d.t > 0).astype(int), site=lambda d: np.where(d.z > 0, "a", "b"))
     binary = make_report(make_design(data, outcome="y ~ t + x + site", treatment="t ~ x + site"))
-    assert "t = 1 goes with a difference of" in binary.paragraph and "one more unit" not in binary.paragraph
+    assert binary.paragraph.startswith("Among 600 rows, t = 1 goes with a difference of")
+    assert "slope" not in binary.paragraph
     assert binary.assumptions[1] == "t has the same effect α for every row."
     assert "site is categorical, with 2 levels." in binary.checks
     assert re.search(
@@ -437,7 +460,11 @@ def test_tables_are_rounded_and_settled_probabilities_are_words(report, tmp_path
         "| OLS | 3.26 | 2.93 | 3.59 | 0.00 |" in text
         and "e-" not in text.split("## What would")[0].split("## Which")[1]
     )
-    assert "| prior | α | low | high | ρ | sd of ρ |" in text and "reason" not in text and "\n\n## Other priors" in text
+    assert (
+        "| prior | α | low | high | ρ | sd of ρ | P(α > 0) |" in text
+        and "reason" not in text
+        and "\n\n## Other priors" in text
+    )
 
 
 def test_numbers_have_no_negative_zero():
@@ -516,6 +543,8 @@ def test_a_shuffled_treatment_tells_shape_from_current():
     formulas = {"outcome": "re78 ~ treat + age + educ + re75", "treatment": "treat ~ age + educ + re75"}
     earned = make_report(make_design(trial, **formulas), unit="dollars")
     assert "Do not lean on the world" in earned.limits[0] and earned.limits[0] in earned.paragraph
+    assert re.search(r"With ρ free it would be -\d,\d{3} dollars, but .* not to be used\.", earned.paragraph)
+    assert "free under its prior" not in earned.paragraph and "half and twice" not in earned.paragraph
     normal = np.random.default_rng(0).normal(5e3, 6e3, len(trial))
     assert shuffle_test(make_design(trial.assign(re78=normal), **formulas)) <= 0.25
 
@@ -538,11 +567,15 @@ def test_too_many_terms_for_the_rows_are_refused():
 
 @pytest.fixture
 def template():
-    """The code of the chapter a reader copies, as far as she is told to run it; its third cell holds what to change."""
+    """The code of the chapter a reader copies, as far as she is told to run it, without the cell she is to delete."""
     notebook = nbformat.read(ROOT / "book" / "10-your-own-tank.ipynb", as_version=4)
     headings = [cell.source.startswith("## The box, opened") or "\n## The box, opened" in cell.source
                 for cell in notebook.cells]  # fmt: skip
-    return [cell.source for cell in notebook.cells[: headings.index(True)] if cell.cell_type == "code"]
+    return [
+        cell.source
+        for cell in notebook.cells[: headings.index(True)]
+        if cell.cell_type == "code" and not cell.source.startswith("from_zero")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -553,14 +586,17 @@ def template():
         ("re78 ~ treat + age", "treat ~ age"),
     ],
 )
-def test_the_template_runs_on_any_csv(template, outcome, treatment, capsys):
+def test_the_template_runs_on_any_csv(template, outcome, treatment, capsys, tmp_path):
     change = [k for k, code in enumerate(template) if code.startswith("csv = ")]
     assert len(change) == 1
     template[change[0]] = (
         f"csv, outcome, treatment = {str(ROOT / 'data' / 'lalonde_experimental.csv')!r}, {outcome!r}, {treatment!r}\n"
-        "unit, drop_missing = 'dollars', False"
+        f"unit, drop_missing, title, folder = 'dollars', False, 'Seven worlds', {str(tmp_path / 'report')!r}\n"
+        "actions, within = {'none': 0, 'all': 1}, (-0.3, 0.3)\n"
+        "loss = lambda share, alpha: share * (500 - alpha)"
     )
     space = {"display": print}
     for code in template:
         exec(compile(code, "template", "exec"), space)
     assert space["report"].paragraph in capsys.readouterr().out
+    assert sorted(os.listdir(tmp_path / "report")) == sorted(FILES)
