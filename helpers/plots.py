@@ -90,7 +90,7 @@ def plot_map(table, *, tipping=None, marks=None, ax=None, unit=""):
     ax.plot(rho, table["mean"], color=JOINT, label="posterior mean of α")
     ax.axhline(0, color=PRIOR, linewidth=1)
     if tipping is not None and np.isfinite(tipping):
-        ax.axvline(tipping, color=TRUTH, linestyle=":", label="tipping point")
+        ax.axvline(tipping, color=TRUTH, linestyle=":", label="interval reaches zero (tipping point)")
     for name, (x, y) in (marks or {}).items():
         ax.plot(x, y, "o", color=INK, markersize=7)
         ax.annotate(name, (x, y), xytext=(8, 6), textcoords="offset points", color=INK, bbox=PAPER)

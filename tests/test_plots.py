@@ -59,3 +59,9 @@ def test_the_ridge_shows_every_draw():
 
 def test_a_tipping_point_that_does_not_exist_is_not_drawn():
     assert len(plot_map(MAP, tipping=np.nan).lines) == len(plot_map(MAP, tipping=0.2).lines) - 1
+
+
+def test_the_legend_says_what_tips():
+    """The interval reaches zero before the mean does."""
+    (said,) = [text.get_text() for text in plot_map(MAP, tipping=0.2).get_legend().texts if "zero" in text.get_text()]
+    assert said == "interval reaches zero (tipping point)"
