@@ -400,7 +400,7 @@ def test_a_current_found_in_shuffled_data_is_not_learned_from(strong):
     assert "the data put ρ at" not in overturns(strong._replace(shuffled=0.6))[0]
     settled = strong.sensitivity.assign(**{"P(alpha>0)": 0.0, "alpha": -7.0})
     said = " ".join(overturns(strong._replace(sensitivity=settled)))
-    assert re.search(r"lies at -7\.\d+ mm, P\(α > 0\) at under 1 %, and its interval excludes zero in 5 of 5 cases", said)
+    assert re.search(r"lies at -7\.\d+ mm, P\(α > 0\) at under 1 %, and .* excludes zero in 5 of 5 cases", said)
 
 
 def test_a_map_that_cannot_carry_the_free_world_says_why(strong):
