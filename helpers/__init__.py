@@ -12,6 +12,7 @@ from helpers.data import load_lalonde, load_nhefs
 from helpers.decisions import benchmark_rho, decide, robustness_value
 from helpers.design import Design, make_design
 from helpers.effects import effect_at, potential_outcomes
+from helpers.examine import shuffle_test
 from helpers.forest import bart
 from helpers.intake import read_table
 from helpers.maps import map_rho, read_map, tipping_point, weigh
@@ -30,6 +31,6 @@ __all__ = [
     "excluded", "fit", "fit_worlds", "horseshoe", "joint_model", "learned", "load_lalonde", "load_nhefs", "make_design",
     "make_report", "map_rho", "maximum_likelihood", "normal", "ols", "plot_decision", "plot_drift", "plot_map",
     "plot_prior_posterior", "plot_ridge", "plot_worlds", "potential_outcomes", "quote", "read_map", "read_table",
-    "robustness_value", "simulate_aquarium", "spike_and_slab", "tipping_point", "weigh", "world_table",
+    "robustness_value", "shuffle_test", "simulate_aquarium", "spike_and_slab", "tipping_point", "weigh", "world_table",
     "write_report",
 ]  # fmt: skip
