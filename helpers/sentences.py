@@ -214,8 +214,9 @@ def _robustness(report):
     estimate, interval = report.robustness
     if estimate == 0:
         return []
-    return [f"An unmeasured covariate would have to explain {percent(estimate, 1)} of what is left of both "
-            f"{report.design.treatment} and {report.design.outcome} to bring the least-squares effect to zero, and "
+    T, Y = report.design.treatment, report.design.outcome
+    return [f"An unmeasured covariate would have to explain {percent(estimate, 1)} of what the covariates leave of "
+            f"{T}, and of what they and {T} leave of {Y}, to bring the least-squares effect to zero, and "
             f"{percent(interval, 1)} to bring its interval there (Cinelli & Hazlett's robustness value)."]  # fmt: skip
 
 
