@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from helpers.design import read_formula
+from helpers.formulas import read_formula
 
 
 class Table(NamedTuple):
