@@ -33,8 +33,19 @@ def shuffle_test(design, *, shuffles=SHUFFLES, rows=2000, seed=0):
     -------
     float
         The share of shuffles in which the profile likelihood rejects ρ = 0 at the 5 % level: 0.05 if the errors had
-        the shape that the model assumes, and towards 1 where their shape passes for a current.
+        the shape that the model assumes, and towards 1 where their shape passes for a current. NaN when no shuffle
+        could be fitted.
+
+    Raises
+    ------
+    ValueError
+        When the treatment is continuous: shuffled, its likelihood is flat in ρ.
     """
+    if design.kind != "binary":
+        raise ValueError(
+            f"the treatment {design.treatment!r} is continuous, and once it is shuffled the likelihood is flat in ρ; "
+            "accepted is a design with a binary treatment."
+        )
     y = design.y - ols(design).params["alpha"] * design.t  # or the treated would leave their mark
     rng, grid, rejected = np.random.default_rng(seed), np.tanh(np.linspace(-1.6, 1.6, 17)), []
     for _ in range(shuffles):

@@ -537,6 +537,11 @@ def test_a_lone_covariate_or_none_has_no_benchmark(tmp_path):
     assert "left out one at a time" not in (write_report(lone, tmp_path / "out") / "report.md").read_text("utf-8")
 
 
+def test_a_continuous_treatment_is_not_shuffled(report):
+    with pytest.raises(ValueError, match="'feed_g' is continuous, .* accepted is a design with a binary treatment"):
+        shuffle_test(report.design)
+
+
 def test_a_shuffled_treatment_tells_shape_from_current():
     """The randomised men: no current by design, and earnings so far from normal that the likelihood sees one."""
     trial = load_lalonde("experimental")

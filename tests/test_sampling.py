@@ -209,6 +209,7 @@ def test_diagnostics_have_a_row_for_each_fit(designs):
     )
     assert list(table.index) == ["free", "none"]
     assert table["passes"].all() and (table["route"] == "columns").all() and (table["rhat"] < 1.01).all()
+    assert table["rhat"].dtype == float and table["passes"].dtype == bool  # so that they can be rounded and counted
 
 
 @pytest.mark.parametrize(
