@@ -538,7 +538,7 @@ def test_a_lone_covariate_or_none_has_no_benchmark(tmp_path):
 
 
 def test_a_continuous_treatment_is_not_shuffled(report):
-    with pytest.raises(ValueError, match="'feed_g' is continuous, .* accepted is a design with a binary treatment"):
+    with pytest.raises(ValueError, match=r"'feed_g' is continuous, .* accepted is a design with a binary treatment"):
         shuffle_test(report.design)
 
 
