@@ -23,6 +23,12 @@ REFERENCE = """# Helper reference
 Every public name, from the docstrings of the helpers themselves. `from helpers import ...` gives you each of them; the
 chapters develop them before they use them.
 """
+ROOMS = {
+    "helpers": "What the chapters teach",
+    "helpers.report": "From a CSV to a report",
+    "helpers.engine": "How the numbers are got",
+}
+ENGINE = "No chapter needs these files, and nobody has to import from them; here is what each does, for those who look."
 DIAGNOSTICS = """# Diagnostics of every posterior
 
 Read by code from the tables that the chapters store, in the order of the book. A posterior passes with R-hat below
@@ -40,12 +46,31 @@ def reference():
     for name in sorted(helpers.__all__, key=str.lower):
         modules.setdefault(getattr(helpers, name).__module__, []).append(name)
     parts = [REFERENCE]
-    for module in sorted(modules):
-        first = inspect.getdoc(import_module(module)).split("\n\n")[0]
-        file = module.replace(".", "/") + ".py"
-        parts.append(f"## {module}\n\n{_inline(first)} {{download}}`Source <../{file}>`.\n")
-        parts += [_entry(name, getattr(helpers, name)) for name in modules[module]]
-    return "\n".join(parts)
+    for room, title in ROOMS.items():
+        parts.append(f"## {title}\n")
+        if room == "helpers.engine":
+            return "\n".join([*parts, ENGINE, "", *map(_file, _files(room))])
+        for module in sorted(name for name in modules if name.rpartition(".")[0] == room):
+            parts.append(f"### {module}\n\n{_summary(module)} {{download}}`Source <../{_path(module)}>`.\n")
+            parts += [_entry(name, getattr(helpers, name)) for name in modules[module]]
+
+
+def _files(room):
+    folder = BOOK.parent / room.replace(".", "/")
+    return [f"{room}.{path.stem}" for path in sorted(folder.glob("[!_]*.py"))]
+
+
+def _path(module):
+    return module.replace(".", "/") + ".py"
+
+
+def _summary(module):
+    return _inline(" ".join(inspect.getdoc(import_module(module)).split("\n\n")[0].split()))
+
+
+def _file(module):
+    """A file of the engine in a line, with the names that others import from it."""
+    return f"- {{download}}`{module.rpartition('.')[2]} <../{_path(module)}>`: {_summary(module)}"
 
 
 def _entry(name, thing):
@@ -55,7 +80,7 @@ def _entry(name, thing):
         return_annotation=signature.empty,
     )
     shown = "" if isinstance(thing, type) and name == "Design" else re.sub(r"<[^<>]*>", "...", _defaults(plain))
-    return f"### {name}\n\n```python\n{name}{shown}\n```\n\n{_body(inspect.getdoc(thing) or '')}\n"
+    return f"#### {name}\n\n```python\n{name}{shown}\n```\n\n{_body(inspect.getdoc(thing) or '')}\n"
 
 
 def _defaults(signature):

@@ -3,34 +3,44 @@
 Data flow one way::
 
     data, simulate → design → priors, models → sampling → maps, worlds → plots
+
+A name is imported when it is first used, so that whoever draws a map does not wait for a sampler.
 """
 
-from helpers.checks import learned
-from helpers.claims import claim, quote
-from helpers.classical import maximum_likelihood, ols
-from helpers.data import load_lalonde, load_nhefs
-from helpers.decisions import benchmark_rho, decide, robustness_value
-from helpers.design import Design, make_design
-from helpers.effects import effect_at, potential_outcomes
-from helpers.examine import shuffle_test
-from helpers.forest import bart
-from helpers.intake import read_table
-from helpers.maps import map_rho, read_map, tipping_point, weigh
-from helpers.models import joint_model
-from helpers.plots import plot_decision, plot_drift, plot_map, plot_prior_posterior, plot_ridge, plot_worlds
-from helpers.priors import atanh_normal, normal
-from helpers.publish import write_report
-from helpers.report import make_report
-from helpers.sampling import diagnostics, fit
-from helpers.selection import excluded, horseshoe, spike_and_slab
-from helpers.simulate import simulate_aquarium
-from helpers.worlds import World, fit_worlds, world_table
+from importlib import import_module
 
-__all__ = [
-    "Design", "World", "atanh_normal", "bart", "benchmark_rho", "claim", "decide", "diagnostics", "effect_at",
-    "excluded", "fit", "fit_worlds", "horseshoe", "joint_model", "learned", "load_lalonde", "load_nhefs", "make_design",
-    "make_report", "map_rho", "maximum_likelihood", "normal", "ols", "plot_decision", "plot_drift", "plot_map",
-    "plot_prior_posterior", "plot_ridge", "plot_worlds", "potential_outcomes", "quote", "read_map", "read_table",
-    "robustness_value", "shuffle_test", "simulate_aquarium", "spike_and_slab", "tipping_point", "weigh", "world_table",
-    "write_report",
-]  # fmt: skip
+_WHERE = {
+    "checks": ("learned",),
+    "claims": ("claim", "quote"),
+    "classical": ("maximum_likelihood", "ols"),
+    "data": ("load_lalonde", "load_nhefs"),
+    "decisions": ("benchmark_rho", "decide", "robustness_value"),
+    "design": ("Design", "make_design"),
+    "effects": ("effect_at", "potential_outcomes"),
+    "forest": ("bart",),
+    "maps": ("map_rho", "read_map", "tipping_point", "weigh"),
+    "models": ("joint_model",),
+    "plots": ("plot_decision", "plot_drift", "plot_map", "plot_prior_posterior", "plot_ridge", "plot_worlds"),
+    "priors": ("atanh_normal", "normal"),
+    "report.contents": ("make_report",),
+    "report.examine": ("shuffle_test",),
+    "report.intake": ("read_table",),
+    "report.publish": ("write_report",),
+    "sampling": ("diagnostics", "fit"),
+    "selection": ("excluded", "horseshoe", "spike_and_slab"),
+    "simulate": ("simulate_aquarium",),
+    "worlds": ("World", "fit_worlds", "world_table"),
+}
+_MODULES = {name: module for module, names in _WHERE.items() for name in names}
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name):
+    if name not in _MODULES:
+        raise AttributeError(f"module 'helpers' has no attribute {name!r}; it has {__all__}")
+    value = globals()[name] = getattr(import_module(f"helpers.{_MODULES[name]}"), name)
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -9,12 +9,6 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from helpers.design import make_design
-from helpers.intake import read_table
-from helpers.priors import atanh_normal
-from helpers.publish import check_free, write_report
-from helpers.report import make_report
-
 STAGES = ("read the data", "draw the map", "read the worlds", "benchmarks", "sentences", "write")
 
 EXAMPLE = """
@@ -51,6 +45,10 @@ def main(csv, out, unit, belief, alpha, force, seed, **reading):
     names = {}
     try:
         with _stages() as tell:
+            # slow to import, and whoever asks for help does not need them
+            from helpers import atanh_normal, make_design, make_report, read_table, write_report
+            from helpers.report.publish import check_free
+
             check_free(out, force=force)
             table = read_table(csv, **reading)
             names = table.names

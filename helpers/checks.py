@@ -2,9 +2,7 @@
 
 from typing import NamedTuple
 
-import arviz as az
 import numpy as np
-import pymc as pm
 from scipy.stats import kstwobign, wasserstein_distance
 
 SURE = 0.001  # chance of calling a difference where there is none
@@ -50,6 +48,8 @@ def learned(prior, posterior, *, name="alpha", draws=4000, seed=0):
     Draws from a chain are dependent, so the critical distance counts effective ones: c √(1/m + 1/n) with m prior
     draws, n the bulk effective size, and c the 0.999 quantile of Kolmogorov's distribution.
     """
+    import arviz as az
+
     before = _prior(prior, name, draws, seed)
     after = _posterior(posterior, name)
     size = min(float(az.ess(after)), after.size) if after.shape[1] > 3 else after.size
@@ -65,8 +65,10 @@ def learned(prior, posterior, *, name="alpha", draws=4000, seed=0):
 
 
 def _prior(prior, name, draws, seed):
-    if not isinstance(prior, pm.Model):
+    if not hasattr(prior, "free_RVs"):
         return np.ravel(np.asarray(prior, dtype=float))
+    import pymc as pm
+
     if name not in prior.named_vars or prior[name].ndim:
         raise ValueError(f"name={name!r} is no scalar variable of the model; accepted are {_scalars(prior)}.")
     return np.ravel(pm.draw(prior[name], draws=draws, random_seed=seed))

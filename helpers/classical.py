@@ -7,8 +7,8 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy.stats import norm
 
-from helpers.columns import ascent, columns
-from helpers.likelihoods import Rows, derivatives
+from helpers.engine.laplace import ascent, columns
+from helpers.engine.likelihoods import Rows, derivatives, rows_of
 from helpers.priors import check_rho
 
 EDGE = 3.0  # |atanh ρ| beyond which the likelihood is taken to have no interior maximum (|ρ| = 0.995)
@@ -90,7 +90,7 @@ def maximum_likelihood(design, *, rho=None):
     Heckman 1978; Maddala 1983 (binary treatment). For a continuous treatment with one instrument the
     estimate is two-stage least squares.
     """
-    rows = design.rows
+    rows = rows_of(design)
     if rho is None:
         theta, a, H = _free(design, rows)
         return _point(rows, theta, a, derivatives(rows, theta, a)[0], np.linalg.inv(-H))
@@ -110,9 +110,9 @@ def _free(design, rows):
             "likelihood is exactly flat in rho. Accepted are a fixed rho=, an instrument (a term of the treatment "
             "formula alone), or a prior over rho in joint_model."
         )
-    ladder = columns(rows, None, np.linspace(-2.5, 2.5, 21))
-    best = int(np.argmax(ladder.value))
-    point = np.r_[ladder.mode[best], ladder.a[best]]
+    profile = columns(rows, None, np.linspace(-2.5, 2.5, 21))
+    best = int(np.argmax(profile.value))
+    point = np.r_[profile.mode[best], profile.a[best]]
     for _ in range(100):
         value, gradient, H = derivatives(rows, point[:-1], point[-1])
         step = ascent(gradient, H)

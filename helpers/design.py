@@ -5,8 +5,8 @@ deviation; the outcome and the treatment keep the reader's units, so an effect n
 The outcome equation measures a continuous treatment from its mean.
 """
 
+import warnings
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,6 @@ from scipy.linalg import qr
 from scipy.optimize import linprog
 
 from helpers import formulas
-from helpers.likelihoods import Rows, probit
 
 FEWEST_DOSES = 5  # a treatment with fewer distinct values is neither binary nor continuous
 
@@ -92,11 +91,6 @@ class Design:
     def n(self):
         """Number of observations."""
         return len(self.y)
-
-    @cached_property
-    def rows(self):
-        """The rows as the likelihood wants them: all n, or a handful that say the same."""
-        return Rows.of(self)
 
     def __repr__(self):
         return (
@@ -221,11 +215,11 @@ def _check_rank(design):
 def _check_overlap(design):
     """Refuse perfect separation: then no finite probit coefficient is the best one.
 
-    Newton's method finding a maximum proves that one exists. Only if it finds none is the question
-    put to a linear programme (Konis 2007): is there a direction in which no row is on the wrong side?
+    A maximum that is found proves that one exists. Only if none is found is the question put to a linear programme
+    (Konis 2007): is there a direction in which no row is on the wrong side?
     """
     Z = np.column_stack([np.ones(design.n), design.C[:, design.in_treatment]])
-    if probit(Z, design.t).converged:
+    if _has_probit(Z, design.t):
         return
     signed = (2 * design.t - 1)[:, None] * Z
     best = linprog(-signed.sum(0), A_ub=-signed, b_ub=np.zeros(design.n), bounds=(-1, 1))
@@ -238,3 +232,17 @@ def _check_overlap(design):
             "error for some or all rows, so the probit coefficients run off to infinity; leave those terms out, "
             "merge rare levels, or keep the rows where both treatments occur."
         )
+
+
+def _has_probit(Z, t):
+    """Whether a probit regression finds a maximum with finite coefficients."""
+    from statsmodels.discrete.discrete_model import Probit  # slow to import, and only a binary treatment needs it
+    from statsmodels.tools.sm_exceptions import PerfectSeparationError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = Probit(t, Z).fit(disp=0, maxiter=30, skip_hessian=True)
+        except (np.linalg.LinAlgError, PerfectSeparationError):
+            return False
+    return bool(found.mle_retvals["converged"]) and bool(np.abs(found.params).max() < 1e3)

@@ -1,6 +1,6 @@
 """A sum of trees where a line is too stiff: `bart()` for an equation's index.
 
-In the PyMC model a forest is a variable of PyMC-BART (Quiroga et al. 2022). `helpers.backfit` samples it.
+In the PyMC model a forest is a variable of PyMC-BART (Quiroga et al. 2022). `helpers.engine.forest_gibbs` samples it.
 
 *A forest has a constant of its own*, so an intercept beside it would be surplus: the intercept reported is the
 forest's average over the rows.
@@ -13,8 +13,6 @@ from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
-import pymc as pm
-import pymc_bart as pmb
 from scipy.special import ndtri
 
 from helpers.priors import check_positive
@@ -47,6 +45,8 @@ class Forest:
         -------
         TensorVariable, shape (n,)
         """
+        import pymc_bart as pmb  # only a forest needs it
+
         # PyMC-BART takes both from a response; ±1 has mean 0 and sd 1
         response = level + (self.spread or spread) * np.resize([-1.0, 1.0], len(X) + len(X) % 2)[: len(X)]
         # the manager is a process for every forest, to hand its trees to predictions that are not made here
@@ -97,6 +97,8 @@ def check_forest(**forests):
 
 def forest_index(design, equation, forest):
     """An equation's index as a forest of its covariates, with its average as the equation's intercept."""
+    import pymc as pm
+
     response, included = (design.y, design.in_outcome) if equation == "O" else (design.t, design.in_treatment)
     if not included.any():
         raise ValueError(

@@ -17,10 +17,9 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 from scipy.stats.qmc import Sobol
 
-from helpers.columns import columns, log_posterior
-from helpers.likelihoods import LOG_2PI
+from helpers.engine.laplace import PARETO_K, columns, log_posterior
+from helpers.engine.likelihoods import LOG_2PI, rows_of
 from helpers.priors import atanh_normal, check_rho, scales
-from helpers.sampling import PARETO_K
 
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
 FINE = 1201  # points a reading interpolates the map to
@@ -64,7 +63,7 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     rho = _grid(rho)
     if not (isinstance(draws, (int, np.integer)) and draws >= 100):
         raise ValueError(f"draws={draws!r}; accepted is an integer of at least 100, for Pareto k̂ to be told.")
-    rows, prior = design.rows, scales(design, coefficients, alpha=alpha, sigma=sigma)
+    rows, prior = rows_of(design), scales(design, coefficients, alpha=alpha, sigma=sigma)
     found = columns(rows, prior, np.arctanh(rho))
     sobol = Sobol(rows.size, rng=np.random.default_rng(seed))
     z = norm.ppf(sobol.random_base2(int(np.ceil(np.log2(draws))))[:draws])
@@ -80,7 +79,7 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
             "ess": ("rho", 1 / np.exp(2 * weight).sum(axis=1)),
         },
         coords={"rho": rho, "draw": np.arange(draws)},
-        attrs={"outcome": design.outcome, "treatment": design.treatment, "n": design.n,
+        attrs={"outcome": design.outcome, "treatment": design.treatment, "n": design.n, "parameters": rows.size,
                "seconds": time.perf_counter() - started},
     )  # fmt: skip
 

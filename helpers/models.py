@@ -5,7 +5,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from helpers.forest import check_forest, forest_index
-from helpers.priors import Normal, atanh_normal, check_rho, normal, rho_variable, scales
+from helpers.priors import AtanhNormal, Normal, atanh_normal, check_rho, normal, scales
 from helpers.selection import Horseshoe, SpikeAndSlab, equations, restrict
 
 
@@ -65,7 +65,7 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
     coords = {"covariate": list(design.covariates), "obs": np.arange(design.n)}
     with pm.Model(coords=coords) as model:
         X = pm.Data("X", design.C, dims=("obs", "covariate"))
-        rho = rho_variable(rho)
+        rho = _rho(rho)
         sigma_U = pm.HalfNormal("sigma_U", prior.sigma_U)
         sigma_V = pm.HalfNormal("sigma_V", prior.sigma_V) if design.kind == "continuous" else 1.0
         if treatment is None and outcome is None:
@@ -79,6 +79,21 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
         pm.Data("outcome", design.y, dims="obs")
         pm.Data("treatment", design.t.astype(int) if design.kind == "binary" else design.t, dims="obs")
     return model
+
+
+def _rho(rho):
+    """ρ inside a model context: a constant, or a random variable on (-1, 1)."""
+    if isinstance(rho, float):
+        return pm.Deterministic("rho", pt.constant(rho))
+    interval = pm.distributions.transforms.Interval(-1, 1)
+    if isinstance(rho, AtanhNormal):
+
+        def dist(mean, sd, size):
+            return pt.tanh(pm.Normal.dist(mean, sd, size=size))
+
+        return pm.CustomDist("rho", rho.mean, rho.sd, dist=dist, transform=interval)
+    grid = np.linspace(-1, 1, 4003)[1:-1]
+    return pm.Interpolated("rho", grid, np.exp(rho.logpdf(grid)), transform=interval)
 
 
 def _intercept(equation, present, mean, sd):

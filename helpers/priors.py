@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import pymc as pm
-import pytensor.tensor as pt
 from scipy.stats import norm
 
 
@@ -96,21 +94,6 @@ def check_rho(rho, argument="rho"):
             "atanh_normal(mean, sd) or a frozen scipy.stats distribution."
         )
     return value
-
-
-def rho_variable(rho):
-    """ρ inside a model context: a constant, or a random variable on (-1, 1)."""
-    if isinstance(rho, float):
-        return pm.Deterministic("rho", pt.constant(rho))
-    interval = pm.distributions.transforms.Interval(-1, 1)
-    if isinstance(rho, AtanhNormal):
-
-        def dist(mean, sd, size):
-            return pt.tanh(pm.Normal.dist(mean, sd, size=size))
-
-        return pm.CustomDist("rho", rho.mean, rho.sd, dist=dist, transform=interval)
-    grid = np.linspace(-1, 1, 4003)[1:-1]
-    return pm.Interpolated("rho", grid, np.exp(rho.logpdf(grid)), transform=interval)
 
 
 class Scales(NamedTuple):

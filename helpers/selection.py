@@ -1,20 +1,19 @@
 """Variable-selection priors: the sieve (spike and slab), the funnel (horseshoe), and plain exclusion.
 
 All are values that `joint_model` takes as ``coefficients``. Given each coefficient's own spread the sieve and the
-funnel are normal priors: a spread of zero or of the slab for the sieve, τλ̃ for the funnel. `helpers.sparse` samples
-these spreads.
+funnel are normal priors: a spread of zero or of the slab for the sieve, τλ̃ for the funnel. `fit` samples these
+spreads.
 """
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import pymc as pm
-import pytensor.tensor as pt
 from scipy.special import ndtri
 from scipy.stats import norm
 
-from helpers.columns import start
+from helpers.engine.laplace import start
+from helpers.engine.likelihoods import rows_of
 from helpers.priors import Normal, check_positive, normal
 
 
@@ -41,6 +40,8 @@ class SpikeAndSlab:
 
     def beta(self, equation, dims):
         """β of one equation, inside a model context."""
+        import pymc as pm
+
         e = equation.label
         share = self.inclusion if self.size is None else (1.0, _others(self.size, equation, "size") / self.size)
         if isinstance(share, tuple):
@@ -69,7 +70,7 @@ def spike_and_slab(*, inclusion=(1.0, 1.0), size=None, slab=1.0):
     βⱼ = γⱼ bⱼ with γⱼ ~ Bernoulli(π) and bⱼ ~ Normal(0, slab): a point mass at zero, since a posterior inclusion
     probability belongs to nothing less. The means of ``included_O`` and ``included_T`` are these probabilities.
     A narrow normal instead of the point would give NUTS a gradient, and a density with cliffs to climb; `fit`
-    samples the γ themselves, with the coefficients and ρ summed out (`helpers.sparse`).
+    samples the γ themselves, with the coefficients and ρ summed out (`helpers.engine.sparse_gibbs`).
 
     Raises
     ------
@@ -101,6 +102,9 @@ class Horseshoe:
 
     def beta(self, equation, dims):
         """β of one equation, inside a model context."""
+        import pymc as pm
+        import pytensor.tensor as pt
+
         e = equation.label
         p0 = equation.covariates / 4 if self.p0 is None else self.p0
         tau_0 = p0 / _others(p0, equation, "p0") * equation.noise / np.sqrt(equation.n)
@@ -205,7 +209,8 @@ def restrict(design, coefficients):
 
 def equations(design):
     """What each equation tells its coefficients' prior."""
-    _, log_s_U, _, log_s_V = design.rows.split(start(design.rows))
+    rows = rows_of(design)
+    _, log_s_U, _, log_s_V = rows.split(start(rows))
     sd_T, s_T = design.t.std(), np.exp(log_s_V)
     if design.kind == "binary":
         share = design.t.mean()

@@ -12,12 +12,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from joblib import Parallel, delayed
-from scipy.stats import norm
 
 from helpers.classical import ols
 from helpers.design import Design
+from helpers.engine.likelihoods import Rows, pointwise
 from helpers.forest import check_forest
-from helpers.likelihoods import Rows, errors, pointwise
 from helpers.models import joint_model
 from helpers.priors import AtanhNormal, check_rho
 from helpers.sampling import diagnostics, fit
@@ -157,11 +156,7 @@ def _score(idata, design):
     if size < 100:
         return idata
     posterior = posterior.isel(sample=np.linspace(0, posterior.sizes["sample"] - 1, size).astype(int))
-    if "forest_T" in posterior:
-        log_likelihood = _pointwise_forest(posterior, design)
-    else:
-        rows = Rows.of(design, compress=False)
-        log_likelihood = pointwise(rows, _theta(posterior, design), np.arctanh(posterior.rho.values))
+    log_likelihood = _pointwise(posterior, design)
     tree = az.from_dict({"posterior": {"alpha": posterior.alpha.values[None]},
                          "log_likelihood": {"joint": log_likelihood[None]}})  # fmt: skip
     loo = az.loo(tree, pointwise=True)
@@ -170,19 +165,14 @@ def _score(idata, design):
     return idata
 
 
-def _pointwise_forest(posterior, design):
-    """Log-likelihood of each observation under each draw, where the treatment's index is a forest."""
-    bare = replace(design, in_treatment=np.zeros_like(design.in_treatment), intercept_T=False)
-    theta, a = _theta(posterior, bare), np.arctanh(posterior.rho.values)[:, None]
-    rows, forest = Rows.of(bare, compress=False), posterior.forest_T.transpose("sample", "obs").values
-    r, v = errors(rows, theta)
-    log_U = np.log(posterior.sigma_U.values)[:, None]
-    if design.kind == "binary":
-        side = (2 * design.t - 1) * (forest * np.cosh(a) + r * np.sinh(a))
-        return norm.logpdf(r) - log_U + norm.logcdf(side)
-    sigma_V = posterior.sigma_V.values[:, None]
-    v = v - forest / sigma_V
-    return norm.logpdf(v) + norm.logpdf(r * np.cosh(a) - v * np.sinh(a)) + np.log(np.cosh(a)) - log_U - np.log(sigma_V)
+def _pointwise(posterior, design):
+    """Log-likelihood of each observation under each draw; a forest is an offset in the index of the treatment."""
+    offsets = 0.0, 0.0
+    if "forest_T" in posterior:
+        offsets = 0.0, posterior.forest_T.transpose("sample", "obs").values
+        design = replace(design, in_treatment=np.zeros_like(design.in_treatment), intercept_T=False)
+    rows = Rows.of(design, compress=False)
+    return pointwise(rows, _theta(posterior, design), np.arctanh(posterior.rho.values), offsets=offsets)
 
 
 def _theta(posterior, design):
@@ -204,13 +194,13 @@ def _theta(posterior, design):
 @cache
 def _code():
     """A fingerprint of this package: a changed helper must not meet an old result."""
-    return joblib.hash([path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))])
+    return joblib.hash([path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py"))])
 
 
 def _path(world, settings, folder):
     if folder is None:
         return None
-    design = {name: value for name, value in vars(world.design).items() if name != "rows"}
+    design = vars(world.design)
     assumed = {name: value for name, value in vars(world).items() if name != "design"}
     return Path(folder) / f"{joblib.hash([design, assumed, settings, _code()])}.nc"
 

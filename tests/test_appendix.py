@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 ROOT = Path(__file__).parent.parent
 APPENDICES = sorted((ROOT / "book").glob("appendix-*.md"))
-NAMED = sorted(set(re.findall(r"`(tests/\w+\.py)::(test_\w+)`", "".join(p.read_text("utf-8") for p in APPENDICES))))
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", "".join(p.read_text("utf-8") for p in APPENDICES))))
 
 
 def test_the_derivations_name_tests():

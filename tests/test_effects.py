@@ -25,8 +25,9 @@ from helpers import (
     spike_and_slab,
     weigh,
 )
-from helpers.reading import named, observed, read
-from helpers.reading_sparse import read_sparse
+from helpers.engine.draws import named
+from helpers.engine.from_pymc import extract, observed
+from helpers.engine.likelihoods import rows_of
 from helpers.worlds import _theta
 
 EFFECT, SLOPE, GAP = 3.0, 0.5, -0.8  # at x = 5 in group a; per unit of x; what group b gets more
@@ -84,7 +85,7 @@ def test_alpha_is_the_average_of_the_effects_in_readers_units():
 
 
 def test_the_model_is_read_back_and_its_draws_keep_their_names(design):
-    reading = read(observed(joint_model(design, rho=0.3)))
+    reading = extract(observed(joint_model(design, rho=0.3)))
     assert reading.design.moderators == design.moderators
     idata = fit(joint_model(design, rho=0.3))
     assert idata.attrs["route"] == "columns"
@@ -101,9 +102,9 @@ def test_the_model_is_read_back_and_its_draws_keep_their_names(design):
 @pytest.mark.parametrize("kind", ["binary", "continuous"])
 def test_excluded_and_sparse_coefficients_leave_the_moderators_in(kind):
     design = make_design(tank(0, kind=kind).data, outcome="Y ~ T * (x + g) + z", treatment="T ~ x + g + z")
-    reading = read(observed(joint_model(design, coefficients=excluded("z"))))
+    reading = extract(observed(joint_model(design, coefficients=excluded("z"))))
     assert (reading.design.moderators, reading.design.instruments) == (("x", "g[T.b]"), ("z",))
-    assert read_sparse(observed(joint_model(design, coefficients=spike_and_slab()))).design.moderators == (
+    assert extract(observed(joint_model(design, coefficients=spike_and_slab()))).design.moderators == (
         "x",
         "g[T.b]",
     )
@@ -112,14 +113,14 @@ def test_excluded_and_sparse_coefficients_leave_the_moderators_in(kind):
 def test_a_model_with_another_moderation_is_not_mistaken_for_ours(design):
     model = joint_model(design, rho=0.3)
     model["X"].set_value(model["X"].get_value() + 0.1)
-    assert read(observed(model)) is not None  # X is what the moderators are read from
+    assert extract(observed(model)) is not None  # X is what the moderators are read from
     short = make_design(pd.DataFrame({"Y": design.y, "T": design.t, "x": design.M[:, 0]}), outcome="Y ~ T * x",
                         treatment="T ~ x")  # fmt: skip
-    assert read(observed(joint_model(short, rho=0.3))).design.moderators == ("x",)
+    assert extract(observed(joint_model(short, rho=0.3))).design.moderators == ("x",)
 
 
 def test_draws_find_their_way_back_into_the_likelihoods_order(design):
-    theta = np.random.default_rng(0).normal(size=(1, 20, design.rows.size))
+    theta = np.random.default_rng(0).normal(size=(1, 20, rows_of(design).size))
     a = np.full((1, 20), 0.2)
     values = named(design, theta, a)
     dims = {"delta": ["moderator"], "beta_O": ["covariate"], "beta_T": ["covariate"]}

@@ -22,7 +22,7 @@ from helpers import (
     spike_and_slab,
     weigh,
 )
-from helpers.reading import observed, read
+from helpers.engine.from_pymc import extract, observed
 
 NOISE = 4.5  # Monte Carlo standard errors allowed between two posteriors, over some forty figures
 WORLDS = 100
@@ -163,12 +163,12 @@ CHANGED = {
 
 @pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
 def test_a_model_that_was_changed_is_not_read_as_ours(designs, change):
-    assert read(observed(change(designs["continuous", "plain"]))) is None
+    assert extract(observed(change(designs["continuous", "plain"]))) is None
 
 
 def test_a_model_that_was_not_changed_is_read(designs):
     for design in designs.values():
-        assert read(observed(joint_model(design))) is not None
+        assert extract(observed(joint_model(design))) is not None
 
 
 def test_a_belief_added_to_the_model_is_sampled(designs):

@@ -12,7 +12,7 @@ from dask.distributed import Client
 
 from helpers import World, atanh_normal, fit, fit_worlds, joint_model, ols, world_table
 from helpers import worlds as module
-from helpers.reading import observed
+from helpers.engine.from_pymc import observed
 
 
 @pytest.fixture(scope="module")

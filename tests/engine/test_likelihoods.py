@@ -9,7 +9,7 @@ from oracles import log_joint_by_integration, log_joint_normal
 from scipy.stats import multivariate_normal, norm
 from statsmodels.tools.numdiff import approx_fprime
 
-from helpers.likelihoods import Rows, derivatives, log_likelihood, pointwise
+from helpers.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise, rows_of
 from helpers.models import log_Phi, selected_logp
 
 ERRORS = [
@@ -61,22 +61,22 @@ def test_log_Phi_is_scipys_in_both_tails():
 @pytest.mark.parametrize("name", ["plain", "instrument"])
 def test_a_few_compressed_rows_say_what_all_rows_say(designs, name):
     design = designs["continuous", name]
-    assert len(design.rows.y) < 10 < design.n
-    theta, a = around(design.rows, draws=5)
+    assert len(rows_of(design).y) < 10 < design.n
+    theta, a = around(rows_of(design), draws=5)
     for point, atanh_rho in zip(theta, a):
-        theta_O, log_sigma_U, theta_T, log_sigma_V = design.rows.split(point)
+        theta_O, log_sigma_U, theta_T, log_sigma_V = rows_of(design).split(point)
         mean_O = theta_O[0] - theta_O[-1] * design.t.mean() + design.C[:, design.in_outcome] @ theta_O[1:-1]
         mean_T = theta_T[0] + design.C[:, design.in_treatment] @ theta_T[1:]
         theirs = log_joint_normal(design.y, design.t, mean_O, mean_T, theta_O[-1], np.tanh(atanh_rho),
                                   np.exp(log_sigma_U), np.exp(log_sigma_V))  # fmt: skip
-        assert log_likelihood(design.rows, point, atanh_rho)[0] == pytest.approx(theirs, rel=1e-10)
+        assert log_likelihood(rows_of(design), point, atanh_rho)[0] == pytest.approx(theirs, rel=1e-10)
 
 
 def test_a_moderated_effect_is_compressed_and_added_up_like_any_other(moderated):
     design = moderated["continuous"]
-    assert len(design.rows.y) < 12 < design.n
-    assert design.rows.names_O == ("intercept", "X0", "X3", "X1", "delta[X0]", "delta[X3]", "alpha")
-    theta, a = around(design.rows, draws=5)
+    assert len(rows_of(design).y) < 12 < design.n
+    assert rows_of(design).names_O == ("intercept", "X0", "X3", "X1", "delta[X0]", "delta[X3]", "alpha")
+    theta, a = around(rows_of(design), draws=5)
     X0, X3, X1, X2 = (design.C[:, design.covariates.index(name)] for name in ("X0", "X3", "X1", "X2"))
     for point, atanh_rho in zip(theta, a):
         constant, b_0, b_3, b_1, d_0, d_3, alpha, log_U, c_T, g_0, g_1, g_2, log_V = point
@@ -86,7 +86,7 @@ def test_a_moderated_effect_is_compressed_and_added_up_like_any_other(moderated)
         shared = np.tanh(atanh_rho) * np.exp(log_U + log_V)
         errors = multivariate_normal(cov=[[np.exp(2 * log_U), shared], [shared, np.exp(2 * log_V)]])
         theirs = errors.logpdf(np.column_stack([r, design.t - mean_T])).sum()
-        assert log_likelihood(design.rows, point, atanh_rho)[0] == pytest.approx(theirs, rel=1e-10)
+        assert log_likelihood(rows_of(design), point, atanh_rho)[0] == pytest.approx(theirs, rel=1e-10)
 
 
 def test_derivatives_are_finite_differences(rows):
@@ -108,6 +108,6 @@ def test_observations_add_up_however_they_are_cut(rows):
 
 
 def test_compressed_rows_have_no_observations_to_tell_apart(designs):
-    rows = designs["continuous", "plain"].rows
+    rows = rows_of(designs["continuous", "plain"])
     with pytest.raises(ValueError, match="400 observations in 6; accepted are uncompressed rows"):
         pointwise(rows, *around(rows, draws=1))

@@ -15,6 +15,7 @@ A parameter vector is θ = (θ_O, log σ_U, θ_T[, log σ_V]); θ_O = (intercept
 """
 
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
@@ -69,6 +70,16 @@ class Rows(NamedTuple):
         return theta[..., :k], theta[..., k], theta[..., k + 1 : k + 1 + q], log_sigma_V
 
 
+_BUILT = WeakKeyDictionary()
+
+
+def rows_of(design):
+    """The rows of a design as the likelihood wants them, compressed where they can be; built once a design."""
+    if design not in _BUILT:
+        _BUILT[design] = Rows.of(design)
+    return _BUILT[design]
+
+
 def log_likelihood(rows, theta, a, *, chunk=2**19):
     """Log-likelihood of many parameter vectors.
 
@@ -94,25 +105,31 @@ def log_likelihood(rows, theta, a, *, chunk=2**19):
     return kernel + rows.n * _constant(rows, theta, a)
 
 
-def pointwise(rows, theta, a):
-    """Log-likelihood of each observation (columns) under each draw (rows); wants uncompressed rows."""
+def pointwise(rows, theta, a, *, offsets=(0.0, 0.0)):
+    """Log-likelihood of each observation (columns) under each draw (rows); wants uncompressed rows.
+
+    `offsets`, as in `errors`, is where a forest comes in.
+    """
     if len(rows.y) != rows.n:
         raise ValueError(f"rows stand for {rows.n} observations in {len(rows.y)}; accepted are uncompressed rows.")
-    return _kernel(rows, theta, a) + _constant(rows, theta, a)[:, None]
+    return _kernel(rows, theta, a, offsets) + _constant(rows, theta, a)[:, None]
 
 
-def errors(rows, theta):
-    """r and v (or η, when the treatment is binary) of many θ: two arrays of shape (draws, rows)."""
+def errors(rows, theta, offsets=(0.0, 0.0)):
+    """r and v (or η, when the treatment is binary) of many θ: two arrays of shape (draws, rows).
+
+    `offsets` are added to the index of the outcome and of the treatment: (draws, rows), or anything that broadcasts.
+    """
     theta_O, log_sigma_U, theta_T, log_sigma_V = rows.split(theta)
-    r = (rows.y - theta_O @ rows.A.T) * np.exp(-log_sigma_U)[..., None]
-    index = theta_T @ rows.Z.T
+    r = (rows.y - theta_O @ rows.A.T - offsets[0]) * np.exp(-log_sigma_U)[..., None]
+    index = theta_T @ rows.Z.T + offsets[1]
     if rows.kind == "binary":
         return r, index
     return r, (rows.t - index) * np.exp(-log_sigma_V)[..., None]
 
 
-def _kernel(rows, theta, a):
-    r, second = errors(rows, theta)
+def _kernel(rows, theta, a, offsets=(0.0, 0.0)):
+    r, second = errors(rows, theta, offsets)
     cosh, sinh = np.cosh(a)[:, None], np.sinh(a)[:, None]
     if rows.kind == "binary":
         return -0.5 * r**2 + log_ndtr((2 * rows.t - 1) * (second * cosh + r * sinh))

@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
-from scipy.stats import chi2, kurtosis, norm, skew
+from scipy.stats import chi2, kurtosis, skew
 
 from helpers.classical import maximum_likelihood, ols
-from helpers.likelihoods import probit
-from helpers.words import listed, number, percent
+from helpers.report.words import listed, number, percent
 
 WEAK = 10.0  # first-stage F below which an instrument is called weak (Staiger & Stock 1997)
 MISLED = 0.25  # share of shuffles beyond which the likelihood of ρ is about the errors' shape
@@ -117,7 +116,7 @@ def _treatment_columns(design, mask=None):
 
 def _overlap(design):
     Z = _treatment_columns(design)
-    fitted = norm.cdf(Z @ probit(Z, design.t).beta)
+    fitted = sm.Probit(design.t, Z).fit(disp=0).predict()
     beyond = np.mean((fitted < NEAR) | (fitted > 1 - NEAR))
     treated, gaps = design.t == 1, {}
     for name, column in zip(design.covariates, design.C.T):

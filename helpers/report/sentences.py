@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from helpers.examine import MISLED, WEAK, count, first_stage
 from helpers.priors import AtanhNormal, scales
-from helpers.words import chance, listed, number, percent, terms
+from helpers.report.examine import MISLED, WEAK, count, first_stage
+from helpers.report.words import chance, listed, number, percent, terms
 
 NONE = 0.005  # a measured current that is 0.00 when written
 

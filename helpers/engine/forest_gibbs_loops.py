@@ -6,16 +6,16 @@ side that t names), each equation is a regression with known noise given the oth
     y - λV              ~ Normal(A θ_O + forest_O, σ_U √(1-ρ²)),      λ = ρ σ_U/σ_V
     η + V - ρ (σ_V/σ_U) u  ~ Normal(Z θ_T + forest_T, σ_V √(1-ρ²)),      u = y - A θ_O - forest_O
 
-so coefficients are drawn from their Gaussian, and the trees of `helpers.trees` against what the others leave. ρ and
-σ_U move with a latent V integrated out, and ρ moves along the ridge: whatever it adds to the mean of U given T and x
-is taken out of θ_O in the same step.
+so coefficients are drawn from their Gaussian, and the trees of `helpers.engine.tree_moves` against what the others
+leave. ρ and σ_U move with a latent V integrated out, and ρ moves along the ridge: whatever it adds to the mean of U
+given T and x is taken out of θ_O in the same step.
 """
 
 import math
 
 import numpy as np
 
-from helpers.trees import change_forest, compiled, stumps
+from helpers.engine.tree_moves import change_forest, compiled, stumps
 
 
 @compiled
@@ -53,7 +53,7 @@ def gaussian(A, target, noise, mean, precision, rng):
 
 @compiled
 def log_density(y, t, mean, index, a, log_U, log_V, binary):
-    """The log-likelihood of `helpers.likelihoods`, given both indices."""
+    """The log-likelihood of `helpers.engine.likelihoods`, given both indices."""
     sinh, cosh, total = math.sinh(a), math.cosh(a), 0.0
     for i in range(len(y)):
         r = (y[i] - mean[i]) * math.exp(-log_U)
@@ -156,7 +156,9 @@ def equations(y, T, V, A, Z, X, normal, forest, trees, height, theta, gamma, sta
 
 
 @compiled
-def walk(y, t, A, Z, X_O, X_T, normal_O, normal_T, forest_O, forest_T, scales, grid, density, start, binary, plan, rng):
+def sample(
+    y, t, A, Z, X_O, X_T, normal_O, normal_T, forest_O, forest_T, scales, grid, density, start, binary, plan, rng
+):
     """Draws of θ_O, θ_T, (a, log σ_U, log σ_V), forest_O and forest_T.
 
     `normal_O` and `normal_T` hold means and precisions of θ_O and θ_T; `forest_O` and `forest_T` (trees, alpha, beta,

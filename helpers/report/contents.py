@@ -13,11 +13,11 @@ from scipy.stats import norm
 from helpers.classical import ols
 from helpers.decisions import benchmark_rho, robustness_value
 from helpers.design import Design
-from helpers.examine import data_checks, shuffle_test
 from helpers.maps import GRID, PARETO_K, map_rho, read_map, tipping_point, weigh
 from helpers.priors import AtanhNormal, atanh_normal, check_positive, scales
-from helpers.sentences import assumptions, conclusion, contradiction, limits, overturns
-from helpers.words import term
+from helpers.report.examine import data_checks, shuffle_test
+from helpers.report.sentences import assumptions, conclusion, contradiction, limits, overturns
+from helpers.report.words import term
 
 MANY = 40_000  # rows of a binary treatment beyond which a column needs fewer draws, a benchmark fewer rows
 PROBABILITY = 0.95
@@ -161,7 +161,7 @@ def survey(design, *, alpha=None, seed=0):
     k_hat = float(chart.pareto_k.sel(rho=0.0, method="nearest"))
     if k_hat > PARETO_K:
         raise ValueError(
-            f"{design.n:,} rows are too few for {design.rows.size} parameters to be read off a map (Pareto k̂ "
+            f"{design.n:,} rows are too few for {chart.attrs['parameters']} parameters to be read off a map (Pareto k̂ "
             f"{k_hat:.1f} at rho = 0); accepted are fewer terms, more rows, or, in Python, a sampled "
             "posterior: fit(joint_model(design))."
         )

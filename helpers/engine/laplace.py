@@ -11,8 +11,9 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.linalg import solve_triangular
 
-from helpers.likelihoods import LOG_2PI, derivatives, log_likelihood, probit
+from helpers.engine.likelihoods import LOG_2PI, derivatives, log_likelihood, probit
 
+PARETO_K = 0.7  # Pareto k̂ beyond which importance weights cannot be relied on (Vehtari et al. 2024)
 REACH = 6.0  # the largest |atanh ρ| ever visited: |ρ| = 0.99999
 
 
@@ -67,7 +68,7 @@ def columns(rows, scales, a):
     return Columns(a, theta, root, value + log_det + 0.5 * rows.size * LOG_2PI, value)
 
 
-def ladder(rows, scales, rho, *, rungs=31, drop=25.0):
+def adaptive_columns(rows, scales, rho, *, size=31, drop=25.0):
     """Columns over the values of a = atanh ρ that hold the posterior.
 
     The window starts at |ρ| < 0.96, grows while its edge still matters and is then closed in on the mass.
@@ -78,7 +79,7 @@ def ladder(rows, scales, rho, *, rungs=31, drop=25.0):
         As in `columns`.
     rho : float or function
         The value ρ is fixed at (one column), or its log prior density.
-    rungs : int
+    size : int
         Columns in the window.
     drop : float
         A ρ whose log posterior lies this far below the best is left out.
@@ -87,7 +88,7 @@ def ladder(rows, scales, rho, *, rungs=31, drop=25.0):
         return columns(rows, scales, [np.arctanh(rho)])
     low, high = -2.0, 2.0
     while True:
-        found = columns(rows, scales, np.linspace(low, high, rungs))
+        found = columns(rows, scales, np.linspace(low, high, size))
         density = found.log_evidence + log_prior_a(rho, found.a)
         near = density > density.max() - drop
         if (near[0] and low > -REACH) or (near[-1] and high < REACH):

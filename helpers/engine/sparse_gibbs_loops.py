@@ -1,4 +1,4 @@
-"""The Gibbs walk over the spreads of sparse coefficients, with θ and ρ summed out: compiled loops, and nothing else.
+"""The collapsed Gibbs sampler of the sparse coefficients, θ and ρ summed out: compiled loops and nothing else.
 
 The state is each coefficient's *kind* (which spread of its list it has) and, kept up to date with it, at every
 column k: the covariance C_k = (H_k + D)⁻¹, the mean M_k = C_k b_k and the log evidence E_k. Changing one precision
@@ -81,7 +81,7 @@ def funnel(
         theta = M[k] + np.linalg.cholesky(C[k]) @ rng.normal(0.0, 1.0, m)
         theta[place] *= unit
         for e in range(2):
-            _walk_scale(e, hyper, theta, place, equation, node, kinds, tau_0[e], shape[e], scale[e], rng)
+            _move_scales(e, hyper, theta, place, equation, node, kinds, tau_0[e], shape[e], scale[e], rng)
     return kept
 
 
@@ -101,7 +101,7 @@ def _spread(tau, c2, local):
 
 
 @njit(nogil=True, cache=True)
-def _walk_scale(e, hyper, theta, place, equation, node, kinds, tau_0, shape, scale, rng):
+def _move_scales(e, hyper, theta, place, equation, node, kinds, tau_0, shape, scale, rng):
     """Random-walk Metropolis of log τ and log c² given the coefficients of equation e and their λ."""
     if not np.any(equation == e):
         return

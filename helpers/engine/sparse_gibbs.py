@@ -2,19 +2,18 @@
 
 Under a sparse prior the posterior of ρ can have two modes, far apart along the ridge, and no sampler that moves ρ
 itself finds both in their right proportions. So ρ is not moved. At each ρ_k of a grid the likelihood is Gaussian
-around its own mode (a column, `helpers.columns`), and given each coefficient's spread s_j so is the prior. Their
+around its own mode (a column, `helpers.engine.laplace`), and given each coefficient's spread s_j so is the prior. Their
 product integrates in closed form, which leaves a sum over the grid::
 
     p(s | data) ∝ p(s) Σ_k w_k exp(ℓ_k) ∫ exp(-½ (θ-θ_k)'H_k(θ-θ_k)) Normal(θ; 0, s²) dθ
 
-A Gibbs sampler (`helpers.walk`) goes over s alone, one coefficient after another. It passes from one mode of ρ to
-the other because it never stands in either. ρ and θ are drawn afterwards, and weights (true likelihood over the
-Gaussian one, Pareto k̂ the judge) make the draws exact.
+A collapsed Gibbs sampler (`helpers.engine.sparse_gibbs_loops`) goes over s alone, one coefficient after another. It
+passes from one mode of ρ to the other because it never stands in either. ρ and θ are drawn afterwards, and weights
+(true likelihood over the Gaussian one, Pareto k̂ the judge) make the draws exact.
 """
 
 from typing import NamedTuple
 
-import arviz as az
 import numpy as np
 from arviz_stats.base import array_stats
 from joblib import Parallel, delayed
@@ -23,19 +22,19 @@ from scipy.interpolate import CubicSpline
 from scipy.special import logsumexp
 from scipy.stats import halfnorm, norm
 
-from helpers import walk
-from helpers.columns import columns, ladder, log_prior_a
-from helpers.likelihoods import LOG_2PI, log_likelihood
-from helpers.reading import named
+from helpers.engine import sparse_gibbs_loops as loops
+from helpers.engine.draws import named, tree
+from helpers.engine.from_pymc import Funnel, Sieve
+from helpers.engine.laplace import PARETO_K, adaptive_columns, columns, log_prior_a
+from helpers.engine.likelihoods import LOG_2PI, log_likelihood, rows_of
 
-COARSE, FEWEST, NEAR, STRIDE = 31, 30, 6.0, 1.0  # see `_rungs`
+COARSE, FEWEST, NEAR, STRIDE = 31, 30, 6.0, 1.0  # see `_knots`
 DROP = 12.5  # a ρ whose log posterior lies this far below the best is left out: five standard deviations
-ZERO = 0.03  # what stands for zero during the walk, in standard errors: the data cannot tell, and no digit is lost
+ZERO = 0.03  # what stands for zero while sampling, in standard errors: the data cannot tell, and no digit is lost
 NODES = 24  # values of λ: Gauss-Legendre nodes of the half-Cauchy's distribution function
-THIN = {"sieve": 2, "funnel": 2}  # rounds of the walk between two proposals
+THIN = {"sieve": 2, "funnel": 2}  # rounds of the loop between two proposals
 PROPOSALS = {"sieve": 5, "funnel": 3}  # for every draw that is kept: weights need something to choose from
 CHUNK = 1000  # precision matrices held at a time
-PARETO_K = 0.7
 
 
 class Target(NamedTuple):
@@ -47,14 +46,18 @@ class Target(NamedTuple):
     height: np.ndarray  # (K,), log density at the mode: likelihood, prior of σ and prior of a
     place: np.ndarray  # (J,), where the sparse coefficients stand in θ
     equation: np.ndarray  # (J,), 0 for the outcome's and 1 for the treatment's
+    centre: np.ndarray  # (m,), means of θ's entries with a normal prior of their own, zero elsewhere
+    base: np.ndarray  # (m,), their precisions, zero elsewhere
+    slab: np.ndarray  # (J,), sd of a free coefficient (sieve)
+    hyper: np.ndarray  # (2, 3), each equation's (a, b, 0) (sieve) or (τ₀, shape, scale) (funnel)
 
 
-def by_spreads(source, *, draws, tune, chains, seed):
+def sparse_gibbs(joint, *, draws, tune, chains, seed):
     """The posterior of a sparse joint model.
 
     Parameters
     ----------
-    source : helpers.reading_sparse.Sparse
+    joint : helpers.engine.from_pymc.Joint
     draws, tune, chains, seed
         As in `helpers.sampling.fit`.
 
@@ -63,26 +66,26 @@ def by_spreads(source, *, draws, tune, chains, seed):
     xarray.DataTree or None
         None when Pareto k̂ objects, or when the grid of ρ ends too soon.
     """
-    target, proposals = _target(source), draws * PROPOSALS[source.family]
+    target, proposals = _target(joint), draws * PROPOSALS[joint.family]
     generators = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(chains + 1)]
-    work = (delayed(_walk)(source, target, proposals, tune, one) for one in generators[1:])
-    walks = zip(*Parallel(n_jobs=min(2, chains), prefer="threads")(work))
-    kinds, hyper, log_height = (np.concatenate(parts) for parts in walks)
+    work = (delayed(_chain)(joint, target, proposals, tune, one) for one in generators[1:])
+    paths = zip(*Parallel(n_jobs=min(2, chains), prefer="threads")(work))
+    kinds, hyper, log_height = (np.concatenate(parts) for parts in paths)
     rng = generators[0]
     a, log_q = _draw_a(target.a, log_height, rng)
-    spread = _spreads(source, target, kinds, hyper)
-    theta, log_density = _draw_theta(source, target, spread, a, rng)
-    log_weight = log_likelihood(source.design.rows, theta, a) + _log_prior(source, target, theta, spread)
-    log_weight += (0.0 if isinstance(source.rho, float) else log_prior_a(source.rho, a)) - log_q - log_density
+    spread = _spreads(joint, target, kinds, hyper)
+    theta, log_density = _draw_theta(target, spread, a, rng)
+    log_weight = log_likelihood(rows_of(joint.design), theta, a) + _log_prior(joint, target, theta, spread)
+    log_weight += (0.0 if isinstance(joint.rho, float) else log_prior_a(joint.rho, a)) - log_q - log_density
     smooth, pareto_k = array_stats.psislw(-log_weight)
     if pareto_k > PARETO_K or _edge(target.a, log_height) > 1e-3:
         return None
     kept = _resample(np.reshape(smooth, (chains, proposals)), draws, rng)
-    if source.family == "sieve":
+    if joint.family == "sieve":
         theta[:, target.place] *= kinds  # exactly zero
-    posterior = named(source.design, theta[kept], a[kept])
-    posterior |= _told(source, target, theta[kept], kinds[kept], hyper[kept], spread[kept], rng)
-    return _tree(source, posterior, float(pareto_k))
+    posterior = named(joint.design, theta[kept], a[kept])
+    posterior |= _told(joint, target, theta[kept], kinds[kept], hyper[kept], spread[kept], rng)
+    return tree(joint.design, posterior, route="spreads", pareto_k=float(pareto_k))
 
 
 def half_cauchy_nodes(count=NODES):
@@ -91,34 +94,52 @@ def half_cauchy_nodes(count=NODES):
     return np.tan(np.pi / 4 * (node + 1)), weight / 2
 
 
-def _target(source):
-    rungs = _rungs(source)
-    precision = np.array([np.linalg.inv(root @ root.T) for root in rungs.root])
-    height = rungs.value + _log_prior_sigma(source, rungs.mode)
-    height += 0.0 if isinstance(source.rho, float) else log_prior_a(source.rho, rungs.a)
-    places = _places(source.design)
+def _target(joint):
+    knots = _knots(joint)
+    precision = np.array([np.linalg.inv(root @ root.T) for root in knots.root])
+    height = knots.value + _log_prior_sigma(joint, knots.mode)
+    height += 0.0 if isinstance(joint.rho, float) else log_prior_a(joint.rho, knots.a)
+    places = _places(joint.design)
     equation = np.repeat([0, 1], [len(p) for p in places])
-    return Target(rungs.a, rungs.mode, precision, height, np.concatenate(places), equation)
+    mean, sd = zip(joint.outcome[:2], joint.treatment[:2])
+    last = [[0.0]] if joint.design.kind == "continuous" else []  # log σ_V; log σ_U stands between the equations
+    centre = np.concatenate([mean[0], [0.0], mean[1], *last])
+    base = np.concatenate([sd[0] ** -2.0, [0.0], sd[1] ** -2.0, *last])
+    return Target(
+        knots.a, knots.mode, precision, height, np.concatenate(places), equation, centre, base, *_hyper(joint)
+    )
+
+
+def _hyper(joint):
+    """The free coefficients' sds, and three numbers of each equation's prior: neutral where it has no covariates."""
+    slab, hyper = [], []
+    for _, equation in joint.equations:
+        if joint.family == "sieve":
+            prior = equation.sparse or Sieve(np.zeros(0), 1.0, 1.0)
+            slab, hyper = [*slab, *prior.slab], [*hyper, (prior.a, prior.b, 0.0)]
+        else:
+            hyper = [*hyper, equation.sparse or Funnel(1.0, 1.0, 1.0)]
+    return np.array(slab), np.array(hyper)
 
 
 def _places(design):
     """Where β_O and β_T stand in θ."""
     outcome = int(design.intercept_O) + np.arange(int(design.in_outcome.sum()))
-    treatment = len(design.rows.names_O) + 1 + int(design.intercept_T) + np.arange(int(design.in_treatment.sum()))
+    treatment = len(rows_of(design).names_O) + 1 + int(design.intercept_T) + np.arange(int(design.in_treatment.sum()))
     return outcome, treatment
 
 
-def _rungs(source):
+def _knots(joint):
     """Columns of the likelihood, dense in ρ wherever a coefficient of the outcome passes through zero.
 
     There a sparse prior changes within a standard error, and the strides along the ridge keep to that; elsewhere
     nothing happens fast. A coefficient passes while it is within NEAR standard errors of zero.
     """
-    rows, rho = source.design.rows, source.rho
-    coarse = ladder(rows, None, rho, rungs=COARSE, drop=DROP)
+    rows, rho = rows_of(joint.design), joint.rho
+    coarse = adaptive_columns(rows, None, rho, size=COARSE, drop=DROP)
     if isinstance(rho, float):
         return coarse
-    place, _ = _places(source.design)
+    place, _ = _places(joint.design)
     a = np.linspace(coarse.a[0], coarse.a[-1], 4001)
     error = CubicSpline(coarse.a, np.sqrt((coarse.root**2).sum(axis=2))[:, place])(a)
     path = CubicSpline(coarse.a, coarse.mode[:, place])
@@ -128,20 +149,20 @@ def _rungs(source):
     return columns(rows, None, np.interp(np.linspace(0, walked[-1], int(walked[-1]) + 2), walked, a))
 
 
-def _walk(source, target, draws, tune, rng):
+def _chain(joint, target, draws, tune, rng):
     """One chain: kinds, hyperparameters and the K log evidences of every draw."""
     unit = 1 / np.sqrt(_middle(target).diagonal())  # standard errors, in which the matrices are well conditioned
     mode, precision = target.mode / unit, target.precision * np.outer(unit, unit)
-    base, centre = source.base * unit**2, source.centre / unit
+    base, centre = target.base * unit**2, target.centre / unit
     linear = np.einsum("kij,kj->ki", precision, mode) + base * centre
     height = target.height - 0.5 * np.einsum("ki,kij,kj->k", mode, precision, mode)
     common = precision, linear, height, _log_width(target.a), base.copy(), target.place, target.equation
-    last = draws, THIN[source.family], tune, rng
-    first, second, third = (np.array(each, dtype=float) for each in zip(*source.hyper))
+    last = draws, THIN[joint.family], tune, rng
+    first, second, third = np.ascontiguousarray(target.hyper.T)
     of_place = unit[target.place]
-    if source.family == "sieve":
-        return walk.sieve(*common, source.slab / of_place, _zero(target) / of_place, first, second, *last)
-    return walk.funnel(*common, of_place, *half_cauchy_nodes(), first, second, third, *last)
+    if joint.family == "sieve":
+        return loops.sieve(*common, target.slab / of_place, _zero(target) / of_place, first, second, *last)
+    return loops.funnel(*common, of_place, *half_cauchy_nodes(), first, second, third, *last)
 
 
 def _middle(target):
@@ -154,10 +175,10 @@ def _zero(target):
     return ZERO / np.sqrt(_middle(target)[target.place, target.place])
 
 
-def _spreads(source, target, kinds, hyper):
+def _spreads(joint, target, kinds, hyper):
     """Prior sd of every sparse coefficient in every draw, (draws, J)."""
-    if source.family == "sieve":
-        return np.where(kinds == 1, source.slab, _zero(target))
+    if joint.family == "sieve":
+        return np.where(kinds == 1, target.slab, _zero(target))
     tau, c2, local = hyper[:, target.equation], hyper[:, 2 + target.equation], half_cauchy_nodes()[0][kinds]
     return tau * local * np.sqrt(c2 / (c2 + (tau * local) ** 2))
 
@@ -179,7 +200,7 @@ def _draw_a(knots, log_height, rng):
     return a, top[:, 0] + np.log(left + part * (right - left))
 
 
-def _draw_theta(source, target, spread, a, rng):
+def _draw_theta(target, spread, a, rng):
     """θ given the spreads and a, from the Gaussian that is their product, and its log density."""
     one = len(target.a) == 1
     mode, precision = (x if one else CubicSpline(target.a, x) for x in (target.mode, target.precision))
@@ -188,14 +209,14 @@ def _draw_theta(source, target, spread, a, rng):
         own = slice(i, i + CHUNK)
         size = len(a[own])
         centre, H = (np.repeat(x, size, axis=0) if one else x(a[own]) for x in (mode, precision))
-        parts.append(_draw_gaussian(source, target, spread[own], centre, H, rng))
+        parts.append(_draw_gaussian(target, spread[own], centre, H, rng))
     return np.concatenate([theta for theta, _ in parts]), np.concatenate([density for _, density in parts])
 
 
-def _draw_gaussian(source, target, spread, mode, H, rng):
+def _draw_gaussian(target, spread, mode, H, rng):
     """θ from the product of the likelihood's Gaussian (mode, precision H) and the prior's, and its log density."""
-    base = np.tile(source.base, (len(mode), 1))
-    linear = np.einsum("nij,nj->ni", H, mode) + base * source.centre
+    base = np.tile(target.base, (len(mode), 1))
+    linear = np.einsum("nij,nj->ni", H, mode) + base * target.centre
     base[:, target.place] = spread**-2.0
     each = np.arange(base.shape[1])
     H[:, each, each] += base
@@ -206,19 +227,19 @@ def _draw_gaussian(source, target, spread, mode, H, rng):
     return theta, log_det - 0.5 * (z**2).sum(axis=1) - 0.5 * z.shape[1] * LOG_2PI
 
 
-def _log_prior(source, target, theta, spread):
-    """Log prior of θ given the spreads; the walk has the prior of the spreads in it already."""
-    plain = np.flatnonzero(source.base)
-    normal = norm.logpdf(theta[:, plain], source.centre[plain], source.base[plain] ** -0.5).sum(axis=1)
-    return normal + norm.logpdf(theta[:, target.place], 0.0, spread).sum(axis=1) + _log_prior_sigma(source, theta)
+def _log_prior(joint, target, theta, spread):
+    """Log prior of θ given the spreads; the loop has the prior of the spreads in it already."""
+    plain = np.flatnonzero(target.base)
+    normal = norm.logpdf(theta[:, plain], target.centre[plain], target.base[plain] ** -0.5).sum(axis=1)
+    return normal + norm.logpdf(theta[:, target.place], 0.0, spread).sum(axis=1) + _log_prior_sigma(joint, theta)
 
 
-def _log_prior_sigma(source, theta):
+def _log_prior_sigma(joint, theta):
     """Half-normal prior of σ_U and σ_V, with the Jacobian of the logarithm."""
-    _, log_U, _, log_V = source.design.rows.split(theta)
-    value = halfnorm.logpdf(np.exp(log_U), scale=source.sigma_U) + log_U
-    if source.design.kind == "continuous":
-        value += halfnorm.logpdf(np.exp(log_V), scale=source.sigma_V) + log_V
+    _, log_U, _, log_V = rows_of(joint.design).split(theta)
+    value = halfnorm.logpdf(np.exp(log_U), scale=joint.sigma_U) + log_U
+    if joint.design.kind == "continuous":
+        value += halfnorm.logpdf(np.exp(log_V), scale=joint.sigma_V) + log_V
     return value
 
 
@@ -249,7 +270,7 @@ def _resample(log_weight, draws, rng):
     return np.array(chosen) + steps * np.arange(chains)[:, None]
 
 
-def _told(source, target, theta, kinds, hyper, spread, rng):
+def _told(joint, target, theta, kinds, hyper, spread, rng):
     """The prior's own variables under the model's names."""
     told = {}
     for e, label in enumerate("OT"):
@@ -257,32 +278,13 @@ def _told(source, target, theta, kinds, hyper, spread, rng):
         if not mine.any():
             continue
         beta, kind = theta[..., target.place[mine]], kinds[..., mine]
-        if source.family == "sieve":
+        if joint.family == "sieve":
             told |= {f"included_{label}": kind} | (
-                {f"inclusion_{label}": hyper[..., e]} if source.hyper[e][1] > 0 else {}
+                {f"inclusion_{label}": hyper[..., e]} if target.hyper[e][1] > 0 else {}
             )
-            told[f"slab_{label}"] = np.where(kind == 1, beta, source.slab[mine] * rng.normal(size=beta.shape))
+            told[f"slab_{label}"] = np.where(kind == 1, beta, target.slab[mine] * rng.normal(size=beta.shape))
         else:
             told |= {f"tau_{label}": hyper[..., e], f"c2_{label}": hyper[..., 2 + e],
                      f"lambda_{label}": half_cauchy_nodes()[0][kind],
                      f"z_{label}": beta / spread[..., mine]}  # fmt: skip
     return told
-
-
-def _tree(source, posterior, pareto_k):
-    design = source.design
-    dims = {f"beta_{e}": ["covariate"] for e in "OT"} | {"delta": ["moderator"]} | {
-        f"{name}_{e}": [f"covariate_{e}"] for name in ("included", "slab", "lambda", "z") for e in "OT"
-    }  # fmt: skip
-    labels = np.array(design.covariates, dtype=object)
-    idata = az.from_dict(
-        {"posterior": posterior,
-         "sample_stats": {"diverging": np.zeros(posterior["alpha"].shape, dtype=bool)},
-         "observed_data": {"likelihood_outcome": design.y, "likelihood_treatment": design.t}},
-        coords={"covariate": list(labels), "covariate_O": list(labels[design.in_outcome]),
-                "covariate_T": list(labels[design.in_treatment])}
-        | ({"moderator": list(design.moderators)} if design.moderators else {}),
-        dims=dims | {"likelihood_outcome": ["obs"], "likelihood_treatment": ["obs"]},
-    )  # fmt: skip
-    idata.attrs.update(route="spreads", pareto_k=pareto_k)
-    return idata

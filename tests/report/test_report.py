@@ -19,13 +19,13 @@ from click.testing import CliRunner
 
 from helpers import load_lalonde, make_design, make_report, ols, read_table, simulate_aquarium, write_report
 from helpers.__main__ import main
-from helpers.examine import data_checks, shuffle_test
-from helpers.publish import FILES, check_free
-from helpers.report import _unread
-from helpers.sentences import conclusion, limits, overturns
-from helpers.words import number
+from helpers.report.contents import _unread
+from helpers.report.examine import data_checks, shuffle_test
+from helpers.report.publish import FILES, check_free
+from helpers.report.sentences import conclusion, limits, overturns
+from helpers.report.words import number
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PONDS = ROOT / "data" / "ponds.csv"
 OUTCOME = "gain_g ~ feed_g + start_g + temp_c + C(site)"
 TREATMENT = "feed_g ~ start_g + temp_c + C(site)"
@@ -118,7 +118,7 @@ def test_a_report_that_fails_half_way_leaves_no_trace(tmp_path, report, monkeypa
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("helpers.publish._draw", fail)
+    monkeypatch.setattr("helpers.report.publish._draw", fail)
     with pytest.raises(OSError, match="disk full"):
         write_report(report, folder, force=True)
     with pytest.raises(OSError, match="disk full"):
@@ -493,7 +493,7 @@ def test_an_exchange_that_is_interrupted_is_undone(report, tmp_path, monkeypatch
             raise KeyboardInterrupt
         return move(source, target)
 
-    monkeypatch.setattr("helpers.publish.shutil.move", stop)
+    monkeypatch.setattr("helpers.report.publish.shutil.move", stop)
     for place in (1, 4, len(FILES) + 3):
         calls.clear()
         stops.append(place)
@@ -515,7 +515,7 @@ def test_an_interrupted_run_says_so_and_writes_nothing(tmp_path, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("helpers.__main__.make_report", stop)
+    monkeypatch.setattr("helpers.make_report", stop)
     done = attempt(tmp_path / "out", "--drop-missing")
     assert (done.returncode, done.stderr.strip()) == (130, "Interrupted; nothing was written.")
     assert list(tmp_path.iterdir()) == []

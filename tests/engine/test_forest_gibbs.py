@@ -10,12 +10,12 @@ from scipy.stats import norm, truncnorm
 
 from helpers import World, bart, fit, fit_worlds, joint_model, learned, make_design, normal, ols, simulate_aquarium
 from helpers import horseshoe as funnel
-from helpers.backfit import by_particles, read_forest
+from helpers.engine.forest_gibbs_loops import above, log_Phi
+from helpers.engine.from_pymc import extract, observed
+from helpers.engine.particle_gibbs import particle_gibbs
+from helpers.engine.tree_moves import change_forest, stumps
 from helpers.forest import Forest
-from helpers.reading import observed
-from helpers.tree_walk import above, log_Phi
-from helpers.trees import change_forest, stumps
-from helpers.worlds import _pointwise_forest
+from helpers.worlds import _pointwise
 from tests.oracles import log_joint_by_integration
 
 QUICK = {"draws": 300, "tune": 200, "chains": 2}
@@ -60,7 +60,7 @@ def test_the_score_of_a_forest_is_pymcs_pointwise_density(calm, kind):
     pointwise = pm.compute_log_likelihood(pm_tree(kept), model=model, progressbar=False)["log_likelihood"]
     theirs = (pointwise["likelihood_outcome"] + pointwise["likelihood_treatment"]).values[0]
     draws = idata["posterior"].to_dataset().isel(chain=0).rename(draw="sample")
-    np.testing.assert_allclose(_pointwise_forest(draws, calm[kind]), theirs, rtol=1e-8)
+    np.testing.assert_allclose(_pointwise(draws, calm[kind]), theirs, rtol=1e-8)
 
 
 def pm_tree(dataset):
@@ -150,7 +150,7 @@ def test_particles_reproduce_and_their_chains_differ(small):
         curve = bart(trees=5).index("forest_O", small.C, small.y.mean(), small.y.std())
         pm.Normal("likelihood_outcome", curve, 1.0, observed=small.y, dims="obs")
     settings = {"draws": 50, "tune": 50, "chains": 2, "progressbar": False}
-    one, two, other = (by_particles(model, **settings, seed=seed)["posterior"]["forest_O"] for seed in (1, 1, 2))
+    one, two, other = (particle_gibbs(model, **settings, seed=seed)["posterior"]["forest_O"] for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(one, other)
     assert not np.array_equal(one[0], one[1])
@@ -158,11 +158,11 @@ def test_particles_reproduce_and_their_chains_differ(small):
 
 def test_a_changed_model_is_not_mistaken_for_ours(small):
     model = observed(joint_model(small, treatment=bart(trees=5)))
-    assert read_forest(model) is not None
+    assert extract(model) is not None
     with model.copy() as changed:
         pm.Potential("more", -(changed["alpha"] ** 2))
-    assert read_forest(changed) is None
-    fixed = read_forest(observed(pm.do(joint_model(small, treatment=bart(trees=5)), {"rho": 0.3})))
+    assert extract(changed) is None
+    fixed = extract(observed(pm.do(joint_model(small, treatment=bart(trees=5)), {"rho": 0.3})))
     assert fixed is not None and fixed.rho == pytest.approx(0.3)
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 import xarray as xr
 
 from helpers.plots import plot_map
-from helpers.report import MANY, large, readable
-from helpers.words import listed, number
+from helpers.report.contents import MANY, large, readable
+from helpers.report.words import listed, number
 
 MEASURED = "Measured covariates, left out one at a time"
 FILES = (
