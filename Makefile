@@ -41,7 +41,7 @@ lint: .venv/ready  ## check the style of the code
 
 lock: .venv/ready  ## compile requirements.txt from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
-	echo "-e ." | $(BIN)/uv pip compile - --universal --python-version 3.12 --no-header --no-annotate \
+	echo "-e .[book,checks]" | $(BIN)/uv pip compile - --universal --python-version 3.12 --no-header --no-annotate \
 		--no-emit-find-links --no-emit-index-url --quiet --upgrade --output-file requirements.txt
 
 clean:  ## remove what was built, keep the environment

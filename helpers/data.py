@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-FOLDER = Path(__file__).resolve().parent.parent / "data"
+HOME = Path(__file__).resolve().parent
+# beside the code in a clone; inside the package where it was installed without one
+FOLDER = next((path for path in (HOME.parent / "data", HOME / "tables") if (path / "nhefs.csv").exists()), HOME)
 
 LALONDE = {"experimental": "lalonde_experimental.csv", "cps": "lalonde_cps.csv"}
 
@@ -61,7 +63,7 @@ def _read(name):
     path = FOLDER / name
     if not path.exists():
         raise FileNotFoundError(
-            f"{name} was looked for in {FOLDER} and is not there; install the book's package in place "
-            "(pip install -r requirements.txt from a clone), which keeps its data folder beside it."
+            f"{name} was looked for in {FOLDER} and is not there; install the book's package with pip, or clone the "
+            "book: either brings its data."
         )
     return pd.read_csv(path)

@@ -1,0 +1,46 @@
+"""Bayesian structural causal inference in a handful of functions; the book teaches each before it is used.
+
+Data flow one way::
+
+    data, simulate → design → priors, models → sampling → maps, worlds → plots
+
+A name is imported when it is first used, so that whoever draws a map does not wait for a sampler.
+"""
+
+from importlib import import_module
+
+_WHERE = {
+    "checks": ("learned",),
+    "claims": ("claim", "quote"),
+    "classical": ("maximum_likelihood", "ols"),
+    "data": ("load_lalonde", "load_nhefs"),
+    "decisions": ("benchmark_rho", "decide", "robustness_value"),
+    "design": ("Design", "make_design"),
+    "effects": ("effect_at", "potential_outcomes"),
+    "forest": ("bart",),
+    "maps": ("map_rho", "read_map", "tipping_point", "weigh"),
+    "models": ("joint_model",),
+    "plots": ("plot_decision", "plot_drift", "plot_map", "plot_prior_posterior", "plot_ridge", "plot_worlds"),
+    "priors": ("atanh_normal", "normal"),
+    "report.contents": ("make_report",),
+    "report.examine": ("shuffle_test",),
+    "report.intake": ("read_table",),
+    "report.publish": ("write_report",),
+    "sampling": ("diagnostics", "fit"),
+    "selection": ("excluded", "horseshoe", "spike_and_slab"),
+    "simulate": ("simulate_aquarium",),
+    "worlds": ("World", "fit_worlds", "world_table"),
+}
+_MODULES = {name: module for module, names in _WHERE.items() for name in names}
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name):
+    if name not in _MODULES:
+        raise AttributeError(f"module 'helpers' has no attribute {name!r}; it has {__all__}")
+    value = globals()[name] = getattr(import_module(f"helpers.{_MODULES[name]}"), name)
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

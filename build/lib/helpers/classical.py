@@ -1,0 +1,165 @@
+"""Least squares and maximum likelihood: what the same equations say without priors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+from scipy.stats import norm
+
+from helpers.engine.laplace import ascent, columns
+from helpers.engine.likelihoods import Rows, derivatives, rows_of
+from helpers.priors import check_rho
+
+EDGE = 3.0  # |atanh ρ| beyond which the likelihood is taken to have no interior maximum (|ρ| = 0.995)
+
+
+@dataclass(frozen=True)
+class MaximumLikelihood:
+    """The result of `maximum_likelihood`; arrays throughout when ρ was given as a vector.
+
+    Attributes
+    ----------
+    alpha, rho, sigma_U : float or ndarray
+        The effect (outcome per unit of treatment), the error correlation, the outcome's error sd.
+    log_likelihood : float or ndarray
+    estimates, standard_errors : pandas.Series or DataFrame
+        Every parameter by name; ``beta`` entries, and a moderator's ``delta``, are per standard deviation of
+        their covariate.
+    """
+
+    alpha: float
+    rho: float
+    sigma_U: float
+    log_likelihood: float
+    estimates: pd.DataFrame
+    standard_errors: pd.DataFrame
+
+    def summary(self):
+        """A table: one row a parameter with its 95 % interval, or one row a ρ for a profile."""
+        if np.ndim(self.rho) == 0:
+            estimate, se = self.estimates, self.standard_errors
+            half = norm.ppf(0.975) * se
+            return pd.DataFrame({"estimate": estimate, "se": se, "low": estimate - half, "high": estimate + half})
+        return pd.DataFrame(
+            {
+                "alpha": self.alpha, "se": self.standard_errors["alpha"].to_numpy(), "sigma_U": self.sigma_U,
+                "log_likelihood": self.log_likelihood, "relative": self.log_likelihood - self.log_likelihood.max(),
+            },
+            index=pd.Index(self.rho, name="rho"),
+        )  # fmt: skip
+
+
+def ols(design):
+    """Least squares of the outcome on treatment and covariates.
+
+    Returns
+    -------
+    statsmodels.regression.linear_model.RegressionResults
+        The effect is the coefficient named ``alpha``, a moderator's part of it ``delta[...]``; covariates are
+        standardised, and a continuous treatment is measured from its mean.
+    """
+    rows = Rows.of(design, compress=False)
+    return sm.OLS(rows.y, pd.DataFrame(rows.A, columns=rows.names_O)).fit()
+
+
+def maximum_likelihood(design, *, rho=None):
+    """The classical endogenous-treatment estimate, without priors.
+
+    Parameters
+    ----------
+    design : Design
+    rho : float or sequence of float, optional
+        Fixes the error correlation: a point of the profile likelihood, or several. Left out, ρ is
+        estimated with everything else.
+
+    Returns
+    -------
+    MaximumLikelihood
+
+    Raises
+    ------
+    ValueError
+        When a given ρ lies outside (-1, 1). When ρ is to be estimated for a continuous treatment
+        without an instrument: it is not identified, since the likelihood is flat in it.
+    RuntimeError
+        When the likelihood keeps rising towards \\|ρ| = 1.
+
+    References
+    ----------
+    Heckman 1978; Maddala 1983 (binary treatment). For a continuous treatment with one instrument the
+    estimate is two-stage least squares.
+    """
+    rows = rows_of(design)
+    if rho is None:
+        theta, a, H = _free(design, rows)
+        return _point(rows, theta, a, derivatives(rows, theta, a)[0], np.linalg.inv(-H))
+    given = [check_rho(r) for r in np.atleast_1d(rho).tolist()]
+    if not all(isinstance(r, float) for r in given):
+        raise ValueError(f"rho={rho!r} is a prior; accepted here are numbers in (-1, 1): there are no priors.")
+    a, back = np.unique(np.arctanh(given), return_inverse=True)
+    found = columns(rows, None, a)
+    points = [_point(rows, found.mode[k], a[k], found.value[k], found.root[k] @ found.root[k].T) for k in back]
+    return points[0] if np.ndim(rho) == 0 else _stack(points)
+
+
+def _free(design, rows):
+    if design.kind == "continuous" and not design.instruments:
+        raise ValueError(
+            "rho is not identified: with a continuous treatment and the same covariates in both equations the "
+            "likelihood is exactly flat in rho. Accepted are a fixed rho=, an instrument (a term of the treatment "
+            "formula alone), or a prior over rho in joint_model."
+        )
+    profile = columns(rows, None, np.linspace(-2.5, 2.5, 21))
+    best = int(np.argmax(profile.value))
+    point = np.r_[profile.mode[best], profile.a[best]]
+    for _ in range(100):
+        value, gradient, H = derivatives(rows, point[:-1], point[-1])
+        step = ascent(gradient, H)
+        if gradient @ step < 1e-10:
+            return point[:-1], point[-1], H
+        size = 1.0
+        while size > 1e-6 and not _rises(rows, point + size * step, value):
+            size /= 2
+        point = point + size * step
+        if abs(point[-1]) > EDGE:
+            break
+    raise RuntimeError(
+        f"the likelihood keeps rising towards |rho| = 1 (it was left at rho={np.tanh(point[-1]):.4f}); "
+        "accepted are a fixed rho=, or a prior over rho in joint_model."
+    )
+
+
+def _rises(rows, point, value):
+    return abs(point[-1]) < 10 and derivatives(rows, point[:-1], point[-1])[0] >= value - 1e-11 * abs(value)
+
+
+def _point(rows, theta, a, value, covariance):
+    """Names, natural scales and (by the delta method) standard errors of one maximum."""
+    own = (*rows.moderators, "alpha")  # the treatment's own coefficients, last among the outcome's
+    names = [*_names(rows.names_O[: -len(own)], "O"), *own, "sigma_U", *_names(rows.names_T, "T")]
+    names += ["sigma_V"] if rows.kind == "continuous" else []
+    estimate, slope = theta.copy(), np.ones(len(theta))
+    for place, name in enumerate(names):
+        if name.startswith("sigma"):
+            estimate[place] = slope[place] = np.exp(theta[place])
+    if len(covariance) > len(theta):
+        names, estimate, slope = [*names, "rho"], np.r_[estimate, np.tanh(a)], np.r_[slope, 1 - np.tanh(a) ** 2]
+    estimates = pd.Series(estimate, index=names)
+    errors = pd.Series(slope * np.sqrt(np.diag(covariance)), index=names)
+    return MaximumLikelihood(
+        alpha=float(estimates["alpha"]), rho=float(np.tanh(a)), sigma_U=float(estimates["sigma_U"]),
+        log_likelihood=float(value), estimates=estimates, standard_errors=errors,
+    )  # fmt: skip
+
+
+def _names(names, equation):
+    return [f"intercept_{equation}" if name == "intercept" else f"beta_{equation}[{name}]" for name in names]
+
+
+def _stack(points):
+    return MaximumLikelihood(
+        *(np.array([getattr(p, name) for p in points]) for name in ("alpha", "rho", "sigma_U", "log_likelihood")),
+        *(pd.DataFrame([getattr(p, name) for p in points]).reset_index(drop=True)
+          for name in ("estimates", "standard_errors")),
+    )  # fmt: skip

@@ -1,0 +1,280 @@
+"""From a map to a judgement: how strong a hidden current is plausible, and what to do when nobody knows it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.interpolate import CubicSpline
+from scipy.optimize import brentq
+from scipy.stats import t as student
+
+from helpers.classical import maximum_likelihood, ols
+from helpers.maps import PARETO_K, refuse, weigh
+
+FARTHEST = 0.99  # |ρ| beyond which no benchmark is looked for
+FINE = 2001  # points at which actions are compared
+
+
+def benchmark_rho(design, groups=None):
+    """What ρ each measured covariate would have been, had it gone unmeasured.
+
+    Parameters
+    ----------
+    design : Design
+    groups : mapping of str to list of str, optional
+        Covariates to leave out together, by the name of the group. Each is a label of `design.covariates`, or a term
+        that stands for all its dummies: ``{"education": ["C(education)"], "tobacco": ["smokeyrs", "price"]}``.
+        Left out, every term is a group of its own.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a group: ``rho``, the current that leaving it out would have made; ``alpha_without``, the
+        least-squares effect without it, and ``change``, that effect less the full one (units of the outcome per unit
+        of the treatment); ``reason``, when ``rho`` is NaN, else empty.
+
+    Raises
+    ------
+    ValueError
+        When a group is empty, names a covariate the design does not have, or holds all of them.
+    TypeError
+        When `groups` is no mapping.
+
+    Notes
+    -----
+    The group is left out of both equations. ``rho`` is the value at which the maximum-likelihood effect of the
+    shortened model equals the full model's at ρ = 0, which is least squares. For a continuous treatment that is
+    α_without - α = ρ/√(1-ρ²) · s_Y/s_T, with the shortened equations' residual standard deviations. Benchmarks of
+    omitted variables against measured ones: Cinelli & Hazlett 2020 (JRSS B 82:39), in partial R².
+    """
+    full = maximum_likelihood(design, rho=0).alpha
+    rows = {name: _benchmark(_without(design, labels), full) for name, labels in _groups(design, groups).items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("left out")
+
+
+def _benchmark(short, full):
+    """The root of α(ρ) = full: outwards from ρ = 0 until the sign turns, then Brent's method."""
+
+    def excess(a):
+        return maximum_likelihood(short, rho=np.tanh(a)).alpha - full
+
+    here, end = excess(0.0), np.arctanh(FARTHEST)
+    found = {"rho": 0.0, "alpha_without": full + here, "change": here, "reason": ""}
+    if here == 0:
+        return found
+    side, near, step = np.sign(here), 0.0, 0.1  # α falls as ρ rises
+    while near < end:
+        far = min(near + step, end)
+        if excess(side * far) * here <= 0:
+            root = brentq(excess, *sorted((side * near, side * far)), xtol=1e-7)
+            return found | {"rho": float(np.tanh(root))}
+        near, step = far, 2 * step
+    return found | {"rho": np.nan, "reason": f"no rho within {FARTHEST} of zero brings the full effect back"}
+
+
+def _without(design, labels):
+    """The design with these covariates left out of both equations."""
+    keep = ~np.isin(design.covariates, labels)
+    return replace(
+        design, C=design.C[:, keep], covariates=tuple(np.array(design.covariates, dtype=object)[keep]),
+        in_outcome=design.in_outcome[keep], in_treatment=design.in_treatment[keep],
+        moderates=design.moderates[keep], scales=design.scales[keep],
+    )  # fmt: skip
+
+
+def _groups(design, groups):
+    """Names and covariate labels of what is to be left out, checked."""
+    terms = {}
+    for label in design.covariates:
+        terms.setdefault(re.sub(r"\[[^\]]*\]", "", label), []).append(label)
+    groups = {term: [term] for term in terms} if groups is None else groups
+    if not isinstance(groups, Mapping):
+        raise TypeError(f"groups={groups!r}; accepted is a mapping of a name to its covariates: {{'age': ['age']}}.")
+    known = terms | {label: [label] for label in design.covariates}
+    found = {}
+    for name, members in groups.items():
+        members = [members] if isinstance(members, str) else list(members)
+        strangers = [member for member in members if member not in known]
+        if strangers or not members:
+            raise ValueError(f"groups[{name!r}] names {strangers or 'nothing'}; accepted are {sorted(known)}.")
+        found[name] = [label for member in members for label in known[member]]
+        if set(found[name]) == set(design.covariates):
+            raise ValueError(
+                f"groups[{name!r}] holds every covariate of the design, {found[name]}; accepted is a part of them."
+            )
+    return found
+
+
+def robustness_value(design, *, q=1.0, probability=None):
+    """How much an unmeasured confounder must explain of both treatment and outcome to overturn least squares.
+
+    Parameters
+    ----------
+    design : Design
+    q : float
+        The share of the effect to be explained away; 1 brings it to zero.
+    probability : float, optional
+        Explain away the effect's central interval of this probability, not only its estimate.
+
+    Returns
+    -------
+    float
+        The partial R² in [0, 1] of the confounder with the treatment, given the covariates, and (the same) with
+        the outcome, given treatment and covariates. Zero when nothing is needed.
+
+    Raises
+    ------
+    ValueError
+        When `q` is not positive, or `probability` lies outside (0, 1).
+
+    References
+    ----------
+    Cinelli & Hazlett 2020 (JRSS B 82:39): RV of the estimate and of its interval.
+    """
+    if not q > 0:
+        raise ValueError(f"q={q!r}; accepted is a positive share of the effect, 1 for all of it.")
+    if probability is not None and not 0 < probability < 1:
+        raise ValueError(
+            f"probability={probability!r}; accepted is a number in (0, 1), or None for the estimate alone."
+        )
+    result = ols(design)
+    return _robustness(result.tvalues["alpha"], result.df_resid, q, probability)
+
+
+def _robustness(t, df, q, probability):
+    f = q * abs(t) / np.sqrt(df)
+    limit = 0.0 if probability is None else student.ppf((1 + probability) / 2, df - 1) / np.sqrt(df - 1)
+    if f <= limit:
+        return 0.0
+    if limit > 0 and f >= 1 / limit:  # a confounder that explains all of the outcome sets the bound
+        return float((f**2 - limit**2) / (1 + f**2))
+    g = f - limit
+    return float(0.5 * (np.sqrt(g**4 + 4 * g**2) - g**2))
+
+
+class Decision(NamedTuple):
+    """What `decide` found; worlds are values of ρ.
+
+    loss, regret : DataFrame, index ``rho``, one column an action: expected loss in each world, and what it exceeds
+        the best action's by.
+    actions : DataFrame, one row an action: ``max_regret`` over the worlds, ``expected_loss`` under the prior over ρ.
+    ranges : DataFrame, ``action``, ``low`` and ``high``: from which ρ to which an action is best, in order of ρ.
+    minimax_regret, bayes : str, the actions with the least of either column of `actions`.
+    """
+
+    loss: pd.DataFrame
+    regret: pd.DataFrame
+    actions: pd.DataFrame
+    ranges: pd.DataFrame
+    minimax_regret: str
+    bayes: str
+
+
+def decide(map, loss, *, actions, prior=None, within=None):
+    """Compare actions in every world of a map, and across them.
+
+    Parameters
+    ----------
+    map : xarray.Dataset
+        From `map_rho`.
+    loss : function
+        ``loss(action, alpha)``: the loss, in units of the reader's choice, of an action if the effect is `alpha`. It
+        is handed an array of effects and gives as many losses, or one number.
+    actions : sequence of str, or mapping
+        The actions by name. A mapping hands its values to `loss` in the names' stead: ``{"none": 0, "full": 12}``.
+    prior : optional
+        Prior over ρ for the Bayes action, as in `weigh`.
+    within : pair of float, optional
+        The plausible worlds: ρ from one number to the other. Left out, the whole map. The Bayes action weighs
+        worlds by `prior` and does not look at this.
+
+    Returns
+    -------
+    Decision
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than two actions, or one that `loss` does not know; when losses are not finite or not
+        as many as effects; when `within` is no range of the map; when a column within has Pareto k̂ > 0.7.
+
+    References
+    ----------
+    Savage 1951 (JASA 46:55), for minimax regret.
+    """
+    actions = _actions(actions)
+    knots = np.arctanh(map.rho.values)
+    weight = np.exp(map.log_weight.values)
+    lost = [(weight * _losses(loss, *action, map.alpha.values)).sum(axis=1) for action in actions.items()]
+    line = CubicSpline(knots, np.transpose(lost))
+    low, high = _plausible(map, within)
+    a = np.array([low, *knots[(knots > low) & (knots < high)], high])
+    expected = pd.DataFrame(line(a), columns=list(actions), index=pd.Index(np.tanh(a), name="rho"))
+    regret = expected.sub(expected.min(axis=1), axis=0)
+    posterior = weigh(map, prior).alpha.values
+    table = pd.DataFrame({
+        "max_regret": regret.max(),
+        "expected_loss": {name: _losses(loss, name, value, posterior).mean() for name, value in actions.items()},
+    }).rename_axis("action")  # fmt: skip
+    return Decision(
+        expected,
+        regret,
+        table,
+        _ranges(line, list(actions), low, high),
+        table["max_regret"].idxmin(),
+        table["expected_loss"].idxmin(),
+    )
+
+
+def _actions(actions):
+    named = dict(actions) if isinstance(actions, Mapping) else {name: name for name in actions}
+    if len(named) < 2 or isinstance(actions, str) or len(named) < len(actions):
+        raise ValueError(f"actions={actions!r}; accepted are two or more different names, or a mapping from them.")
+    return named
+
+
+def _plausible(map, within):
+    """The ends of the range of worlds, in atanh ρ."""
+    rho = map.rho.values
+    low, high = (rho[0], rho[-1]) if within is None else within
+    if not rho[0] <= low < high <= rho[-1]:
+        raise ValueError(
+            f"within={within!r}; accepted is a pair (low, high) of increasing values of rho on the map, which runs "
+            f"from {rho[0]:.3f} to {rho[-1]:.3f}."
+        )
+    refuse(map, (map.pareto_k.values > PARETO_K) & (rho >= low) & (rho <= high), "among the worlds to decide in")
+    return np.arctanh(low), np.arctanh(high)
+
+
+def _losses(loss, name, value, alpha):
+    try:
+        lost = np.asarray(loss(value, alpha), dtype=float)
+    except KeyError as error:
+        raise ValueError(f"actions holds {name!r}, and loss does not know it: {error!r}.") from error
+    if lost.shape not in ((), alpha.shape):
+        raise ValueError(
+            f"loss gave the shape {lost.shape} for action {name!r} and effects of shape {alpha.shape}; accepted are "
+            "as many losses as effects, or one number."
+        )
+    bad = int((~np.isfinite(lost)).sum())
+    if bad:
+        raise ValueError(f"loss gave {bad} infinite or undefined values for action {name!r}; accepted are numbers.")
+    return np.broadcast_to(lost, alpha.shape)
+
+
+def _ranges(line, names, low, high):
+    """Runs of ρ over which one action is best, told apart where the splines of expected loss cross."""
+    a = np.linspace(low, high, FINE)
+    values = line(a)
+    best = values.argmin(axis=1)
+    turns = np.flatnonzero(np.diff(best))
+    old, new = best[turns], best[turns + 1]
+    before, after = (values[i, old] - values[i, new] for i in (turns, turns + 1))
+    edges = a[turns] + (a[1] - a[0]) * before / (before - after)
+    ends = np.tanh([low, *edges, high])
+    runs = [(names[k], *pair) for k, pair in zip([*old, best[-1]], pairwise(ends))]
+    return pd.DataFrame(runs, columns=["action", "low", "high"])

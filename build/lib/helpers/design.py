@@ -1,0 +1,248 @@
+"""Two formulas and a data frame become a checked design: outcome, treatment and covariates.
+
+This is the one place that standardises. Covariates are centred and divided by their standard
+deviation; the outcome and the treatment keep the reader's units, so an effect needs no conversion.
+The outcome equation measures a continuous treatment from its mean.
+"""
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy.linalg import qr
+from scipy.optimize import linprog
+
+from helpers import formulas
+
+FEWEST_DOSES = 5  # a treatment with fewer distinct values is neither binary nor continuous
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """What two formulas make of a data frame; built by `make_design`, never by hand.
+
+    Attributes
+    ----------
+    y, t : ndarray, shape (n,)
+        Outcome and treatment in the reader's units.
+    C : ndarray, shape (n, p)
+        Every covariate of either equation, standardised. Columns are named by `covariates`.
+    in_outcome, in_treatment : ndarray of bool, shape (p,)
+        Which covariates stand in which equation. A column of the second only is an instrument.
+    moderates : ndarray of bool, shape (p,)
+        Which covariates change the effect: those that the outcome formula multiplies by the treatment.
+    intercept_O, intercept_T : bool
+        Whether each equation has a constant (it has, unless its formula says ``0 +``).
+    scales : DataFrame
+        ``mean`` and ``sd`` of each covariate before it was standardised.
+    centre : float, optional
+        What the outcome equation subtracts from the treatment, `t_mean`, when it is not to be taken from `t`.
+    """
+
+    y: np.ndarray
+    t: np.ndarray
+    C: np.ndarray
+    covariates: tuple
+    in_outcome: np.ndarray
+    in_treatment: np.ndarray
+    moderates: np.ndarray
+    intercept_O: bool
+    intercept_T: bool
+    outcome: str
+    treatment: str
+    kind: str
+    scales: pd.DataFrame = field(repr=False)
+    centre: float | None = None
+
+    @property
+    def t_mean(self):
+        """What the outcome equation subtracts from the treatment.
+
+        The mean of a continuous treatment, so that the intercept is the outcome of an average row and its prior says
+        nothing about α; zero for a binary treatment, whose intercept is that of the untreated, and without one.
+        """
+        if self.centre is not None:
+            return self.centre
+        return float(self.t.mean()) if self.kind == "continuous" and self.intercept_O else 0.0
+
+    @property
+    def dose(self):
+        """The treatment as the outcome equation has it, shape (n,)."""
+        return self.t - self.t_mean
+
+    @property
+    def instruments(self):
+        """Labels of the covariates that stand in the treatment equation alone."""
+        alone = self.in_treatment & ~self.in_outcome & ~self.moderates
+        return tuple(np.array(self.covariates, dtype=object)[alone])
+
+    @property
+    def moderators(self):
+        """Labels of the covariates that change the effect."""
+        return tuple(np.array(self.covariates, dtype=object)[self.moderates])
+
+    @property
+    def M(self):
+        """The moderators' columns of C, shape (n, k): centred, so that α is the effect at their average."""
+        return self.C[:, self.moderates]
+
+    @property
+    def n(self):
+        """Number of observations."""
+        return len(self.y)
+
+    def __repr__(self):
+        return (
+            f"Design({self.outcome} on {self.treatment} ({self.kind}), n={self.n:,}, "
+            f"{len(self.covariates)} covariates, instruments: {', '.join(self.instruments) or 'none'}"
+            f"{', moderators: ' * bool(self.moderators)}{', '.join(self.moderators)})"
+        )
+
+
+def make_design(data, *, outcome, treatment):
+    """Read two formulas against a data frame, and refuse what cannot be used.
+
+    Parameters
+    ----------
+    data : pandas.DataFrame
+    outcome : str
+        Formula of the outcome equation, with the treatment among its terms:
+        ``"wt82_71 ~ qsmk + age + C(education)"``. ``qsmk * age`` lets the effect change with age: age is
+        then a moderator, α the effect at average age and δ its change per standard deviation of age.
+    treatment : str
+        Formula of the treatment equation: ``"qsmk ~ age + C(education) + price82"``. A term that
+        stands here and not in the outcome formula is an instrument.
+
+    Returns
+    -------
+    Design
+        ``kind`` is ``"binary"`` for a treatment of zeros and ones and ``"continuous"`` otherwise. Both
+        equations have an intercept unless their formula says ``0 +``; covariates are centred and
+        scaled either way, so without an intercept a plane is forced through the covariates' means.
+
+    Raises
+    ------
+    ValueError
+        Naming the column: when it is missing, has NaN or infinite values, is constant, is collinear
+        with others, or separates the treated from the untreated perfectly; when the treatment is
+        constant, has three or four values, is absent from the outcome formula, or stands inside another
+        term than a product with a covariate that has a term of its own; when there are fewer rows than
+        columns.
+    """
+    lhs_O, terms_O, intercept_O = formulas.parse(data, outcome, "outcome")
+    lhs_T, terms_T, intercept_T = formulas.parse(data, treatment, "treatment")
+    terms_O, moderators = formulas.split_moderators(terms_O, outcome, lhs_O, lhs_T)
+    formulas.check_apart(terms_O + terms_T, lhs_T)
+    y = formulas.response(data, lhs_O, "outcome")
+    t = formulas.response(data, lhs_T, "treatment")
+    frame_O, labels = formulas.covariates_of(data, terms_O, "outcome")
+    frame_T, _ = formulas.covariates_of(data, terms_T, "treatment")
+    only_T = frame_T.columns.difference(frame_O.columns, sort=False)
+    frame = pd.concat([frame_O, frame_T[only_T]], axis=1)
+    kind = _kind(t, lhs_T)
+    _check_spread(y, lhs_O, frame)
+    scales = pd.DataFrame({"mean": frame.mean(), "sd": frame.std(ddof=0)})
+    C = ((frame - scales["mean"]) / scales["sd"]).to_numpy(dtype=float)
+    design = Design(
+        y=y, t=t, C=C, covariates=tuple(frame.columns), in_outcome=frame.columns.isin(frame_O.columns),
+        in_treatment=frame.columns.isin(frame_T.columns),
+        moderates=frame.columns.isin([label for term in moderators for label in labels[term]]),
+        intercept_O=intercept_O, intercept_T=intercept_T, outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales,
+    )  # fmt: skip
+    _check_rank(design)
+    if kind == "binary":
+        _check_overlap(design)
+    return design
+
+
+def _kind(t, name):
+    levels = np.unique(t)
+    if len(levels) == 1:
+        raise ValueError(f"the treatment {name!r} is constant at {levels[0]:g}; it must vary to have an effect.")
+    if set(levels) == {0.0, 1.0}:
+        return "binary"
+    if len(levels) < FEWEST_DOSES:
+        raise ValueError(
+            f"the treatment {name!r} has the {len(levels)} values {levels.tolist()}; accepted are a binary "
+            f"treatment coded 0 and 1, or a continuous one with at least {FEWEST_DOSES} distinct values."
+        )
+    return "continuous"
+
+
+def _check_spread(y, outcome, frame):
+    if np.ptp(y) == 0:
+        raise ValueError(f"the outcome {outcome!r} is constant at {y[0]:g}; it must vary.")
+    for name in frame:
+        if np.ptp(frame[name]) == 0:
+            raise ValueError(
+                f"the covariate {name!r} is constant at {frame[name].iloc[0]:g}, which is collinear with the "
+                "intercept; leave it out."
+            )
+
+
+def _check_rank(design):
+    effects = np.column_stack([design.M * design.dose[:, None], design.dose])
+    products = [f"{design.treatment}:{label}" for label in design.moderators]
+    blocks = {
+        "outcome": (design.in_outcome, [effects - effects.mean(axis=0)], [*products, design.treatment]),
+        "treatment": (design.in_treatment, [], []),
+    }
+    for equation, (mask, extra, names) in blocks.items():
+        labels = [*np.array(design.covariates, dtype=object)[mask], *names]
+        columns = len(labels) + 1
+        if design.n <= columns:
+            raise ValueError(
+                f"the {equation} equation has {design.n} rows for {columns} columns; "
+                "accepted are more rows than columns: leave terms out or bring more data."
+            )
+        if not labels:
+            continue
+        M = np.column_stack([design.C[:, mask], *extra])
+        M = np.linalg.qr(M / M.std(axis=0), mode="r")  # same rank, same relations, few rows
+        R, order = qr(M, mode="r", pivoting=True)
+        rank = int((np.abs(np.diag(R)) > 1e-8 * abs(R[0, 0])).sum())
+        if rank < len(labels):
+            culprit = order[rank]
+            others, *_ = np.linalg.lstsq(np.delete(M, culprit, axis=1), M[:, culprit], rcond=None)
+            partners = [label for label, b in zip(np.delete(labels, culprit), others) if abs(b) > 1e-6]
+            raise ValueError(
+                f"{labels[culprit]!r} is collinear with {partners} in the {equation} equation: "
+                "the data cannot tell them apart; leave one of them out."
+            )
+
+
+def _check_overlap(design):
+    """Refuse perfect separation: then no finite probit coefficient is the best one.
+
+    A maximum that is found proves that one exists. Only if none is found is the question put to a linear programme
+    (Konis 2007): is there a direction in which no row is on the wrong side?
+    """
+    Z = np.column_stack([np.ones(design.n), design.C[:, design.in_treatment]])
+    if _has_probit(Z, design.t):
+        return
+    signed = (2 * design.t - 1)[:, None] * Z
+    best = linprog(-signed.sum(0), A_ub=-signed, b_ub=np.zeros(design.n), bounds=(-1, 1))
+    if best.status == 0 and -best.fun > 1e-6:
+        labels = np.array(["the intercept", *np.array(design.covariates, dtype=object)[design.in_treatment]])
+        weight = np.abs(best.x)
+        guilty = labels[weight > 1e-3 * weight.max()].tolist()
+        raise ValueError(
+            f"perfect separation: a combination of {guilty} predicts the treatment {design.treatment!r} without "
+            "error for some or all rows, so the probit coefficients run off to infinity; leave those terms out, "
+            "merge rare levels, or keep the rows where both treatments occur."
+        )
+
+
+def _has_probit(Z, t):
+    """Whether a probit regression finds a maximum with finite coefficients."""
+    from statsmodels.discrete.discrete_model import Probit  # slow to import, and only a binary treatment needs it
+    from statsmodels.tools.sm_exceptions import PerfectSeparationError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = Probit(t, Z).fit(disp=0, maxiter=30, skip_hessian=True)
+        except (np.linalg.LinAlgError, PerfectSeparationError):
+            return False
+    return bool(found.mle_retvals["converged"]) and bool(np.abs(found.params).max() < 1e3)

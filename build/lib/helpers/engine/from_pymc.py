@@ -1,0 +1,291 @@
+"""Take a PyMC model apart into the numbers that made it, and prove that nothing was missed.
+
+A reader may have changed a model since `joint_model` built it: observed other data, intervened with
+`pm.do`, added a potential. The model itself is therefore the authority. What is extracted from it is believed
+only if it gives the model's own log density at random points; otherwise NUTS samples the model as it is.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pymc as pm
+import pytensor
+from pymc.distributions.continuous import HalfCauchyRV
+from pymc.logprob.basic import conditional_logp
+from pytensor.tensor.random.basic import BernoulliRV, BetaRV, HalfNormalRV, InvGammaRV, NormalRV
+from scipy import stats
+
+from helpers.design import Design
+from helpers.engine.draws import RESPONSES, named
+from helpers.engine.likelihoods import Rows, log_likelihood, pointwise, rows_of
+from helpers.priors import Scales
+
+QUICK = "FAST_COMPILE"
+OWN = {"alpha", "delta", "rho", "sigma_U", "sigma_V"} | {
+    f"{part}_{e}" for e in "OT"
+    for part in ("intercept", "beta", "forest", "inclusion", "included", "slab", "tau", "c2", "lambda", "z")
+} | {"beta_O_free", "beta_T_free"}  # fmt: skip
+
+
+class Unreadable(Exception):
+    """Not one of our joint models; NUTS, or particle Gibbs, takes it as it is."""
+
+
+class Sieve(NamedTuple):
+    """A sieve's numbers: the free coefficients' sd (J,), and (a, b) of the inclusion's Beta, or (π, -1) when fixed."""
+
+    slab: np.ndarray
+    a: float
+    b: float
+
+    def point(self, count, rng):
+        """β, the variables that make it, and their log prior density."""
+        share = self.a if self.b < 0 else 0.4
+        included, free = rng.integers(0, 2, count), 0.1 * self.slab * rng.normal(size=count)
+        value = stats.bernoulli.logpmf(included, share).sum() + stats.norm.logpdf(free, 0, self.slab).sum()
+        value += 0.0 if self.b < 0 else stats.beta.logpdf(share, self.a, self.b)
+        return included * free, {"inclusion": share, "included": included, "slab": free}, value
+
+
+class Funnel(NamedTuple):
+    """A regularised horseshoe's numbers: τ₀, and shape and scale of c²."""
+
+    tau_0: float
+    shape: float
+    scale: float
+
+    def point(self, count, rng):
+        """β, the variables that make it, and their log prior density."""
+        tau, c2 = self.tau_0 * rng.uniform(0.5, 2), self.scale / self.shape * rng.uniform(0.5, 2)
+        local, z = np.exp(rng.normal(size=count)), rng.normal(size=count)
+        value = stats.halfcauchy.logpdf(tau, scale=self.tau_0) + stats.invgamma.logpdf(c2, self.shape, scale=self.scale)
+        value += stats.halfcauchy.logpdf(local).sum() + stats.norm.logpdf(z).sum()
+        beta = z * tau * local * np.sqrt(c2 / (c2 + (tau * local) ** 2))
+        return beta, {"tau": tau, "c2": c2, "lambda": local, "z": z}, value
+
+
+class Trees(NamedTuple):
+    """A forest's numbers: what it sees (n, p), its trees, the prior of a split, of a leaf, and its level."""
+
+    X: np.ndarray
+    count: int
+    alpha: float
+    beta: float
+    leaf_sd: float
+    level: float
+
+    def point(self, count, rng):
+        """The forest's values, as its variable, and no density: PyMC-BART gives its trees none."""
+        return self.level + self.leaf_sd * rng.normal(size=count), {}, 0.0
+
+
+class Equation(NamedTuple):
+    """The prior of one equation in numbers.
+
+    `mean` and `sd` belong to its coefficients in θ's order (intercept, β[, δ, α]); the sd of a coefficient under a
+    sparse prior is infinite, and `sparse` then has that prior. A forest stands for the intercept and β.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+    sparse: Sieve | Funnel | None = None
+    forest: Trees | None = None
+
+
+class Joint(NamedTuple):
+    """A joint model in numbers: its data, its priors, and ρ (a float, or its log prior density).
+
+    In the design an equation with a forest has neither an intercept nor covariates.
+    """
+
+    design: Design
+    rho: object
+    sigma_U: float
+    sigma_V: float
+    outcome: Equation
+    treatment: Equation
+
+    @property
+    def equations(self):
+        """Both equations, with the letters of their variables."""
+        return ("O", self.outcome), ("T", self.treatment)
+
+    @property
+    def family(self):
+        """What samples it: ``"normal"``, ``"sieve"``, ``"funnel"`` or ``"forest"``."""
+        if any(e.forest is not None for _, e in self.equations):
+            return "forest"
+        kinds = {type(e.sparse) for _, e in self.equations} - {type(None)}
+        return "normal" if not kinds else "sieve" if kinds == {Sieve} else "funnel"
+
+    @property
+    def scales(self):
+        """The priors of a model without a sparse prior, as `helpers.priors.scales` gives them."""
+        return Scales(*self.outcome[:2], *self.treatment[:2], self.sigma_U, self.sigma_V)
+
+
+def observed(model):
+    """The model with its own stored data observed, where the reader has not observed any herself."""
+    waiting = {rv.name for rv in model.free_RVs} & set(RESPONSES)
+    return pm.observe(model, {name: model[RESPONSES[name]].get_value() for name in waiting}) if waiting else model
+
+
+def extract(model):
+    """The numbers of an observed joint model, or None when it is something else."""
+    try:
+        joint = _joint(model)
+        return joint if _agrees(model, joint) else None
+    except (Unreadable, KeyError):
+        return None
+
+
+def _joint(model):
+    free = {rv.name: rv for rv in model.free_RVs}
+    seen = {rv.name: np.asarray(model.rvs_to_values[rv].eval(mode=QUICK), dtype=float) for rv in model.observed_RVs}
+    if set(seen) != set(RESPONSES) or model.potentials or not {"alpha", "sigma_U"} <= set(free) <= OWN:
+        raise Unreadable
+    covariates, X = tuple(model.coords["covariate"]), model["X"].get_value()
+    labels = np.array(covariates, dtype=object)
+    design = Design(
+        y=seen["likelihood_outcome"], t=seen["likelihood_treatment"], C=X, covariates=covariates,
+        in_outcome=_included(model, free, "O", len(labels)), in_treatment=_included(model, free, "T", len(labels)),
+        moderates=np.isin(labels, list(model.coords.get("moderator", ()))),
+        intercept_O="intercept_O" in free, intercept_T="intercept_T" in free, outcome="outcome", treatment="treatment",
+        kind="continuous" if "sigma_V" in free else "binary", scales=None, centre=_centre(model),
+    )  # fmt: skip
+    outcome, treatment = _equation(free, "O", design.in_outcome), _equation(free, "T", design.in_treatment)
+    own = [_normal(free["delta"], design.moderates.sum())] if design.moderators else []
+    mean, sd = (np.concatenate(parts) for parts in zip(outcome[:2], *own, _normal(free["alpha"])))
+    sigma_V = _half_normal(free["sigma_V"]) if design.kind == "continuous" else 1.0
+    outcome = outcome._replace(mean=mean, sd=sd)
+    return Joint(design, _rho(model), _half_normal(free["sigma_U"]), sigma_V, outcome, treatment)
+
+
+def _centre(model):
+    """What the outcome equation of a joint model subtracts from the treatment."""
+    return float(model["treatment_mean"].get_value()) if "treatment_mean" in model else 0.0
+
+
+def _included(model, free, equation, p):
+    """Which covariates the line of an equation has: all of them, or those that its free coefficients fill."""
+    if f"forest_{equation}" in free:
+        return np.zeros(p, dtype=bool)
+    whole, partial, own = f"beta_{equation}", f"beta_{equation}_free", f"covariate_{equation}"
+    if own in model.coords:  # a sparse prior
+        return np.isin(np.array(model.coords["covariate"], dtype=object), list(model.coords[own]))
+    if (whole in free) == (partial in free):
+        raise Unreadable
+    if whole in free:
+        return np.ones(p, dtype=bool)
+    rv = model[partial]
+    return model[whole].eval({rv: np.ones(rv.type.shape[0])}, mode=QUICK) != 0
+
+
+def _equation(free, e, included):
+    """The numbers of one equation's own prior, without the treatment's coefficients."""
+    mean, sd = _normal(free[f"intercept_{e}"]) if f"intercept_{e}" in free else np.empty((2, 0))
+    if f"forest_{e}" in free:
+        op = free[f"forest_{e}"].owner.op
+        seen = np.ascontiguousarray(op.X)
+        return Equation(mean, sd, None, Trees(seen, op.m, op.alpha, op.beta, op.Y.std() / np.sqrt(op.m), op.Y.mean()))
+    count, sparse = int(included.sum()), None
+    if f"slab_{e}" in free:
+        sparse = _sieve(free, e)
+    elif f"z_{e}" in free:
+        (tau_0,), more = _constants(free[f"tau_{e}"], HalfCauchyRV), _constants(free[f"c2_{e}"], InvGammaRV)
+        sparse = Funnel(*map(float, (tau_0, *more)))
+    elif f"beta_{e}" in free or f"beta_{e}_free" in free:
+        beta = _normal(free.get(f"beta_{e}", free.get(f"beta_{e}_free")), count)
+        return Equation(np.r_[mean, beta[0]], np.r_[sd, beta[1]])
+    return Equation(np.r_[mean, np.zeros(count)], np.r_[sd, np.full(count, np.inf)], sparse)
+
+
+def _sieve(free, e):
+    slab = _normal(free[f"slab_{e}"], free[f"slab_{e}"].eval(mode=QUICK).shape)[1]
+    if f"inclusion_{e}" in free:
+        return Sieve(slab, *map(float, _constants(free[f"inclusion_{e}"], BetaRV)))
+    (share,) = _constants(free[f"included_{e}"], BernoulliRV)
+    return Sieve(slab, float(np.ravel(share)[0]), -1.0)
+
+
+def _normal(rv, size=1):
+    return [np.broadcast_to(number, size).astype(float) for number in _constants(rv, NormalRV)]
+
+
+def _half_normal(rv):
+    location, scale = _constants(rv, HalfNormalRV)
+    if location != 0:
+        raise Unreadable
+    return float(scale)
+
+
+def _constants(rv, op):
+    """The parameters of a random variable of the wanted kind, when they are plain numbers."""
+    if not isinstance(rv.owner.op, op):
+        raise Unreadable
+    parameters = rv.owner.op.dist_params(rv.owner)
+    if any(pm.pytensorf.rvs_in_graph(p) for p in parameters):
+        raise Unreadable
+    return [p.eval(mode=QUICK) for p in parameters]
+
+
+def _rho(model):
+    """The value ρ is fixed at, or its log prior density as a function of an array of ρ."""
+    rho = model["rho"]
+    if rho not in model.free_RVs:
+        if pm.pytensorf.rvs_in_graph(rho):
+            raise Unreadable
+        return float(rho.eval(mode=QUICK))
+    if pm.pytensorf.rvs_in_graph(list(rho.owner.inputs)):
+        raise Unreadable
+    value = pytensor.tensor.vector("value")
+    return pytensor.function([value], pm.logp(rho, value), mode=QUICK)
+
+
+def _agrees(model, joint, *, points=2, tolerance=1e-6):
+    """Is the model's own log density that of the numbers, at a few random points?"""
+    values = {rv: rv.type(name=rv.name) for rv in model.free_RVs}
+    terms = conditional_logp(values | {rv: model.rvs_to_values[rv] for rv in model.observed_RVs})
+    theirs = pytensor.function(list(values.values()), sum(term.sum() for term in terms.values()), mode=QUICK)
+    rng = np.random.default_rng(0)
+    for _ in range(points):
+        place, ours = _point(joint, rng)
+        value = theirs(*(place[rv.name] for rv in model.free_RVs))
+        if not abs(ours - value) < tolerance * (1 + abs(value)):
+            return False
+    return True
+
+
+def _point(joint, rng):
+    """Values of the model's variables near the middle of the prior, and their log density by the numbers."""
+    design, fixed = joint.design, isinstance(joint.rho, float)
+    a = np.arctanh(joint.rho if fixed else rng.uniform(-0.5, 0.5))
+    sigmas = [joint.sigma_U * rng.uniform(0.5, 1.5), joint.sigma_V * rng.uniform(0.5, 1.5)]
+    sigmas = sigmas if design.kind == "continuous" else sigmas[:1]
+    value = sum(stats.halfnorm.logpdf(s, scale=scale) for s, scale in zip(sigmas, (joint.sigma_U, joint.sigma_V)))
+    value += 0.0 if fixed else joint.rho(np.array([np.tanh(a)]))[0]
+    thetas, offsets, point = [], [], {}
+    for e, equation in joint.equations:
+        theta, offset, more, density = _point_of(equation, design.n, rng)
+        thetas, offsets, value = [*thetas, theta], [*offsets, offset], value + density
+        point |= {f"{name}_{e}": x for name, x in more.items()}
+    theta = np.array([*thetas[0], np.log(sigmas[0]), *thetas[1], *np.log(sigmas[1:])])
+    if joint.family == "forest":
+        value += pointwise(Rows.of(design, compress=False), theta[None], np.array([a]), offsets=offsets).sum()
+    else:
+        value += log_likelihood(rows_of(design), theta, a)[0]
+    return point | named(design, theta, a, forests=[e for e, part in joint.equations if part.forest]), value
+
+
+def _point_of(equation, n, rng):
+    """θ of one equation, what its forest adds, the values of its other variables, and their log density."""
+    own = np.isfinite(equation.sd)
+    theta = np.where(own, equation.mean + 0.1 * np.where(own, equation.sd, 0) * rng.normal(size=len(own)), 0.0)
+    value, offset, more = stats.norm.logpdf(theta[own], equation.mean[own], equation.sd[own]).sum(), 0.0, {}
+    if equation.sparse is not None:
+        theta[~own], more, density = equation.sparse.point(int((~own).sum()), rng)
+        value += density
+    if equation.forest is not None:
+        offset, _, _ = equation.forest.point(n, rng)
+        more = {"forest": offset}
+    return theta, offset, more, value

@@ -1,0 +1,210 @@
+"""The posterior at one value of ρ, where it has one mode and is nearly Gaussian.
+
+Everything hard about these models lies along ρ. Hold ρ still and the rest is a Newton search for the
+mode and a Gaussian around it (Laplace), made exact by importance weights. One such posterior is a
+*column*; columns side by side are what the map, the profile likelihood and the fast sampler are made of.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.linalg import solve_triangular
+
+from helpers.engine.likelihoods import LOG_2PI, derivatives, log_likelihood, probit
+
+PARETO_K = 0.7  # Pareto k̂ beyond which importance weights cannot be relied on (Vehtari et al. 2024)
+REACH = 6.0  # the largest |atanh ρ| ever visited: |ρ| = 0.99999
+
+
+class Columns(NamedTuple):
+    """Gaussian posteriors at K values of a = atanh ρ; θ has m entries.
+
+    mode has shape (K, m); root, with root @ root.T the covariance, (K, m, m); log_evidence, by
+    Laplace's formula, (K,); value is the log posterior (or likelihood) at the mode, (K,).
+    """
+
+    a: np.ndarray
+    mode: np.ndarray
+    root: np.ndarray
+    log_evidence: np.ndarray
+    value: np.ndarray
+
+    def at(self, a):
+        """Mode and root at any a between the first and the last: cubic splines through the columns."""
+        if len(self.a) == 1:
+            return np.broadcast_to(self.mode, (len(a), *self.mode.shape[1:])), np.broadcast_to(
+                self.root, (len(a), *self.root.shape[1:])
+            )
+        return CubicSpline(self.a, self.mode)(a), CubicSpline(self.a, self.root)(a)
+
+
+def columns(rows, scales, a):
+    """Fit every column, each from its neighbour's mode, starting where ρ is nearest to zero.
+
+    Parameters
+    ----------
+    rows : Rows
+    scales : Scales or None
+        The prior; None is the flat one, and the columns are then the profile likelihood.
+    a : ndarray, shape (K,), increasing
+
+    Raises
+    ------
+    RuntimeError
+        When no maximum is found at some ρ, naming it.
+    """
+    a = np.asarray(a, dtype=float)
+    first = int(np.argmin(np.abs(a)))
+    found = {}
+    for path in (range(first, len(a)), range(first - 1, -1, -1)):
+        for k in path:
+            step = 1 if k < first else -1
+            found[k] = mode(rows, scales, a[k], _guess(rows, a, found, k, step))
+    theta, value, H = (np.array([found[k][i] for k in range(len(a))]) for i in range(3))
+    # -H = LL', so the covariance is L⁻ᵀL⁻¹
+    root = np.array([solve_triangular(np.linalg.cholesky(-h), np.eye(len(h)), lower=True).T for h in H])
+    log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+    return Columns(a, theta, root, value + log_det + 0.5 * rows.size * LOG_2PI, value)
+
+
+def adaptive_columns(rows, scales, rho, *, size=31, drop=25.0):
+    """Columns over the values of a = atanh ρ that hold the posterior.
+
+    The window starts at |ρ| < 0.96, grows while its edge still matters and is then closed in on the mass.
+
+    Parameters
+    ----------
+    rows, scales
+        As in `columns`.
+    rho : float or function
+        The value ρ is fixed at (one column), or its log prior density.
+    size : int
+        Columns in the window.
+    drop : float
+        A ρ whose log posterior lies this far below the best is left out.
+    """
+    if isinstance(rho, float):
+        return columns(rows, scales, [np.arctanh(rho)])
+    low, high = -2.0, 2.0
+    while True:
+        found = columns(rows, scales, np.linspace(low, high, size))
+        density = found.log_evidence + log_prior_a(rho, found.a)
+        near = density > density.max() - drop
+        if (near[0] and low > -REACH) or (near[-1] and high < REACH):
+            low, high = max(-REACH, low - near[0]), min(REACH, high + near[-1])
+            continue
+        inside = np.flatnonzero(near)
+        step = found.a[1] - found.a[0]
+        if step * (inside[-1] - inside[0] + 2) > 0.5 * (high - low):
+            return found
+        low, high = found.a[inside[0]] - step, found.a[inside[-1]] + step
+
+
+def log_prior_a(rho, a):
+    """Log prior density of a = atanh ρ, given the log prior density of ρ."""
+    return rho(np.tanh(a)) - 2 * np.log(np.cosh(a))
+
+
+def _guess(rows, a, found, k, step):
+    """The mode at a[k], guessed from the columns already found on one side of it."""
+    if k + step not in found:
+        return start(rows)
+    near = found[k + step][0]
+    if k + 2 * step not in found:
+        return near
+    far = found[k + 2 * step][0]
+    return near + (near - far) * (a[k] - a[k + step]) / (a[k + step] - a[k + 2 * step])
+
+
+def start(rows):
+    """Least squares for the outcome; least squares or probit for the treatment: the maximum at ρ = 0."""
+    theta_O, log_sigma_U = _least_squares(rows.A, rows.y, rows.n)
+    if rows.kind == "binary":
+        return np.r_[theta_O, log_sigma_U, probit(rows.Z, rows.t).beta]
+    theta_T, log_sigma_V = _least_squares(rows.Z, rows.t, rows.n)
+    return np.r_[theta_O, log_sigma_U, theta_T, log_sigma_V]
+
+
+def _least_squares(M, response, n):
+    beta, *_ = np.linalg.lstsq(M, response, rcond=None)
+    return beta, 0.5 * np.log(np.sum((response - M @ beta) ** 2) / n)
+
+
+def log_prior(rows, scales, theta):
+    """Log prior of θ, per draw: normal coefficients, half-normal σ (with the Jacobian of log σ)."""
+    if scales is None:
+        return np.zeros(theta.shape[:-1])
+    mean, sd, places, spread = _prior_vectors(rows, scales)
+    regular = np.delete(theta, places, axis=-1)
+    log_sigma = theta[..., places]
+    half = 0.5 * np.log(2 / np.pi) - np.log(spread) - 0.5 * (np.exp(log_sigma) / spread) ** 2 + log_sigma
+    z = (regular - mean) / sd
+    return np.sum(-0.5 * z**2 - np.log(sd) - 0.5 * LOG_2PI, axis=-1) + half.sum(axis=-1)
+
+
+def log_posterior(rows, scales, theta, a):
+    """Log likelihood plus log prior of θ at a = atanh ρ; the prior of ρ itself is not in it."""
+    return log_likelihood(rows, theta, a) + log_prior(rows, scales, theta)
+
+
+def mode(rows, scales, a, theta, *, tolerance=1e-8, iterations=60):
+    """Newton's method with step halving at fixed a.
+
+    Returns
+    -------
+    theta, value, hessian
+        The mode, the log posterior there, and its matrix of second derivatives in θ.
+    """
+    value, gradient, H = _posterior_derivatives(rows, scales, theta, a)
+    for _ in range(iterations):
+        step = ascent(gradient, H)
+        gain = gradient @ step
+        if gain < tolerance:
+            return theta, value, H
+        size = 1.0
+        slack = 1e-11 * abs(value)  # the value's own rounding error
+        while size > 1e-6:
+            new = _posterior_derivatives(rows, scales, theta + size * step, a)
+            if np.isfinite(new[0]) and new[0] >= value - slack:
+                break
+            size /= 2
+        theta = theta + size * step
+        value, gradient, H = new
+    raise RuntimeError(f"no maximum was found at rho={np.tanh(a):.3f} in {iterations} Newton steps.")
+
+
+def ascent(gradient, H):
+    """A Newton step uphill: where the surface is not concave, its curvatures change their sign."""
+    try:
+        L = np.linalg.cholesky(-H)
+        return solve_triangular(L.T, solve_triangular(L, gradient, lower=True))
+    except np.linalg.LinAlgError:
+        curvature, directions = np.linalg.eigh(H)
+        curvature = np.maximum(np.abs(curvature), 1e-6 * np.abs(curvature).max())
+        return directions @ ((directions.T @ gradient) / curvature)
+
+
+def _posterior_derivatives(rows, scales, theta, a):
+    value, gradient, H = derivatives(rows, theta, a)
+    gradient, H = gradient[:-1], H[:-1, :-1]
+    if scales is None:
+        return value, gradient, H
+    mean, sd, places, spread = _prior_vectors(rows, scales)
+    regular = np.delete(np.arange(rows.size), places)
+    gradient[regular] -= (theta[regular] - mean) / sd**2
+    H[regular, regular] -= 1 / sd**2
+    relative = (np.exp(theta[places]) / spread) ** 2
+    gradient[places] += 1 - relative
+    H[places, places] -= 2 * relative
+    return value + float(log_prior(rows, scales, theta)), gradient, H
+
+
+def _prior_vectors(rows, scales):
+    """Mean and sd of θ's normal entries, the places of its log σ, and their half-normal scales."""
+    k = len(rows.names_O)
+    places, spread = [k], [scales.sigma_U]
+    if rows.kind == "continuous":
+        places, spread = [k, rows.size - 1], [scales.sigma_U, scales.sigma_V]
+    mean, sd = np.r_[scales.mean_O, scales.mean_T], np.r_[scales.sd_O, scales.sd_T]
+    return mean, sd, np.array(places), np.array(spread)

@@ -1,0 +1,205 @@
+"""The joint model as PyMC sees it: one generative model, run forwards with `pm.do`, backwards with `pm.observe`."""
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from helpers.forest import check_forest, forest_index
+from helpers.priors import AtanhNormal, Normal, atanh_normal, check_rho, normal, scales
+from helpers.selection import Horseshoe, SpikeAndSlab, equations, restrict
+
+
+def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=None, alpha=None, sigma=None):
+    """Treatment and outcome together, with correlated errors.
+
+    ::
+
+        Y = intercept_O + x'β_O + α (T - T̄) + U  (U, V) ~ Normal, correlation ρ, spreads σ_U and σ_V
+        T = intercept_T + z'β_T + V              a continuous treatment
+        T = 1{intercept_T + z'β_T + V > 0}       a binary treatment, σ_V = 1 and T̄ = 0
+
+    Parameters
+    ----------
+    design : Design
+        From `make_design`.
+    coefficients : prior, optional
+        Over β_O and β_T: `normal` (the default), `spike_and_slab`, `horseshoe`, or `excluded`.
+    rho : float or prior, optional
+        A number fixes ρ; a prior over it is `atanh_normal(mean, sd)` (the default) or a frozen
+        distribution of ``scipy.stats``.
+    treatment, outcome : Forest, optional
+        From `bart`: a forest of its covariates ``forest_T`` instead of intercept_T + z'β_T, or ``forest_O`` instead
+        of intercept_O + x'β_O. The effect is α T either way. ``intercept_T`` is then the forest's average.
+    alpha, sigma : float, optional
+        Prior sd of α and prior scale of σ_U, in the reader's units; see `helpers.priors.scales`.
+
+    Returns
+    -------
+    pm.Model
+        Free variables ``intercept_O``, ``beta_O``, ``alpha``, ``intercept_T``, ``beta_T``, ``rho``,
+        ``sigma_U`` and, for a continuous treatment, ``sigma_V``; the responses ``likelihood_outcome`` and
+        ``likelihood_treatment`` are random too, until `pm.observe` fixes them. ``beta_O`` and ``beta_T``
+        share the dim ``covariate``; an exclusion restriction is a coefficient of exactly zero. Where the design
+        has moderators w, the effect is α + w'δ with ``delta`` over the dim ``moderator``. The
+        covariates are standardised; α and σ_U are in the reader's units.
+
+    Raises
+    ------
+    ValueError
+        When ρ lies outside (-1, 1), a prior's spread is not positive, or a sparse prior meets a forest.
+    TypeError
+        When `treatment` or `outcome` is something else than a forest.
+
+    Notes
+    -----
+    Each response is a conditional distribution, so neither the latent errors nor a covariance matrix is
+    sampled. With κ = ρ σ_U/σ_V, a continuous T gives Y | T ~ Normal(μ_O + α(T - T̄) + κ(T - μ_T), σ_U√(1-ρ²)),
+    κ(T - μ_T) being the control function. A binary T gives Y | T an extended skew normal (Azzalini 1985;
+    the endogenous-treatment model of Heckman 1978), with the latent V integrated out exactly.
+    """
+    check_forest(treatment=treatment, outcome=outcome)
+    rho = check_rho(atanh_normal() if rho is None else rho)
+    design, coefficients = restrict(design, normal() if coefficients is None else coefficients)
+    sparse = isinstance(coefficients, (SpikeAndSlab, Horseshoe))
+    prior = scales(design, normal() if sparse else coefficients, alpha=alpha, sigma=sigma)
+    coords = {"covariate": list(design.covariates), "obs": np.arange(design.n)}
+    with pm.Model(coords=coords) as model:
+        X = pm.Data("X", design.C, dims=("obs", "covariate"))
+        rho = _rho(rho)
+        sigma_U = pm.HalfNormal("sigma_U", prior.sigma_U)
+        sigma_V = pm.HalfNormal("sigma_V", prior.sigma_V) if design.kind == "continuous" else 1.0
+        if treatment is None and outcome is None:
+            beta_O, beta_T = _coefficients(model, design, coefficients, prior)
+            index_O = _intercept("O", design.intercept_O, prior.mean_O, prior.sd_O) + X @ beta_O
+            index_T = _intercept("T", design.intercept_T, prior.mean_T, prior.sd_T) + X @ beta_T
+        else:
+            index_O, index_T = _with_forest(design, X, coefficients, prior, outcome, treatment)
+        effect = _effect(model, design, X, prior)
+        RESPONSES[design.kind](index_O, index_T, effect, rho, sigma_U, sigma_V, design.t_mean)
+        pm.Data("outcome", design.y, dims="obs")
+        pm.Data("treatment", design.t.astype(int) if design.kind == "binary" else design.t, dims="obs")
+    return model
+
+
+def _rho(rho):
+    """ρ inside a model context: a constant, or a random variable on (-1, 1)."""
+    if isinstance(rho, float):
+        return pm.Deterministic("rho", pt.constant(rho))
+    interval = pm.distributions.transforms.Interval(-1, 1)
+    if isinstance(rho, AtanhNormal):
+
+        def dist(mean, sd, size):
+            return pt.tanh(pm.Normal.dist(mean, sd, size=size))
+
+        return pm.CustomDist("rho", rho.mean, rho.sd, dist=dist, transform=interval)
+    grid = np.linspace(-1, 1, 4003)[1:-1]
+    return pm.Interpolated("rho", grid, np.exp(rho.logpdf(grid)), transform=interval)
+
+
+def _intercept(equation, present, mean, sd):
+    return pm.Normal(f"intercept_{equation}", mean[0], sd[0]) if present else 0.0
+
+
+def _effect(model, design, X, prior):
+    """α; or α + w'δ, one effect a row, where moderators w change it."""
+    alpha = pm.Normal("alpha", prior.mean_O[-1], prior.sd_O[-1])
+    if not design.moderators:
+        return alpha
+    model.add_coord("moderator", list(design.moderators))
+    delta = pm.Normal("delta", 0.0, prior.sd_O[-1 - len(design.moderators) : -1], dims="moderator")
+    return alpha + X[:, np.flatnonzero(design.moderates)] @ delta
+
+
+def _with_forest(design, X, coefficients, prior, outcome, treatment):
+    """Both indices where at least one is a forest; the other may be a line with normal priors."""
+    if not isinstance(coefficients, Normal):
+        raise ValueError(
+            f"coefficients={coefficients!r} beside a forest; accepted there are normal(...) and excluded(...)."
+        )
+    lines = {
+        "O": (design.intercept_O, design.in_outcome, prior.mean_O, prior.sd_O),
+        "T": (design.intercept_T, design.in_treatment, prior.mean_T, prior.sd_T),
+    }
+    return [
+        forest_index(design, equation, forest) if forest is not None else _line(X, equation, *lines[equation])
+        for equation, forest in (("O", outcome), ("T", treatment))
+    ]
+
+
+def _line(X, equation, constant, included, mean, sd):
+    start = _intercept(equation, constant, mean, sd)
+    return start + X @ _normal_beta(equation, included, sd[constant:][: included.sum()])
+
+
+def _coefficients(model, design, coefficients, prior):
+    """β_O and β_T over all covariates, exactly zero for those that an equation excludes."""
+    sds = prior.sd_O[design.intercept_O :][: design.in_outcome.sum()], prior.sd_T[design.intercept_T :]
+    masks = design.in_outcome, design.in_treatment
+    if isinstance(coefficients, Normal):
+        return [_normal_beta(*each) for each in zip("OT", masks, sds)]
+    return [_sparse_beta(model, design, *each, coefficients) for each in zip(equations(design), masks)]
+
+
+def _normal_beta(label, included, sd):
+    if included.all():
+        return pm.Normal(f"beta_{label}", 0.0, sd, dims="covariate")
+    free = pm.Normal(f"beta_{label}_free", 0.0, sd, shape=int(included.sum()))
+    return pm.Deterministic(f"beta_{label}", _place(free, included), dims="covariate")
+
+
+def _sparse_beta(model, design, equation, included, coefficients):
+    dims = f"covariate_{equation.label}"  # those that the equation has
+    model.add_coord(dims, list(np.array(design.covariates, dtype=object)[included]))
+    beta = coefficients.beta(equation, dims) if included.any() else pt.zeros(0)
+    return pm.Deterministic(f"beta_{equation.label}", _place(beta, included), dims="covariate")
+
+
+def _place(values, included):
+    """The values of the included covariates in their places, zeros elsewhere."""
+    return pt.zeros(len(included))[np.flatnonzero(included)].set(values)
+
+
+def _continuous(index_O, index_T, effect, rho, sigma_U, sigma_V, t_mean):
+    T = pm.Normal("likelihood_treatment", index_T, sigma_V, dims="obs")
+    kappa = rho * sigma_U / sigma_V
+    mean = index_O + effect * (T - pm.Data("treatment_mean", t_mean)) + kappa * (T - index_T)
+    pm.Normal("likelihood_outcome", mean, sigma_U * pt.sqrt(1 - rho**2), dims="obs")
+
+
+def _binary(index_O, index_T, effect, rho, sigma_U, *_):
+    # Φ(η) as a logit, so that neither tail of the Bernoulli underflows
+    logit = log_Phi(index_T) - log_Phi(-index_T)
+    T = pm.Bernoulli("likelihood_treatment", logit_p=logit, dims="obs")
+    pm.CustomDist(
+        "likelihood_outcome", index_O + effect * T, sigma_U, rho, index_T, T,
+        logp=selected_logp, dist=selected_draw, dims="obs",
+    )  # fmt: skip
+
+
+RESPONSES = {"continuous": _continuous, "binary": _binary}
+
+
+def log_Phi(z):
+    """log Φ(z), accurate in both tails, with gradients that stay finite there."""
+    left, right = pt.minimum(z, -1.0), pt.maximum(z, -1.0)
+    return pt.switch(
+        z < -1.0,
+        pt.log(0.5 * pt.erfcx(-left / np.sqrt(2))) - 0.5 * left**2,
+        pt.log1p(-0.5 * pt.erfc(right / np.sqrt(2))),
+    )
+
+
+def selected_logp(y, mu, sigma, rho, eta, t):
+    """Log density of the outcome given which side of zero η + V fell on (extended skew normal)."""
+    r = (y - mu) / sigma
+    q = 2.0 * t - 1.0
+    normal = -0.5 * r**2 - pt.log(sigma) - 0.5 * np.log(2 * np.pi)
+    return normal + log_Phi(q * (eta + rho * r) / pt.sqrt(1 - rho**2)) - log_Phi(q * eta)
+
+
+def selected_draw(mu, sigma, rho, eta, t, size):
+    """Draw V on the side that t names, then U given V: y = μ + σ(ρV + √(1-ρ²) ε)."""
+    q = 2.0 * t - 1.0
+    # qV lies above -qη; its upper tail has mass Φ(qη), and log-space keeps that tail exact
+    V = -q * pt.ndtri_exp(pt.log(pm.Uniform.dist(0, 1, shape=eta.shape)) + log_Phi(q * eta))
+    return mu + sigma * (rho * V + pt.sqrt(1 - rho**2) * pm.Normal.dist(0, 1, shape=eta.shape))

@@ -1,0 +1,193 @@
+"""Figures: tables and draws in, axes out. Nothing is computed here that a caller might want to know."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+INK, OLS, JOINT, TRUTH, PRIOR = "#2b3a42", "#b5651d", "#1f6f8b", "#8b1e3f", "#9aa5ab"
+PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # behind a label that crosses a line
+"""One colour, one meaning, in every chapter: text, least squares, joint model, truth, prior."""
+
+
+def plot_drift(table, *, ax=None, unit=""):
+    """Estimates that drift from the truth as ρ grows, beside the formula.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row a simulated tank: columns ``rho`` and ``estimate``, and optionally ``formula`` (what theory
+        predicts at that ρ) and ``truth``.
+    ax : matplotlib Axes, optional
+    unit : str
+        Unit of the effect, for the axis.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(ax)
+    sns.scatterplot(table, x="rho", y="estimate", ax=ax, color=OLS, s=18, alpha=0.6, label="OLS, one tank each")
+    if "formula" in table:
+        sns.lineplot(table, x="rho", y="formula", ax=ax, color=INK, errorbar=None, label="closed form")
+    if "truth" in table:
+        ax.axhline(table["truth"].iloc[0], color=TRUTH, linestyle="--", label="true effect")
+    ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label("estimated effect", unit))
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_ridge(posterior, *, curve=None, truth=None, ax=None, unit=""):
+    """Draws of (ρ, α), with the curve along which the likelihood is flat.
+
+    Parameters
+    ----------
+    posterior : mapping with ``alpha`` and ``rho``
+        Draws, of any shape: an xarray Dataset, for one.
+    curve : pandas.Series, optional
+        α (values) by ρ (index) along the ridge.
+    truth : pair of float, optional
+        The (ρ, α) that made the data.
+    ax, unit
+        As in `plot_drift`.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(ax)
+    rho, alpha = (np.ravel(np.asarray(posterior[name])) for name in ("rho", "alpha"))
+    ax.plot(rho, alpha, ".", color=JOINT, markersize=3, alpha=0.25, label="posterior draws", rasterized=True)
+    if curve is not None:
+        ax.plot(curve.index, curve.to_numpy(), color=INK, label="flat likelihood along here")
+    if truth is not None:
+        ax.plot(*truth, "*", color=TRUTH, markersize=14, label="truth", linestyle="none")
+    ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label("effect α", unit))
+    _legend(ax)
+    return ax
+
+
+def plot_map(table, *, tipping=None, marks=None, ax=None, unit=""):
+    """The map: α with its interval at every ρ.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `helpers.maps.read_map`: index ρ; columns ``mean``, ``low``, ``high``.
+    tipping : float, optional
+        ρ at which the interval first touches zero.
+    marks : mapping of str to (ρ, α), optional
+        Points to name on the map.
+    ax, unit
+        As in `plot_drift`.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(ax)
+    rho = table.index.to_numpy()
+    ax.fill_between(rho, table["low"], table["high"], color=JOINT, alpha=0.25, linewidth=0, label="95 % interval")
+    ax.plot(rho, table["mean"], color=JOINT, label="posterior mean of α")
+    ax.axhline(0, color=PRIOR, linewidth=1)
+    if tipping is not None and np.isfinite(tipping):
+        ax.axvline(tipping, color=TRUTH, linestyle=":", label="interval reaches zero (tipping point)")
+    for name, (x, y) in (marks or {}).items():
+        ax.plot(x, y, "o", color=INK, markersize=7)
+        ax.annotate(name, (x, y), xytext=(8, 6), textcoords="offset points", color=INK, bbox=PAPER)
+    ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label("effect α", unit))
+    _legend(ax)
+    return ax
+
+
+def plot_worlds(table, *, ax=None, unit=""):
+    """One interval a world, in the table's order.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `world_table`: index of names; columns ``alpha``, ``low``, ``high``.
+    ax, unit
+        As in `plot_drift`.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(ax, height=0.6 + 0.45 * len(table))
+    place = np.arange(len(table))
+    alpha = table["alpha"].to_numpy(dtype=float)
+    reach = [alpha - table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float) - alpha]
+    ax.errorbar(alpha, place, xerr=reach, fmt="o", color=JOINT, capsize=3)
+    ax.axvline(0, color=PRIOR, linewidth=1)
+    ax.set(
+        yticks=place,
+        yticklabels=table.index,
+        xlabel=_label("effect α, 95 % interval", unit),
+        ylim=(len(table) - 0.5, -0.5),
+    )
+    ax.set_ylabel("world")
+    return ax
+
+
+def plot_decision(decision, *, ax=None, unit=""):
+    """The expected loss of each action in every world, and where the best action changes.
+
+    Parameters
+    ----------
+    decision : helpers.decisions.Decision
+        From `decide`: its ``loss`` (index ρ, one column an action) and its ``ranges``.
+    ax : matplotlib Axes, optional
+    unit : str
+        Unit of the loss, for the axis.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(ax)
+    long = decision.loss.rename_axis(columns="action").stack().rename("loss").reset_index()
+    sns.lineplot(long, x="rho", y="loss", hue="action", style="action", palette="crest", ax=ax, errorbar=None)
+    for place, switch in enumerate(decision.ranges["low"].iloc[1:]):
+        ax.axvline(switch, color=INK, linestyle=":", linewidth=1, label="" if place else "best action changes")
+    ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label("expected loss", unit))
+    _legend(ax)
+    return ax
+
+
+def plot_prior_posterior(prior, posterior, *, ax=None, name="α", unit=""):
+    """What was believed and what the data made of it; where the two are one, the data never spoke.
+
+    Parameters
+    ----------
+    prior, posterior : array_like
+        Draws of one quantity, of any shape.
+    ax : matplotlib Axes, optional
+    name, unit : str
+        Of the quantity, for the axis.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = _axes(ax)
+    for draws, colour, label in ((prior, PRIOR, "prior"), (posterior, JOINT, "posterior")):
+        sns.kdeplot(np.ravel(np.asarray(draws)), ax=ax, color=colour, fill=True, alpha=0.3, label=label)
+    ax.set(xlabel=_label(name, unit), ylabel=f"density (per {unit or 'unit'})")
+    _legend(ax)
+    return ax
+
+
+def _axes(ax, height=4.0):
+    if ax is not None:
+        return ax
+    _, ax = plt.subplots(figsize=(7, height), layout="constrained")
+    sns.despine(ax=ax)
+    return ax
+
+
+def _legend(ax):
+    ax.legend(frameon=False)
+
+
+def _label(name, unit):
+    return f"{name} ({unit})" if unit else name

@@ -1,0 +1,156 @@
+"""Priors as values: what a world assumes, written down before it meets data.
+
+Defaults follow one rule, in the reader's units: one standard deviation of a predictor moves the
+response by about one standard deviation of its own (Normal, mean zero). They are weak on purpose.
+The prior that matters is the one over ρ, since the data say so little about it.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import norm
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Independent normal coefficients; see `normal`."""
+
+    scale: float = 1.0
+    beta_O: float | None = None
+    beta_T: float | None = None
+
+
+def normal(scale=1.0, *, beta_O=None, beta_T=None):
+    """Coefficients β ~ Normal(0, sd), each for one standard deviation of its covariate.
+
+    Parameters
+    ----------
+    scale : float
+        Prior sd in standard deviations of the response: of the outcome for β_O; of the treatment, or of
+        the latent index of a binary treatment, for β_T.
+    beta_O, beta_T : float, optional
+        Prior sd in the reader's units instead, for one of the equations.
+
+    Raises
+    ------
+    ValueError
+        When a standard deviation is not positive.
+    """
+    check_positive(scale=scale, beta_O=beta_O, beta_T=beta_T)
+    return Normal(scale, beta_O, beta_T)
+
+
+@dataclass(frozen=True)
+class AtanhNormal:
+    """ρ with atanh ρ ~ Normal(mean, sd); see `atanh_normal`."""
+
+    mean: float = 0.0
+    sd: float = 0.5
+
+    def logpdf(self, rho):
+        """Log density of ρ, the Jacobian of atanh included."""
+        rho = np.asarray(rho, dtype=float)
+        return norm.logpdf(np.arctanh(rho), self.mean, self.sd) - np.log1p(-(rho**2))
+
+
+def atanh_normal(mean=0.0, sd=0.5):
+    """Prior over the error correlation: atanh ρ ~ Normal(mean, sd).
+
+    The default, sd 0.5, is the talk's: it puts ρ between -0.75 and 0.75 with 95 % probability.
+
+    Raises
+    ------
+    ValueError
+        When `sd` is not positive.
+    """
+    check_positive(sd=sd)
+    return AtanhNormal(float(mean), float(sd))
+
+
+def check_rho(rho, argument="rho"):
+    """A prior over ρ as given, or a fixed ρ as a float.
+
+    Parameters
+    ----------
+    rho : float or object with a ``logpdf`` method
+        A number fixes ρ; `atanh_normal` or a frozen distribution of ``scipy.stats`` is a prior over it,
+        restricted to (-1, 1).
+
+    Raises
+    ------
+    ValueError
+        When a number lies outside (-1, 1), or when it is neither a number nor a distribution.
+    """
+    if hasattr(rho, "logpdf"):
+        return rho
+    try:
+        value = float(rho)
+    except (TypeError, ValueError):
+        value = np.nan
+    if not -1 < value < 1:
+        raise ValueError(
+            f"{argument}={rho!r} is not a correlation; accepted are a number in (-1, 1), or a prior over it: "
+            "atanh_normal(mean, sd) or a frozen scipy.stats distribution."
+        )
+    return value
+
+
+class Scales(NamedTuple):
+    """Every normal prior of the two equations as numbers, in the order of the likelihood's θ."""
+
+    mean_O: np.ndarray
+    sd_O: np.ndarray
+    mean_T: np.ndarray
+    sd_T: np.ndarray
+    sigma_U: float
+    sigma_V: float
+
+
+def scales(design, coefficients=None, *, alpha=None, sigma=None):
+    """The prior's numbers for a design.
+
+    Parameters
+    ----------
+    design : Design
+    coefficients : Normal, optional
+        From `normal`.
+    alpha : float, optional
+        Prior sd of the effect, in units of the outcome per unit of the treatment. Left out: one standard
+        deviation of the outcome for one of the treatment.
+    sigma : float, optional
+        Scale of the half-normal prior of σ_U, in units of the outcome. Left out: its standard deviation.
+
+    Returns
+    -------
+    Scales
+        θ_O is (intercept_O, β_O, δ, α) and θ_T is (intercept_T, β_T). A moderator's δ has the
+        default width of α, times the scale of `coefficients`. The intercepts are normal around the response's
+        mean with 2.5 of its standard deviations, where covariates and a continuous treatment are average; for a
+        binary treatment intercept_T is standard normal, a uniform share of treated at average covariates.
+    """
+    coefficients = normal() if coefficients is None else coefficients
+    if not isinstance(coefficients, Normal):
+        raise TypeError(f"coefficients={coefficients!r} is no normal prior; accepted here is normal(...).")
+    check_positive(alpha=alpha, sigma=sigma)
+    y_sd, binary = design.y.std(), design.kind == "binary"
+    t_mean, t_sd, t_wide = (0.0, 1.0, 1.0) if binary else (design.t.mean(), design.t.std(), 2.5)
+    beta_O = coefficients.beta_O or coefficients.scale * y_sd
+    beta_T = coefficients.beta_T or coefficients.scale * t_sd
+    p, q, one, two = design.in_outcome.sum(), design.in_treatment.sum(), design.intercept_O, design.intercept_T
+    k, delta = design.moderates.sum(), coefficients.scale * y_sd / design.t.std()
+    return Scales(
+        mean_O=np.r_[[design.y.mean()] * one, np.zeros(p + k + 1)],
+        sd_O=np.r_[[2.5 * y_sd] * one, np.full(p, beta_O), np.full(k, delta), alpha or y_sd / design.t.std()],
+        mean_T=np.r_[[t_mean] * two, np.zeros(q)],
+        sd_T=np.r_[[t_wide * t_sd] * two, np.full(q, beta_T)],
+        sigma_U=sigma or y_sd,
+        sigma_V=t_sd,
+    )
+
+
+def check_positive(**numbers):
+    """Refuse a spread that is not a positive finite number, by name; None passes."""
+    for name, value in numbers.items():
+        if value is not None and not (np.isscalar(value) and np.isfinite(value) and value > 0):
+            raise ValueError(f"{name}={value!r} is not a spread; accepted is a positive finite number.")

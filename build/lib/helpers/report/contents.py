@@ -1,0 +1,294 @@
+"""A report: worlds, map, benchmarks and, in sentences, what they rest on and what would overturn them."""
+
+import re
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.special import logsumexp
+from scipy.stats import norm
+
+from helpers.classical import ols
+from helpers.decisions import benchmark_rho, robustness_value
+from helpers.design import Design
+from helpers.maps import GRID, PARETO_K, map_rho, read_map, tipping_point, weigh
+from helpers.priors import AtanhNormal, atanh_normal, check_positive, scales
+from helpers.report.examine import data_checks, shuffle_test
+from helpers.report.sentences import assumptions, conclusion, contradiction, limits, overturns
+from helpers.report.words import term
+
+MANY = 40_000  # rows of a binary treatment beyond which a column needs fewer draws, a benchmark fewer rows
+PROBABILITY = 0.95
+
+
+class Report(NamedTuple):
+    """What `make_report` found; every sentence in it is computed from these data.
+
+    Attributes
+    ----------
+    design : Design
+    unit : str
+        Of the effect: outcome per unit of treatment.
+    map : xarray.Dataset
+        From `map_rho`.
+    worlds : pandas.DataFrame
+        One row a world: ``alpha``, ``low``, ``high``, ``gap`` (from least squares), ``rho``, ``rho_sd``,
+        ``P(alpha>0)``, ``pareto_k``, ``ess`` and ``interpretation``, which says so where the data contradict a
+        belief. NaN where the map cannot carry a world.
+    draws : xarray.Dataset
+        ``alpha`` and ``rho`` by ``world`` and ``draw``.
+    tipping, robustness : pandas.Series
+        From `tipping_point`; the robustness value of the ``estimate`` and of its ``interval``.
+    benchmarks : pandas.DataFrame
+        From `benchmark_rho`, without the instruments; empty when there is nothing to leave out.
+    sensitivity : pandas.DataFrame
+        The effect and P(α > 0) under other priors: of ρ and of α, each half and twice as wide.
+    checks, limits, assumptions, overturns : list of str
+        What the data are; what they cannot say; what the numbers rest on; what would change the conclusion.
+    paragraph : str
+        The conclusion, in words for a text of the reader's own.
+    dropped : int
+        Rows left out for missing values before the design was made.
+    shuffled : float
+        From `shuffle_test`; NaN for a continuous treatment.
+    """
+
+    design: Design
+    unit: str
+    map: xr.Dataset
+    worlds: pd.DataFrame
+    draws: xr.Dataset
+    tipping: pd.Series
+    robustness: pd.Series
+    benchmarks: pd.DataFrame
+    sensitivity: pd.DataFrame
+    checks: list
+    limits: list
+    assumptions: list
+    overturns: list
+    paragraph: str
+    dropped: int = 0
+    shuffled: float = np.nan
+
+
+def beliefs(belief):
+    """The worlds of a report: a name, what is believed of ρ, and what believing it means."""
+    down, up = np.arctanh([-0.3, 0.3])
+    return {
+        "ρ = 0": (0.0, "nothing unmeasured moves both T and Y"),
+        "ρ free": (belief, "a hidden current of unknown size and sign"),
+        "ρ near -0.3, loosely": (
+            atanh_normal(down, 0.25),
+            "what raises T unseen probably lowers Y",
+        ),
+        "ρ near -0.3, firmly": (atanh_normal(down, 0.05), "what raises T unseen lowers Y"),
+        "ρ near +0.3, loosely": (
+            atanh_normal(up, 0.25),
+            "what raises T unseen probably raises Y",
+        ),
+        "ρ near +0.3, firmly": (atanh_normal(up, 0.05), "what raises T unseen raises Y"),
+    }
+
+
+def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=None, seed=0, tell=None):
+    """Take a design to worlds, map, benchmarks and the sentences of a report.
+
+    Parameters
+    ----------
+    design : Design
+    unit : str
+        Of the effect, for figures and sentences: ``"kg"``.
+    belief : prior over ρ, optional
+        The world "ρ free"; `atanh_normal` left out.
+    alpha : float, optional
+        Prior sd of the effect, as in `joint_model`.
+    dropped : int
+        Rows left out for missing values before the design was made, to be reported.
+    names : mapping of str to str, optional
+        The file's own names of renamed columns, from `read_table`, to be reported.
+    seed : int
+    tell : function of str, optional
+        Called with the name of each stage as it begins.
+
+    Returns
+    -------
+    Report
+        Everything but the least-squares row is a reading of one map; nothing is sampled.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When `design` is no Design or `belief` no prior; when the map cannot carry even ρ = 0.
+    """
+    if not isinstance(design, Design):
+        raise TypeError(f"design={type(design).__name__}; accepted is a Design from make_design.")
+    check_positive(alpha=alpha)
+    belief = atanh_normal() if belief is None else belief
+    tell = tell or (lambda stage: None)
+    shuffled = shuffle_test(design, seed=seed) if design.kind == "binary" else np.nan
+    checks = data_checks(design, dropped, shuffled, names)
+    tell("draw the map")
+    chart = survey(design, alpha=alpha, seed=seed)
+    tell("read the worlds")
+    worlds, draws = _worlds(design, chart, belief, seed)
+    sensitivity = _sensitivity(design, chart, belief, alpha, seed)
+    tell("benchmarks")
+    benchmarks = _benchmarks(_thinned(design, seed))
+    tell("sentences")
+    rv = {name: robustness_value(design, probability=p) for name, p in (("estimate", None), ("interval", PROBABILITY))}
+    tip = _tipping(chart, worlds.loc["ρ = 0", "alpha"])
+    found = Report(design, unit, chart, worlds, draws, tip, pd.Series(rv), benchmarks, sensitivity,
+                   checks, limits(design, shuffled), assumptions(design, belief, alpha, dropped, unit),
+                   [], "", dropped, shuffled)  # fmt: skip
+    found = found._replace(overturns=overturns(found))
+    return found._replace(paragraph=conclusion(found))
+
+
+def survey(design, *, alpha=None, seed=0):
+    """The map, with as many draws a column as n allows, and more where Pareto k̂ asks for them.
+
+    A column of a binary treatment costs draws times rows. With very many rows it is so nearly Gaussian that few draws
+    weigh it well, and the columns change so evenly that half of them carry the splines between.
+    """
+    if large(design):
+        return map_rho(design, rho=GRID[::2], alpha=alpha, seed=seed, draws=128)
+    for draws in (512, 4096, 16384) if design.kind == "continuous" or design.n < 5000 else (512, 2048):
+        chart = map_rho(design, alpha=alpha, seed=seed, draws=draws)
+        if chart.pareto_k.sel(rho=slice(-0.9, 0.9)).max() <= PARETO_K:
+            return chart
+    k_hat = float(chart.pareto_k.sel(rho=0.0, method="nearest"))
+    if k_hat > PARETO_K:
+        raise ValueError(
+            f"{design.n:,} rows are too few for {chart.attrs['parameters']} parameters to be read off a map (Pareto k̂ "
+            f"{k_hat:.1f} at rho = 0); accepted are fewer terms, more rows, or, in Python, a sampled "
+            "posterior: fit(joint_model(design))."
+        )
+    return chart
+
+
+def _tipping(chart, zero):
+    try:
+        return tipping_point(chart)
+    except ValueError:  # columns on the way cannot be relied on; the report says so
+        return pd.Series({"interval": np.nan, "mean": np.nan, "at_zero": zero, "refused": True}, dtype=object)
+
+
+def large(design):
+    """Whether a binary treatment has more than MANY rows."""
+    return design.kind == "binary" and design.n > MANY
+
+
+def _worlds(design, chart, belief, seed):
+    result = ols(design)
+    rows = {"OLS": _least_squares(result)}
+    draws = {"OLS": _flat(result, np.random.default_rng(seed))}
+    for name, (prior, meaning) in beliefs(belief).items():
+        try:
+            reading = weigh(chart, prior, seed=seed)
+        except ValueError as refusal:
+            if name == "ρ = 0":
+                raise
+            reading, meaning = None, f"not shown: {_unread(str(refusal))}"
+        rows[name] = _row(reading)
+        against = contradiction(prior, rows[name]["rho"]) if reading is not None else ""
+        rows[name]["interpretation"] = f"{meaning}; {against}" if against else meaning
+        if reading is not None:
+            draws[name] = reading
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("world")
+    table.insert(3, "gap", table["alpha"] - table.loc["OLS", "alpha"])
+    drawn = xr.concat([reading.drop_attrs() for reading in draws.values()], pd.Index(draws, name="world"))
+    return table, drawn.assign_attrs(outcome=design.outcome, treatment=design.treatment)
+
+
+def _unread(refusal):
+    """Why the map cannot carry a world, without the remedies that only a reader of Python can use."""
+    if edge := re.match(r"([\d.]+)% of the posterior lies at the ends of the map .*and (\d\.\d\d)", refusal):
+        return f"{float(edge[1]):.0f} % of the posterior lies beyond ρ = ±{edge[2]}"
+    if rough := re.search(r"which hold ([\d.]+)% of the posterior", refusal):
+        return f"{float(rough[1]):.0f} % of the posterior lies where the map is far from Gaussian"
+    return refusal.partition(";")[0]
+
+
+def _least_squares(result):
+    low, high = result.conf_int().loc["alpha"]
+    t = result.params["alpha"] / result.bse["alpha"]
+    return {"alpha": result.params["alpha"], "low": low, "high": high, "rho": np.nan, "rho_sd": np.nan,
+            "P(alpha>0)": norm.cdf(t), "pareto_k": np.nan, "ess": np.nan,
+            "interpretation": "least squares: no hidden current"}  # fmt: skip
+
+
+def _flat(result, rng, size=4000):
+    """Least squares as draws of α: its posterior under a flat prior. It has no ρ."""
+    alpha = result.params["alpha"] + result.bse["alpha"] * rng.standard_t(result.df_resid, size)
+    return xr.Dataset({"alpha": ("draw", alpha), "rho": ("draw", np.full(size, np.nan))},
+                      coords={"draw": np.arange(size)})  # fmt: skip
+
+
+def _row(reading):
+    names = "alpha", "low", "high", "rho", "rho_sd", "P(alpha>0)", "pareto_k", "ess"
+    if reading is None:
+        return dict.fromkeys(names, np.nan)
+    alpha, rho, tail = reading.alpha.values, reading.rho.values, (1 - PROBABILITY) / 2
+    values = (alpha.mean(), *np.quantile(alpha, [tail, 1 - tail]), rho.mean(), rho.std(), (alpha > 0).mean(),
+              reading.attrs["pareto_k"], reading.attrs["ess"])  # fmt: skip
+    return dict(zip(names, map(float, values)))
+
+
+def _sensitivity(design, chart, belief, alpha, seed):
+    """The world "ρ free" again, under priors half and twice as wide."""
+    sd = scales(design, alpha=alpha).sd_O[-1]
+    trials = {"as reported": (belief, chart)}
+    for word, factor in (("half", 0.5), ("twice", 2.0)):
+        if isinstance(belief, AtanhNormal):
+            trials[f"prior of ρ {word} as wide"] = (atanh_normal(belief.mean, factor * belief.sd), chart)
+        trials[f"prior of α {word} as wide"] = (belief, _reweigh(chart, sd, factor * sd))
+    rows = {}
+    for name, (prior, trial) in trials.items():
+        try:
+            rows[name] = _row(weigh(trial, prior, seed=seed))
+        except ValueError:  # the map cannot carry this prior: an empty row says so
+            rows[name] = _row(None)
+    shown = ["alpha", "low", "high", "rho", "rho_sd", "P(alpha>0)"]
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("prior")[shown]
+
+
+def _reweigh(chart, old, new):
+    """The map under another prior sd of α: its draws and its evidence weighted by the ratio of the two priors."""
+    ratio = norm.logpdf(chart.alpha.values, 0, new) - norm.logpdf(chart.alpha.values, 0, old)
+    weight = chart.log_weight.values + ratio
+    gain = logsumexp(weight, axis=1)
+    weight = weight - gain[:, None]
+    return chart.assign(
+        log_weight=(("rho", "draw"), weight), log_evidence=("rho", chart.log_evidence.values + gain),
+        ess=("rho", 1 / np.exp(2 * weight).sum(axis=1)),
+    )  # fmt: skip
+
+
+def _thinned(design, seed):
+    """At most MANY rows of a binary design, drawn at random: a benchmark needs a few digits only."""
+    if not large(design):
+        return design
+    rows = np.sort(np.random.default_rng(seed).choice(design.n, MANY, replace=False))
+    C = design.C[rows]
+    if (np.ptp(C, axis=0) == 0).any():  # a rare level was missed
+        return design
+    return replace(design, y=design.y[rows], t=design.t[rows], C=C)
+
+
+def _benchmarks(design):
+    """Every term left out in turn, but no instrument: without one least squares stays what it is."""
+    columns = {}
+    for label in design.covariates:
+        columns.setdefault(term(label), []).append(label)
+    groups = {name: [name] for name, labels in columns.items() if not set(labels) <= set(design.instruments)}
+    if len(columns) < 2 or not groups:
+        return pd.DataFrame(columns=["rho", "alpha_without", "change", "reason"]).rename_axis("left out")
+    return benchmark_rho(design, groups).sort_values("rho", key=abs, ascending=False)
+
+
+def readable(report):
+    """The part of a report's map that a figure shows: columns that can be relied on, with |ρ| ≤ 0.8."""
+    table = read_map(report.map)
+    return table[(report.map.pareto_k.values <= PARETO_K) & (np.abs(table.index) <= 0.8)]

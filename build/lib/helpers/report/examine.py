@@ -1,0 +1,193 @@
+"""What the data are and where they are thin: overlap, instruments, the errors' shape."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+from scipy.stats import chi2, kurtosis, skew
+
+from helpers.classical import maximum_likelihood, ols
+from helpers.report.words import listed, number, percent
+
+WEAK = 10.0  # first-stage F below which an instrument is called weak (Staiger & Stock 1997)
+MISLED = 0.25  # share of shuffles beyond which the likelihood of ρ is about the errors' shape
+NEAR = 0.02  # a fitted probability of treatment this close to 0 or 1 is beyond overlap
+SHUFFLES = 20
+
+
+def shuffle_test(design, *, shuffles=SHUFFLES, rows=2000, seed=0):
+    """How often the likelihood finds a current where there is none, because the treatment was shuffled.
+
+    Parameters
+    ----------
+    design : Design
+        With a binary treatment.
+    shuffles, rows, seed : int
+        How often, and of how many rows at most, drawn at random.
+
+    Returns
+    -------
+    float
+        The share of shuffles in which the profile likelihood rejects ρ = 0 at the 5 % level: 0.05 if the errors had
+        the shape that the model assumes, and towards 1 where their shape passes for a current. NaN when no shuffle
+        could be fitted.
+
+    Raises
+    ------
+    ValueError
+        When the treatment is continuous: shuffled, its likelihood is flat in ρ.
+    """
+    if design.kind != "binary":
+        raise ValueError(
+            f"the treatment {design.treatment!r} is continuous, and once it is shuffled the likelihood is flat in ρ; "
+            "accepted is a design with a binary treatment."
+        )
+    y = design.y - ols(design).params["alpha"] * design.t  # or the treated would leave their mark
+    rng, grid, rejected = np.random.default_rng(seed), np.tanh(np.linspace(-1.6, 1.6, 17)), []
+    for _ in range(shuffles):
+        chosen = rng.permutation(design.n)[:rows]
+        C = design.C[chosen]
+        keep = np.ptp(C, axis=0) > 0
+        dealt = replace(
+            design, y=y[chosen], t=rng.permutation(design.t[chosen]), C=C[:, keep],
+            covariates=tuple(np.array(design.covariates, dtype=object)[keep]), in_outcome=design.in_outcome[keep],
+            in_treatment=design.in_treatment[keep], moderates=design.moderates[keep], scales=design.scales[keep],
+        )  # fmt: skip
+        try:
+            curve = maximum_likelihood(dealt, rho=grid).log_likelihood
+        except (RuntimeError, np.linalg.LinAlgError):  # too few treated rows for these covariates
+            continue
+        rejected.append(2 * (curve.max() - curve[len(grid) // 2]) > chi2.ppf(0.95, 1))
+    return float(np.mean(rejected)) if rejected else np.nan
+
+
+def data_checks(design, dropped=0, shuffled=np.nan, names=None):
+    """What the data are, and where they are thin.
+
+    Parameters
+    ----------
+    design : Design
+    dropped : int
+        Rows left out for missing values.
+    shuffled : float
+        From `shuffle_test`.
+    names : mapping of str to str, optional
+        The file's own names of columns that were renamed, as `Table.names`.
+
+    Returns
+    -------
+    list of str
+        Sentences: rows used and dropped, names, the treatment, categorical covariates, overlap, the strength of
+        instruments, the residuals' shape.
+    """
+    total = design.n + dropped
+    lost = f"; {dropped:,} of {total:,} were dropped because a value was missing" if dropped else ", none was dropped"
+    said = [f"{design.n:,} rows are used{lost}."]
+    if names:
+        said.append(f"In the file, {listed(f'{plain} is {own!r}' for plain, own in names.items())}.")
+    said += [_treatment(design), *_categorical(design)]
+    if design.in_treatment.any():
+        said.append(_overlap(design) if design.kind == "binary" else _variation(design))
+    said += _strength(design) + [_shape(design)]
+    return [*said, _shuffled(shuffled)] if np.isfinite(shuffled) else said
+
+
+def _treatment(design):
+    if design.kind == "binary":
+        return f"{design.treatment} is 0 or 1; {percent(design.t.mean(), 1)} of the rows are treated."
+    low, high, sd = design.t.min(), design.t.max(), design.t.std()
+    bounds = " to ".join(number(end, (high - low) / 100) for end in (low, high))
+    return f"{design.treatment} is continuous, from {bounds} with standard deviation {number(sd, sd / 10)}."
+
+
+def _categorical(design):
+    found = (re.fullmatch(r"([^:\[]+)\[T\..*\]", label) for label in design.covariates if "]:" not in label)
+    dummies = Counter(match[1] for match in found if match)
+    return [f"{name} is categorical, with {k + 1} levels." for name, k in dummies.items()]
+
+
+def _treatment_columns(design, mask=None):
+    mask = design.in_treatment if mask is None else mask
+    return np.column_stack([np.ones(design.n), design.C[:, mask]])
+
+
+def _overlap(design):
+    Z = _treatment_columns(design)
+    fitted = sm.Probit(design.t, Z).fit(disp=0).predict()
+    beyond = np.mean((fitted < NEAR) | (fitted > 1 - NEAR))
+    treated, gaps = design.t == 1, {}
+    for name, column in zip(design.covariates, design.C.T):
+        spread = np.sqrt((column[treated].var() + column[~treated].var()) / 2)
+        gaps[name] = abs(column[treated].mean() - column[~treated].mean()) / spread if spread > 0 else np.nan
+    worst = pd.Series(gaps).idxmax()
+    rows = f"{percent(beyond, 1)} of the rows" if beyond else "none of the rows"
+    plain = (f"Treated and untreated differ most in {worst}, by {gaps[worst]:.2f} standard deviations; for {rows} "
+             f"the covariates all but settle the treatment (a fitted chance within {percent(NEAR)} of 0 or "
+             "1).")  # fmt: skip
+    if beyond > 0.1:
+        plain += " In those rows the equations extrapolate: few comparable rows of the other kind are in the data."
+    if gaps[worst] > 0.5:
+        plain += f" The two groups differ in {worst}; there the straight line has to carry the comparison."
+    return plain
+
+
+def _variation(design):
+    result = sm.OLS(design.t, _treatment_columns(design)).fit()
+    sd = np.sqrt(result.mse_resid)
+    return (f"The covariates explain {percent(result.rsquared)} of {design.treatment}; the effect is learned from the "
+            f"rest, which has standard deviation {number(sd, sd / 10)}.")  # fmt: skip
+
+
+def first_stage(design):
+    """How strongly the instruments move the treatment.
+
+    Returns
+    -------
+    float
+        The F statistic of leaving them out of a linear first stage; NaN without instruments.
+    """
+    if not design.instruments:
+        return np.nan
+    alone = np.isin(design.covariates, design.instruments)
+    full = sm.OLS(design.t, _treatment_columns(design)).fit()
+    short = sm.OLS(design.t, _treatment_columns(design, design.in_treatment & ~alone)).fit()
+    return float(full.compare_f_test(short)[0])
+
+
+def _strength(design):
+    if not design.instruments:
+        return []
+    f, says = first_stage(design), "it says" if len(design.instruments) == 1 else "they say"
+    weak = f"which is weak: what {says} about ρ is little and may mislead"
+    verdict = weak if f < WEAK else "which is not weak"
+    return [f"The first-stage F statistic of {listed(design.instruments)} is {f:,.1f}, {verdict}."]
+
+
+def _shape(design):
+    values = np.unique(design.y)
+    if len(values) == 2:
+        mean = "share" if set(values) == {0.0, 1.0} else "mean"
+        return (f"{design.outcome} has only the values {values[0]:g} and {values[1]:g}: the model takes it for a "
+                f"number with normal errors, α is a difference in its {mean}, and what the shape says about ρ is not "
+                "to be used.")  # fmt: skip
+    resid = ols(design).resid
+    lean, tails = skew(resid), kurtosis(resid)
+    near = abs(lean) <= 1 and -1 <= tails <= 3  # a uniform variable has -1.2, two heaps towards -2
+    return (f"The outcome's least-squares residuals have skewness {lean:.2f} and excess kurtosis {tails:.2f}: "
+            f"{'not far from' if near else 'far from'} the normal shape (0 and 0) that the model assumes.")  # fmt: skip
+
+
+def count(shuffled):
+    """The share of shuffles in words: ``1 of 20 shuffles`` when none failed."""
+    times = shuffled * SHUFFLES
+    whole = abs(times - round(times)) < 1e-6
+    return f"{round(times)} of {SHUFFLES} shuffles" if whole else f"{percent(shuffled)} of the shuffles"
+
+
+def _shuffled(shuffled):
+    passed = " Passing is no acquittal: a wrong shape of V goes almost unseen." if shuffled <= MISLED else ""
+    return ("With the treatment shuffled there is neither effect nor current; the likelihood rejects ρ = 0 in "
+            f"{count(shuffled)}, where chance would give about {SHUFFLES // 20}.{passed}")  # fmt: skip

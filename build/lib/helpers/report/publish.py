@@ -1,0 +1,281 @@
+"""A report as files: tables, figures, draws and pages in one folder, whole or not at all."""
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import jinja2
+import matplotlib.pyplot as plt
+import pandas as pd
+import xarray as xr
+
+from helpers.plots import plot_map
+from helpers.report.contents import MANY, large, readable
+from helpers.report.words import listed, number
+
+MEASURED = "Measured covariates, left out one at a time"
+FILES = (
+    "table.csv", "table.html", "table.tex", "map.png", "map.svg", "draws.nc", "report.md", "report.html", "report.txt",
+)  # fmt: skip
+HEADS = {"alpha": "α", "rho": "ρ", "rho_sd": "sd of ρ", "P(alpha>0)": "P(α > 0)"}
+SHOWN = ["alpha", "low", "high", "gap", "rho", "rho_sd", "P(alpha>0)", "interpretation"]
+
+MARKDOWN = """# {{ title }}
+
+{{ paragraph }}
+
+## Which world?
+
+{{ worlds }}
+
+α is {{ effect }}; `low` and `high` bound its 95 % interval. T is the treatment, Y the outcome.
+Every row but the first is a reading of one map.
+
+![The effect at every hidden current](map.png)
+
+{% for heading, sentences in sections %}## {{ heading }}
+
+{% for sentence in sentences %}- {{ sentence }}
+{% endfor %}{% if tables[heading] %}
+{{ tables[heading] }}
+{% endif %}
+{% endfor %}"""
+
+HTML = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+body { font: 1rem/1.5 system-ui, sans-serif; color: #2b3a42; max-width: 54rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse; font-size: .9rem } th, td { padding: .25rem .6rem; text-align: left }
+tr { border-bottom: 1px solid #d5dade } div { overflow-x: auto } img { max-width: 100% }
+</style></head>
+<body>
+<h1>{{ title }}</h1>
+<p>{{ paragraph }}</p>
+<h2>Which world?</h2>
+<div>{{ worlds | safe }}</div>
+<p>α is {{ effect }}; low and high bound its 95 % interval. T is the treatment, Y the outcome.
+Every row but the first is a reading of one map.</p>
+<p><img src="map.svg" alt="{{ alt }}"></p>
+{% for heading, sentences in sections %}<h2>{{ heading }}</h2>
+<ul>{% for sentence in sentences %}<li>{{ sentence }}</li>
+{% endfor %}</ul>
+{% if tables[heading] %}<div>{{ tables[heading] | safe }}</div>
+{% endif %}{% endfor %}</body>
+</html>
+"""
+
+
+def write_report(report, folder, *, force=False):
+    """Write every file of a report into a folder that appears whole, or not at all.
+
+    Parameters
+    ----------
+    report : Report
+        From `make_report`.
+    folder : path
+        A new or empty folder.
+    force : bool
+        Replace an earlier report. A folder that holds anything else is never replaced.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder, with `FILES` in it.
+
+    Raises
+    ------
+    FileExistsError
+        When the folder is not free; see `check_free`.
+    OSError
+        When it cannot be written.
+    """
+    folder = check_free(folder, force=force)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+        new, old = Path(beside) / "new", Path(beside) / "old"
+        new.mkdir()
+        _fill(report, new)
+        check_free(folder, force=force)
+        if folder.exists():
+            old.mkdir()
+            _exchange(folder, new, old)
+        else:
+            os.replace(new, folder)
+    return folder
+
+
+def _exchange(folder, new, old):
+    """Move what a folder holds to `old` and what `new` holds into it; whatever stops this half way is undone."""
+    try:
+        for source, target in ((folder, old), (new, folder)):
+            for path in sorted(source.iterdir()):
+                shutil.move(path, target / path.name)
+    except BaseException:
+        for path in folder.iterdir():
+            if not (new / path.name).exists():  # it came from there
+                path.unlink()
+        for path in old.iterdir():
+            shutil.move(path, folder / path.name)
+        raise
+
+
+def check_free(folder, *, force=False):
+    """The folder as an absolute path without links, if a report may be written there.
+
+    Raises
+    ------
+    FileExistsError
+        When it is a file, holds an earlier report and `force` is not set, or holds anything else.
+    OSError
+        When it could not be made or written in.
+    """
+    folder = Path(folder).resolve()
+    above = next(path for path in folder.parents if path.exists())
+    if not above.is_dir():
+        raise NotADirectoryError(f"{above} is a file, so {folder} cannot be made; accepted is a folder in a folder.")
+    for place in (above, folder) if folder.is_dir() else (above,):
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(f"{place} cannot be written in; accepted is an --out where you may write.")
+    if not folder.exists():
+        return folder
+    if not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; accepted is a new or empty folder.")
+    held = sorted(path.name for path in folder.iterdir())
+    strangers = [name for name in held if name not in FILES]
+    if strangers:
+        raise FileExistsError(
+            f"{folder} holds {strangers[:3]}, which no report wrote; accepted is a new or empty folder."
+        )
+    if held and not force:
+        raise FileExistsError(
+            f"{folder} holds an earlier report; accepted is another folder, or force=True (--force) to replace it."
+        )
+    return folder
+
+
+def _fill(report, folder):
+    shown = _rounded(report.worlds[SHOWN]).rename(columns=HEADS)
+    report.worlds.to_csv(folder / "table.csv")
+    (folder / "table.html").write_text(_html(shown), encoding="utf-8")
+    (folder / "table.tex").write_text(_latex(shown.drop(columns="interpretation")), encoding="utf-8")
+    _draw(report, folder)
+    xr.DataTree.from_dict({"/worlds": report.draws, "/map": report.map}).to_netcdf(folder / "draws.nc")
+    parts = _parts(report)
+    for name, template, table, escape in (
+        ("report.md", MARKDOWN, _markdown, False),
+        ("report.html", HTML, _html, True),
+    ):
+        environment = jinja2.Environment(autoescape=escape, trim_blocks=False)
+        tables = {heading: table(frame) for heading, frame in parts["tables"].items()}
+        text = environment.from_string(template).render(parts | {"worlds": table(shown), "tables": tables})
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "report.txt").write_text(report.paragraph + "\n", encoding="utf-8")
+
+
+def _rounded(table):
+    """The table in words: effects to the width of their interval, ρ to two decimals, a settled probability as such."""
+    width = table["high"] - table["low"]
+    text = {name: [number(*pair) for pair in zip(table[name], width)] for name in ("alpha", "low", "high", "gap")
+            if name in table}  # fmt: skip
+    text |= {name: [_plain(value, 2) for value in table[name]] for name in ("rho", "rho_sd")}
+    if "P(alpha>0)" in table:
+        text["P(alpha>0)"] = [_probability(value) for value in table["P(alpha>0)"]]
+    return table.assign(**{name: pd.Series(cells, table.index, dtype=object) for name, cells in text.items()})
+
+
+def _plain(value, digits):
+    return "" if pd.isna(value) else f"{value:.{digits}f}".replace("-0.00", "0.00")
+
+
+def _probability(p):
+    return "< 0.001" if p < 0.001 else "> 0.999" if p > 0.999 else _plain(p, 3)
+
+
+def _benchmarks(report):
+    """The benchmarks as shown: rounded as the effect is, and a reason only where one is needed."""
+    table, (low, high) = report.benchmarks, report.worlds.loc["OLS", ["low", "high"]]
+    if not (table["reason"] != "").any():
+        table = table.drop(columns="reason")
+    cells = {name: [number(value, high - low) for value in table[name]] for name in ("alpha_without", "change")}
+    cells["rho"] = [_plain(value, 2) for value in table["rho"]]
+    return table.assign(**cells).rename(columns={"rho": "ρ it would have been", "alpha_without": "α without it"})
+
+
+def _parts(report):
+    design, unit = report.design, report.unit
+    change = f"{design.treatment} = 1 against 0" if design.kind == "binary" else f"one unit of {design.treatment}"
+    effect = f"the effect of {change} on {design.outcome}{f', in {unit}' if unit else ''}"
+    sections = {
+        "What would overturn it": report.overturns, "What these data cannot say": report.limits,
+        "What the numbers rest on": report.assumptions, "The data": report.checks,
+        MEASURED: [
+            "The hidden current that each would have been, had it gone unmeasured, strongest first.",
+            *_instruments(design), *_shortened(design),
+        ],
+        "Other priors": ["The world “ρ free” under priors half and twice as wide."],
+    }  # fmt: skip
+    tables = {"Other priors": _rounded(report.sensitivity).rename(columns=HEADS)}
+    if len(report.benchmarks):
+        tables[MEASURED] = _benchmarks(report)
+    else:
+        del sections[MEASURED]
+    alt = f"The effect of {design.treatment} on {design.outcome} with its 95 percent interval, against rho."
+    return {"title": f"The effect of {design.treatment} on {design.outcome}", "paragraph": report.paragraph,
+            "effect": effect, "sections": list(sections.items()), "tables": tables, "alt": alt}  # fmt: skip
+
+
+def _instruments(design):
+    one = len(design.instruments) == 1
+    said = f"{listed(design.instruments)} {'is an instrument' if one else 'are instruments'} and no benchmark."
+    return [said] * bool(design.instruments)
+
+
+def _shortened(design):
+    return [f"With so many rows these come from {MANY:,} of them, drawn at random, and the map from fewer columns and "
+            "draws than usual."] if large(design) else []  # fmt: skip
+
+
+def _html(frame):
+    """An HTML table; pandas escapes what the data's labels hold."""
+    return frame.reset_index().to_html(index=False, float_format=number, na_rep="", border=0)
+
+
+def _latex(frame):
+    """A LaTeX table: numbers and symbols in mathematics, the worlds' names included."""
+
+    def name(text):
+        text = re.sub(r"[-+]\d[\d.]*", r"$\g<0>$", text.replace("ρ = 0", r"$\rho = 0$"))
+        return text.replace("ρ", r"$\rho$")
+
+    def cell(value):
+        return f"${value.replace(',', '{,}')}$" if value else ""
+
+    heads = {"world": "", "α": r"$\alpha$", "ρ": r"$\rho$", "sd of ρ": r"sd of $\rho$",
+             "P(α > 0)": r"$P(\alpha > 0)$"}  # fmt: skip
+    frame = frame.map(cell).rename(index=name).rename_axis("world").reset_index().rename(columns=heads)
+    table = frame.to_latex(index=False, escape=False, column_format="l" + "r" * (frame.shape[1] - 1))
+    return f"% needs \\usepackage{{booktabs}}\n{table}"
+
+
+def _markdown(frame):
+    def cell(value):
+        text = number(value) if isinstance(value, float) else str(value)
+        return text.replace("|", "\\|")
+
+    frame = frame.reset_index()
+    rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(map(cell, row)) + " |" for row in rows) if len(frame) else ""
+
+
+def _draw(report, folder):
+    figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    marks = {"OLS": (0.0, report.worlds.loc["OLS", "alpha"])}
+    plot_map(readable(report), tipping=report.tipping["interval"], marks=marks, ax=ax, unit=report.unit)
+    ax.set_title(f"The effect of {report.design.treatment} on {report.design.outcome}, at every hidden current")
+    for name in ("map.png", "map.svg"):
+        figure.savefig(folder / name, dpi=200)
+    plt.close(figure)

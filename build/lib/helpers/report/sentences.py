@@ -1,0 +1,312 @@
+"""What a report says in words: what the data cannot say, what the numbers rest on, what would overturn them."""
+
+import numpy as np
+
+from helpers.priors import AtanhNormal, scales
+from helpers.report.examine import MISLED, WEAK, count, first_stage
+from helpers.report.words import chance, listed, number, percent, terms
+
+NONE = 0.005  # a measured current that is 0.00 when written
+
+
+def limits(design, shuffled=np.nan):
+    """What these data cannot say, whatever is computed from them; `shuffled` is from `shuffle_test`.
+
+    Returns
+    -------
+    list of str
+    """
+    if design.instruments:
+        source = _rests_on_instruments(design)
+    elif design.kind == "continuous":
+        source = ("These data say nothing about ρ, the correlation of what is unmeasured in both equations: no "
+                  "covariate stands in the treatment formula alone, so the likelihood is flat in ρ, and all that is "
+                  "known of it comes from the priors. More rows would not help.")  # fmt: skip
+    else:
+        source = ("These data hold no instrument. All they say about ρ, the correlation of what is unmeasured in "
+                  "both equations, comes from the assumed normal shape of the errors: a wrong shape, a missing curve "
+                  "or a missing interaction would pass for a hidden current.")  # fmt: skip
+    if shuffled > MISLED:
+        source += (f" Here it does: even with the treatment shuffled the likelihood finds a current in "
+                   f"{count(shuffled)}. Do not lean on the world “ρ free”, but on a belief you can "
+                   "defend.")  # fmt: skip
+    return [
+        source,
+        f"They cannot say which came first: that {design.treatment} moves {design.outcome}, and not the other way "
+        "round, is your knowledge.",
+        "They cannot say whether a covariate was itself changed by the treatment, or whether the rows were chosen by "
+        "their outcome; either would bias every world, the one at ρ = 0 included.",
+    ]
+
+
+def _rests_on_instruments(design):
+    """Where ρ comes from when there is an instrument: from it, from the priors, or from the errors' shape."""
+    f, one, names = first_stage(design), len(design.instruments) == 1, listed(design.instruments)
+    rho = "ρ, the correlation of what is unmeasured in both equations,"
+    unconfirmed = f"move{'s' * one} {design.outcome} only through {design.treatment}"
+    if design.kind == "binary":
+        mostly = f"; with F = {f:.1f} mostly on the shape" if f < WEAK else ""
+        return (f"What these data say about {rho} rests on {names} and on the assumed normal shape of the "
+                f"errors{mostly}. These data cannot confirm that {names} {unconfirmed}.")  # fmt: skip
+    if f < WEAK:
+        return (f"{names} hardly move{'s' * one} {design.treatment} (F = {f:.1f}): these data say next to nothing "
+                f"about {rho} and the world “ρ free” is little but its priors. Nor can they confirm that "
+                f"{'it' if one else 'they'} {unconfirmed}.")  # fmt: skip
+    return (f"What these data say about {rho} rests on {names}: it comes from your formula, and these data cannot "
+            f"confirm that {'it' if one else 'they'} {unconfirmed}.")  # fmt: skip
+
+
+def assumptions(design, belief, alpha=None, dropped=0, unit=""):
+    """Every assumption the numbers rest on, one sentence each.
+
+    Returns
+    -------
+    list of str
+    """
+    others = terms(design, design.in_outcome)
+    said = [
+        f"{design.outcome} is a straight-line function of {design.treatment} "
+        f"{f'and of {listed(others)}' if others else 'alone'}, plus an error U; no curve or interaction beyond the "
+        "formula.",
+        _effect(design),
+        _treatment_equation(design),
+        "U and V are jointly normal with a constant spread and one correlation ρ, the same for every row.",
+        "Rows are independent: no clusters, no repeated measurements, no effect of one row's treatment on another.",
+        "Every covariate was settled before the treatment and is measured without error.",
+        *(f"{name} moves {design.outcome} only through {design.treatment} (an exclusion restriction)."
+          for name in design.instruments),
+    ]  # fmt: skip
+    if dropped:
+        said.append(f"{dropped:,} rows with a missing value were dropped: whether a row has one has nothing to do with "
+                    "its U and V, once the covariates are known.")  # fmt: skip
+    return said + _priors(design, belief, alpha, unit)
+
+
+def _effect(design):
+    if design.moderators:
+        average = "its average" if len(design.moderators) == 1 else "their average"
+        return (f"The effect changes with {listed(design.moderators)}, in a straight line; α is the effect at "
+                f"{average}, and nothing else changes it.")  # fmt: skip
+    if design.kind == "binary":
+        return f"{design.treatment} has the same effect α for every row."
+    return f"One more unit of {design.treatment} has the same effect α for every row."
+
+
+def _treatment_equation(design):
+    others = listed(terms(design, design.in_treatment))
+    line = f"a straight-line function of {others}" if others else "a constant"
+    if design.kind == "binary":
+        return f"{design.treatment} is 1 where {line}, plus an error V of spread 1, is positive (a probit)."
+    return f"{design.treatment} is {line} plus an error V."
+
+
+def _priors(design, belief, alpha, unit):
+    sd, unit = scales(design, alpha=alpha), f" {unit}" if unit else ""
+    if isinstance(belief, AtanhNormal):
+        low, high = np.tanh(belief.mean + np.array([-1.96, 1.96]) * belief.sd)
+        prior = (
+            f"atanh ρ ~ Normal({belief.mean:g}, {belief.sd:g}), so ρ lies between {low:.2f} and {high:.2f} with 95 %"
+        )
+    else:
+        prior = f"ρ has the prior {belief!r}"
+    return [
+        f"Where ρ is free, {prior} prior probability." if isinstance(belief, AtanhNormal) else f"Where free, {prior}.",
+        f"Before the data, α ~ Normal(0, {number(sd.sd_O[-1])}){unit}; other coefficients are normal around zero, one "
+        "standard deviation of a covariate moving its response by about one of its own.",
+        f"Before the data, σ_U, the spread of U, is half-normal with scale {number(sd.sigma_U)}, and the intercepts "
+        "are normal and wide.",
+    ]
+
+
+def contradiction(belief, rho):
+    """What to say of a belief whose posterior mean of ρ lies over two prior standard deviations away; else empty."""
+    if not isinstance(belief, AtanhNormal) or abs(np.arctanh(rho) - belief.mean) <= 2 * belief.sd:
+        return ""
+    return f"the data contradict this belief: they move ρ from {np.tanh(belief.mean):+.2f} to {rho:+.2f}"
+
+
+def overturns(report):
+    """What would change the conclusion, one sentence each.
+
+    Parameters
+    ----------
+    report : Report
+
+    Returns
+    -------
+    list of str
+    """
+    return [_tipping(report), *_measured(report), *_robustness(report), _hidden(report), _other_priors(report)]
+
+
+def _tipping(report):
+    tip, zero, learned = report.tipping, report.worlds.loc["ρ = 0"], _learned(report)
+    if zero["low"] < 0 < zero["high"]:
+        return (f"{learned}With no hidden current the 95 % interval already contains zero "
+                f"({_interval(report, 'ρ = 0')}): there is no sign to overturn.")  # fmt: skip
+    if tip.get("refused"):
+        return (
+            f"{learned}Where a current brings the interval to zero cannot be read: columns on the way are not reliable."
+        )
+    if not np.isfinite(tip["interval"]):
+        return f"{learned}No hidden current on the map brings the interval of the effect to zero."
+    low, high = _rho_range(report) if learned else (-1, 1)
+    if not low <= tip["interval"] <= high:
+        return (f"{learned}A hidden current of ρ = {tip['interval']:.2f} would bring the effect's 95 % interval to "
+                "zero, but it lies outside that range; it takes a failing exclusion restriction as well.")  # fmt: skip
+    mean = f"; one of ρ = {tip['mean']:.2f} brings its mean there" if np.isfinite(tip["mean"]) else ""
+    return (f"{learned}A hidden current of ρ = {tip['interval']:.2f} brings the effect's 95 % interval to zero{mean}. "
+            f"Anything unmeasured that strong, and {'positive' if tip['interval'] > 0 else 'negative'}, puts its sign "
+            "in doubt.")  # fmt: skip
+
+
+def _rho_range(report):
+    return np.quantile(report.draws.rho.sel(world="ρ free"), [0.025, 0.975])
+
+
+def _learned(report):
+    """What an instrument that is not weak says about ρ; empty without one, or where the errors' shape misleads."""
+    design, free = report.design, report.worlds.loc["ρ free"]
+    if not first_stage(design) >= WEAK or not np.isfinite(free["alpha"]) or report.shuffled > MISLED:
+        return ""
+    low, high = _rho_range(report)
+    means = "and normal errors " if design.kind == "binary" else ""
+    as_one = "as instrument" if len(design.instruments) == 1 else "as instruments"
+    off = number(abs(free["gap"]), _width(report, "ρ free"))
+    away = "zero included" if low <= 0 <= high else f"away from zero: least squares is then off by {off}{_unit(report)}"
+    return (f"With {listed(design.instruments)} {as_one} {means}the data put ρ at {free['rho']:.2f} "
+            f"({low:.2f} to {high:.2f}), {away}. ")  # fmt: skip
+
+
+def _measured(report):
+    table = report.benchmarks.dropna(subset="rho")
+    if table.empty:
+        return [_unmeasured(report.design, len(report.benchmarks))]
+    name, rho = table.index[0], table["rho"].iloc[0]
+    said = [f"The strongest measured current is that of {name}: left unmeasured, it would have been ρ = {rho:+.2f}."]
+    tip, zero = report.tipping["interval"], report.worlds.loc["ρ = 0"]
+    if np.isfinite(tip) and not zero["low"] < 0 < zero["high"]:
+        along = table["rho"] * np.sign(tip)
+        enough = along[along >= abs(tip)]
+        if len(enough):
+            that = "that" if len(enough) == 1 else "one"
+            said.append(f"A current as strong as {that} of {listed(enough.index)} would be enough to reach the tipping "
+                        "point.")  # fmt: skip
+        elif along.max() <= NONE:
+            said.append("In the direction that matters there is no measured current at all.")
+        else:
+            said.append(f"In the direction that matters none is as strong as the tipping point; the nearest is "
+                        f"{along.idxmax()}, at ρ = {table['rho'][along.idxmax()]:+.2f}.")  # fmt: skip
+    return said
+
+
+def _unmeasured(design, tried):
+    """Why there is no benchmark."""
+    if tried:
+        return "No covariate's current could be read by leaving it out, so a hidden one has nothing to compare with."
+    lone = len(terms(design, np.ones(len(design.covariates), dtype=bool))) == 1 and not design.instruments
+    why = "With one covariate none can be left out" if lone else "No covariate but an instrument is measured"
+    why = why if design.covariates else "There is no covariate"
+    return f"{why}, so a hidden current has no measured one to compare with."
+
+
+def _robustness(report):
+    estimate, interval = report.robustness
+    if estimate == 0:
+        return []
+    T, Y = report.design.treatment, report.design.outcome
+    return [f"An unmeasured covariate would have to explain {percent(estimate, 1)} of what the covariates leave of "
+            f"{T}, and of what they and {T} leave of {Y}, to bring the least-squares effect to zero, and "
+            f"{percent(interval, 1)} to bring its interval there (Cinelli & Hazlett's robustness value)."]  # fmt: skip
+
+
+def _hidden(report):
+    shown = []
+    for name, row in report.worlds.iterrows():
+        if name.endswith("firmly") and np.isfinite(row["alpha"]):
+            against = row["interpretation"].partition("; ")[2]
+            shown.append(f"{_value(report, name)} ({_interval(report, name)}) in the world “{name}”"
+                         f"{f' ({against})' if against else ''}")  # fmt: skip
+    return f"Belief moves the effect: it is {listed(shown)}." if shown else "No world with a current could be read."
+
+
+def _other_priors(report):
+    table = report.sensitivity.dropna()
+    if len(table) < 2 or "as reported" not in table.index:
+        return "How far the priors matter could not be read off this map."
+    of = "ρ and α" if any("of ρ" in name for name in table.index) else "α"
+    alpha, p = table["alpha"], table["P(alpha>0)"]
+    effects = _between(*(number(end, _width(report, "ρ free")) for end in (alpha.min(), alpha.max())))
+    clear = int(((table["low"] > 0) | (table["high"] < 0)).sum())
+    return (f"As reported and under priors of {of} half and twice as wide, the effect of the world “ρ free” "
+            f"lies {effects}{_unit(report)}, P(α > 0) {_between(chance(p.min()), chance(p.max()))}, and its interval "
+            f"excludes zero in {clear} of {len(table)} cases.")  # fmt: skip
+
+
+def _between(least, most):
+    return f"at {most}" if least == most else f"between {least} and {most}"
+
+
+def conclusion(report):
+    """The paragraph: what was found, under which belief, and what would overturn it.
+
+    Returns
+    -------
+    str
+    """
+    design, others = report.design, listed(terms(report.design, report.design.in_outcome))
+    estimate, interval = _value(report, "OLS"), _interval(report, "OLS")
+    adjusted = f"adjusted for {others}" if others else "with no covariates"
+    if design.kind == "binary":
+        found = (f"{design.treatment} = 1 goes with a difference of {estimate} in {design.outcome} from "
+                 f"{design.treatment} = 0 by least squares")  # fmt: skip
+    else:
+        found = f"the least-squares slope of {design.outcome} on {design.treatment} is {estimate}"
+    said = [
+        f"{_rows(report)} {found} (95 % interval {interval}), {adjusted}.",
+        f"That is the effect of {design.treatment} if nothing unmeasured moves both: with ρ = 0 the joint model gives "
+        f"{_value(report, 'ρ = 0')} ({_interval(report, 'ρ = 0')}).",
+        *_free(report),
+    ]
+    return " ".join([*said, report.overturns[0], *report.overturns[1:3], report.limits[0]])
+
+
+def _rows(report):
+    used, dropped = report.design.n, report.dropped
+    if not dropped:
+        return f"Among {used:,} rows,"
+    others = f"other {dropped:,} have a missing value and were" if dropped > 1 else "other has a missing value and was"
+    return f"Among {used:,} of {used + dropped:,} rows (the {others} dropped),"
+
+
+def _free(report):
+    """What the world "ρ free" says, and what it says under other priors."""
+    design, free = report.design, report.worlds.loc["ρ free"]
+    if np.isfinite(free["alpha"]) and report.shuffled > MISLED:
+        return [f"With ρ free it would be {_value(report, 'ρ free')}, but the likelihood finds a current in shuffled "
+                "data as well, so this number is not to be used."]  # fmt: skip
+    if np.isfinite(free["alpha"]):
+        return [f"With ρ free under its prior it is {_value(report, 'ρ free')} ({_interval(report, 'ρ free')}), "
+                f"positive with probability {chance(free['P(alpha>0)'])}.", _other_priors(report)]  # fmt: skip
+    plural = "" if len(design.instruments) == 1 else "s"
+    check = f"Check the instrument{plural} {listed(design.instruments)}, or" if design.instruments else "You may"
+    return [f"With ρ free no answer can be given: {free['interpretation'].removeprefix('not shown: ')}, so these "
+            f"formulas and this belief do not fit together. {check} state a narrower belief "
+            "(--belief 0 0.2)."]  # fmt: skip
+
+
+def _value(report, world):
+    return f"{number(report.worlds.loc[world, 'alpha'], _width(report, world))}{_unit(report)}"
+
+
+def _interval(report, world):
+    low, high = report.worlds.loc[world, ["low", "high"]]
+    return f"{number(low, high - low)} to {number(high, high - low)}"
+
+
+def _width(report, world):
+    return report.worlds.loc[world, "high"] - report.worlds.loc[world, "low"]
+
+
+def _unit(report):
+    return f" {report.unit}" if report.unit else ""

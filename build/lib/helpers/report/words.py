@@ -1,0 +1,41 @@
+"""Numbers, lists and terms as a report writes them."""
+
+import re
+
+import numpy as np
+
+
+def number(value, width=np.nan):
+    """A number with as many digits as the width of its interval deserves, or with four; empty for NaN."""
+    if np.isnan(value):
+        return ""
+    if not 1e-6 < width < np.inf:
+        return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.4g}"
+    text = f"{value:,.{max(0, 1 - int(np.floor(np.log10(width))))}f}"
+    return text if re.search("[1-9]", text) else text.lstrip("-")
+
+
+def percent(share, digits=0):
+    """A share as ``95 %``."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def chance(share):
+    """A probability in words where it is nearly settled."""
+    return "over 99 %" if share > 0.99 else "under 1 %" if share < 0.01 else percent(share)
+
+
+def listed(names):
+    """``a, b and c``."""
+    names = list(map(str, names))
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def term(label):
+    """The term that a column of the design belongs to: a categorical one without its level."""
+    return re.sub(r"\[[^\]]*\]", "", label)
+
+
+def terms(design, mask):
+    """The terms of an equation: a categorical one once, not dummy by dummy."""
+    return list(dict.fromkeys(term(label) for label in np.array(design.covariates, dtype=object)[mask]))

@@ -1,0 +1,221 @@
+"""Variable-selection priors: the sieve (spike and slab), the funnel (horseshoe), and plain exclusion.
+
+All are values that `joint_model` takes as ``coefficients``. Given each coefficient's own spread the sieve and the
+funnel are normal priors: a spread of zero or of the slab for the sieve, τλ̃ for the funnel. `fit` samples these
+spreads.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import norm
+
+from helpers.engine.laplace import start
+from helpers.engine.likelihoods import rows_of
+from helpers.priors import Normal, check_positive, normal
+
+
+class Equation(NamedTuple):
+    """What a prior over coefficients may lean on: one equation's label, size and scales.
+
+    ``sd`` is the response's; ``noise`` the least-squares error sd, with which the coefficients are known.
+    """
+
+    label: str
+    covariates: int
+    n: int
+    sd: float
+    noise: float
+
+
+@dataclass(frozen=True)
+class SpikeAndSlab:
+    """A sieve; see `spike_and_slab`."""
+
+    inclusion: tuple | float = (1.0, 1.0)
+    size: float | None = None
+    slab: float = 1.0
+
+    def beta(self, equation, dims):
+        """β of one equation, inside a model context."""
+        import pymc as pm
+
+        e = equation.label
+        share = self.inclusion if self.size is None else (1.0, _others(self.size, equation, "size") / self.size)
+        if isinstance(share, tuple):
+            share = pm.Beta(f"inclusion_{e}", *share)
+        included = pm.Bernoulli(f"included_{e}", share, dims=dims)
+        return included * pm.Normal(f"slab_{e}", 0.0, self.slab * equation.sd, dims=dims)
+
+
+def spike_and_slab(*, inclusion=(1.0, 1.0), size=None, slab=1.0):
+    """The sieve: every coefficient of both equations is exactly zero or free, and the data choose.
+
+    Parameters
+    ----------
+    inclusion : pair of float, or float
+        Prior of the inclusion probability π of each equation: Beta(a, b), or a fixed number. The default
+        Beta(1, 1) makes every model *size* equally likely beforehand. A symmetric Beta(2, 2), let alone a
+        fixed 0.5, says that about half of the covariates matter (Ley & Steel 2009).
+    size : float, optional
+        The number of covariates expected to matter in an equation, instead of `inclusion`:
+        π ~ Beta(1, (p - size)/size), whose mean is size/p.
+    slab : float
+        Prior sd of a free coefficient, in standard deviations of the response, for one of its covariate.
+
+    Notes
+    -----
+    βⱼ = γⱼ bⱼ with γⱼ ~ Bernoulli(π) and bⱼ ~ Normal(0, slab): a point mass at zero, since a posterior inclusion
+    probability belongs to nothing less. The means of ``included_O`` and ``included_T`` are these probabilities.
+    A narrow normal instead of the point would give NUTS a gradient, and a density with cliffs to climb; `fit`
+    samples the γ themselves, with the coefficients and ρ summed out (`helpers.engine.sparse_gibbs`).
+
+    Raises
+    ------
+    ValueError
+        When a probability lies outside (0, 1), or a scale is not positive.
+
+    References
+    ----------
+    Mitchell & Beauchamp 1988; George & McCulloch 1993; Ley & Steel 2009 (prior of the model size).
+    """
+    check_positive(slab=slab, size=size)
+    if np.ndim(inclusion) == 1 and len(inclusion) == 2:
+        check_positive(**{"inclusion[0]": inclusion[0], "inclusion[1]": inclusion[1]})
+        return SpikeAndSlab(tuple(map(float, inclusion)), size, slab)
+    if not (np.isscalar(inclusion) and 0 < inclusion < 1):
+        raise ValueError(
+            f"inclusion={inclusion!r}; accepted are a pair (a, b) of a Beta distribution, or a number in (0, 1)."
+        )
+    return SpikeAndSlab(float(inclusion), size, slab)
+
+
+@dataclass(frozen=True)
+class Horseshoe:
+    """A funnel; see `horseshoe`."""
+
+    p0: float | None = None
+    slab: float = 1.0
+    nu: float = 4.0
+
+    def beta(self, equation, dims):
+        """β of one equation, inside a model context."""
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        e = equation.label
+        p0 = equation.covariates / 4 if self.p0 is None else self.p0
+        tau_0 = p0 / _others(p0, equation, "p0") * equation.noise / np.sqrt(equation.n)
+        tau = pm.HalfCauchy(f"tau_{e}", tau_0)
+        c2 = pm.InverseGamma(f"c2_{e}", self.nu / 2, self.nu / 2 * (self.slab * equation.sd) ** 2)
+        local = pm.HalfCauchy(f"lambda_{e}", 1.0, dims=dims)
+        return pm.Normal(f"z_{e}", 0.0, 1.0, dims=dims) * tau * local * pt.sqrt(c2 / (c2 + tau**2 * local**2))
+
+
+def horseshoe(*, p0=None, slab=1.0, nu=4.0):
+    """The funnel: a regularised horseshoe, which shrinks the weak coefficients and leaves the strong ones.
+
+    Parameters
+    ----------
+    p0 : float, optional
+        How many covariates of an equation are thought to matter; left out, a quarter of them. With p
+        covariates, τ ~ HalfCauchy(τ₀) with τ₀ = p0/(p - p0) · s/√n.
+    slab : float
+        Scale of the slab that even the strong coefficients feel, in standard deviations of the response, for
+        one of its covariate.
+    nu : float
+        Its degrees of freedom: c² ~ InverseGamma(ν/2, ν slab²/2).
+
+    Notes
+    -----
+    βⱼ = zⱼ τ λ̃ⱼ with zⱼ standard normal, λ̃² = c²λ²/(c² + τ²λ²) and λⱼ half-Cauchy. α and the intercepts stand
+    outside. s is the residual sd of least squares, s/√n therefore about one standard error of a coefficient; for a
+    probit index it is the pseudo error sd √(Φ(1-Φ))/φ at the share treated. It is a number and not the parameter
+    σ_U, which grows with |ρ|: a shrinkage that loosens with ρ would be a prior over ρ in disguise. p0 counts as at
+    most p - ½ in the formula, so that p0 = p is allowed and gives hardly any shrinkage.
+
+    Raises
+    ------
+    ValueError
+        When a scale is not positive, or `p0` exceeds the number of covariates (by `joint_model`).
+
+    References
+    ----------
+    Piironen & Vehtari 2017 (EJS 11:5018), eqs 2.8 and 3.12.
+    """
+    check_positive(p0=p0, slab=slab, nu=nu)
+    return Horseshoe(p0, slab, nu)
+
+
+def _others(wanted, equation, argument):
+    """p less the number of covariates that matter, and never quite zero."""
+    if wanted > equation.covariates:
+        raise ValueError(
+            f"{argument}={wanted:g}, but equation {equation.label} has {equation.covariates} covariates; accepted is "
+            "a number of covariates between 0 and that."
+        )
+    return max(equation.covariates - wanted, 0.5)
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """Covariates kept out of the outcome equation; see `excluded`."""
+
+    names: tuple
+    others: object = Normal()
+
+
+def excluded(names, *, others=None):
+    """An exclusion restriction by name: these covariates move the outcome only through the treatment.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Covariates whose β_O is exactly zero. The same as leaving their terms out of the outcome formula.
+    others : coefficient prior, optional
+        Of all other coefficients: `normal` (the default), `spike_and_slab` or `horseshoe`.
+
+    Raises
+    ------
+    ValueError
+        When no name is given; by `joint_model`, when a name is no covariate of the treatment equation.
+    """
+    names = (names,) if isinstance(names, str) else tuple(names)
+    if not names:
+        raise ValueError("names is empty; accepted are the names of covariates to keep out of the outcome equation.")
+    return Excluded(names, normal() if others is None else others)
+
+
+def restrict(design, coefficients):
+    """The design and the prior that an exclusion restriction leaves; any other prior leaves both alone."""
+    if not isinstance(coefficients, (Normal, SpikeAndSlab, Horseshoe, Excluded)):
+        raise TypeError(
+            f"coefficients={coefficients!r} is no prior over coefficients; accepted is normal(...), "
+            "spike_and_slab(...), horseshoe(...) or excluded(...)."
+        )
+    if not isinstance(coefficients, Excluded):
+        return design, coefficients
+    usable = np.array(design.covariates, dtype=object)[design.in_treatment]
+    strangers = [name for name in coefficients.names if name not in usable]
+    if strangers:
+        raise ValueError(
+            f"excluded({strangers}) names no covariate of the treatment equation; accepted are {list(usable)}."
+        )
+    out = np.isin(design.covariates, coefficients.names)
+    return restrict(replace(design, in_outcome=design.in_outcome & ~out), coefficients.others)
+
+
+def equations(design):
+    """What each equation tells its coefficients' prior."""
+    rows = rows_of(design)
+    _, log_s_U, _, log_s_V = rows.split(start(rows))
+    sd_T, s_T = design.t.std(), np.exp(log_s_V)
+    if design.kind == "binary":
+        share = design.t.mean()
+        sd_T, s_T = 1.0, np.sqrt(share * (1 - share)) / norm.pdf(ndtri(share))
+    return (
+        Equation("O", int(design.in_outcome.sum()), design.n, design.y.std(), float(np.exp(log_s_U))),
+        Equation("T", int(design.in_treatment.sum()), design.n, sd_T, float(s_T)),
+    )

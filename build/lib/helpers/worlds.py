@@ -1,0 +1,274 @@
+"""Worlds: named sets of assumptions, fitted side by side, and laid out in one table."""
+
+import os
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from threading import Lock
+
+import arviz as az
+import joblib
+import numpy as np
+import pandas as pd
+import xarray as xr
+from joblib import Parallel, delayed
+
+from helpers.classical import ols
+from helpers.design import Design
+from helpers.engine.likelihoods import Rows, pointwise
+from helpers.forest import check_forest
+from helpers.models import joint_model
+from helpers.priors import AtanhNormal, check_rho
+from helpers.sampling import diagnostics, fit
+
+SCORED = 2e7  # log likelihoods computed at most for a predictive score: draws times observations
+ENOUGH = 1000  # draws are enough for one
+COMPILING = Lock()  # PyTensor's settings are global while it compiles: threads take turns, processes need not
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """A name, a design and what is assumed about it.
+
+    Attributes
+    ----------
+    name : str
+    design : Design
+    rho : float, prior or None
+        As in `joint_model`; None is the world without a treatment equation: least squares.
+    coefficients, alpha, sigma
+        The other priors, as in `joint_model`.
+    treatment : Forest, optional
+        From `bart`: a forest instead of a line in the treatment equation.
+    interpretation : str
+        What believing this world means, for the table.
+
+    Raises
+    ------
+    ValueError
+        When `rho` is no correlation and no prior over one.
+    """
+
+    name: str
+    design: Design
+    rho: object = AtanhNormal()
+    coefficients: object = None
+    alpha: float | None = None
+    sigma: float | None = None
+    interpretation: str = ""
+    treatment: object = None
+
+    def __post_init__(self):
+        if not isinstance(self.design, Design):
+            raise TypeError(
+                f"world {self.name!r}: design={type(self.design).__name__}; accepted is a Design from make_design."
+            )
+        if self.rho is not None:
+            check_rho(self.rho, f"world {self.name!r}: rho")
+        check_forest(**{f"world {self.name!r}: treatment": self.treatment})
+
+
+def fit_worlds(worlds, *, draws=1000, tune=1000, chains=4, seed=0, folder=".worlds"):
+    """Fit every world; what is finished is kept on disk, so an interrupted run resumes.
+
+    Parameters
+    ----------
+    worlds : iterable of World
+    draws, tune, chains, seed
+        As in `fit`.
+    folder : path or None
+        Where finished worlds are kept. A world is fitted anew when its data, its assumptions, the settings or
+        this package's code have changed. None keeps nothing.
+
+    Returns
+    -------
+    dict of str to xarray.DataTree
+        In the order given. Each tree carries a group ``score``: the pointwise leave-one-out log density of
+        (Y, T) jointly, by Pareto-smoothed importance sampling. Least squares, which gives T no
+        probability, has none.
+
+    Raises
+    ------
+    ValueError
+        When two worlds share a name.
+    TypeError
+        When something else than a `World` is given.
+
+    Notes
+    -----
+    Runs through joblib, one world at a time unless told otherwise: inside
+    ``with joblib.parallel_config(backend="dask"):`` (or ``n_jobs=2``) the worlds run side by side.
+    """
+    worlds = list(worlds)
+    strangers = [type(world).__name__ for world in worlds if not isinstance(world, World)]
+    if strangers:
+        raise TypeError(f"worlds contains {strangers}; accepted are World(name, design, ...) values.")
+    names = [world.name for world in worlds]
+    if len(set(names)) < len(names):
+        raise ValueError(f"worlds share names: {sorted({n for n in names if names.count(n) > 1})}; give each its own.")
+    settings = {"draws": draws, "tune": tune, "chains": chains, "seed": seed}
+    paths = {world.name: _path(world, settings, folder) for world in worlds}
+    fits = {name: _load(path) for name, path in paths.items() if path is not None and path.exists()}
+    waiting = [world for world in worlds if world.name not in fits]
+    jobs = (delayed(_fit_world)(world, settings) for world in waiting)
+    for name, idata in Parallel(return_as="generator_unordered")(jobs):
+        _keep(idata, paths[name])
+        fits[name] = idata
+    return {name: fits[name] for name in names}
+
+
+def _fit_world(world, settings):
+    try:
+        if world.rho is None:
+            return world.name, _least_squares(world, settings)
+        with COMPILING:
+            model = joint_model(
+                world.design, coefficients=world.coefficients, rho=world.rho, alpha=world.alpha, sigma=world.sigma,
+                treatment=world.treatment,
+            )  # fmt: skip
+            idata = fit(model, **settings)
+    except Exception as error:
+        error.add_note(f"while fitting the world {world.name!r}")
+        raise
+    idata.attrs["interpretation"] = world.interpretation
+    return world.name, _score(idata, world.design)
+
+
+def _least_squares(world, settings):
+    """The OLS world as draws: the posterior under a flat prior, whose intervals are the classical ones."""
+    result, rng = ols(world.design), np.random.default_rng(settings["seed"])
+    half = -(-settings["chains"] * settings["draws"] // 2)
+    sigma = np.tile(np.sqrt(result.ssr / rng.chisquare(result.df_resid, half)), 2)
+    noise = rng.multivariate_normal(np.zeros(len(result.params)), result.normalized_cov_params, half)
+    noise = np.concatenate([noise, -noise])  # in pairs, so that the mean is the estimate itself
+    theta = result.params.to_numpy() + sigma[:, None] * noise
+    draws = {"alpha": theta[:, -1], "sigma_U": sigma}
+    shape = (settings["chains"], settings["draws"])
+    idata = az.from_dict({"posterior": {name: np.resize(values, shape) for name, values in draws.items()}})
+    idata.attrs.update(route="ols", interpretation=world.interpretation)
+    return idata
+
+
+def _score(idata, design):
+    """Attach the leave-one-out score of (Y, T), from a thinned sample where n is large."""
+    posterior = az.extract(idata)
+    size = min(posterior.sizes["sample"], ENOUGH, int(SCORED // design.n))
+    if size < 100:
+        return idata
+    posterior = posterior.isel(sample=np.linspace(0, posterior.sizes["sample"] - 1, size).astype(int))
+    log_likelihood = _pointwise(posterior, design)
+    tree = az.from_dict({"posterior": {"alpha": posterior.alpha.values[None]},
+                         "log_likelihood": {"joint": log_likelihood[None]}})  # fmt: skip
+    loo = az.loo(tree, pointwise=True)
+    idata["score"] = xr.DataTree(xr.Dataset({"elpd": ("obs", np.asarray(loo.elpd_i).ravel()),
+                                             "pareto_k": ("obs", np.asarray(loo.pareto_k).ravel())}))  # fmt: skip
+    return idata
+
+
+def _pointwise(posterior, design):
+    """Log-likelihood of each observation under each draw; a forest is an offset in the index of the treatment."""
+    offsets = 0.0, 0.0
+    if "forest_T" in posterior:
+        offsets = 0.0, posterior.forest_T.transpose("sample", "obs").values
+        design = replace(design, in_treatment=np.zeros_like(design.in_treatment), intercept_T=False)
+    rows = Rows.of(design, compress=False)
+    return pointwise(rows, _theta(posterior, design), np.arctanh(posterior.rho.values), offsets=offsets)
+
+
+def _theta(posterior, design):
+    """Named draws back in the likelihood's order, shape (draws, size of θ)."""
+
+    def column(name):
+        return posterior[name].transpose("sample", ...).values.reshape(posterior.sizes["sample"], -1)
+
+    parts = [column("intercept_O")] if design.intercept_O else []
+    parts += [column("beta_O")[:, design.in_outcome]]
+    parts += [column("delta")] if design.moderators else []
+    parts += [column("alpha"), np.log(column("sigma_U"))]
+    parts += [column("intercept_T")] if design.intercept_T else []
+    parts += [column("beta_T")[:, design.in_treatment]] if design.in_treatment.any() else []
+    parts += [np.log(column("sigma_V"))] if design.kind == "continuous" else []
+    return np.concatenate(parts, axis=1)
+
+
+@cache
+def _code():
+    """A fingerprint of this package: a changed helper must not meet an old result."""
+    return joblib.hash([path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py"))])
+
+
+def _path(world, settings, folder):
+    if folder is None:
+        return None
+    design = vars(world.design)
+    assumed = {name: value for name, value in vars(world).items() if name != "design"}
+    return Path(folder) / f"{joblib.hash([design, assumed, settings, _code()])}.nc"
+
+
+def _keep(idata, path):
+    """Write beside and then rename, so that a cut leaves a whole file or none."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{os.getpid()}.part")
+    idata.to_netcdf(beside)
+    os.replace(beside, path)
+
+
+def _load(path):
+    with xr.open_datatree(path) as tree:
+        return tree.load()
+
+
+def world_table(fits, *, probability=0.95, reference=None):
+    """The talk's table, with what it lacked.
+
+    Parameters
+    ----------
+    fits : mapping of str to DataTree
+        From `fit_worlds` (or `fit`, by name).
+    probability : float
+        Of the central interval.
+    reference : str, optional
+        The world that ``gap`` is measured from; left out, the first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a world: ``alpha`` (posterior mean), ``low`` and ``high``, ``gap`` from the reference world, ``rho``
+        and its ``rho_sd``, ``P(alpha>0)``, ``elpd`` (leave-one-out log density of Y and T; higher is better) with
+        its difference ``d_elpd`` from the best world and that difference's ``d_se``, ``rhat``, ``ess``,
+        ``divergences``, ``passes``, ``interpretation``.
+
+    Raises
+    ------
+    ValueError
+        When `reference` is not among the worlds.
+    """
+    fits = dict(fits)
+    reference = next(iter(fits)) if reference is None else reference
+    if reference not in fits:
+        raise ValueError(f"reference={reference!r} is an unknown world; accepted is one of {list(fits)}.")
+    table = pd.DataFrame({name: _row(idata, probability) for name, idata in fits.items()}).T
+    table.insert(3, "gap", table["alpha"] - table.loc[reference, "alpha"])
+    scores = {name: idata["score"].elpd.values for name, idata in fits.items() if "score" in idata.children}
+    if scores:
+        best = max(scores, key=lambda name: scores[name].sum())
+        for name, elpd in scores.items():
+            difference = elpd - scores[best]
+            table.loc[name, ["elpd", "d_elpd", "d_se"]] = [
+                elpd.sum(), difference.sum(), np.sqrt(len(difference)) * difference.std()]  # fmt: skip
+    checks = diagnostics(fits)
+    table["rhat"] = checks["rhat"]
+    table["ess"] = checks[["ess_bulk", "ess_tail"]].min(axis=1)
+    table[["divergences", "passes"]] = checks[["divergences", "passes"]]
+    table["interpretation"] = [idata.attrs.get("interpretation", "") for idata in fits.values()]
+    return table.infer_objects().rename_axis("world")
+
+
+def _row(idata, probability):
+    alpha = idata["posterior"]["alpha"].values
+    rho = idata["posterior"]["rho"].values if "rho" in idata["posterior"] else np.array([np.nan])
+    low, high = np.quantile(alpha, [(1 - probability) / 2, (1 + probability) / 2])
+    return {"alpha": alpha.mean(), "low": low, "high": high, "rho": rho.mean(), "rho_sd": rho.std(),
+            "P(alpha>0)": (alpha > 0).mean(), "elpd": np.nan, "d_elpd": np.nan, "d_se": np.nan}  # fmt: skip

@@ -1,0 +1,47 @@
+"""The core alone, installed into an empty environment: it brings what a map needs, and nothing of the book."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+
+ROOT = Path(__file__).parent.parent
+BOOKISH = {"sphinx", "jupyter-book", "jupyterlab", "selenium", "ruff", "pytest", "pymc-bart", "distributed"}
+USE = """
+from importlib.metadata import distributions
+from helpers import load_nhefs, make_design, map_rho, plot_map, read_map
+data = load_nhefs()
+table = read_map(map_rho(make_design(data, outcome="wt82_71 ~ qsmk + age", treatment="qsmk ~ age")))
+plot_map(table).figure.savefig("map.png")
+print(f"{table['mean'][0.0]:.2f}", *{d.metadata["Name"].lower() for d in distributions()}, sep=" ")
+"""
+
+
+@pytest.mark.skipif(not os.environ.get("CI"), reason="installs a whole environment; continuous integration does")
+@pytest.mark.timeout(900)
+def test_the_core_alone_draws_a_map(tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
+    python = tmp_path / "env" / "bin" / "python"
+    # at the book's versions, so that what is tested is what was tested
+    subprocess.run([python, "-m", "pip", "install", "-q", "--constraint", pins(tmp_path), ROOT], check=True)
+    run = subprocess.run([python, "-c", USE], cwd=tmp_path, capture_output=True, text=True, env=bare())
+    assert run.returncode == 0, run.stderr
+    effect, *names = run.stdout.split()
+    classical = smf.ols("wt82_71 ~ qsmk + age", pd.read_csv(ROOT / "data" / "nhefs.csv")).fit().params["qsmk"]
+    assert float(effect) == pytest.approx(classical, abs=0.1)  # at ρ = 0, weak priors
+    assert set(names) & BOOKISH == set()
+    assert (tmp_path / "map.png").stat().st_size > 10_000
+
+
+def pins(folder):
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    (folder / "pins.txt").write_text("\n".join(lines[1:]), encoding="utf-8")
+    return folder / "pins.txt"
+
+
+def bare():
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"MPLBACKEND": "agg"}
