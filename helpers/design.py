@@ -15,6 +15,7 @@ from scipy.optimize import linprog
 
 from helpers import formulas
 
+SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
 FEWEST_DOSES = 5  # a treatment with fewer distinct values is neither binary nor continuous
 
 
@@ -38,6 +39,8 @@ class Design:
         ``mean`` and ``sd`` of each covariate before it was standardised.
     centre : float, optional
         What the outcome equation subtracts from the treatment, `t_mean`, when it is not to be taken from `t`.
+    notes : tuple of str
+        What was decided when the formulas were read, in sentences: a term that is no instrument, a level without rows.
     """
 
     y: np.ndarray
@@ -54,6 +57,7 @@ class Design:
     kind: str
     scales: pd.DataFrame = field(repr=False)
     centre: float | None = None
+    notes: tuple = ()
 
     @property
     def t_mean(self):
@@ -97,6 +101,7 @@ class Design:
             f"Design({self.outcome} on {self.treatment} ({self.kind}), n={self.n:,}, "
             f"{len(self.covariates)} covariates, instruments: {', '.join(self.instruments) or 'none'}"
             f"{', moderators: ' * bool(self.moderators)}{', '.join(self.moderators)})"
+            f"{' ' * bool(self.notes)}{' '.join(self.notes)}"
         )
 
 
@@ -130,30 +135,56 @@ def make_design(data, *, outcome, treatment):
         term than a product with a covariate that has a term of its own; when there are fewer rows than
         columns.
     """
-    lhs_O, terms_O, intercept_O = formulas.parse(data, outcome, "outcome")
-    lhs_T, terms_T, intercept_T = formulas.parse(data, treatment, "treatment")
-    terms_O, moderators = formulas.split_moderators(terms_O, outcome, lhs_O, lhs_T)
-    formulas.check_apart(terms_O + terms_T, lhs_T)
-    y = formulas.response(data, lhs_O, "outcome")
-    t = formulas.response(data, lhs_T, "treatment")
-    frame_O, labels = formulas.covariates_of(data, terms_O, "outcome")
-    frame_T, _ = formulas.covariates_of(data, terms_T, "treatment")
-    only_T = frame_T.columns.difference(frame_O.columns, sort=False)
-    frame = pd.concat([frame_O, frame_T[only_T]], axis=1)
+    both = formulas.read(outcome, "outcome"), formulas.read(treatment, "treatment")
+    data, notes = formulas.usable(data, both)
+    terms, moderators = formulas.split_moderators(*both)
+    formulas.check_apart(*both, terms)
+    y, t, frame_O, frame_T = formulas.columns_of(data, *both, terms)
+    lhs_O, lhs_T = (equation.response.expr for equation in both)
     kind = _kind(t, lhs_T)
-    _check_spread(y, lhs_O, frame)
+    _check_spread(y, lhs_O, frame_O, frame_T)
+    frame, in_treatment, none = _instruments(frame_O, frame_T)
     scales = pd.DataFrame({"mean": frame.mean(), "sd": frame.std(ddof=0)})
-    C = ((frame - scales["mean"]) / scales["sd"]).to_numpy(dtype=float)
+    moderating = [label for term in moderators for label in frame_O.attrs["labels"][term]]
     design = Design(
-        y=y, t=t, C=C, covariates=tuple(frame.columns), in_outcome=frame.columns.isin(frame_O.columns),
-        in_treatment=frame.columns.isin(frame_T.columns),
-        moderates=frame.columns.isin([label for term in moderators for label in labels[term]]),
-        intercept_O=intercept_O, intercept_T=intercept_T, outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales,
+        y=y, t=t, C=_standardised(frame), covariates=tuple(frame.columns),
+        in_outcome=frame.columns.isin(frame_O.columns), in_treatment=frame.columns.isin(in_treatment),
+        moderates=frame.columns.isin(moderating), intercept_O=both[0].intercept, intercept_T=both[1].intercept,
+        outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales, notes=(*notes, *none),
     )  # fmt: skip
-    _check_rank(design)
+    _check_rank(design, frame_T)
     if kind == "binary":
         _check_overlap(design)
     return design
+
+
+def _standardised(frame):
+    return ((frame - frame.mean()) / frame.std(ddof=0)).to_numpy(dtype=float)
+
+
+def _instruments(frame_O, frame_T):
+    """The columns of both equations, those of the treatment's, and sentences about those that are no instruments.
+
+    A column of the treatment formula alone is an instrument if it adds rank to the outcome formula's columns and the
+    instruments before it. If not, it is a combination of them: they stand in its stead, and for a treatment formula
+    whose columns all are such, both equations have the same span. Two of three dummies of ``C(g)`` may so be
+    covariates, and the third an instrument.
+    """
+    alone = frame_T.columns.difference(frame_O.columns, sort=False)
+    frame = pd.concat([frame_O, frame_T[alone]], axis=1)
+    R = np.linalg.qr(_standardised(frame), mode="r")  # same relations, few rows
+    kept, in_treatment, said = list(frame_O.columns), list(frame_T.columns), []
+    for label in alone:
+        column, others = R[:, frame.columns.get_loc(label)], R[:, frame.columns.get_indexer(kept)]
+        parts, *_ = np.linalg.lstsq(others, column)
+        if not kept or np.linalg.norm(column - others @ parts) > SAME * np.linalg.norm(column):
+            kept.append(label)
+            continue
+        partners = [name for name, part in zip(kept, parts) if abs(part) > SAME * np.abs(parts).max()]
+        in_treatment += partners
+        these = f"{partners[0]}, which stands" if len(partners) == 1 else f"{', '.join(partners)}, which stand"
+        said.append(f"{label} is no instrument of its own: it is made of {these} in its stead.")
+    return frame[kept], in_treatment, said
 
 
 def _kind(t, name):
@@ -170,46 +201,50 @@ def _kind(t, name):
     return "continuous"
 
 
-def _check_spread(y, outcome, frame):
+def _check_spread(y, outcome, *frames):
     if np.ptp(y) == 0:
         raise ValueError(f"the outcome {outcome!r} is constant at {y[0]:g}; it must vary.")
-    for name in frame:
-        if np.ptp(frame[name]) == 0:
+    for name, values in (pair for frame in frames for pair in frame.items()):
+        if np.ptp(values) == 0:
             raise ValueError(
-                f"the covariate {name!r} is constant at {frame[name].iloc[0]:g}, which is collinear with the "
+                f"the covariate {name!r} is constant at {values.iloc[0]:g}, which is collinear with the "
                 "intercept; leave it out."
             )
 
 
-def _check_rank(design):
+def _check_rank(design, frame_T):
+    """Refuse columns that the data cannot tell apart, of either equation as its formula has it."""
     effects = np.column_stack([design.M * design.dose[:, None], design.dose])
     products = [f"{design.treatment}:{label}" for label in design.moderators]
+    outcome = [label for label, used in zip(design.covariates, design.in_outcome) if used]
     blocks = {
-        "outcome": (design.in_outcome, [effects - effects.mean(axis=0)], [*products, design.treatment]),
-        "treatment": (design.in_treatment, [], []),
+        "outcome": ([*outcome, *products, design.treatment], [design.C[:, design.in_outcome], effects]),
+        "treatment": (list(frame_T.columns), [_standardised(frame_T)]),
     }
-    for equation, (mask, extra, names) in blocks.items():
-        labels = [*np.array(design.covariates, dtype=object)[mask], *names]
-        columns = len(labels) + 1
-        if design.n <= columns:
+    for equation, (labels, parts) in blocks.items():
+        if design.n <= len(labels) + 1:
             raise ValueError(
-                f"the {equation} equation has {design.n} rows for {columns} columns; "
+                f"the {equation} equation has {design.n} rows for {len(labels) + 1} columns; "
                 "accepted are more rows than columns: leave terms out or bring more data."
             )
-        if not labels:
-            continue
-        M = np.column_stack([design.C[:, mask], *extra])
-        M = np.linalg.qr(M / M.std(axis=0), mode="r")  # same rank, same relations, few rows
-        R, order = qr(M, mode="r", pivoting=True)
-        rank = int((np.abs(np.diag(R)) > 1e-8 * abs(R[0, 0])).sum())
-        if rank < len(labels):
-            culprit = order[rank]
-            others, *_ = np.linalg.lstsq(np.delete(M, culprit, axis=1), M[:, culprit], rcond=None)
-            partners = [label for label, b in zip(np.delete(labels, culprit), others) if abs(b) > 1e-6]
-            raise ValueError(
-                f"{labels[culprit]!r} is collinear with {partners} in the {equation} equation: "
-                "the data cannot tell them apart; leave one of them out."
-            )
+        if labels:
+            M = np.column_stack(parts)
+            _check_apart(labels, (M - M.mean(axis=0)) / M.std(axis=0), equation)
+
+
+def _check_apart(labels, M, equation):
+    M = np.linalg.qr(M, mode="r")  # same rank, same relations, few rows
+    R, order = qr(M, mode="r", pivoting=True)
+    rank = int((np.abs(np.diag(R)) > 1e-8 * abs(R[0, 0])).sum())
+    if rank < len(labels):
+        culprit = order[rank]
+        others, *_ = np.linalg.lstsq(np.delete(M, culprit, axis=1), M[:, culprit])
+        rest = [label for k, label in enumerate(labels) if k != culprit]
+        partners = [label for label, b in zip(rest, others) if abs(b) > 1e-6]
+        raise ValueError(
+            f"{labels[culprit]!r} is collinear with {partners} in the {equation} equation: "
+            "the data cannot tell them apart; leave one of them out."
+        )
 
 
 def _check_overlap(design):

@@ -1,86 +1,201 @@
-"""Formulas against a data frame: what formulaic reads, or a refusal that names the column and what is accepted."""
+"""Two formulas against a data frame: their columns over the same rows, or a refusal that says what is accepted."""
 
+import ast
+import keyword
 import re
+from typing import NamedTuple
 
 import formulaic
 import numpy as np
 import pandas as pd
 from formulaic.errors import FormulaicError
+from formulaic.materializers import PandasMaterializer
+from formulaic.parser import DefaultFormulaParser
+from formulaic.parser.types import ASTNode, Factor, Term, Token
+
+from helpers.grammar import columns, factors
+from helpers.grammar.dialects import foreign
+
+OWN = ("Intercept", "intercept", "alpha")  # labels that the equations need for themselves
 
 
-def read_formula(text, argument):
-    """The two sides of a formula, or a sentence that says why there are none."""
+class Equation(NamedTuple):
+    """A formula taken apart: its text, the factor on its left, the terms on its right, and each factor's tree."""
+
+    text: str
+    argument: str
+    response: Factor
+    terms: tuple
+    intercept: bool
+    trees: dict
+
+    @property
+    def names(self):
+        """The columns it needs, and whether each is only ever made a category."""
+        return merged(factors.names(tree) for tree in self.trees.values())
+
+    def uses(self, term):
+        """Names of the columns in a term or factor."""
+        parts = term.factors if isinstance(term, Term) else [term]
+        return set(merged(factors.names(self.trees[part.expr]) for part in parts if part.expr in self.trees))
+
+
+def merged(maps):
+    """Names of columns from several places; one is only a category if it is so in all of them."""
+    found = {}
+    for names in maps:
+        for name, category in names.items():
+            found[name] = category and found.get(name, True)
+    return found
+
+
+def read(text, argument):
+    """A formula, read and checked in every part before anything is computed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        With a sentence that says what to type instead.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"{argument}={text!r} is no formula; accepted is text such as 'y ~ t + x'.")
+    if said := foreign(text):
+        raise ValueError(f"{argument}={text!r}: {said}.")
+    text = re.sub(r"`([^\W\d]\w*)`", _bare, text)
+    tree = _parse(text, argument, lambda: DefaultFormulaParser().get_ast(text))
+    if not isinstance(tree, ASTNode) or tree.operator.symbol != "~" or len(tree.args) != 2:
+        raise ValueError(f"{argument}={text!r} is not a two-sided formula such as 'y ~ t + x'.")
+    left, right = tree.args
+    if isinstance(left, ASTNode):
+        whole = text.partition("~")[0].strip()
+        raise ValueError(
+            f"{argument}={text!r}: {whole!r} is more than one term; accepted on the left is one name or one function, "
+            f"and what is to be worked out stands in I(...): 'I({whole}) ~ ...'."
+        )
+    _check_signs(right, text, argument)
+    terms = list(_parse(text, argument, lambda: formulaic.Formula(text)).rhs)
+    response = left.to_factor()
+    used = {factor.expr: factor for term in terms for factor in term.factors if not _literal(factor)}
+    trees = {name: _tree(factor, text, argument) for name, factor in (used | {response.expr: response}).items()}
+    return Equation(text, argument, response, tuple(term for term in terms if term != "1"), "1" in terms, trees)
+
+
+def _bare(found):
+    """A plain word without the backticks it does not need."""
+    return found[0] if keyword.iskeyword(found[1]) else found[1]
+
+
+def _parse(text, argument, parse):
     try:
-        formula = formulaic.Formula(text)
-        formula.lhs, formula.rhs  # noqa: B018
-    except AttributeError as error:
-        raise ValueError(f"{argument}={text!r} is not a two-sided formula such as 'y ~ t + x'.") from error
-    except FormulaicError as error:
+        return parse()
+    except (FormulaicError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(
             f"{argument}={text!r} cannot be read as a formula such as 'y ~ t + x'; a name with spaces or signs stands "
             "in backticks: `Body Mass (kg)`."
         ) from error
-    return formula
 
 
-def parse(data, text, argument):
-    """Left-hand side, terms and presence of an intercept of a formula whose columns are there, whole and finite."""
-    formula = read_formula(text, argument)
-    lhs, rhs = formula.lhs, formula.rhs
-    if odd := [name for name in re.findall(r"`([^`]+)`", text) if not name.isidentifier()]:
+def _literal(factor):
+    return factor.eval_method is Factor.EvalMethod.LITERAL
+
+
+def _tree(factor, text, argument):
+    """The checked tree of one factor; a name that is no plain word is sent back."""
+    plain = factor.eval_method is Factor.EvalMethod.LOOKUP
+    for name in [factor.expr] if plain else re.findall("`([^`]+)`", factor.expr):
+        if not name.isidentifier() and f"`{name}`" in text:
+            raise ValueError(
+                f"{argument}={text!r}: {name!r} is no plain word; accepted are plain words: "
+                "read_table(data, outcome=..., treatment=...) makes them, in the data and in the formulas."
+            )
+        if not name.isidentifier():
+            raise ValueError(f"{argument}={text!r}: a column's name with a dot stands in backticks: `{name}`.")
+    if plain:
+        return ast.Name(id=factor.expr)
+    try:
+        return factors.parse(factor.expr)
+    except ValueError as error:
+        raise ValueError(f"{argument}={text!r}: {error}") from error
+
+
+def _check_signs(node, text, argument):
+    """Refuse signs outside of I(...) that only arithmetic could mean, and that would be dropped or misread."""
+    if not isinstance(node, ASTNode):
+        return
+    for part in node.args:
+        _check_signs(part, text, argument)
+    sign = node.operator.symbol
+    numbers = [part.token for part in node.args if not isinstance(part, ASTNode) and part.kind is Token.Kind.VALUE]
+    if sign in ("*", "/") and numbers:
         raise ValueError(
-            f"{argument}={text!r}: {odd[0]!r} is no plain word; accepted are plain words: "
-            "read_table(data, outcome=..., treatment=...) makes them, in the data and in the formulas."
+            f"{argument}={text!r}: '{sign}' with the number {numbers[0]} is arithmetic, which stands in I(...): "
+            f"I(x {sign} {numbers[0]})."
         )
-    missing = sorted(map(str, formula.required_variables - set(data.columns)))
-    if missing:
+    if sign == "-" and len(node.args) == 2:
+        kept, gone = (set(map(str, part.to_terms(context={}))) for part in node.args)
+        if strange := sorted(gone - kept - {"1"}):
+            raise ValueError(
+                f"{argument}={text!r}: '- {strange[0]}' takes out a term that is not there; a difference that is to "
+                f"be worked out stands in I(...): I(post - pre)."
+            )
+
+
+def usable(data, equations):
+    """The columns that formulas need, over all rows, as `columns.plain` gives them.
+
+    Returns
+    -------
+    data : DataFrame
+        With a fresh index.
+    notes : list of str
+        What was decided on the way, in sentences.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming a column that is not there, has missing or infinite values, or holds what no equation can use.
+    """
+    check_frame(data)
+    for equation in equations:
+        _check_there(data, equation)
+    found, notes, rows = {}, [], data.reset_index(drop=True)
+    for name, categorical in merged(equation.names for equation in equations).items():
+        found[name] = columns.plain(rows[name], name, categorical=categorical)
+        if isinstance(rows.dtypes[name], pd.CategoricalDtype):
+            gone = rows[name].cat.categories.difference(found[name].cat.categories, sort=False)
+            notes += [f"{name} has no row of the level {str(level)!r}, which is left out." for level in gone]
+        if pd.api.types.is_float_dtype(found[name]):
+            equation = next(equation for equation in equations if name in equation.names)
+            check_finite(found[name], name, equation.argument)
+    return pd.DataFrame(found), notes
+
+
+def _check_there(data, equation):
+    """The columns of an equation are there and whole."""
+    own = sorted(equation.names)
+    if missing := [name for name in own if name not in data.columns]:
         raise ValueError(
-            f"{argument}={text!r} names {missing}, which the data do not have; "
+            f"{equation.argument}={equation.text!r} names {missing}, which the data do not have; "
             f"their columns are {list(map(str, data.columns))}."
         )
-    columns = data[sorted(map(str, formula.required_variables))]
-    holes = columns.isna().sum()
-    if holes.any():
-        counts = ", ".join(f"{name!r} has {k}" for name, k in holes[holes > 0].items())
+    holes = {name: int(k) for name, k in data[own].isna().sum().items() if k}
+    if holes:
+        counts = ", ".join(f"{name!r} has {k}" for name, k in holes.items())
         raise ValueError(
-            f"{argument}={text!r}: {counts} missing values (NaN) of {len(data)} rows; accepted are complete "
-            f"rows: drop them with data.dropna(subset={list(holes[holes > 0].index)}) or fill them in."
+            f"{equation.argument}={equation.text!r}: {counts} missing values (NaN) of {len(data)} rows; accepted are "
+            f"complete rows: drop them with data.dropna(subset={list(holes)}) or fill them in."
         )
-    for name, column in columns.select_dtypes("number").items():
-        check_finite(column, name, argument)
-    terms = [term for term in rhs if str(term) not in "01"]
-    return str(next(iter(lhs))), terms, "1" in map(str, rhs)
 
 
-def split_moderators(terms, formula, outcome, treatment):
-    """The covariates' terms of the outcome formula, and which of them the treatment is multiplied by."""
-    factors = {frozenset(str(factor) for factor in term.factors): term for term in terms}
-    if frozenset([treatment]) not in factors:
-        raise ValueError(
-            f"outcome={formula!r} does not contain the treatment {treatment!r}, so it has no effect to estimate; "
-            f"write it as a term of its own: '{outcome} ~ {treatment} + ...'."
-        )
-    plain = {names: term for names, term in factors.items() if treatment not in names}
-    moderators = [names - {treatment} for names in factors if treatment in names and len(names) > 1]
-    for names in moderators:
-        if names not in plain:
-            alone = ":".join(sorted(names))
-            raise ValueError(
-                f"outcome={formula!r} multiplies the treatment by {alone!r}, which is no term of its own, so its "
-                f"effect on untreated rows would be forced to zero; write '{treatment} * {alone}'."
-            )
-    return list(plain.values()), [plain[names] for names in moderators]
-
-
-def check_apart(terms, treatment):
-    """Refuse a covariate that is made from the treatment: it would carry a part of the effect."""
-    own = formulaic.Formula(f"0 + {treatment}").required_variables
-    made = [str(term) for term in terms if own & formulaic.Formula(f"0 + {term}").required_variables]
-    if made:
-        raise ValueError(
-            f"the treatment {treatment!r} stands inside the terms {made}; it is accepted as one term of the outcome "
-            "formula, by itself or multiplied by covariates, and nowhere in the right-hand side of its own formula."
-        )
+def check_frame(data):
+    """Refuse what is no data frame, an empty one, and one in which two columns share a name."""
+    if not isinstance(data, pd.DataFrame):
+        hint = ": data.to_pandas()" if hasattr(data, "to_pandas") else ""
+        raise TypeError(f"data is a {type(data).__name__}; accepted is a pandas.DataFrame{hint}.")
+    if (twice := data.columns[data.columns.duplicated()]).size:
+        raise ValueError(f"the data have more than one column named {str(twice[0])!r}; give each a name of its own.")
+    if data.empty:
+        raise ValueError(f"the data have {len(data)} rows and {data.shape[1]} columns; accepted are data with rows.")
 
 
 def check_finite(values, name, argument):
@@ -91,30 +206,147 @@ def check_finite(values, name, argument):
         )
 
 
-def response(data, name, argument):
-    """One side of an equation: a single numeric column, evaluated as the formula says."""
-    frame = pd.DataFrame(formulaic.model_matrix(f"0 + {name}", data))
-    raw = data[name] if name in data else frame.iloc[:, 0]
-    if frame.shape[1] != 1 or not pd.api.types.is_numeric_dtype(raw):
-        words = sorted(map(str, pd.unique(raw)))
+def undefined(data, equations):
+    """The rows in which a part of a formula is undefined though its columns are not: a log of a negative number.
+
+    Returns
+    -------
+    dict
+        A part of a formula → a mask of rows, and the names of the columns in it.
+    """
+    found = {}
+    for equation in equations:
+        for name in equation.trees:
+            _compute(equation, name, data, found)
+    return found
+
+
+def say_undefined(data, found):
+    """Counts of undefined values by part of a formula, and where its columns lie there."""
+    said = []
+    for part, (rows, names) in found.items():
+        where = ""
+        if len(names) == 1 and pd.api.types.is_numeric_dtype(data[names[0]]):
+            low, high = float(data.loc[rows, names[0]].min()), float(data.loc[rows, names[0]].max())
+            lies = f"{low:g}" if low == high else f"between {low:g} and {high:g}"
+            sign = "zero or negative" if low < high == 0 else "negative"
+            where = f" ({names[0]} is {sign if low < 0 and high <= 0 else lies} there)"
+        said.append(f"{part}: {rows.sum():,} of {len(data):,} values are undefined{where}")
+    return "; ".join(said)
+
+
+def _compute(equation, name, data, found=None):
+    try:
+        return factors.compute(equation.trees[name], data, found)
+    except Exception as error:  # whatever a function of formulas makes of the reader's column
+        raise ValueError(f"{equation.argument}={equation.text!r}: {name!r} cannot be computed: {error}") from error
+
+
+def columns_of(data, outcome, treatment, terms):
+    """Both responses and both sets of covariates, computed once and over the same rows.
+
+    Parameters
+    ----------
+    data : DataFrame
+        From `usable`.
+    outcome, treatment : Equation
+    terms : sequence of Term
+        Of the outcome equation's covariates, without the treatment.
+
+    Returns
+    -------
+    y, t : ndarray
+    outcome, treatment : DataFrame
+        Covariates; dummies are coded against a reference level whether or not there is an intercept. The attribute
+        ``labels`` holds the labels of each term's columns.
+    """
+    if found := undefined(data, (outcome, treatment)):
+        raise ValueError(
+            f"{say_undefined(data, found)}; accepted are terms that are defined in every row: leave those rows out "
+            "(read_table(..., drop_missing=True) or --drop-missing drops and counts them), or change the term."
+        )
+    values = {name: _compute(equation, name, data) for equation in (outcome, treatment) for name in equation.trees}
+    one = Term([Factor("1", eval_method="literal")])
+    sides = {"outcome": [one, *map(_looked_up, terms)], "treatment": [one, *map(_looked_up, treatment.terms)]}
+    matrices = PandasMaterializer(data[[]], context=values).get_model_matrix(
+        formulaic.Formula(**sides), na_action="ignore"
+    )
+    y, t = (_response(data, values[equation.response.expr], equation) for equation in (outcome, treatment))
+    frames = {name: _frame(matrices[name], sides[name], name) for name in sides}
+    return y, t, frames["outcome"], frames["treatment"]
+
+
+def _frame(matrix, terms, argument):
+    """Covariates as a frame of finite numbers by label; none is lost, and none takes a name that is needed."""
+    names, places = list(map(str, matrix.columns)), matrix.model_spec.term_indices
+    for term in terms[1:]:
+        if not places[term]:
+            raise ValueError(f"{argument}: {str(term)!r} has one level only, so it is constant; leave it out.")
+        if str(term) in OWN:
+            raise ValueError(f"{argument}: {str(term)!r} is a name that the equations need; rename that column.")
+    frame = pd.DataFrame(matrix).set_axis(names, axis=1).drop(columns="Intercept").astype(float)
+    for name in frame:
+        check_finite(frame[name], name, argument)
+    frame.attrs["labels"] = {term: [names[place] for place in places[term]] for term in terms}
+    return frame
+
+
+def _looked_up(term):
+    """A term whose factors' values are looked up by their text, since they are computed."""
+    return Term([factor if _literal(factor) else Factor(factor.expr) for factor in term.factors])
+
+
+def _response(data, values, equation):
+    """The left side of an equation: one column of numbers."""
+    name, argument = equation.response.expr, equation.argument
+    numeric = np.ndim(values) == 1 and pd.api.types.is_numeric_dtype(getattr(values, "dtype", None))
+    if not numeric:
+        words = sorted(map(str, pd.unique(pd.Series(data[name] if name in data else values))))[:4]
         more = ", and for a binary treatment the numbers 0 and 1" if argument == "treatment" else ""
         if more and len(words) == 2:
             more += f": (data[{name!r}] == {words[1]!r}).astype(int)"
-        raise ValueError(f"{argument}: {name!r} holds {words[:4]}; accepted are numbers{more}.")
-    values = frame.iloc[:, 0].to_numpy(dtype=float)
+        raise ValueError(f"{argument}: {name!r} holds {words}; accepted are numbers{more}.")
+    values = np.asarray(values, dtype=float)
     check_finite(values, name, argument)
     return values
 
 
-def covariates_of(data, terms, argument):
-    """Covariate columns, dummies coded against a reference level whether or not there is an intercept.
+def split_moderators(outcome, treatment):
+    """The covariates' terms of the outcome equation, and which of them the treatment is multiplied by."""
+    t, formula = treatment.response.expr, outcome.text
+    factors = {frozenset(str(factor) for factor in term.factors): term for term in outcome.terms}
+    if frozenset([t]) not in factors:
+        raise ValueError(
+            f"outcome={formula!r} does not contain the treatment {t!r}, so it has no effect to estimate; "
+            f"write it as a term of its own: '{outcome.response} ~ {t} + ...'."
+        )
+    plain = {names: term for names, term in factors.items() if t not in names}
+    moderators = [names - {t} for names in factors if t in names and len(names) > 1]
+    for names in moderators:
+        if names not in plain:
+            alone = ":".join(sorted(names))
+            raise ValueError(
+                f"outcome={formula!r} multiplies the treatment by {alone!r}, which is no term of its own, so its "
+                f"effect on untreated rows would be forced to zero; write '{t} * {alone}'."
+            )
+    return list(plain.values()), [plain[names] for names in moderators]
 
-    Also the labels of each term's columns.
-    """
-    matrix = formulaic.model_matrix(" + ".join(["1", *map(str, terms)]), data)
-    frame = pd.DataFrame(matrix).drop(columns="Intercept")
-    for name in frame:
-        check_finite(frame[name], name, argument)
-    names = matrix.columns.astype(str)
-    labels = {term: list(names[places]) for term, places in matrix.model_spec.term_indices.items()}
-    return frame.set_axis(frame.columns.astype(str), axis=1).astype(float), labels
+
+def check_apart(outcome, treatment, terms):
+    """Refuse a covariate that is made from the treatment, or that is the outcome or made from it."""
+    y, t = outcome.response.expr, treatment.response.expr
+    own, ends = treatment.uses(treatment.response), outcome.uses(outcome.response)
+    if own & ends:
+        raise ValueError(f"the outcome {y!r} is made from the treatment {t!r}; accepted are two different things.")
+    every = [(outcome, term) for term in terms] + [(treatment, term) for term in treatment.terms]
+    if made := [str(term) for equation, term in every if own & equation.uses(term)]:
+        raise ValueError(
+            f"the treatment {t!r} stands inside the terms {made}; it is accepted as one term of the outcome "
+            "formula, by itself or multiplied by covariates, and nowhere in the right-hand side of its own formula."
+        )
+    # a part of a composite outcome may be a covariate: the earlier score beside a change score
+    if made := [str(term) for equation, term in every if any(ends <= equation.uses(part) for part in term.factors)]:
+        raise ValueError(
+            f"the outcome {y!r} stands inside the terms {made}; accepted on the right are the treatment and what was "
+            "settled before it, and never the outcome or what is made from it: leave them out."
+        )
