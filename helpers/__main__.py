@@ -35,6 +35,7 @@ Example, with the file that comes with the book:
 @click.option("--force", is_flag=True, help="Replace an earlier report in the folder.")
 @click.option("--separator", default=",", show_default=True, help="Between the values of the CSV; \\t is a tab.")
 @click.option("--decimal", default=".", show_default=True, help="Decimal mark of the CSV.")
+@click.option("--thousands", help="Mark between thousands in the CSV, if there is one.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
 def main(csv, out, unit, belief, alpha, force, seed, **reading):
     """Which world are your data in?
@@ -54,7 +55,7 @@ def main(csv, out, unit, belief, alpha, force, seed, **reading):
             names = table.names
             design = make_design(table.data, outcome=table.outcome, treatment=table.treatment)
             report = make_report(design, unit=unit, belief=atanh_normal(*belief), alpha=alpha, dropped=table.dropped,
-                                 names=table.names, seed=seed, tell=tell)  # fmt: skip
+                                 names=table.names, undefined=table.undefined, seed=seed, tell=tell)  # fmt: skip
             tell("write")
             folder = write_report(report, out, force=force)
     except click.ClickException:

@@ -339,13 +339,14 @@ def check_apart(outcome, treatment, terms):
     if own & ends:
         raise ValueError(f"the outcome {y!r} is made from the treatment {t!r}; accepted are two different things.")
     every = [(outcome, term) for term in terms] + [(treatment, term) for term in treatment.terms]
-    if made := [str(term) for equation, term in every if own & equation.uses(term)]:
+    if made := list(dict.fromkeys(str(term) for equation, term in every if own & equation.uses(term))):
         raise ValueError(
             f"the treatment {t!r} stands inside the terms {made}; it is accepted as one term of the outcome "
             "formula, by itself or multiplied by covariates, and nowhere in the right-hand side of its own formula."
         )
     # a part of a composite outcome may be a covariate: the earlier score beside a change score
-    if made := [str(term) for equation, term in every if any(ends <= equation.uses(part) for part in term.factors)]:
+    held = (str(term) for equation, term in every if any(ends <= equation.uses(part) for part in term.factors))
+    if made := list(dict.fromkeys(held)):
         raise ValueError(
             f"the outcome {y!r} stands inside the terms {made}; accepted on the right are the treatment and what was "
             "settled before it, and never the outcome or what is made from it: leave them out."

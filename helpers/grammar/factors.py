@@ -134,8 +134,8 @@ def _check_call(node, text):
     name = dotted(node.func)
     known = function(name)
     if known is None:
-        hint = FOREIGN.get(f"{name}()") or f"{name or ast.unparse(node.func)}() is no function of formulas; {TYPED}"
-        raise ValueError(f"{text!r}: {hint}. A formula may call {LISTED}.")
+        own = f"{name or ast.unparse(node.func)}() is no function that a formula may call, which are {LISTED}; {TYPED}"
+        raise ValueError(f"{text!r}: {FOREIGN.get(f'{name}()', own)}.")
     ufunc = isinstance(known, np.ufunc)
     if ufunc and (node.keywords or len(node.args) != known.nin):  # what else it takes, it would write into
         raise ValueError(f"{text!r}: {name}() is accepted with {known.nin} argument{'s' * (known.nin > 1)}.")

@@ -92,7 +92,7 @@ def beliefs(belief):
     }
 
 
-def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=None, seed=0, tell=None):
+def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=None, undefined=None, seed=0, tell=None):
     """Take a design to worlds, map, benchmarks and the sentences of a report.
 
     Parameters
@@ -108,6 +108,8 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
         Rows left out for missing values before the design was made, to be reported.
     names : mapping of str to str, optional
         The file's own names of renamed columns, from `read_table`, to be reported.
+    undefined : mapping of str to int, optional
+        Rows among `dropped` in which a part of a formula was undefined, from `read_table`, to be reported.
     seed : int
     tell : function of str, optional
         Called with the name of each stage as it begins.
@@ -128,7 +130,7 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     belief = atanh_normal() if belief is None else belief
     tell = tell or (lambda stage: None)
     shuffled = shuffle_test(design, seed=seed) if design.kind == "binary" else np.nan
-    checks = data_checks(design, dropped, shuffled, names)
+    checks = data_checks(design, dropped, shuffled, names, undefined)
     tell("draw the map")
     chart = survey(design, alpha=alpha, seed=seed)
     tell("read the worlds")

@@ -64,7 +64,7 @@ def shuffle_test(design, *, shuffles=SHUFFLES, rows=2000, seed=0):
     return float(np.mean(rejected)) if rejected else np.nan
 
 
-def data_checks(design, dropped=0, shuffled=np.nan, names=None):
+def data_checks(design, dropped=0, shuffled=np.nan, names=None, undefined=None):
     """What the data are, and where they are thin.
 
     Parameters
@@ -76,6 +76,8 @@ def data_checks(design, dropped=0, shuffled=np.nan, names=None):
         From `shuffle_test`.
     names : mapping of str to str, optional
         The file's own names of columns that were renamed, as `Table.names`.
+    undefined : mapping of str to int, optional
+        Rows left out because a part of a formula was undefined in them, as `Table.undefined`.
 
     Returns
     -------
@@ -86,9 +88,12 @@ def data_checks(design, dropped=0, shuffled=np.nan, names=None):
     total = design.n + dropped
     lost = f"; {dropped:,} of {total:,} were dropped because a value was missing" if dropped else ", none was dropped"
     said = [f"{design.n:,} rows are used{lost}."]
+    if undefined:
+        parts = listed(f"{part} in {rows:,}" for part, rows in undefined.items())
+        said.append(f"Missing is also what a formula leaves undefined, with rows counted part by part: {parts}.")
     if names:
         said.append(f"In the file, {listed(f'{plain} is {own!r}' for plain, own in names.items())}.")
-    said += [_treatment(design), *_categorical(design)]
+    said += [_treatment(design), *_categorical(design), *design.notes]
     if design.in_treatment.any():
         said.append(_overlap(design) if design.kind == "binary" else _variation(design))
     said += _strength(design) + [_shape(design)]

@@ -2,18 +2,22 @@
 
 import keyword
 import re
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from helpers.formulas import read_formula
+from helpers import formulas
+from helpers.grammar import columns
 
 
 class Table(NamedTuple):
     """`data`, and the two formulas in its columns' names.
 
-    `dropped` counts the rows left out for missing values; `names` holds the file's own names of renamed columns.
+    `dropped` counts the rows left out for missing values, those included in which a part of a formula is undefined;
+    `names` holds the file's own names of renamed columns; `undefined` counts rows by the part that is undefined there.
     """
 
     data: pd.DataFrame
@@ -21,9 +25,10 @@ class Table(NamedTuple):
     treatment: str
     dropped: int
     names: dict
+    undefined: dict
 
 
-def read_table(path, *, outcome, treatment, drop_missing=False, separator=",", decimal="."):
+def read_table(path, *, outcome, treatment, drop_missing=False, separator=",", decimal=".", thousands=None):
     """Read a CSV for two formulas.
 
     Parameters
@@ -33,8 +38,9 @@ def read_table(path, *, outcome, treatment, drop_missing=False, separator=",", d
         As in `make_design`. A name that is no plain word stands in backticks and is made plain, here and in
         the data: ```body weight (g)``` becomes ``body_weight_g``.
     drop_missing : bool
-        Drop the rows in which a column of either formula is missing, and count them. Not asked to, refuse.
-    separator, decimal : str
+        Drop the rows in which a column of either formula is missing or a part of a formula undefined (the log of a
+        negative number), and count them. Not asked to, refuse.
+    separator, decimal, thousands : str
         Between the values, and within a number.
 
     Returns
@@ -46,26 +52,36 @@ def read_table(path, *, outcome, treatment, drop_missing=False, separator=",", d
     FileNotFoundError
         When there is no such file.
     ValueError
-        When it is no CSV, a formula cannot be read or names a column that is not there, two columns share a name,
-        a column of numbers holds some text, or values are missing and `drop_missing` is not set; the missing values
-        are counted by column.
+        When it is no CSV, a row has more fields than the header, a formula cannot be read or names a column that is
+        not there, two columns share a name, a column holds neither numbers nor categories, or values are missing and
+        `drop_missing` is not set; the missing values are counted by column.
     """
+    marks = {"separator": separator, "decimal": decimal, "thousands": thousands}
     file = "the data" if isinstance(path, pd.DataFrame) else Path(path).name
-    data = path.copy() if isinstance(path, pd.DataFrame) else _read(Path(path), separator, decimal)
+    data = path.copy() if isinstance(path, pd.DataFrame) else _read(Path(path), **_marks(**marks))
     own = list(map(str, data.columns))
     _check_quoted(outcome, treatment, own, file)
     data, outcome, treatment, plain = _plain(data, outcome, treatment)
     names = {word: name for name, word in plain.items() if word != name}
-    named = _names(outcome, "outcome") | _names(treatment, "treatment")
-    if strangers := sorted(named - set(data.columns)):
+    both = formulas.read(outcome, "outcome"), formulas.read(treatment, "treatment")
+    needed = formulas.merged(equation.names for equation in both)
+    if strangers := sorted(needed.keys() - set(data.columns)):
         _refuse_strangers([names.get(name, name) for name in strangers], own, file)
-    used = [name for name in data.columns if name in named]
-    for name in used:
-        _check_text(data[name], names.get(name, name), _always_categorical(name, outcome, treatment))
-    holes = data[used].isna()
+    for name, categorical in needed.items():
+        columns.plain(data[name], names.get(name, name), categorical=categorical)
+    if not isinstance(path, pd.DataFrame):
+        _check_marks(Path(path), [names.get(name, name) for name in needed], **_marks(**marks))
+    holes = data[[name for name in data.columns if name in needed]].isna()
+    complete = _complete(data, holes, names, drop_missing)
+    whole, undefined = _defined(complete, both) if drop_missing else (complete, {})
+    return Table(whole, outcome, treatment, len(data) - len(whole), names, undefined)
+
+
+def _complete(data, holes, names, drop_missing):
+    """The rows in which no column that is used is missing, if they may be dropped."""
     incomplete = int(holes.any(axis=1).sum())
     if not incomplete:
-        return Table(data, outcome, treatment, 0, names)
+        return data
     if not drop_missing:
         counts = ", ".join(f"{names.get(name, name)!r} has {k:,}" for name, k in holes.sum().items() if k)
         raise ValueError(
@@ -76,26 +92,93 @@ def read_table(path, *, outcome, treatment, drop_missing=False, separator=",", d
         raise ValueError(
             f"all {len(data):,} rows have a missing value in a column that is used; nothing would be left."
         )
-    return Table(data[~holes.any(axis=1)].reset_index(drop=True), outcome, treatment, incomplete, names)
+    return data[~holes.any(axis=1)].reset_index(drop=True)
 
 
-def _read(path, separator, decimal):
+def _defined(data, both):
+    """The rows in which every part of both formulas is defined, and how many are not, part by part."""
+    usable, _ = formulas.usable(data, both)
+    found = formulas.undefined(usable, both)
+    if not found:
+        return data, {}
+    bad = np.any([rows for rows, _ in found.values()], axis=0)
+    if bad.all():
+        raise ValueError(f"{formulas.say_undefined(usable, found)}; nothing would be left.")
+    return data[~bad].reset_index(drop=True), {part: int(rows.sum()) for part, (rows, _) in found.items()}
+
+
+def _marks(separator, decimal, thousands):
+    """The three marks of a CSV, which must differ."""
+    separator = "\t" if separator == r"\t" else separator
+    marks = [separator, decimal] + [thousands] * (thousands is not None)
+    if not all(isinstance(mark, str) and len(mark) == 1 for mark in marks) or len(set(marks)) < len(marks):
+        more = f", thousands={thousands!r}" if thousands is not None else ""
+        raise ValueError(f"separator={separator!r}, decimal={decimal!r}{more}; accepted are different characters.")
+    return {"separator": separator, "decimal": decimal, "thousands": thousands}
+
+
+def _read(path, separator, decimal, thousands):
     if not path.is_file():
         raise FileNotFoundError(f"{path} is no file; accepted is the path of a CSV.")
-    separator = "\t" if separator == r"\t" else separator
-    if len(separator) != 1 or len(decimal) != 1 or separator == decimal:
-        raise ValueError(f"separator={separator!r}, decimal={decimal!r}; accepted are two different characters.")
     try:
-        head = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0].dropna()
-        _check_twice(head)  # pandas would rename the second
-        data = pd.read_csv(path, sep=separator, decimal=decimal, low_memory=False)
+        head = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0]
+        _check_twice(head.dropna())  # pandas would rename the second
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # it would cut off what a row has too much
+            data = pd.read_csv(path, sep=separator, decimal=decimal, thousands=thousands, low_memory=False,
+                               index_col=False)  # or a first column without a name would shift all others
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} could not be read as a CSV: {error}; accepted is UTF-8: save it so.") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ValueError(f"{path} could not be read as a CSV in UTF-8: {error}") from error
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
+        _refuse_widths(path, error, list(head) if "head" in locals() else [])
     if data.empty:
         raise ValueError(f"{path} has {len(data)} rows and {data.shape[1]} columns; accepted is a CSV with rows.")
     return data
+
+
+def _refuse_widths(path, error, own):
+    found = re.search(r"Expected \d+ fields in line (\d+), saw (\d+)", str(error))
+    if not found and not isinstance(error, pd.errors.ParserWarning):
+        raise ValueError(f"{path} could not be read as a CSV in UTF-8: {error}") from error
+    rows = f"line {found[1]} has {found[2]} fields" if found else "rows have more fields"
+    raise ValueError(
+        f"{path}: {rows} where the header names {len(own)}, {own}, so no value can be told its column; accepted are "
+        "rows of the header's width: give row names a column name of their own, and put a text or number with the "
+        f"separator in it into quotes{_separator(own)}."
+    ) from error
+
+
+def _check_marks(path, names, separator, decimal, thousands):
+    """Whether the marks of another country were meant, in the columns that are used, as they stand in the file."""
+    if decimal == "." and thousands is None:
+        return
+    raw = pd.read_csv(path, sep=separator, dtype=str, index_col=False, usecols=names)
+    for name, column in raw.items():
+        values = column[column.str.fullmatch(columns.DIGITS, na=False)]
+        if thousands is None:
+            _check_decimal(name, values, decimal)
+            continue
+        marked = values[values.str.contains(thousands, regex=False)]
+        mark, point = re.escape(thousands), re.escape(decimal)
+        wrong = marked[~marked.str.fullmatch(rf"\s*[-+]?\d{{1,3}}({mark}\d{{3}})+({point}\d*)?\s*")]
+        if len(wrong):
+            raise ValueError(
+                f"thousands={thousands!r}, but {name!r} holds {wrong.iloc[0]!r} (row {wrong.index[0] + 1:,}), where it "
+                "does not stand before three digits; accepted are marks that part thousands throughout."
+            )
+
+
+def _check_decimal(name, values, decimal):
+    """Refuse a decimal mark that stands before three digits wherever it stands, and so may part thousands."""
+    marked = values[values.str.contains(decimal, regex=False)]
+    if len(marked) and marked.str.fullmatch(rf"\s*[-+]?[1-9]\d{{0,2}}{re.escape(decimal)}\d{{3}}\s*").all():
+        other = "." if decimal == "," else ","
+        raise ValueError(
+            f"decimal={decimal!r}, but in {name!r} it stands before three digits in each of {len(marked):,} values, "
+            f"such as {marked.iloc[0]!r} (row {marked.index[0] + 1:,}), as a thousands mark does; if it parts "
+            f"thousands, accepted is thousands={decimal!r} with another decimal (--thousands {decimal} --decimal "
+            f"{other}); if these are decimals, say what parts thousands: thousands={other!r} (--thousands {other})."
+        )
 
 
 def _check_twice(columns):
@@ -113,12 +196,16 @@ def _check_quoted(outcome, treatment, own, file):
 
 
 def _refuse_strangers(strangers, own, file):
-    mark = next((mark for mark in (";", "\t", "|") if len(own) == 1 and mark in own[0]), None)
-    between = {";": "semicolons", "\t": "tabs", "|": "bars"}.get(mark)
-    hint = f"; if its values stand between {between}, say --separator {mark!r}" if mark else ""
     one = repr(strangers[0]) if len(strangers) == 1 else strangers
-    have = ("the data do not have; their", "") if file == "the data" else (f"{file} does not have; its", hint)
+    have = ("the data do not have; their", "") if file == "the data" else (f"{file} does not have; its", _separator(own))
     raise ValueError(f"the formulas name {one}, which {have[0]} columns are {own}{have[1]}.")
+
+
+def _separator(own):
+    """What to say when the whole header was read as one name."""
+    mark = next((mark for mark in (";", "\t", "|") if len(own) == 1 and mark in str(own[0])), None)
+    between = {";": "semicolons", "\t": "tabs", "|": "bars"}.get(mark)
+    return f"; if its values stand between {between}, say --separator {mark!r}" if mark else ""
 
 
 def _plain(data, *formulas):
@@ -136,35 +223,3 @@ def _plain(data, *formulas):
         became[word] = name
     data = data.rename(columns=plain)
     return data, *(re.sub(r"`([^`]+)`", lambda found: plain[found[1]], formula) for formula in formulas), plain
-
-
-def _names(formula, argument):
-    return set(map(str, read_formula(formula, argument).required_variables))
-
-
-def _always_categorical(name, *formulas):
-    """Whether a name stands nowhere but in C(...)."""
-    rest = re.sub(rf"\bC\(\s*{re.escape(name)}\b", "", " ".join(formulas))
-    return not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", rest)
-
-
-def _check_text(column, name, categorical):
-    """Refuse a column of numbers that a stray text turned into words."""
-    if categorical or pd.api.types.is_numeric_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype):
-        return
-    text = column.dropna().astype(str)
-    reads = pd.to_numeric(text, errors="coerce").notna()
-    commas = pd.to_numeric(text.str.replace(",", ".", regex=False), errors="coerce").notna()
-    if commas.mean() <= 0.5:
-        return
-    stray = text[~reads]
-    some = f"{reads.sum():,} number{'s' if reads.sum() > 1 else ''} and " if reads.any() else ""
-    where = (
-        f"{stray.iloc[0]!r} (row {column.index.get_loc(stray.index[0]) + 1})"
-        if len(stray)
-        else "they are stored as text"
-    )
-    raise ValueError(
-        f"{name!r} holds {some}{where}; accepted are numbers, or C(`{name}`) if it is meant to be categorical; for "
-        "decimal commas use --decimal ,"
-    )

@@ -75,11 +75,24 @@ def assumptions(design, belief, alpha=None, dropped=0, unit=""):
         "Every covariate was settled before the treatment and is measured without error.",
         *(f"{name} moves {design.outcome} only through {design.treatment} (an exclusion restriction)."
           for name in design.instruments),
+        *_held_fixed(design),
     ]  # fmt: skip
     if dropped:
         said.append(f"{dropped:,} rows with a missing value were dropped: whether a row has one has nothing to do with "
                     "its U and V, once the covariates are known.")  # fmt: skip
     return said + _priors(design, belief, alpha, unit)
+
+
+def _held_fixed(design):
+    """What it means that a covariate, perhaps a second treatment, stands in the outcome formula alone."""
+    names = terms(design, design.in_outcome & ~design.in_treatment)
+    if not names:
+        return []
+    one = len(names) == 1
+    it, its = ("it", "its") if one else ("them", "their")
+    return [f"{listed(names)} move{'s' * one} {design.outcome} and not {design.treatment}: as the formulas have {it}, "
+            f"{'it is a covariate' if one else 'they are covariates'} held fixed, no second treatment; nothing hidden "
+            f"is allowed for in {its} own coefficient{'s' * (not one)}."]  # fmt: skip
 
 
 def _effect(design):
