@@ -1,12 +1,14 @@
 """Least squares and maximum likelihood: what the same equations say without priors."""
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from scipy.stats import norm
 
+from helpers.design import separation
 from helpers.engine.laplace import ascent, columns
 from helpers.engine.likelihoods import Rows, derivatives, rows_of
 from helpers.priors import check_rho
@@ -81,7 +83,8 @@ def maximum_likelihood(design, *, rho=None):
     ------
     ValueError
         When a given ρ lies outside (-1, 1). When ρ is to be estimated for a continuous treatment
-        without an instrument: it is not identified, since the likelihood is flat in it.
+        without an instrument: it is not identified, since the likelihood is flat in it. When a binary treatment is
+        predicted without error in some rows, so that the estimate is infinite.
     RuntimeError
         When the likelihood keeps rising towards \\|ρ| = 1.
 
@@ -91,6 +94,7 @@ def maximum_likelihood(design, *, rho=None):
     estimate is two-stage least squares.
     """
     rows = rows_of(design)
+    _check_finite(design)
     if rho is None:
         theta, a, H = _free(design, rows)
         return _point(rows, theta, a, derivatives(rows, theta, a)[0], np.linalg.inv(-H))
@@ -101,6 +105,23 @@ def maximum_likelihood(design, *, rho=None):
     found = columns(rows, None, a)
     points = [_point(rows, found.mode[k], a[k], found.value[k], found.root[k] @ found.root[k].T) for k in back]
     return points[0] if np.ndim(rho) == 0 else _stack(points)
+
+
+_FINITE = WeakKeyDictionary()  # a profile asks for many points of one design
+
+
+def _check_finite(design):
+    """Refuse a treatment equation without finite estimate: priors are what it takes then."""
+    if design.kind != "binary":
+        return
+    if design not in _FINITE:
+        _FINITE[design] = separation(design, design.in_treatment)
+    if guilty := _FINITE[design]:
+        raise ValueError(
+            f"a combination of {guilty} predicts the treatment {design.treatment!r} without error for some rows, so "
+            "the treatment equation's maximum likelihood estimate is infinite. Accepted are routes with priors: "
+            "map_rho(design), make_report(design) or fit(joint_model(design))."
+        )
 
 
 def _free(design, rows):

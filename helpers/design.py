@@ -130,7 +130,8 @@ def make_design(data, *, outcome, treatment):
     ------
     ValueError
         Naming the column: when it is missing, has NaN or infinite values, is constant, is collinear
-        with others, or separates the treated from the untreated perfectly; when the treatment is
+        with others, or stands in the outcome formula and separates the treated from the untreated perfectly (an
+        instrument may: nobody joins who was not asked); when the treatment is
         constant, has three or four values, is absent from the outcome formula, or stands inside another
         term than a product with a covariate that has a term of its own; when there are fewer rows than
         columns.
@@ -248,25 +249,43 @@ def _check_apart(labels, M, equation):
 
 
 def _check_overlap(design):
-    """Refuse perfect separation: then no finite probit coefficient is the best one.
-
-    A maximum that is found proves that one exists. Only if none is found is the question put to a linear programme
-    (Konis 2007): is there a direction in which no row is on the wrong side?
-    """
-    Z = np.column_stack([np.ones(design.n), design.C[:, design.in_treatment]])
-    if _has_probit(Z, design.t):
-        return
-    signed = (2 * design.t - 1)[:, None] * Z
-    best = linprog(-signed.sum(0), A_ub=-signed, b_ub=np.zeros(design.n), bounds=(-1, 1))
-    if best.status == 0 and -best.fun > 1e-6:
-        labels = np.array(["the intercept", *np.array(design.covariates, dtype=object)[design.in_treatment]])
-        weight = np.abs(best.x)
-        guilty = labels[weight > 1e-3 * weight.max()].tolist()
+    """Refuse covariates of the outcome equation that settle the treatment: nothing is left to compare."""
+    if guilty := separation(design, design.in_treatment & design.in_outcome):
         raise ValueError(
             f"perfect separation: a combination of {guilty} predicts the treatment {design.treatment!r} without "
-            "error for some or all rows, so the probit coefficients run off to infinity; leave those terms out, "
-            "merge rare levels, or keep the rows where both treatments occur."
+            "error for some or all rows, so the probit coefficients run off to infinity and treated and untreated "
+            "rows cannot be compared; leave those terms out, merge rare levels, or keep the rows where both "
+            "treatments occur."
         )
+
+
+def separation(design, used):
+    """What predicts a binary treatment without error, in some rows or in all.
+
+    A maximum of the probit likelihood that is found proves that one exists. Only if none is found is the question put
+    to a linear programme (Konis 2007): is there a direction in which no row is on the wrong side?
+
+    Parameters
+    ----------
+    design : Design
+    used : ndarray of bool, shape (p,)
+        The covariates that predict, beside a constant.
+
+    Returns
+    -------
+    list of str
+        Their labels; empty when the probit coefficients have a finite maximum.
+    """
+    Z = np.column_stack([np.ones(design.n), design.C[:, used]])
+    if _has_probit(Z, design.t):
+        return []
+    signed = (2 * design.t - 1)[:, None] * Z
+    best = linprog(-signed.sum(0), A_ub=-signed, b_ub=np.zeros(design.n), bounds=(-1, 1))
+    if best.status != 0 or -best.fun <= 1e-6:
+        return []
+    labels = ["the intercept", *(label for label, one in zip(design.covariates, used) if one)]
+    weight = np.abs(best.x)
+    return [label for label, part in zip(labels, weight) if part > 1e-3 * weight.max()]
 
 
 def _has_probit(Z, t):

@@ -118,10 +118,14 @@ def _guess(rows, a, found, k, step):
 
 
 def start(rows):
-    """Least squares for the outcome; least squares or probit for the treatment: the maximum at ρ = 0."""
+    """Least squares for the outcome; least squares or probit for the treatment: the maximum at ρ = 0.
+
+    Where a treatment is predicted without error the probit has no finite maximum, and zero is the start.
+    """
     theta_O, log_sigma_U = _least_squares(rows.A, rows.y, rows.n)
     if rows.kind == "binary":
-        return np.r_[theta_O, log_sigma_U, probit(rows.Z, rows.t).beta]
+        found = probit(rows.Z, rows.t)
+        return np.r_[theta_O, log_sigma_U, found.beta if found.converged else np.zeros_like(found.beta)]
     theta_T, log_sigma_V = _least_squares(rows.Z, rows.t, rows.n)
     return np.r_[theta_O, log_sigma_U, theta_T, log_sigma_V]
 
