@@ -30,7 +30,7 @@ FAULTS = {
     "infinity": (some("x", np.inf), OUTCOME, TREATMENT, ["'x' has 2 infinite", "accepted are finite numbers"]),
     "infinite outcome": (some("y", -np.inf), OUTCOME, TREATMENT, ["'y' has 2 infinite", "finite numbers"]),
     "infinite after a transformation": (
-        FISH.assign(x=FISH.x - FISH.x.min()), "y ~ t + I(1 / x)", TREATMENT, ["1 / x: 1 of 60 values", "(x is 0 there)"]),
+        FISH.assign(x=FISH.x - FISH.x.min()), "y ~ t + I(1 / x)", TREATMENT, ["1 / x: 1 of 60 values", "x is 0"]),
     "constant treatment": (FISH.assign(t=1), OUTCOME, TREATMENT, ["treatment 't'", "constant at 1", "must vary"]),
     "constant outcome": (FISH.assign(y=2.0), OUTCOME, TREATMENT, ["outcome 'y'", "constant at 2", "must vary"]),
     "constant covariate": (FISH.assign(x=4.0), OUTCOME, TREATMENT, ["covariate 'x'", "constant at 4", "leave it out"]),

@@ -17,7 +17,9 @@ def data():
     g = np.repeat(["a", "b", "c", "d"], n // 4)
     t = x + s / 4 + rng.normal(size=n)
     y = t + x**2 + 0.5 * x * w + (g == "b") + rng.normal(size=n)
-    return pd.DataFrame({"y": y, "t": t, "x": x, "w": w, "s": s, "g": g, "copy": x, "log": s, "C": w, "np": w, "pre": w})
+    return pd.DataFrame(
+        {"y": y, "t": t, "x": x, "w": w, "s": s, "g": g, "copy": x, "log": s, "C": w, "np": w, "pre": w}
+    )
 
 
 def alpha(data, outcome, treatment="t ~ x"):
@@ -152,7 +154,7 @@ def test_undefined_values_are_counted_by_term_and_never_shift_a_row():
 
 def test_a_zero_under_a_logarithm_is_undefined_too(data):
     frame = data.assign(s=data.s.where(data.s > 2, 0.0))
-    with pytest.raises(ValueError, match=rf"log\(s\): {int((frame.s == 0).sum())} of 200 .*zero"):
+    with pytest.raises(ValueError, match=rf"log\(s\): {int((frame.s == 0).sum())} of 200 .*s is 0 there"):
         make_design(frame, outcome="y ~ t + log(s)", treatment="t ~ x")
 
 
@@ -203,12 +205,18 @@ def test_how_pandas_holds_a_column_does_not_matter(data, change):
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("y,t,x\n1,2,3\n4,5,6,7\n", "row"), ("y,t,x\n1,2,3,\n4,5,6,\n", "field"), ("y,t,x\n1,2,3,9\n4,5,6,9\n", "field")],
+    [("y,t,x\n1,2,3\n4,5,6,7\n", "row"), ("y,t,x\n1,2,3,9\n4,5,6,9\n", "field"), ("y,t,x\n1,2,3,\n4,5,6,8\n", "row")],
 )
 def test_rows_keep_to_their_header(tmp_path, text, says):
     (tmp_path / "mine.csv").write_text(text)
     with pytest.raises(ValueError, match=says):
         read_table(tmp_path / "mine.csv", outcome="y ~ t + x", treatment="t ~ x")
+
+
+def test_a_trailing_comma_shifts_nothing(tmp_path):
+    (tmp_path / "mine.csv").write_text("y,t,x\n1,2,3,\n4,5,6,\n7,9,8,\n")
+    table = read_table(tmp_path / "mine.csv", outcome="y ~ t + x", treatment="t ~ x")
+    assert table.data[["y", "t", "x"]].to_numpy().tolist() == [[1, 2, 3], [4, 5, 6], [7, 9, 8]]
 
 
 def test_thousands_are_read_when_asked_for(tmp_path):

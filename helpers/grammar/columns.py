@@ -172,7 +172,9 @@ def _thousands(values):
         whole = rf"\s*[-+]?[1-9]\d{{0,2}}(?:{re.escape(mark)}\d{{3}})+({other}\d+)?\s*"
         if len(grouped) and grouped.str.fullmatch(whole).all():
             more, decimal = (" and decimal=','", " --decimal ,") if mark == "." else ("", "")
-            sure = (grouped.str.count(re.escape(mark)) > 1).any() or grouped.str.contains(other).any() or mark not in ",."
+            sure = (
+                (grouped.str.count(re.escape(mark)) > 1).any() or grouped.str.contains(other).any() or mark not in ",."
+            )
             if_not = "" if sure else f"; if every {mark!r} is a decimal mark, decimal={mark!r} (--decimal {mark})"
             said = f"{{value}}, and every {mark!r} in it stands before three digits, as a thousands mark does"
             return grouped[0], said, (f"numbers: read the file with thousands={mark!r}{more} (--thousands "
@@ -199,6 +201,8 @@ def _measured(counts):
 def _different(counts):
     if len(counts) <= max(FEW, counts.sum() / 2):
         return None
-    return counts.index[0], "text such as {value}, {many}: each would be a category of its own", (
-        "categories that several rows share, or {hint}"
+    return (
+        counts.index[0],
+        "text such as {value}, {many}: each would be a category of its own",
+        ("categories that several rows share, or {hint}"),
     )

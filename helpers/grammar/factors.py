@@ -243,7 +243,9 @@ def _real(value, node):
 def _shape(tree, value, rest, options):
     """A call of a function that shapes columns."""
     if "levels" in options and (strange := set(pd.unique(pd.Series(value))) - set(options["levels"])):
-        raise ValueError(f"{ast.unparse(tree)!r} leaves out the levels {sorted(map(str, strange))}, which the data have.")
+        raise ValueError(
+            f"{ast.unparse(tree)!r} leaves out the levels {sorted(map(str, strange))}, which the data have."
+        )
     return function(dotted(tree.func))(value, *rest, **options)
 
 

@@ -125,8 +125,9 @@ def _read(path, separator, decimal, thousands):
         _check_twice(head.dropna())  # pandas would rename the second
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # it would cut off what a row has too much
-            data = pd.read_csv(path, sep=separator, decimal=decimal, thousands=thousands, low_memory=False,
-                               index_col=False)  # or a first column without a name would shift all others
+            data = pd.read_csv(
+                path, sep=separator, decimal=decimal, thousands=thousands, low_memory=False, index_col=False
+            )  # or a first column without a name would shift all others
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} could not be read as a CSV: {error}; accepted is UTF-8: save it so.") from error
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
@@ -197,7 +198,9 @@ def _check_quoted(outcome, treatment, own, file):
 
 def _refuse_strangers(strangers, own, file):
     one = repr(strangers[0]) if len(strangers) == 1 else strangers
-    have = ("the data do not have; their", "") if file == "the data" else (f"{file} does not have; its", _separator(own))
+    have = (
+        ("the data do not have; their", "") if file == "the data" else (f"{file} does not have; its", _separator(own))
+    )
     raise ValueError(f"the formulas name {one}, which {have[0]} columns are {own}{have[1]}.")
 
 
