@@ -1,0 +1,1 @@
+"""The numerical engine: likelihoods, kernels and compiled loops."""
