@@ -1,25 +1,26 @@
-"""log Φ₂, the bivariate standard normal CDF, to 12 digits in every tail, with two derivatives.
+"""log Φ₂, the bivariate normal CDF, right in every tail, with two derivatives.
 
 Everything is a function of a = atanh r, so that 1/√(1-r²) = cosh a and r/√(1-r²) = sinh a. With
 
     A = h cosh a - k sinh a,     B = k cosh a - h sinh a,     D² = h² + B² = k² + A²
 
 the quadrant {x < h, y < k} is a wedge whose corner lies D away from the origin once (x, y) are made
-independent. Three steps bring any (h, k, r) to a wedge whose likeliest point is its corner, and each
-of them adds what is positive or subtracts what is at most about a part of what it is taken from:
+independent. Three steps bring any (h, k, r) to a wedge whose likeliest point is its corner. The first
+adds what is positive; the last leaves at least 0.7 arccos(-r)/π of what it subtracts from (measured):
 
     h + k > 0      Φ₂(h, k; r) = Φ(h) - Φ(-k) + Φ₂(-h, -k; r)
     h > k          the two change places
     B > 0          Φ₂(h, k; r) = Φ(h) - Φ₂(h, -k; -r)
 
-What is left has h ≤ -|k| and A, B ≤ 0. The ray from the origin through the corner cuts that wedge in two, and
-along the ray the mass across it is a Mills ratio m(x) = Φ(-x)/φ(x):
+What is left has h ≤ -|k| and A ≤ B ≤ 0. The ray from the origin through the corner cuts that wedge in
+two, and along the ray the mass across it is a Mills ratio m(x) = Φ(-x)/φ(x):
 
     Φ₂ = φ(D)/√(2π) ∫₀^∞ exp(-Dw - w²/2) Σᵢ cos αᵢ m((D + w) sin αᵢ) dw
     sin α₁ = -B/D, cos α₁ = -h/D,     sin α₂ = -A/D, cos α₂ = -k/D
 
 Each m falls slowly and has no singularity, so 24 Gauss-Legendre nodes reach rounding error; where
-cos α₂ < 0 the sum cancels, by a factor of 2/√(1-r²) at most. Both halves are Owen's (1956) wedges, along their ray.
+cos α₂ < 0 the sum cancels, by a factor of about 2/√(1-r²) at most. The halves are the wedges of
+Owen (1956), integrated along their common ray.
 """
 
 from typing import NamedTuple

@@ -62,7 +62,7 @@ def log_Phi(x):
 
 @njit(fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
 def log_corner(h, k, A, B):
-    """log Φ₂ where the corner (h, k) is the likeliest point of its quadrant: A ≥ B ≥ 0, h ≤ -|k|."""
+    """log Φ₂ where the corner is its quadrant's likeliest point: h ≤ -|k|; A ≥ B ≥ 0 are minus the A and B there."""
     D = math.sqrt(h * h + B * B)
     sin_1, cos_1, sin_2, cos_2 = B / D, -h / D, A / D, -k / D
     width = 2 * CUT / (D + math.sqrt(D * D + 2 * CUT))
