@@ -111,17 +111,16 @@ _FINITE = WeakKeyDictionary()  # a profile asks for many points of one design
 
 
 def _check_finite(design):
-    """Refuse a treatment equation without finite estimate: priors are what it takes then."""
-    if design.kind != "binary":
-        return
+    """Refuse an equation without finite estimate: priors are what it takes then."""
     if design not in _FINITE:
-        _FINITE[design] = separation(design, design.in_treatment)
-    if guilty := _FINITE[design]:
-        raise ValueError(
-            f"a combination of {guilty} predicts the treatment {design.treatment!r} without error for some rows, so "
-            "the treatment equation's maximum likelihood estimate is infinite. Accepted are routes with priors: "
-            "map_rho(design), make_report(design) or fit(joint_model(design))."
-        )
+        _FINITE[design] = {equation: separation(design, equation) for equation in ("treatment", "outcome")}
+    for equation, guilty in _FINITE[design].items():
+        if guilty:
+            raise ValueError(
+                f"a combination of {guilty} predicts the {equation} {getattr(design, equation)!r} without error for "
+                f"some rows, so the {equation} equation's maximum likelihood estimate is infinite. Accepted are routes "
+                "with priors: map_rho(design), make_report(design) or fit(joint_model(design))."
+            )
 
 
 def _free(design, rows):
@@ -158,8 +157,8 @@ def _rises(rows, point, value):
 def _point(rows, theta, a, value, covariance):
     """Names, natural scales and (by the delta method) standard errors of one maximum."""
     own = (*rows.moderators, "alpha")  # the treatment's own coefficients, last among the outcome's
-    names = [*_names(rows.names_O[: -len(own)], "O"), *own, "sigma_U", *_names(rows.names_T, "T")]
-    names += ["sigma_V"] if rows.kind == "continuous" else []
+    sigma_U, sigma_V = (["sigma_" + letter] * scaled for letter, scaled in zip("UV", rows.scaled))
+    names = [*_names(rows.names_O[: -len(own)], "O"), *own, *sigma_U, *_names(rows.names_T, "T"), *sigma_V]
     estimate, slope = theta.copy(), np.ones(len(theta))
     for place, name in enumerate(names):
         if name.startswith("sigma"):
@@ -169,7 +168,7 @@ def _point(rows, theta, a, value, covariance):
     estimates = pd.Series(estimate, index=names)
     errors = pd.Series(slope * np.sqrt(np.diag(covariance)), index=names)
     return MaximumLikelihood(
-        alpha=float(estimates["alpha"]), rho=float(np.tanh(a)), sigma_U=float(estimates["sigma_U"]),
+        alpha=float(estimates["alpha"]), rho=float(np.tanh(a)), sigma_U=float(estimates.get("sigma_U", 1.0)),
         log_likelihood=float(value), estimates=estimates, standard_errors=errors,
     )  # fmt: skip
 

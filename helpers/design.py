@@ -2,7 +2,7 @@
 
 This is the one place that standardises. Covariates are centred and divided by their standard
 deviation; the outcome and the treatment keep the reader's units, so an effect needs no conversion.
-The outcome equation measures a continuous treatment from its mean.
+The outcome equation measures a continuous treatment from its mean. Zeros and ones are a yes or a no.
 """
 
 import warnings
@@ -17,6 +17,7 @@ from helpers import formulas
 
 SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
 FEWEST_DOSES = 5  # a treatment with fewer distinct values is neither binary nor continuous
+KINDS = "binary", "continuous"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,8 @@ class Design:
         ``mean`` and ``sd`` of each covariate before it was standardised.
     centre : float, optional
         What the outcome equation subtracts from the treatment, `t_mean`, when it is not to be taken from `t`.
+    kind, outcome_kind : {"binary", "continuous"}
+        Of the treatment and of the outcome; `kinds` is the pair, outcome first.
     notes : tuple of str
         What was decided when the formulas were read, in sentences: a term that is no instrument, a level without rows.
     """
@@ -58,6 +61,12 @@ class Design:
     scales: pd.DataFrame = field(repr=False)
     centre: float | None = None
     notes: tuple = ()
+    outcome_kind: str = "continuous"
+
+    @property
+    def kinds(self):
+        """The kinds of the outcome and of the treatment: what the likelihood looks up."""
+        return self.outcome_kind, self.kind
 
     @property
     def t_mean(self):
@@ -97,15 +106,16 @@ class Design:
         return len(self.y)
 
     def __repr__(self):
+        answer = " (binary)" * (self.outcome_kind == "binary")
         return (
-            f"Design({self.outcome} on {self.treatment} ({self.kind}), n={self.n:,}, "
+            f"Design({self.outcome}{answer} on {self.treatment} ({self.kind}), n={self.n:,}, "
             f"{len(self.covariates)} covariates, instruments: {', '.join(self.instruments) or 'none'}"
             f"{', moderators: ' * bool(self.moderators)}{', '.join(self.moderators)})"
             f"{' ' * bool(self.notes)}{' '.join(self.notes)}"
         )
 
 
-def make_design(data, *, outcome, treatment):
+def make_design(data, *, outcome, treatment, outcome_kind=None):
     """Read two formulas against a data frame, and refuse what cannot be used.
 
     Parameters
@@ -118,12 +128,15 @@ def make_design(data, *, outcome, treatment):
     treatment : str
         Formula of the treatment equation: ``"qsmk ~ age + C(education) + price82"``. A term that
         stands here and not in the outcome formula is an instrument.
+    outcome_kind : {"binary", "continuous"}, optional
+        Left out, an outcome of zeros and ones (or of False and True) is binary and gets a probit equation.
+        ``"continuous"`` asks for a straight line through zeros and ones instead.
 
     Returns
     -------
     Design
-        ``kind`` is ``"binary"`` for a treatment of zeros and ones and ``"continuous"`` otherwise. Both
-        equations have an intercept unless their formula says ``0 +``; covariates are centred and
+        ``kind`` is ``"binary"`` for a treatment of zeros and ones and ``"continuous"`` otherwise; ``outcome_kind``
+        likewise. Both equations have an intercept unless their formula says ``0 +``; covariates are centred and
         scaled either way, so without an intercept a plane is forced through the covariates' means.
 
     Raises
@@ -131,7 +144,8 @@ def make_design(data, *, outcome, treatment):
     ValueError
         Naming the column: when it is missing, has NaN or infinite values, is constant, is collinear
         with others, or stands in the outcome formula and separates the treated from the untreated perfectly (an
-        instrument may: nobody joins who was not asked); when the treatment is
+        instrument may: nobody joins who was not asked); when the outcome has two values that are not 0 and 1, or
+        the treatment predicts a binary one without error in some rows; when the treatment is
         constant, has three or four values, is absent from the outcome formula, or stands inside another
         term than a product with a covariate that has a term of its own; when there are fewer rows than
         columns.
@@ -144,6 +158,7 @@ def make_design(data, *, outcome, treatment):
     lhs_O, lhs_T = (equation.response.expr for equation in both)
     kind = _kind(t, lhs_T)
     _check_spread(y, lhs_O, frame_O, frame_T)
+    outcome_kind = _outcome_kind(y, lhs_O, outcome_kind)
     frame, in_treatment, none = _instruments(frame_O, frame_T)
     scales = pd.DataFrame({"mean": frame.mean(), "sd": frame.std(ddof=0)})
     moderating = [label for term in moderators for label in frame_O.attrs["labels"][term]]
@@ -151,11 +166,11 @@ def make_design(data, *, outcome, treatment):
         y=y, t=t, C=_standardised(frame), covariates=tuple(frame.columns),
         in_outcome=frame.columns.isin(frame_O.columns), in_treatment=frame.columns.isin(in_treatment),
         moderates=frame.columns.isin(moderating), intercept_O=both[0].intercept, intercept_T=both[1].intercept,
-        outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales, notes=(*notes, *none),
+        outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales, notes=(*notes, *none), outcome_kind=outcome_kind,
     )  # fmt: skip
     _check_rank(design, frame_T)
-    if kind == "binary":
-        _check_overlap(design)
+    _check_overlap(design)
+    _check_answers(design)
     return design
 
 
@@ -198,6 +213,22 @@ def _kind(t, name):
         raise ValueError(
             f"the treatment {name!r} has the {len(levels)} values {levels.tolist()}; accepted are a binary "
             f"treatment coded 0 and 1, or a continuous one with at least {FEWEST_DOSES} distinct values."
+        )
+    return "continuous"
+
+
+def _outcome_kind(y, name, wanted):
+    """The kind of the outcome: found, or as the reader wants it."""
+    levels = np.unique(y)
+    if wanted not in (None, *KINDS):
+        raise ValueError(f"outcome_kind={wanted!r}; accepted are {', '.join(map(repr, KINDS))}, or None to find it.")
+    if set(levels) == {0.0, 1.0}:
+        return wanted or "binary"
+    if wanted == "binary" or (len(levels) == 2 and wanted is None):
+        low, high = (f"{level:g}" for level in levels[[0, -1]])
+        raise ValueError(
+            f"the outcome {name!r} has {len(levels)} values, from {low} to {high}; accepted as a yes or a no are 0 and "
+            f"1: write I({name} == {high}) for it, or outcome_kind='continuous' for a straight line."
         )
     return "continuous"
 
@@ -250,7 +281,7 @@ def _check_apart(labels, M, equation):
 
 def _check_overlap(design):
     """Refuse covariates of the outcome equation that settle the treatment: nothing is left to compare."""
-    if guilty := separation(design, design.in_treatment & design.in_outcome):
+    if guilty := separation(design, "treatment", design.in_treatment & design.in_outcome):
         raise ValueError(
             f"perfect separation: a combination of {guilty} predicts the treatment {design.treatment!r} without "
             "error for some or all rows, so the probit coefficients run off to infinity and treated and untreated "
@@ -259,8 +290,22 @@ def _check_overlap(design):
         )
 
 
-def separation(design, used):
-    """What predicts a binary treatment without error, in some rows or in all.
+def _check_answers(design):
+    """Refuse a treatment that settles a binary outcome: its effect on the index has no finite estimate.
+
+    Covariates alone may settle it in some rows (a rare level in which nobody died): priors carry that.
+    """
+    guilty = separation(design, "outcome")
+    if design.treatment in guilty:
+        raise ValueError(
+            f"perfect separation: a combination of {guilty} predicts the outcome {design.outcome!r} without error for "
+            f"some or all rows, so no effect of {design.treatment!r} fits better than an infinite one; merge rare "
+            "levels, bring more data, or ask for the straight line: outcome_kind='continuous'."
+        )
+
+
+def separation(design, equation, used=None):
+    """What predicts a binary response without error, in some rows or in all.
 
     A maximum of the probit likelihood that is found proves that one exists. Only if none is found is the question put
     to a linear programme (Konis 2007): is there a direction in which no row is on the wrong side?
@@ -268,22 +313,38 @@ def separation(design, used):
     Parameters
     ----------
     design : Design
-    used : ndarray of bool, shape (p,)
-        The covariates that predict, beside a constant.
+    equation : {"outcome", "treatment"}
+    used : ndarray of bool, shape (p,), optional
+        The covariates that predict, beside a constant; left out, all that the equation has. The outcome equation has
+        the treatment as well.
 
     Returns
     -------
     list of str
-        Their labels; empty when the probit coefficients have a finite maximum.
+        Their labels; empty when the response is not binary, or the probit coefficients have a finite maximum.
     """
-    Z = np.column_stack([np.ones(design.n), design.C[:, used]])
-    if _has_probit(Z, design.t):
+    response, kind, mask = {
+        "outcome": (design.y, design.outcome_kind, design.in_outcome),
+        "treatment": (design.t, design.kind, design.in_treatment),
+    }[equation]
+    if kind != "binary":
         return []
-    signed = (2 * design.t - 1)[:, None] * Z
-    best = linprog(-signed.sum(0), A_ub=-signed, b_ub=np.zeros(design.n), bounds=(-1, 1))
+    mask = mask if used is None else used
+    M = np.column_stack([np.ones(design.n), design.C[:, mask]])
+    labels = ["the intercept", *np.array(design.covariates, dtype=object)[mask]]
+    if equation == "outcome":
+        M = np.column_stack([M, design.M * design.dose[:, None], design.dose])
+        labels += [*(f"{design.treatment}:{label}" for label in design.moderators), design.treatment]
+    return _separating(M, labels, response)
+
+
+def _separating(M, labels, response):
+    if _has_probit(M, response):
+        return []
+    signed = (2 * response - 1)[:, None] * M
+    best = linprog(-signed.sum(0), A_ub=-signed, b_ub=np.zeros(len(M)), bounds=(-1, 1))
     if best.status != 0 or -best.fun <= 1e-6:
         return []
-    labels = ["the intercept", *(label for label, one in zip(design.covariates, used) if one)]
     weight = np.abs(best.x)
     return [label for label, part in zip(labels, weight) if part > 1e-3 * weight.max()]
 

@@ -4,6 +4,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from helpers.engine.bivariate_graph import log_Phi, log_Phi2
 from helpers.forest import check_forest, forest_index
 from helpers.priors import AtanhNormal, Normal, atanh_normal, check_rho, normal, scales
 from helpers.selection import Horseshoe, SpikeAndSlab, equations, restrict
@@ -16,7 +17,8 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
 
         Y = intercept_O + x'β_O + α (T - T̄) + U  (U, V) ~ Normal, correlation ρ, spreads σ_U and σ_V
         T = intercept_T + z'β_T + V              a continuous treatment
-        T = 1{intercept_T + z'β_T + V > 0}       a binary treatment, σ_V = 1 and T̄ = 0
+
+    A binary response is 1 where its line is positive and 0 elsewhere; its σ is 1 (and T̄ is 0 for a binary T).
 
     Parameters
     ----------
@@ -36,8 +38,8 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
     Returns
     -------
     pm.Model
-        Free variables ``intercept_O``, ``beta_O``, ``alpha``, ``intercept_T``, ``beta_T``, ``rho``,
-        ``sigma_U`` and, for a continuous treatment, ``sigma_V``; the responses ``likelihood_outcome`` and
+        Free variables ``intercept_O``, ``beta_O``, ``alpha``, ``intercept_T``, ``beta_T``, ``rho`` and,
+        for a continuous outcome and treatment, ``sigma_U`` and ``sigma_V``; the responses ``likelihood_outcome`` and
         ``likelihood_treatment`` are random too, until `pm.observe` fixes them. ``beta_O`` and ``beta_T``
         share the dim ``covariate``; an exclusion restriction is a coefficient of exactly zero. Where the design
         has moderators w, the effect is α + w'δ with ``delta`` over the dim ``moderator``. The
@@ -55,7 +57,9 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
     Each response is a conditional distribution, so neither the latent errors nor a covariance matrix is
     sampled. With κ = ρ σ_U/σ_V, a continuous T gives Y | T ~ Normal(μ_O + α(T - T̄) + κ(T - μ_T), σ_U√(1-ρ²)),
     κ(T - μ_T) being the control function. A binary T gives Y | T an extended skew normal (Azzalini 1985;
-    the endogenous-treatment model of Heckman 1978), with the latent V integrated out exactly.
+    the endogenous-treatment model of Heckman 1978), with the latent V integrated out exactly. A binary Y is Bernoulli
+    given T: with chance Φ((μ_O + ρ(T - μ_T)/σ_V)/√(1-ρ²)), where μ_O includes αT, for a continuous T (Rivers & Vuong
+    1988), and Φ₂(μ_O, qμ_T; qρ)/Φ(qμ_T), q = 2T - 1, for a binary one (the recursive bivariate probit).
     """
     check_forest(treatment=treatment, outcome=outcome)
     rho = check_rho(atanh_normal() if rho is None else rho)
@@ -66,7 +70,7 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
     with pm.Model(coords=coords) as model:
         X = pm.Data("X", design.C, dims=("obs", "covariate"))
         rho = _rho(rho)
-        sigma_U = pm.HalfNormal("sigma_U", prior.sigma_U)
+        sigma_U = pm.HalfNormal("sigma_U", prior.sigma_U) if design.outcome_kind == "continuous" else 1.0
         sigma_V = pm.HalfNormal("sigma_V", prior.sigma_V) if design.kind == "continuous" else 1.0
         if treatment is None and outcome is None:
             beta_O, beta_T = _coefficients(model, design, coefficients, prior)
@@ -75,9 +79,10 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
         else:
             index_O, index_T = _with_forest(design, X, coefficients, prior, outcome, treatment)
         effect = _effect(model, design, X, prior)
-        RESPONSES[design.kind](index_O, index_T, effect, rho, sigma_U, sigma_V, design.t_mean)
-        pm.Data("outcome", design.y, dims="obs")
-        pm.Data("treatment", design.t.astype(int) if design.kind == "binary" else design.t, dims="obs")
+        T = TREATMENTS[design.kind](index_T, sigma_V)
+        RESPONSES[design.kinds](index_O, index_T, T, effect, rho, sigma_U, sigma_V, design.t_mean)
+        for name, values, kind in zip(("outcome", "treatment"), (design.y, design.t), design.kinds):
+            pm.Data(name, values.astype(int) if kind == "binary" else values, dims="obs")
     return model
 
 
@@ -159,34 +164,48 @@ def _place(values, included):
     return pt.zeros(len(included))[np.flatnonzero(included)].set(values)
 
 
-def _continuous(index_O, index_T, effect, rho, sigma_U, sigma_V, t_mean):
-    T = pm.Normal("likelihood_treatment", index_T, sigma_V, dims="obs")
+def _continuous_treatment(index, sigma_V):
+    return pm.Normal("likelihood_treatment", index, sigma_V, dims="obs")
+
+
+def _binary_treatment(index, sigma_V):
+    # Φ(η) as a logit, so that neither tail of the Bernoulli underflows
+    return pm.Bernoulli("likelihood_treatment", logit_p=log_Phi(index) - log_Phi(-index), dims="obs")
+
+
+def _number_given_dose(index_O, index_T, T, effect, rho, sigma_U, sigma_V, t_mean):
     kappa = rho * sigma_U / sigma_V
     mean = index_O + effect * (T - pm.Data("treatment_mean", t_mean)) + kappa * (T - index_T)
     pm.Normal("likelihood_outcome", mean, sigma_U * pt.sqrt(1 - rho**2), dims="obs")
 
 
-def _binary(index_O, index_T, effect, rho, sigma_U, *_):
-    # Φ(η) as a logit, so that neither tail of the Bernoulli underflows
-    logit = log_Phi(index_T) - log_Phi(-index_T)
-    T = pm.Bernoulli("likelihood_treatment", logit_p=logit, dims="obs")
+def _number_given_choice(index_O, index_T, T, effect, rho, sigma_U, *_):
     pm.CustomDist(
         "likelihood_outcome", index_O + effect * T, sigma_U, rho, index_T, T,
         logp=selected_logp, dist=selected_draw, dims="obs",
     )  # fmt: skip
 
 
-RESPONSES = {"continuous": _continuous, "binary": _binary}
+def _answer_given_dose(index_O, index_T, T, effect, rho, sigma_U, sigma_V, t_mean):
+    mean = index_O + effect * (T - pm.Data("treatment_mean", t_mean)) + rho * (T - index_T) / sigma_V
+    index = mean / pt.sqrt(1 - rho**2)
+    pm.Bernoulli("likelihood_outcome", logit_p=log_Phi(index) - log_Phi(-index), dims="obs")
 
 
-def log_Phi(z):
-    """log Φ(z), accurate in both tails, with gradients that stay finite there."""
-    left, right = pt.minimum(z, -1.0), pt.maximum(z, -1.0)
-    return pt.switch(
-        z < -1.0,
-        pt.log(0.5 * pt.erfcx(-left / np.sqrt(2))) - 0.5 * left**2,
-        pt.log1p(-0.5 * pt.erfc(right / np.sqrt(2))),
-    )
+def _answer_given_choice(index_O, index_T, T, effect, rho, *_):
+    q, mean = 2.0 * T - 1.0, index_O + effect * T
+    # Φ₂(μ, qη; qρ) over Φ₂(-μ, qη; -qρ): the chances of a yes and of a no beside this T
+    logit = log_Phi2(mean, q * index_T, q * rho) - log_Phi2(-mean, q * index_T, -q * rho)
+    pm.Bernoulli("likelihood_outcome", logit_p=logit, dims="obs")
+
+
+TREATMENTS = {"continuous": _continuous_treatment, "binary": _binary_treatment}
+RESPONSES = {
+    ("continuous", "continuous"): _number_given_dose,
+    ("continuous", "binary"): _number_given_choice,
+    ("binary", "continuous"): _answer_given_dose,
+    ("binary", "binary"): _answer_given_choice,
+}
 
 
 def selected_logp(y, mu, sigma, rho, eta, t):

@@ -27,8 +27,8 @@ def normal(scale=1.0, *, beta_O=None, beta_T=None):
     Parameters
     ----------
     scale : float
-        Prior sd in standard deviations of the response: of the outcome for β_O; of the treatment, or of
-        the latent index of a binary treatment, for β_T.
+        Prior sd in standard deviations of the response: of the outcome for β_O, of the treatment for β_T; where
+        a response is binary, in standard deviations of its latent error.
     beta_O, beta_T : float, optional
         Prior sd in the reader's units instead, for one of the equations.
 
@@ -116,37 +116,52 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     coefficients : Normal, optional
         From `normal`.
     alpha : float, optional
-        Prior sd of the effect, in units of the outcome per unit of the treatment. Left out: one standard
-        deviation of the outcome for one of the treatment.
+        Prior sd of the effect, in units of the outcome (of the index of a binary outcome) per unit of the treatment.
+        Left out: one standard deviation of the outcome for one of the treatment; for a binary outcome, one of
+        its latent error for a binary treatment's step, or for one standard deviation of a continuous treatment.
     sigma : float, optional
-        Scale of the half-normal prior of σ_U, in units of the outcome. Left out: its standard deviation.
+        Scale of the half-normal prior of σ_U, in units of the outcome. Left out: its standard deviation. A binary
+        outcome has no σ_U.
 
     Returns
     -------
     Scales
         θ_O is (intercept_O, β_O, δ, α) and θ_T is (intercept_T, β_T). A moderator's δ has the
         default width of α, times the scale of `coefficients`. The intercepts are normal around the response's
-        mean with 2.5 of its standard deviations, where covariates and a continuous treatment are average; for a
-        binary treatment intercept_T is standard normal, a uniform share of treated at average covariates.
+        mean with 2.5 of its standard deviations, where covariates and a continuous treatment are average; a
+        binary response's is standard normal: its chance at average covariates is uniform.
+
+    Raises
+    ------
+    ValueError
+        When a spread is not positive, or `sigma` is given for a binary outcome.
     """
     coefficients = normal() if coefficients is None else coefficients
     if not isinstance(coefficients, Normal):
         raise TypeError(f"coefficients={coefficients!r} is no normal prior; accepted here is normal(...).")
     check_positive(alpha=alpha, sigma=sigma)
-    y_sd, binary = design.y.std(), design.kind == "binary"
-    t_mean, t_sd, t_wide = (0.0, 1.0, 1.0) if binary else (design.t.mean(), design.t.std(), 2.5)
+    if sigma is not None and design.outcome_kind == "binary":
+        raise ValueError(f"sigma={sigma!r}: a binary outcome has no sigma_U; accepted is None.")
+    y_mean, y_sd, y_wide = _response(design.y, design.outcome_kind)
+    t_mean, t_sd, t_wide = _response(design.t, design.kind)
     beta_O = coefficients.beta_O or coefficients.scale * y_sd
     beta_T = coefficients.beta_T or coefficients.scale * t_sd
     p, q, one, two = design.in_outcome.sum(), design.in_treatment.sum(), design.intercept_O, design.intercept_T
-    k, delta = design.moderates.sum(), coefficients.scale * y_sd / design.t.std()
+    effect = y_sd / (1.0 if design.kinds == ("binary", "binary") else design.t.std())
+    k = design.moderates.sum()
     return Scales(
-        mean_O=np.r_[[design.y.mean()] * one, np.zeros(p + k + 1)],
-        sd_O=np.r_[[2.5 * y_sd] * one, np.full(p, beta_O), np.full(k, delta), alpha or y_sd / design.t.std()],
+        mean_O=np.r_[[y_mean] * one, np.zeros(p + k + 1)],
+        sd_O=np.r_[[y_wide] * one, np.full(p, beta_O), np.full(k, coefficients.scale * effect), alpha or effect],
         mean_T=np.r_[[t_mean] * two, np.zeros(q)],
-        sd_T=np.r_[[t_wide * t_sd] * two, np.full(q, beta_T)],
+        sd_T=np.r_[[t_wide] * two, np.full(q, beta_T)],
         sigma_U=sigma or y_sd,
         sigma_V=t_sd,
     )
+
+
+def _response(values, kind):
+    """Centre and spread of a response, and the width of its intercept; a binary one is read on its index."""
+    return (0.0, 1.0, 1.0) if kind == "binary" else (values.mean(), values.std(), 2.5 * values.std())
 
 
 def check_positive(**numbers):

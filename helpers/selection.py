@@ -132,7 +132,7 @@ def horseshoe(*, p0=None, slab=1.0, nu=4.0):
     -----
     βⱼ = zⱼ τ λ̃ⱼ with zⱼ standard normal, λ̃² = c²λ²/(c² + τ²λ²) and λⱼ half-Cauchy. α and the intercepts stand
     outside. s is the residual sd of least squares, s/√n therefore about one standard error of a coefficient; for a
-    probit index it is the pseudo error sd √(Φ(1-Φ))/φ at the share treated. It is a number and not the parameter
+    probit index it is the pseudo error sd √(Φ(1-Φ))/φ at the share of ones. It is a number and not the parameter
     σ_U, which grows with |ρ|: a shrinkage that loosens with ρ would be a prior over ρ in disguise. p0 counts as at
     most p - ½ in the formula, so that p0 = p is allowed and gives hardly any shrinkage.
 
@@ -211,11 +211,15 @@ def equations(design):
     """What each equation tells its coefficients' prior."""
     rows = rows_of(design)
     _, log_s_U, _, log_s_V = rows.split(start(rows))
-    sd_T, s_T = design.t.std(), np.exp(log_s_V)
-    if design.kind == "binary":
-        share = design.t.mean()
-        sd_T, s_T = 1.0, np.sqrt(share * (1 - share)) / norm.pdf(ndtri(share))
-    return (
-        Equation("O", int(design.in_outcome.sum()), design.n, design.y.std(), float(np.exp(log_s_U))),
-        Equation("T", int(design.in_treatment.sum()), design.n, sd_T, float(s_T)),
-    )
+    scales = [
+        _pseudo(response) if kind == "binary" else (response.std(), float(np.exp(log_s)))
+        for kind, response, log_s in zip(design.kinds, (design.y, design.t), (log_s_U, log_s_V))
+    ]
+    counts = int(design.in_outcome.sum()), int(design.in_treatment.sum())
+    return tuple(Equation(label, p, design.n, *pair) for label, p, pair in zip("OT", counts, scales))
+
+
+def _pseudo(response):
+    """Spread of a probit's latent error, and the error sd with which its coefficients are known."""
+    share = response.mean()
+    return 1.0, float(np.sqrt(share * (1 - share)) / norm.pdf(ndtri(share)))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.stats import norm
 
 ROLES = ("confounder", "instrument", "outcome-only", "noise")
 
@@ -19,9 +20,10 @@ class Aquarium(NamedTuple):
 def simulate_aquarium(
     n=2_500,
     *,
-    alpha=3.0,
+    alpha=None,
     rho=0.0,
     treatment="continuous",
+    outcome="continuous",
     seed=0,
     sigma_U=1.0,
     sigma_V=1.0,
@@ -36,22 +38,26 @@ def simulate_aquarium(
     ----------
     n : int
         Number of fish.
-    alpha : float
-        The effect of T on Y.
+    alpha : float, optional
+        The effect of T on Y, or on the index of a binary Y. Left out, 3; for a binary Y, 1.
     rho : float
         Correlation of the errors U and V, in (-1, 1): the hidden current.
     treatment : {"continuous", "binary"}
         A binary treatment is T = 1 where its index plus V is positive; its V has sd 1.
+    outcome : {"continuous", "binary"}
+        A binary outcome is Y = 1, the fish lives, where its index plus U is positive; its U has sd 1, and `alpha` is
+        the shift of that index.
     seed : int
     sigma_U, sigma_V : float
-        Spread of the errors; `sigma_V` must be 1 for a binary treatment.
+        Spread of the errors; 1 for what is binary.
     confounders, instruments, outcome_only, noise : int
         How many of X0, X1, … move both T and Y, T alone, Y alone, and neither; in that order.
 
     Returns
     -------
     Aquarium
-        ``data`` and ``truth``; ``truth`` holds alpha, rho, sigma_U, sigma_V, intercept_O, intercept_T, and
+        ``data`` and ``truth``; ``truth`` holds effect (the average difference that one unit of T makes to the mean
+        of Y, in percentage points for a binary outcome; alpha for a continuous one), alpha, rho, sigma_U, sigma_V, intercept_O, intercept_T, and
         beta_O, beta_T and role by ``covariate``.
 
     Raises
@@ -59,10 +65,12 @@ def simulate_aquarium(
     ValueError
         Naming the argument that cannot be used.
     """
-    _check(n, rho, treatment, sigma_U, sigma_V, (confounders, instruments, outcome_only, noise))
-    rng = np.random.default_rng(seed)
-    role = np.repeat(ROLES, (confounders, instruments, outcome_only, noise))
     counts = confounders, instruments, outcome_only, noise
+    _check(n, rho, {"outcome": (outcome, "sigma_U", sigma_U), "treatment": (treatment, "sigma_V", sigma_V)}, counts)
+    yes = outcome == "binary"
+    alpha = (1.0 if yes else 3.0) if alpha is None else float(alpha)
+    rng = np.random.default_rng(seed)
+    role = np.repeat(ROLES, counts)
     strength = np.concatenate([_strengths(k) for k in counts])
     # reversed, so that two confounders do not share one ratio of β_O to β_T and pass for a pair of instruments
     pull = np.concatenate([_strengths(k)[::-1] for k in counts])
@@ -71,8 +79,8 @@ def simulate_aquarium(
     names = [f"X{j}" for j in range(len(role))]
     truth = xr.Dataset(
         {
-            "alpha": float(alpha), "rho": float(rho), "sigma_U": float(sigma_U), "sigma_V": float(sigma_V),
-            "intercept_O": 2.0, "intercept_T": 0.3,
+            "alpha": alpha, "rho": float(rho), "sigma_U": float(sigma_U), "sigma_V": float(sigma_V),
+            "intercept_O": 0.0 if yes else 2.0, "intercept_T": 0.3,
             "beta_O": ("covariate", np.where(moves_Y, strength, 0.0)),
             "beta_T": ("covariate", np.where(moves_T, 0.8 * pull, 0.0)),
             "role": ("covariate", role),
@@ -84,8 +92,16 @@ def simulate_aquarium(
     U = sigma_U * (rho * V / sigma_V + np.sqrt(1 - rho**2) * rng.normal(size=n))
     index = 0.3 + X @ truth.beta_T.values + V
     T = index if treatment == "continuous" else (index > 0).astype(int)
-    Y = 2.0 + X @ truth.beta_O.values + alpha * T + U
-    return Aquarium(pd.DataFrame({"Y": Y, "T": T} | dict(zip(names, X.T))), truth)
+    line = truth.intercept_O.item() + X @ truth.beta_O.values
+    Y = line + alpha * T + U
+    truth["effect"] = _risk_difference(line, T, alpha, treatment) if yes else alpha
+    return Aquarium(pd.DataFrame({"Y": (Y > 0).astype(int) if yes else Y, "T": T} | dict(zip(names, X.T))), truth)
+
+
+def _risk_difference(line, T, alpha, treatment):
+    """The average difference in the chance of Y = 1, in percentage points: T = 1 against 0, or one unit more of T."""
+    before = np.zeros_like(line) if treatment == "binary" else T
+    return 100 * float(np.mean(norm.cdf(line + alpha * (before + 1)) - norm.cdf(line + alpha * before)))
 
 
 def _strengths(k):
@@ -93,17 +109,18 @@ def _strengths(k):
     return np.resize([1.0, -0.8, 0.6], k) * np.resize([1, 1, 1, -1, -1, -1], k)
 
 
-def _check(n, rho, treatment, sigma_U, sigma_V, counts):
+def _check(n, rho, responses, counts):
     if not (isinstance(n, (int, np.integer)) and n > 0):
         raise ValueError(f"n={n!r} is not a number of rows; accepted is a positive integer.")
     if not -1 < rho < 1:
         raise ValueError(f"rho={rho!r} is not a correlation; accepted is a number in (-1, 1).")
-    if treatment not in ("continuous", "binary"):
-        raise ValueError(f"treatment={treatment!r}; accepted are 'continuous' and 'binary'.")
-    if not (sigma_U > 0 and sigma_V > 0) or (treatment == "binary" and sigma_V != 1):
-        raise ValueError(
-            f"sigma_U={sigma_U!r}, sigma_V={sigma_V!r}; accepted are positive numbers, and sigma_V=1 for a binary "
-            "treatment, whose latent scale cannot be seen."
-        )
+    for name, (kind, label, sigma) in responses.items():
+        if kind not in ("continuous", "binary"):
+            raise ValueError(f"{name}={kind!r}; accepted are 'continuous' and 'binary'.")
+        if not sigma > 0 or (kind == "binary" and sigma != 1):
+            raise ValueError(
+                f"{label}={sigma!r}; accepted is a positive number, and {label}=1 for a binary {name}, whose latent "
+                "scale cannot be seen."
+            )
     if any(not isinstance(k, (int, np.integer)) or k < 0 for k in counts):
         raise ValueError(f"covariate counts {counts!r}; accepted are integers of zero or more.")

@@ -18,13 +18,14 @@ def named(design, theta, a, *, forests=""):
 
     `forests` holds the letters of equations whose intercept and β a forest has taken over.
     """
-    theta_O, log_sigma_U, theta_T, log_sigma_V = rows_of(design).split(theta)
-    named = {"alpha": theta_O[..., -1], "rho": np.tanh(a), "sigma_U": np.exp(log_sigma_U)}
+    rows = rows_of(design)
+    theta_O, log_sigma_U, theta_T, log_sigma_V = rows.split(theta)
+    named = {"alpha": theta_O[..., -1], "rho": np.tanh(a)}
+    for name, log_sigma, scaled in zip(("sigma_U", "sigma_V"), (log_sigma_U, log_sigma_V), rows.scaled):
+        named |= {name: np.exp(log_sigma)} if scaled else {}
     theta_O, delta = apart(design, theta_O)
     if design.moderators:
         named["delta"] = delta
-    if design.kind == "continuous":
-        named["sigma_V"] = np.exp(log_sigma_V)
     parts = {"O": (theta_O, design.intercept_O, design.in_outcome),
              "T": (theta_T, design.intercept_T, design.in_treatment)}  # fmt: skip
     for equation, (values, has_intercept, included) in parts.items():

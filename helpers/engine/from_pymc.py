@@ -142,7 +142,7 @@ def extract(model):
 def _joint(model):
     free = {rv.name: rv for rv in model.free_RVs}
     seen = {rv.name: np.asarray(model.rvs_to_values[rv].eval(mode=QUICK), dtype=float) for rv in model.observed_RVs}
-    if set(seen) != set(RESPONSES) or model.potentials or not {"alpha", "sigma_U"} <= set(free) <= OWN:
+    if set(seen) != set(RESPONSES) or model.potentials or not {"alpha"} <= set(free) <= OWN:
         raise Unreadable
     covariates, X = tuple(model.coords["covariate"]), model["X"].get_value()
     labels = np.array(covariates, dtype=object)
@@ -151,14 +151,18 @@ def _joint(model):
         in_outcome=_included(model, free, "O", len(labels)), in_treatment=_included(model, free, "T", len(labels)),
         moderates=np.isin(labels, list(model.coords.get("moderator", ()))),
         intercept_O="intercept_O" in free, intercept_T="intercept_T" in free, outcome="outcome", treatment="treatment",
-        kind="continuous" if "sigma_V" in free else "binary", scales=None, centre=_centre(model),
+        kind=_kind(free, "sigma_V"), outcome_kind=_kind(free, "sigma_U"), scales=None, centre=_centre(model),
     )  # fmt: skip
     outcome, treatment = _equation(free, "O", design.in_outcome), _equation(free, "T", design.in_treatment)
     own = [_normal(free["delta"], design.moderates.sum())] if design.moderators else []
     mean, sd = (np.concatenate(parts) for parts in zip(outcome[:2], *own, _normal(free["alpha"])))
-    sigma_V = _half_normal(free["sigma_V"]) if design.kind == "continuous" else 1.0
-    outcome = outcome._replace(mean=mean, sd=sd)
-    return Joint(design, _rho(model), _half_normal(free["sigma_U"]), sigma_V, outcome, treatment)
+    sigmas = (_half_normal(free[name]) if name in free else 1.0 for name in ("sigma_U", "sigma_V"))
+    return Joint(design, _rho(model), *sigmas, outcome._replace(mean=mean, sd=sd), treatment)
+
+
+def _kind(free, sigma):
+    """The kind of a response: a binary one has no σ."""
+    return "continuous" if sigma in free else "binary"
 
 
 def _centre(model):
@@ -260,16 +264,17 @@ def _point(joint, rng):
     """Values of the model's variables near the middle of the prior, and their log density by the numbers."""
     design, fixed = joint.design, isinstance(joint.rho, float)
     a = np.arctanh(joint.rho if fixed else rng.uniform(-0.5, 0.5))
-    sigmas = [joint.sigma_U * rng.uniform(0.5, 1.5), joint.sigma_V * rng.uniform(0.5, 1.5)]
-    sigmas = sigmas if design.kind == "continuous" else sigmas[:1]
-    value = sum(stats.halfnorm.logpdf(s, scale=scale) for s, scale in zip(sigmas, (joint.sigma_U, joint.sigma_V)))
+    scales = [np.array([scale] if scaled else []) for scale, scaled in
+              zip((joint.sigma_U, joint.sigma_V), rows_of(design).scaled)]  # fmt: skip
+    sigmas = [scale * rng.uniform(0.5, 1.5) for scale in scales]
+    value = sum(stats.halfnorm.logpdf(s, scale=scale).sum() for s, scale in zip(sigmas, scales))
     value += 0.0 if fixed else joint.rho(np.array([np.tanh(a)]))[0]
     thetas, offsets, point = [], [], {}
     for e, equation in joint.equations:
         theta, offset, more, density = _point_of(equation, design.n, rng)
         thetas, offsets, value = [*thetas, theta], [*offsets, offset], value + density
         point |= {f"{name}_{e}": x for name, x in more.items()}
-    theta = np.array([*thetas[0], np.log(sigmas[0]), *thetas[1], *np.log(sigmas[1:])])
+    theta = np.concatenate([thetas[0], np.log(sigmas[0]), thetas[1], np.log(sigmas[1])])
     if joint.family == "forest":
         value += pointwise(Rows.of(design, compress=False), theta[None], np.array([a]), offsets=offsets).sum()
     else:

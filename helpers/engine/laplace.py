@@ -118,21 +118,27 @@ def _guess(rows, a, found, k, step):
 
 
 def start(rows):
-    """Least squares for the outcome; least squares or probit for the treatment: the maximum at ρ = 0.
+    """Least squares or probit for either equation: the maximum at ρ = 0.
 
-    Where a treatment is predicted without error the probit has no finite maximum, and zero is the start.
+    Where a response is predicted without error the probit has no finite maximum, and zero is the start.
     """
-    theta_O, log_sigma_U = _least_squares(rows.A, rows.y, rows.n)
-    if rows.kind == "binary":
-        found = probit(rows.Z, rows.t)
-        return np.r_[theta_O, log_sigma_U, found.beta if found.converged else np.zeros_like(found.beta)]
-    theta_T, log_sigma_V = _least_squares(rows.Z, rows.t, rows.n)
-    return np.r_[theta_O, log_sigma_U, theta_T, log_sigma_V]
+    return np.concatenate([
+        START[kind](M, response, rows.n)
+        for kind, M, response in zip(rows.kinds, (rows.A, rows.Z), (rows.y, rows.t))
+    ])  # fmt: skip
 
 
 def _least_squares(M, response, n):
     beta, *_ = np.linalg.lstsq(M, response, rcond=None)
-    return beta, 0.5 * np.log(np.sum((response - M @ beta) ** 2) / n)
+    return np.r_[beta, 0.5 * np.log(np.sum((response - M @ beta) ** 2) / n)]
+
+
+def _probit(M, response, n):
+    found = probit(M, response)
+    return found.beta if found.converged else np.zeros_like(found.beta)
+
+
+START = {"continuous": _least_squares, "binary": _probit}
 
 
 def log_prior(rows, scales, theta):
@@ -206,9 +212,6 @@ def _posterior_derivatives(rows, scales, theta, a):
 
 def _prior_vectors(rows, scales):
     """Mean and sd of θ's normal entries, the places of its log σ, and their half-normal scales."""
-    k = len(rows.names_O)
-    places, spread = [k], [scales.sigma_U]
-    if rows.kind == "continuous":
-        places, spread = [k, rows.size - 1], [scales.sigma_U, scales.sigma_V]
+    ends = [pair for pair in zip(rows.places, (scales.sigma_U, scales.sigma_V)) if pair[0] is not None]
     mean, sd = np.r_[scales.mean_O, scales.mean_T], np.r_[scales.sd_O, scales.sd_T]
-    return mean, sd, np.array(places), np.array(spread)
+    return mean, sd, np.array([p for p, _ in ends], dtype=int), np.array([spread for _, spread in ends])

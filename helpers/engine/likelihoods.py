@@ -1,17 +1,10 @@
 """The exact log-likelihood of the joint model, with its first two derivatives, in NumPy.
 
-Both models are two errors, in the units of their spread:
+What one observation contributes is a row of the table in `helpers.engine.pairs`. Here are the data as that table
+reads them, and what is the same in all rows: sums over observations, and the chain rule into θ.
 
-    r = (y - A θ_O) / σ_U                              the outcome's; A = [1, X, M∘c, c]
-    v = (t - Z θ_T) / σ_V     continuous treatment     the treatment's
-    η = Z θ_T                 binary treatment         its index, where the latent v is integrated out
-
-With ρ = tanh a, so that 1/√(1-ρ²) = cosh a and ρ/√(1-ρ²) = sinh a, one observation contributes
-
-    continuous   -½v² - ½(r cosh a - v sinh a)² + log cosh a - log σ_U - log σ_V - log 2π
-    binary       -½r² + log Φ(q(η cosh a + r sinh a)) - log σ_U - ½ log 2π,          q = 2t - 1
-
-A parameter vector is θ = (θ_O, log σ_U, θ_T[, log σ_V]); θ_O = (intercept_O, β_O, δ, α) ends with the effect.
+A parameter vector is θ = (θ_O[, log σ_U], θ_T[, log σ_V]), a σ standing only where the response is continuous;
+θ_O = (intercept_O, β_O, δ, α) ends with the effect, and a = atanh ρ is kept beside θ.
 """
 
 from typing import NamedTuple
@@ -21,15 +14,15 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from scipy.special import log_ndtr
 
-LOG_2PI = np.log(2 * np.pi)
+from helpers.engine.pairs import KINDS, LOG_2PI, PAIRS
 
 
 class Rows(NamedTuple):
-    """The data as the likelihood reads them: A and Z with their columns' names, y, t and the true n.
+    """The data as the likelihood reads them: A and Z with their columns' names, y, t, the true n, both kinds.
 
-    The continuous likelihood is a sum of squares, so n rows of W = [1, X, T, Y] can be replaced by the
-    few rows of R in W = QR: R'R = W'W. Nothing is lost, and nothing later depends on n. The outcome equation
-    has the treatment as c = t - t̄ (c = t if binary), and where moderators M change the effect, M∘c.
+    Where both responses are continuous the likelihood is a sum of squares, so n rows of W = [1, X, T, Y] can be
+    replaced by the few rows of R in W = QR: R'R = W'W. Nothing is lost, and nothing later depends on n. The outcome
+    equation has the treatment as c = t - t̄ (c = t if binary), and where moderators M change the effect, M∘c.
     """
 
     A: np.ndarray
@@ -37,7 +30,7 @@ class Rows(NamedTuple):
     y: np.ndarray
     t: np.ndarray
     n: int
-    kind: str
+    kinds: tuple
     names_O: tuple
     names_T: tuple
     moderators: tuple = ()
@@ -47,7 +40,7 @@ class Rows(NamedTuple):
         """Rows of a design; `compress=False` keeps all n, for pointwise work."""
         dose = design.dose[:, None]
         W = np.column_stack([np.ones(design.n), design.C, design.M * dose, dose, design.t, design.y])
-        if compress and design.kind == "continuous":
+        if compress and PAIRS[design.kinds].compressible:
             W = np.linalg.qr(W, mode="r")
         moderators = tuple(f"delta[{label}]" for label in design.moderators)
         own = np.ones(len(moderators) + 1, dtype=bool)  # the treatment's columns, of the outcome equation alone
@@ -55,19 +48,31 @@ class Rows(NamedTuple):
         in_T = np.r_[design.intercept_T, design.in_treatment, ~own]
         names = np.array(["intercept", *design.covariates, *moderators, "alpha"], dtype=object)
         A, Z = (np.ascontiguousarray(W[:, :-2][:, mask]) for mask in (in_O, in_T))
-        return cls(A, Z, W[:, -1].copy(), W[:, -2].copy(), design.n, design.kind,
+        return cls(A, Z, W[:, -1].copy(), W[:, -2].copy(), design.n, design.kinds,
                    tuple(names[in_O]), tuple(names[in_T]), moderators)  # fmt: skip
+
+    @property
+    def scaled(self):
+        """Whether each equation has a σ."""
+        return tuple(KINDS[kind].scaled for kind in self.kinds)
 
     @property
     def size(self):
         """Length of θ."""
-        return len(self.names_O) + 1 + len(self.names_T) + (self.kind == "continuous")
+        return len(self.names_O) + len(self.names_T) + sum(self.scaled)
+
+    @property
+    def places(self):
+        """Where each log σ stands in θ, None where an equation has none."""
+        outcome, treatment = self.scaled
+        return len(self.names_O) if outcome else None, self.size - 1 if treatment else None
 
     def split(self, theta):
-        """θ_O, log σ_U, θ_T and log σ_V (zero for a binary treatment) of one or many θ."""
-        k, q = len(self.names_O), len(self.names_T)
-        log_sigma_V = theta[..., k + 1 + q] if self.kind == "continuous" else np.zeros(theta.shape[:-1])
-        return theta[..., :k], theta[..., k], theta[..., k + 1 : k + 1 + q], log_sigma_V
+        """θ_O, log σ_U, θ_T and log σ_V of one or many θ; log σ is zero where an equation has none."""
+        k = len(self.names_O)
+        start = k + self.scaled[0]
+        log_sigma = (np.zeros(theta.shape[:-1]) if place is None else theta[..., place] for place in self.places)
+        return theta[..., :k], next(log_sigma), theta[..., start : start + len(self.names_T)], next(log_sigma)
 
 
 _BUILT = WeakKeyDictionary()
@@ -108,32 +113,26 @@ def log_likelihood(rows, theta, a, *, chunk=2**19):
 def pointwise(rows, theta, a, *, offsets=(0.0, 0.0)):
     """Log-likelihood of each observation (columns) under each draw (rows); wants uncompressed rows.
 
-    `offsets`, as in `errors`, is where a forest comes in.
+    `offsets`, as in `numbers`, is where a forest comes in.
     """
     if len(rows.y) != rows.n:
         raise ValueError(f"rows stand for {rows.n} observations in {len(rows.y)}; accepted are uncompressed rows.")
     return _kernel(rows, theta, a, offsets) + _constant(rows, theta, a)[:, None]
 
 
-def errors(rows, theta, offsets=(0.0, 0.0)):
-    """r and v (or η, when the treatment is binary) of many θ: two arrays of shape (draws, rows).
+def numbers(rows, theta, offsets=(0.0, 0.0)):
+    """u and v of many θ, each an error or an index: two arrays of shape (draws, rows).
 
     `offsets` are added to the index of the outcome and of the treatment: (draws, rows), or anything that broadcasts.
     """
     theta_O, log_sigma_U, theta_T, log_sigma_V = rows.split(theta)
-    r = (rows.y - theta_O @ rows.A.T - offsets[0]) * np.exp(-log_sigma_U)[..., None]
-    index = theta_T @ rows.Z.T + offsets[1]
-    if rows.kind == "binary":
-        return r, index
-    return r, (rows.t - index) * np.exp(-log_sigma_V)[..., None]
+    outcome, treatment = (KINDS[kind] for kind in rows.kinds)
+    return (outcome.number(rows.A, rows.y, theta_O, log_sigma_U, offsets[0]),
+            treatment.number(rows.Z, rows.t, theta_T, log_sigma_V, offsets[1]))  # fmt: skip
 
 
 def _kernel(rows, theta, a, offsets=(0.0, 0.0)):
-    r, second = errors(rows, theta, offsets)
-    cosh, sinh = np.cosh(a)[:, None], np.sinh(a)[:, None]
-    if rows.kind == "binary":
-        return -0.5 * r**2 + log_ndtr((2 * rows.t - 1) * (second * cosh + r * sinh))
-    return -0.5 * (second**2 + (r * cosh - second * sinh) ** 2)
+    return PAIRS[rows.kinds].kernel(*numbers(rows, theta, offsets), 2 * rows.y - 1, 2 * rows.t - 1, a[:, None])
 
 
 def _kernel_sum(rows, theta, a):
@@ -142,9 +141,7 @@ def _kernel_sum(rows, theta, a):
 
 def _constant(rows, theta, a):
     _, log_sigma_U, _, log_sigma_V = rows.split(theta)
-    if rows.kind == "binary":
-        return -log_sigma_U - 0.5 * LOG_2PI
-    return np.log(np.cosh(a)) - log_sigma_U - log_sigma_V - LOG_2PI
+    return PAIRS[rows.kinds].constant(a)[0] - log_sigma_U - log_sigma_V
 
 
 def derivatives(rows, theta, a):
@@ -158,57 +155,32 @@ def derivatives(rows, theta, a):
         The last entry of each belongs to a = atanh ρ.
     """
     _, log_sigma_U, _, log_sigma_V = rows.split(theta)
-    r, s = errors(rows, theta)
-    value, f_r, f_s, f_a, f_rr, f_rs, f_ss, f_ra, f_sa, f_aa = _partials(rows, r, s, a)
-    # r and s move with θ through the rows of these two Jacobians
-    J_r = np.column_stack([-rows.A * np.exp(-log_sigma_U), -r])
-    continuous = rows.kind == "continuous"
-    J_s = np.column_stack([-rows.Z * np.exp(-log_sigma_V), -s]) if continuous else rows.Z
-    k, m = J_r.shape[1], rows.size
-    gradient = np.concatenate([f_r @ J_r, f_s @ J_s, [f_a.sum()]])
+    u, v = numbers(rows, theta)
+    outcome, treatment = (KINDS[kind] for kind in rows.kinds)
+    p = PAIRS[rows.kinds].partials(u, v, 2 * rows.y - 1, 2 * rows.t - 1, a)
+    # u and v move with θ through the rows of these two Jacobians
+    J_u, J_v = outcome.jacobian(rows.A, u, log_sigma_U), treatment.jacobian(rows.Z, v, log_sigma_V)
+    k, m = J_u.shape[1], rows.size
+    gradient = np.concatenate([p.first @ J_u, p.second @ J_v, [p.a.sum()]])
     H = np.empty((m + 1, m + 1))
-    H[:k, :k] = J_r.T @ (f_rr[:, None] * J_r) + _curvature(J_r, f_r)
-    H[:k, k:m] = J_r.T @ (f_rs[:, None] * J_s)
-    H[k:m, k:m] = J_s.T @ (f_ss[:, None] * J_s) + (_curvature(J_s, f_s) if continuous else 0)
-    H[:k, m], H[k:m, m], H[m, m] = J_r.T @ f_ra, J_s.T @ f_sa, f_aa.sum()
+    H[:k, :k] = J_u.T @ (p.first_first[:, None] * J_u) + _curvature(J_u, p.first, outcome)
+    H[:k, k:m] = J_u.T @ (p.first_second[:, None] * J_v)
+    H[k:m, k:m] = J_v.T @ (p.second_second[:, None] * J_v) + _curvature(J_v, p.second, treatment)
+    H[:k, m], H[k:m, m], H[m, m] = J_u.T @ p.first_a, J_v.T @ p.second_a, p.a_a.sum()
     H = np.triu(H) + np.triu(H, 1).T
-    value += rows.n * float(_constant(rows, theta[None], np.array([a]))[0])
-    gradient[k - 1] -= rows.n
-    if continuous:
-        gradient[m - 1] -= rows.n
-        gradient[m] += rows.n * np.tanh(a)
-        H[m, m] += rows.n / np.cosh(a) ** 2
-    return value, gradient, H
+    constant, slope, bend = PAIRS[rows.kinds].constant(a)
+    gradient[[place for place in rows.places if place is not None]] -= rows.n  # of -log σ
+    gradient[m] += rows.n * slope
+    H[m, m] += rows.n * bend
+    return float(p.value.sum() + rows.n * (constant - log_sigma_U - log_sigma_V)), gradient, H
 
 
-def _curvature(J, f):
-    """Σ f ∂²e for an error e = (y - Aθ)/σ: only its derivatives with log σ, the last column, count."""
+def _curvature(J, f, kind):
+    """Σ f ∂²: an index is linear in θ; an error (y - Aθ)/σ bends with log σ, its last column, alone."""
     extra = np.zeros((J.shape[1], J.shape[1]))
-    extra[:, -1] = extra[-1, :] = -(f @ J)
+    if kind.scaled:
+        extra[:, -1] = extra[-1, :] = -(f @ J)
     return extra
-
-
-def _partials(rows, r, s, a):
-    """The kernel f(r, s, a) summed, and its derivatives row by row."""
-    cosh, sinh = np.cosh(a), np.sinh(a)
-    if rows.kind == "binary":
-        q = 2 * rows.t - 1
-        w, w_a = q * (s * cosh + r * sinh), q * (s * sinh + r * cosh)
-        log_Phi = log_ndtr(w)
-        g = np.exp(-0.5 * w**2 - 0.5 * LOG_2PI - log_Phi)  # inverse Mills ratio φ(w)/Φ(w)
-        h = -g * (w + g)
-        value = float(np.sum(-0.5 * r**2 + log_Phi))
-        return (
-            value, -r + g * q * sinh, g * q * cosh, g * w_a, h * sinh**2 - 1, h * sinh * cosh, h * cosh**2,
-            h * w_a * q * sinh + g * q * cosh, h * w_a * q * cosh + g * q * sinh, h * w_a**2 + g * w,
-        )  # fmt: skip
-    e, e_a = r * cosh - s * sinh, r * sinh - s * cosh
-    value = float(np.sum(-0.5 * (s**2 + e**2)))
-    one = np.ones_like(r)
-    return (
-        value, -e * cosh, -s + e * sinh, -e * e_a, -(cosh**2) * one, cosh * sinh * one, -(1 + sinh**2) * one,
-        -(e_a * cosh + e * sinh), e_a * sinh + e * cosh, -(e_a**2 + e**2),
-    )  # fmt: skip
 
 
 class ProbitFit(NamedTuple):

@@ -102,9 +102,9 @@ def _target(joint):
     places = _places(joint.design)
     equation = np.repeat([0, 1], [len(p) for p in places])
     mean, sd = zip(joint.outcome[:2], joint.treatment[:2])
-    last = [[0.0]] if joint.design.kind == "continuous" else []  # log σ_V; log σ_U stands between the equations
-    centre = np.concatenate([mean[0], [0.0], mean[1], *last])
-    base = np.concatenate([sd[0] ** -2.0, [0.0], sd[1] ** -2.0, *last])
+    flat = [np.zeros(int(scaled)) for scaled in rows_of(joint.design).scaled]  # each log σ follows its equation
+    centre = np.concatenate([mean[0], flat[0], mean[1], flat[1]])
+    base = np.concatenate([sd[0] ** -2.0, flat[0], sd[1] ** -2.0, flat[1]])
     return Target(
         knots.a, knots.mode, precision, height, np.concatenate(places), equation, centre, base, *_hyper(joint)
     )
@@ -125,8 +125,9 @@ def _hyper(joint):
 def _places(design):
     """Where β_O and β_T stand in θ."""
     outcome = int(design.intercept_O) + np.arange(int(design.in_outcome.sum()))
-    treatment = len(rows_of(design).names_O) + 1 + int(design.intercept_T) + np.arange(int(design.in_treatment.sum()))
-    return outcome, treatment
+    rows = rows_of(design)
+    start = len(rows.names_O) + int(rows.scaled[0]) + int(design.intercept_T)
+    return outcome, start + np.arange(int(design.in_treatment.sum()))
 
 
 def _knots(joint):
@@ -236,10 +237,10 @@ def _log_prior(joint, target, theta, spread):
 
 def _log_prior_sigma(joint, theta):
     """Half-normal prior of σ_U and σ_V, with the Jacobian of the logarithm."""
-    _, log_U, _, log_V = rows_of(joint.design).split(theta)
-    value = halfnorm.logpdf(np.exp(log_U), scale=joint.sigma_U) + log_U
-    if joint.design.kind == "continuous":
-        value += halfnorm.logpdf(np.exp(log_V), scale=joint.sigma_V) + log_V
+    rows, value = rows_of(joint.design), np.zeros(len(theta))
+    for place, scale in zip(rows.places, (joint.sigma_U, joint.sigma_V)):
+        if place is not None:
+            value += halfnorm.logpdf(np.exp(theta[:, place]), scale=scale) + theta[:, place]
     return value
 
 

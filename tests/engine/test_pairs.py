@@ -9,9 +9,11 @@ from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 from statsmodels.tools.numdiff import approx_fprime
 
-from helpers.engine import likelihoods
+
 from helpers.engine.laplace import ascent
-from helpers.engine.pairs_draft import PAIRS, SIGHTS, PairRows, derivatives, log_likelihood, pointwise
+from helpers.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise
+from helpers.engine.pairs import KINDS as OF_A_KIND
+from helpers.engine.pairs import PAIRS
 
 KINDS = list(PAIRS)
 
@@ -26,7 +28,7 @@ def tank(kinds, n=300, seed=2):
     t = (t > 0).astype(float) if kinds[1] == "binary" else t
     y = -0.2 + 0.4 * x + 0.7 * t + U
     y = (y > 0).astype(float) if kinds[0] == "binary" else y
-    rows = PairRows(np.column_stack([one, x, t]), np.column_stack([one, x, z]), y, t, n, kinds)
+    rows = Rows(np.column_stack([one, x, t]), np.column_stack([one, x, z]), y, t, n, kinds, tuple("abc"), tuple("abc"))
     return rows, rng.normal(0.2, 0.3, size=(5, rows.size)), rng.normal(0, 0.5, size=5)
 
 
@@ -102,15 +104,6 @@ def test_observations_add_up(kinds):
     np.testing.assert_allclose(pointwise(rows, theta, a).sum(axis=1), log_likelihood(rows, theta, a), rtol=1e-12)
 
 
-@pytest.mark.parametrize("treatment", ["continuous", "binary"])
-def test_a_continuous_outcome_is_what_it_was(treatment):
-    rows, theta, a = tank(("continuous", treatment))
-    before = likelihoods.Rows(rows.A, rows.Z, rows.y, rows.t, rows.n, treatment, tuple("abc"), tuple("abc"))
-    np.testing.assert_allclose(log_likelihood(rows, theta, a), likelihoods.log_likelihood(before, theta, a), rtol=1e-12)
-    for ours, theirs in zip(derivatives(rows, theta[0], a[0]), likelihoods.derivatives(before, theta[0], a[0])):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-9)
-
-
 def maximum(rows, theta, a):
     for _ in range(50):
         _, gradient, H = derivatives(rows, theta, a)
@@ -132,7 +125,7 @@ def test_without_a_current_the_outcome_is_statsmodels_probit(treatment):
 def test_a_continuous_treatment_leaves_a_flat_ridge():
     """With x = z, α(ρ) = d√(1-ρ²) - ρ/σ_V, and the maximum is as high at any ρ."""
     rows, *_ = tank(("binary", "continuous"))
-    rows = rows._replace(Z=rows.Z[:, :2])
+    rows = rows._replace(Z=rows.Z[:, :2], names_T=tuple("ab"))
     start = np.zeros(rows.size)
     at_zero = maximum(rows, start, 0.0)
     d, sigma_V = at_zero[2], np.exp(at_zero[-1])
@@ -143,5 +136,5 @@ def test_a_continuous_treatment_leaves_a_flat_ridge():
         np.testing.assert_allclose(log_likelihood(rows, there[None], np.arctanh([rho])), top, rtol=1e-10)
 
 
-def test_every_pair_is_made_of_known_sights():
-    assert {kind for kinds in PAIRS for kind in kinds} == set(SIGHTS)
+def test_every_pair_is_made_of_known_kinds():
+    assert {kind for kinds in PAIRS for kind in kinds} == set(OF_A_KIND)
