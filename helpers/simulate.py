@@ -56,9 +56,9 @@ def simulate_aquarium(
     Returns
     -------
     Aquarium
-        ``data`` and ``truth``; ``truth`` holds effect (the average difference that one unit of T makes to the mean
-        of Y, in percentage points for a binary outcome; alpha for a continuous one), alpha, rho, sigma_U, sigma_V, intercept_O, intercept_T, and
-        beta_O, beta_T and role by ``covariate``.
+        ``data`` and ``truth``; ``truth`` holds alpha, rho, sigma_U, sigma_V, intercept_O, intercept_T, effect (what
+        one unit of T does to the mean of Y: alpha, or for a binary Y the average difference in its chance, in
+        percentage points), and beta_O, beta_T and role by ``covariate``.
 
     Raises
     ------

@@ -33,8 +33,8 @@ def around(rows, draws, seed=0):
 @pytest.mark.parametrize("r, eta, rho, t", ERRORS)
 def test_the_binary_density_is_the_integral_over_the_latent_error(r, eta, rho, t):
     sigma, mean = 1.7, -0.4
-    one = Rows(np.ones((1, 1)), np.ones((1, 1)), np.array([mean + sigma * r]), np.array([t]), 1, ("continuous", "binary"),
-               ("alpha",), ("intercept",))  # fmt: skip
+    y, kinds = np.array([mean + sigma * r]), ("continuous", "binary")
+    one = Rows(np.ones((1, 1)), np.ones((1, 1)), y, np.array([t]), 1, kinds, ("alpha",), ("intercept",))
     ours = log_likelihood(one, np.array([[mean, np.log(sigma), eta]]), np.arctanh(rho))[0]
     assert ours == pytest.approx(log_joint_by_integration(r, eta, rho, t) - np.log(sigma), rel=1e-8)
 

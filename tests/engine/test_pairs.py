@@ -9,7 +9,6 @@ from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 from statsmodels.tools.numdiff import approx_fprime
 
-
 from helpers.engine.laplace import ascent
 from helpers.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise
 from helpers.engine.pairs import KINDS as OF_A_KIND
