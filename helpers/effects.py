@@ -5,13 +5,19 @@ fish in either water, so the missing potential outcome is imputed exactly, draw 
 
     Y(s) = y + (α + w'δ)(s - t)
 
-The observed half is data; only the other half is uncertain.
+The observed half is data; only the other half is uncertain. Of a yes or a no only the side of zero on which
+intercept_O + x'β_O + (α + w'δ) t + U fell is known, and the other half is a chance.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
+
+from helpers.engine.counterfactual import CHUNK, POINTS, average_effect, imputed_chances
+from helpers.engine.draws import vectors
+from helpers.engine.likelihoods import Rows
 
 EVERYONE = "everyone"
 
@@ -33,7 +39,7 @@ def potential_outcomes(idata, design, *, levels=(0.0, 1.0)):
         Dims ``chain``, ``draw`` and ``group``: ``"everyone"`` and, for a binary treatment, ``"treated"`` and
         ``"untreated"``. ``Y0`` and ``Y1`` are the group's mean outcome (units of the outcome) with the treatment
         set to the first and the second level; ``effect`` is Y1 - Y0: the average effect over everyone (ATE), on
-        the treated (ATT) and on the untreated (ATU).
+        the treated (ATT) and on the untreated (ATU). For a binary outcome all three are in percentage points.
 
     Raises
     ------
@@ -48,6 +54,8 @@ def potential_outcomes(idata, design, *, levels=(0.0, 1.0)):
     """
     alpha, delta = _draws(idata, design)
     low, high = _levels(levels)
+    if design.outcome_kind == "binary":
+        return _chances(idata["posterior"].to_dataset(), design, (low, high))
     parts = [_group(design, alpha, delta, rows, (low, high)) for rows in _groups(design).values()]
     return xr.concat(parts, dim=xr.Variable("group", list(_groups(design)), {"long_name": "whose mean"}))
 
@@ -69,7 +77,7 @@ def effect_at(idata, design, values):
     -------
     xarray.DataArray
         Dims ``chain``, ``draw`` and ``at``; the values are coordinates along ``at``. Units of the outcome per unit
-        of the treatment.
+        of the treatment; for a binary outcome percentage points, averaged over rows that all have these values.
 
     Raises
     ------
@@ -83,6 +91,9 @@ def effect_at(idata, design, values):
                      coords={"moderator": list(design.moderators)})  # fmt: skip
     for label, x in values.items():
         m.loc[{"moderator": label}] = (x - design.scales.loc[label, "mean"]) / design.scales.loc[label, "sd"]
+    if design.outcome_kind == "binary":
+        effect = _chance_at(idata["posterior"].to_dataset(), design, m)
+        return effect.assign_coords({label: ("at", x) for label, x in values.items()}).rename("effect")
     effect = (alpha + (delta * m).sum("moderator")).transpose(..., "at")
     return effect.assign_coords({label: ("at", x) for label, x in values.items()}).rename("effect")
 
@@ -116,6 +127,36 @@ def _group(design, alpha, delta, rows, levels):
         step = xr.DataArray((M * (level - t)[:, None]).mean(axis=0), dims="moderator")
         Y.append(y + alpha * (level - t).mean() + (delta * step).sum("moderator"))
     return xr.Dataset({"Y0": Y[0], "Y1": Y[1], "effect": Y[1] - Y[0]})
+
+
+def _chances(posterior, design, levels):
+    """Mean chances of a yes, in percent, at both levels: the row's own answer where it stands, a chance where not."""
+    rows, draws = Rows.of(design, compress=False), posterior.stack(sample=("chain", "draw"))
+    theta, a = vectors(draws, design), np.arctanh(draws["rho"].values)
+    slope = theta[:, len(rows.names_O) - 1 - len(design.moderators) : len(rows.names_O)]
+    groups = np.array([who / who.sum() for who in _groups(design).values()])
+    size, means = max(1, CHUNK // design.n), []
+    for part in (slice(i, i + size) for i in range(0, len(theta), size)):
+        effect = slope[part, -1:] + slope[part, :-1] @ design.M.T
+        means.append([imputed_chances(rows, theta[part], a[part], effect * (level - design.t)) @ groups.T
+                      for level in levels])  # fmt: skip
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"], len(groups))
+    Y = [POINTS * np.concatenate(level).reshape(shape) for level in zip(*means)]
+    dims = {"chain": posterior.chain, "draw": posterior.draw, "group": list(_groups(design))}
+    found = {name: (tuple(dims), values) for name, values in zip(("Y0", "Y1", "effect"), (*Y, Y[1] - Y[0]))}
+    return xr.Dataset(found, coords=dims)
+
+
+def _chance_at(posterior, design, values):
+    """The average risk difference, had every row these values of the moderators (at, moderator)."""
+    theta = vectors(posterior.stack(sample=("chain", "draw")), design)[:, : len(Rows.of(design).names_O)]
+    shape, each = (posterior.sizes["chain"], posterior.sizes["draw"]), []
+    for place in values.values:
+        C = design.C.copy()
+        C[:, design.moderates] = place
+        each.append(average_effect(replace(design, C=C), theta).reshape(shape))
+    dims = {"chain": posterior.chain, "draw": posterior.draw}
+    return xr.DataArray(np.stack(each, axis=-1), dims=(*dims, "at"), coords=dims)
 
 
 def _levels(levels):

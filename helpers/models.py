@@ -42,8 +42,9 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
         for a continuous outcome and treatment, ``sigma_U`` and ``sigma_V``; the responses ``likelihood_outcome`` and
         ``likelihood_treatment`` are random too, until `pm.observe` fixes them. ``beta_O`` and ``beta_T``
         share the dim ``covariate``; an exclusion restriction is a coefficient of exactly zero. Where the design
-        has moderators w, the effect is α + w'δ with ``delta`` over the dim ``moderator``. The
-        covariates are standardised; α and σ_U are in the reader's units.
+        has moderators w, the effect is α + w'δ (on the index, if the outcome is binary) with ``delta`` over the dim ``moderator``. The
+        covariates are standardised; α and σ_U are in the reader's units. A binary outcome's model also has
+        ``effect``, the average difference that one unit of T makes to the chance of Y = 1, in percentage points.
 
     Raises
     ------
@@ -79,6 +80,8 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
         else:
             index_O, index_T = _with_forest(design, X, coefficients, prior, outcome, treatment)
         effect = _effect(model, design, X, prior)
+        if design.outcome_kind == "binary":
+            pm.Deterministic("effect", _average_effect(design, index_O, effect))
         T = TREATMENTS[design.kind](index_T, sigma_V)
         RESPONSES[design.kinds](index_O, index_T, T, effect, rho, sigma_U, sigma_V, design.t_mean)
         for name, values, kind in zip(("outcome", "treatment"), (design.y, design.t), design.kinds):
@@ -113,6 +116,12 @@ def _effect(model, design, X, prior):
     model.add_coord("moderator", list(design.moderators))
     delta = pm.Normal("delta", 0.0, prior.sd_O[-1 - len(design.moderators) : -1], dims="moderator")
     return alpha + X[:, np.flatnonzero(design.moderates)] @ delta
+
+
+def _average_effect(design, index_O, effect):
+    """The average difference in the chance of Y = 1, in percentage points: one unit more of T, or 1 against 0."""
+    before = index_O + effect * design.dose if design.kind == "continuous" else index_O
+    return 100 * pt.mean(pt.exp(log_Phi(before + effect)) - pt.exp(log_Phi(before)))
 
 
 def _with_forest(design, X, coefficients, prior, outcome, treatment):

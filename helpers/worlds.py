@@ -15,6 +15,7 @@ from joblib import Parallel, delayed
 
 from helpers.classical import ols
 from helpers.design import Design
+from helpers.engine.draws import vectors
 from helpers.engine.likelihoods import Rows, pointwise
 from helpers.forest import check_forest
 from helpers.models import joint_model
@@ -172,23 +173,7 @@ def _pointwise(posterior, design):
         offsets = 0.0, posterior.forest_T.transpose("sample", "obs").values
         design = replace(design, in_treatment=np.zeros_like(design.in_treatment), intercept_T=False)
     rows = Rows.of(design, compress=False)
-    return pointwise(rows, _theta(posterior, design), np.arctanh(posterior.rho.values), offsets=offsets)
-
-
-def _theta(posterior, design):
-    """Named draws back in the likelihood's order, shape (draws, size of θ)."""
-
-    def column(name):
-        return posterior[name].transpose("sample", ...).values.reshape(posterior.sizes["sample"], -1)
-
-    parts = [column("intercept_O")] if design.intercept_O else []
-    parts += [column("beta_O")[:, design.in_outcome]]
-    parts += [column("delta")] if design.moderators else []
-    parts += [column("alpha"), np.log(column("sigma_U"))]
-    parts += [column("intercept_T")] if design.intercept_T else []
-    parts += [column("beta_T")[:, design.in_treatment]] if design.in_treatment.any() else []
-    parts += [np.log(column("sigma_V"))] if design.kind == "continuous" else []
-    return np.concatenate(parts, axis=1)
+    return pointwise(rows, vectors(posterior, design), np.arctanh(posterior.rho.values), offsets=offsets)
 
 
 @cache

@@ -19,7 +19,7 @@ TAUGHT = {
     "effects", "maps", "worlds", "decisions", "checks", "claims", "plots",
 }  # fmt: skip
 # the files that ask the engine for numbers; all others are what they say and nothing behind it
-ASK = {"models", "selection", "classical", "sampling", "maps", "worlds", "checks"}
+ASK = {"models", "selection", "classical", "sampling", "effects", "maps", "worlds", "checks"}
 HEAVY = {"pymc", "pytensor", "nutpie", "numba", "pymc_bart", "bartrs", "distributed"}
 
 

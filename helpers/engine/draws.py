@@ -3,6 +3,7 @@
 import arviz as az
 import numpy as np
 
+from helpers.engine.counterfactual import average_effect
 from helpers.engine.likelihoods import rows_of
 
 RESPONSES = {"likelihood_outcome": "outcome", "likelihood_treatment": "treatment"}
@@ -23,6 +24,8 @@ def named(design, theta, a, *, forests=""):
     named = {"alpha": theta_O[..., -1], "rho": np.tanh(a)}
     for name, log_sigma, scaled in zip(("sigma_U", "sigma_V"), (log_sigma_U, log_sigma_V), rows.scaled):
         named |= {name: np.exp(log_sigma)} if scaled else {}
+    if design.outcome_kind == "binary" and not forests:
+        named["effect"] = average_effect(design, theta_O)
     theta_O, delta = apart(design, theta_O)
     if design.moderators:
         named["delta"] = delta
@@ -46,6 +49,23 @@ def apart(design, theta_O):
     end = theta_O.shape[-1] - 1
     start = end - len(design.moderators)
     return theta_O[..., :start], theta_O[..., start:end]
+
+
+def vectors(posterior, design):
+    """Named draws back in the likelihood's order: θ of shape (sample, size of θ)."""
+
+    def column(name):
+        return posterior[name].transpose("sample", ...).values.reshape(posterior.sizes["sample"], -1)
+
+    parts = [column("intercept_O")] if design.intercept_O else []
+    parts += [column("beta_O")[:, design.in_outcome]]
+    parts += [column("delta")] if design.moderators else []
+    parts += [column("alpha")]
+    parts += [np.log(column("sigma_U"))] if design.outcome_kind == "continuous" else []
+    parts += [column("intercept_T")] if design.intercept_T else []
+    parts += [column("beta_T")[:, design.in_treatment]] if design.in_treatment.any() else []
+    parts += [np.log(column("sigma_V"))] if design.kind == "continuous" else []
+    return np.concatenate(parts, axis=1)
 
 
 def tree(design, posterior, *, route, stats=None, **attrs):

@@ -24,9 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_ndtr
 
-from helpers.engine.bivariate import Partials, log_Phi2_atanh, log_Phi2_partials
-
-LOG_2PI = np.log(2 * np.pi)
+from helpers.engine.bivariate import LOG_2PI, Partials, log_Phi2_atanh, log_Phi2_partials
 
 
 class Kind(NamedTuple):

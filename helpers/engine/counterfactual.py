@@ -1,0 +1,83 @@
+"""What the treatment does to the chance of a yes: differences of Φ, averaged over the rows at hand.
+
+The effect on the mean of a continuous outcome is α itself. A binary outcome's α shifts an index, and its effect on the
+chance of Y = 1 depends on where a row stands: Φ(μ₁) - Φ(μ₀), since U is standard normal in a tank where T is set.
+"""
+
+import numpy as np
+from joblib import Parallel, cpu_count, delayed
+from scipy.special import ndtr
+
+from helpers.engine.likelihoods import numbers
+from helpers.engine.pairs import PAIRS
+
+POINTS = 100.0  # chances are told in percentage points
+CHUNK = 2**19  # numbers held at a time
+
+
+def average_effect(design, theta_O):
+    """The effect that is read, of many θ_O.
+
+    Parameters
+    ----------
+    design : Design
+    theta_O : ndarray, shape (..., size of θ_O)
+        (intercept_O, β_O, δ, α).
+
+    Returns
+    -------
+    ndarray, shape (...)
+        α for a continuous outcome. For a binary one the average over rows of Φ(μ₁) - Φ(μ₀), in percentage points: T = 1
+        against 0, or a continuous T one unit higher than it was.
+    """
+    if design.outcome_kind == "continuous":
+        return theta_O[..., -1]
+    flat = theta_O.reshape(-1, theta_O.shape[-1])
+    each = _chunks(_difference, design, flat)
+    return POINTS * np.concatenate(each).reshape(theta_O.shape[:-1])
+
+
+def imputed_chances(rows, theta, a, steps):
+    """The chance of Y = 1 after a step in the treatment, given the row's own answer, averaged over groups of rows.
+
+    The latent error stays with the row: U > -μ where y = 1, and the index moves from μ to μ + step. With
+    K(m) = P(U > -m, T) the chance is K(min(μ, μ + step))/K(μ) for a yes; a no likewise keeps its own side.
+
+    Parameters
+    ----------
+    rows : Rows
+        All n of them, with a binary outcome.
+    theta : ndarray, shape (draws, rows.size)
+    a : ndarray, shape (draws,)
+    steps : ndarray, shape (draws, n)
+        What the step adds to each row's index, draw by draw.
+
+    Returns
+    -------
+    ndarray, shape (draws, n)
+    """
+    pair = PAIRS[rows.kinds]
+    mu, v = numbers(rows, theta)
+    s, q, a = 2 * rows.y - 1, 2 * rows.t - 1, a[:, None]
+    kept = np.where(s > 0, np.minimum(mu, mu + steps), np.maximum(mu, mu + steps))
+    stays = np.exp(pair.kernel(kept, v, s, q, a) - pair.kernel(mu, v, s, q, a))
+    return np.where(s > 0, stays, 1 - stays)
+
+
+def _difference(design, theta_O):
+    k, size = int(design.intercept_O), len(design.moderators)
+    end = theta_O.shape[1] - 1
+    X = design.C[:, design.in_outcome]
+    before = theta_O[:, k : end - size] @ X.T + (theta_O[:, :1] if k else 0.0)
+    step = theta_O[:, -1:] + theta_O[:, end - size : end] @ design.M.T
+    if design.kind == "continuous":
+        before = before + step * design.dose
+    return (ndtr(before + step) - ndtr(before)).mean(axis=1)
+
+
+def _chunks(function, design, draws):
+    """A function of (design, draws) over pieces of the draws, side by side."""
+    size = max(1, CHUNK // design.n)
+    parts = [draws[i : i + size] for i in range(0, len(draws), size)]
+    threads = min(cpu_count(), len(parts))
+    return Parallel(n_jobs=threads, prefer="threads")(delayed(function)(design, part) for part in parts)
