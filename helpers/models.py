@@ -42,9 +42,9 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
         for a continuous outcome and treatment, ``sigma_U`` and ``sigma_V``; the responses ``likelihood_outcome`` and
         ``likelihood_treatment`` are random too, until `pm.observe` fixes them. ``beta_O`` and ``beta_T``
         share the dim ``covariate``; an exclusion restriction is a coefficient of exactly zero. Where the design
-        has moderators w, the effect is α + w'δ (on the index, if the outcome is binary) with ``delta`` over the dim ``moderator``. The
-        covariates are standardised; α and σ_U are in the reader's units. A binary outcome's model also has
-        ``effect``, the average difference that one unit of T makes to the chance of Y = 1, in percentage points.
+        has moderators w, the effect (of a binary outcome: on its index) is α + w'δ with ``delta`` over the dim
+        ``moderator``. The covariates are standardised; α and σ_U are in the reader's units. A binary outcome's model
+        has ``effect`` too: what one unit of T does to the chance of Y = 1 on average, in percentage points.
 
     Raises
     ------

@@ -25,10 +25,9 @@ from helpers import (
     spike_and_slab,
     weigh,
 )
-from helpers.engine.draws import named
+from helpers.engine.draws import named, vectors
 from helpers.engine.from_pymc import extract, observed
 from helpers.engine.likelihoods import rows_of
-from helpers.worlds import _theta
 
 EFFECT, SLOPE, GAP = 3.0, 0.5, -0.8  # at x = 5 in group a; per unit of x; what group b gets more
 MODERATED = {"outcome": "Y ~ T * (x + g)", "treatment": "T ~ x + g + z"}
@@ -125,7 +124,7 @@ def test_draws_find_their_way_back_into_the_likelihoods_order(design):
     values = named(design, theta, a)
     dims = {"delta": ["moderator"], "beta_O": ["covariate"], "beta_T": ["covariate"]}
     posterior = az.extract(az.from_dict({"posterior": values}, dims=dims))
-    np.testing.assert_allclose(_theta(posterior, design), theta[0])
+    np.testing.assert_allclose(vectors(posterior, design), theta[0])
 
 
 def test_maps_and_worlds_take_moderators(design):
