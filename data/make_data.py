@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from causaldata import cps_mixtape, nhefs_complete, nsw_mixtape
+from causaldata import cps_mixtape, nhefs, nhefs_complete, nsw_mixtape
 
 NHEFS = [
     "seqn", "qsmk", "sex", "race", "age", "education", "income", "marital", "ht", "wt71", "wt82", "wt82_71",
     "smokeintensity", "smkintensity82_71", "smokeyrs", "exercise", "active", "price71", "price82", "tax71", "tax82",
+    "death",
 ]  # fmt: skip
+WHEN = ["yrdth", "modth"]
 FED_MORE = {"mill": 1.5, "quarry": 0.0, "weir": -1.0}  # grams a day
 GREW_MORE = {"mill": -4.0, "quarry": 0.0, "weir": 5.0}  # grams
 LALONDE = ["treat", "age", "educ", "black", "hisp", "marr", "nodegree", "re74", "re75", "re78"]
@@ -24,10 +26,11 @@ LALONDE = ["treat", "age", "educ", "black", "hisp", "marr", "nodegree", "re74", 
 
 def tables():
     """Every stored file by name."""
-    nhefs = nhefs_complete.load_pandas().data.apply(pd.to_numeric)
+    weighed, everyone = (source.load_pandas().data.apply(pd.to_numeric) for source in (nhefs_complete, nhefs))
     trial, survey = (source.load_pandas().data[LALONDE] for source in (nsw_mixtape, cps_mixtape))
     return {
-        "nhefs.csv": nhefs[NHEFS],
+        "nhefs.csv": weighed[NHEFS],
+        "nhefs_everyone.csv": everyone[NHEFS + WHEN],
         "lalonde_experimental.csv": trial,
         "lalonde_cps.csv": pd.concat([trial[trial.treat == 1], survey]),
         "ponds.csv": ponds(),

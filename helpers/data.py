@@ -11,16 +11,24 @@ FOLDER = next((path for path in (HOME.parent / "data", HOME / "tables") if (path
 LALONDE = {"experimental": "lalonde_experimental.csv", "cps": "lalonde_cps.csv"}
 
 
-def load_nhefs():
-    """The 1,566 complete rows of the NHEFS smoking-cessation study.
+def load_nhefs(*, everyone=False):
+    """The people of the NHEFS smoking-cessation study.
+
+    Parameters
+    ----------
+    everyone : bool
+        Left out, the 1,566 who were weighed again in 1982, and the question is one of weight. With ``True`` also the
+        63 who were not (27 of them died by 1992), for questions of life and death: 1,629 rows, in which ``wt82`` and
+        ``wt82_71`` may be missing.
 
     Returns
     -------
     pandas.DataFrame
         Raw columns under their NHEFS names: the outcome ``wt82_71`` (weight gained from 1971 to
         1982, kg), the treatment ``qsmk`` (1 = quit smoking by 1982), ``age`` (years), ``wt71`` (kg),
-        ``smokeintensity`` (cigarettes a day), ``smokeyrs`` (years), and codes for ``sex``, ``race``,
-        ``education``, ``exercise`` and ``active``. ``data/README.md`` lists every column.
+        ``smokeintensity`` (cigarettes a day), ``smokeyrs`` (years), codes for ``sex``, ``race``,
+        ``education``, ``exercise`` and ``active``, and ``death`` (1 = died by 1992). Everyone's table has the year
+        (``yrdth``, 83 to 92) and month (``modth``) of death as well. ``data/README.md`` lists every column.
 
     Raises
     ------
@@ -29,9 +37,9 @@ def load_nhefs():
 
     References
     ----------
-    Hernán and Robins, *Causal Inference: What If*, chapters 12 to 16.
+    Hernán and Robins, *Causal Inference: What If*, chapters 12 to 17.
     """
-    return _read("nhefs.csv")
+    return _read("nhefs_everyone.csv" if everyone else "nhefs.csv")
 
 
 def load_lalonde(controls="experimental"):

@@ -18,7 +18,9 @@ def made_again(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", ["nhefs.csv", "lalonde_experimental.csv", "lalonde_cps.csv", "SHA256SUMS"])
+@pytest.mark.parametrize(
+    "name", ["nhefs.csv", "nhefs_everyone.csv", "lalonde_experimental.csv", "lalonde_cps.csv", "SHA256SUMS"]
+)
 def test_the_script_makes_the_stored_bytes(made_again, name):
     assert (made_again / name).read_bytes() == (DATA / name).read_bytes()
 
@@ -31,7 +33,7 @@ def test_checksums_are_those_of_the_files():
 
 def test_every_column_is_described():
     text = (DATA / "README.md").read_text(encoding="utf-8")
-    for table in (load_nhefs(), load_lalonde()):
+    for table in (load_nhefs(everyone=True), load_lalonde()):
         assert [name for name in table if f"`{name}`" not in text] == []
 
 
@@ -42,6 +44,14 @@ def test_nhefs_is_the_published_sample():
     gain = people.groupby("qsmk").wt82_71.agg(["size", "mean"])
     assert gain["size"].tolist() == [1163, 403]
     assert gain["mean"].round(1).tolist() == [2.0, 4.5]
+
+
+def test_everyone_is_the_published_cohort():
+    people = load_nhefs(everyone=True)
+    # What If, chapter 17: 318 of 1,629 died between 1983 and 1992; chapter 12: 63 have no weight of 1982
+    assert (len(people), int(people.death.sum()), int(people.wt82_71.isna().sum())) == (1629, 318, 63)
+    weighed = people.dropna(subset="wt82_71").drop(columns=["yrdth", "modth"]).reset_index(drop=True)
+    assert weighed.equals(load_nhefs())
 
 
 def test_lalonde_has_its_published_contrasts():
