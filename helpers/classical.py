@@ -9,6 +9,7 @@ import statsmodels.api as sm
 from scipy.stats import norm
 
 from helpers.design import separation
+from helpers.engine.counterfactual import average_effect
 from helpers.engine.laplace import ascent, columns
 from helpers.engine.likelihoods import Rows, derivatives, rows_of
 from helpers.priors import check_rho
@@ -23,7 +24,11 @@ class MaximumLikelihood:
     Attributes
     ----------
     alpha, rho, sigma_U : float or ndarray
-        The effect (outcome per unit of treatment), the error correlation, the outcome's error sd.
+        The effect (outcome, or the index of a binary outcome, per unit of treatment), the error correlation, the
+        outcome's error sd (1 for a binary outcome).
+    effect, effect_se : float or ndarray
+        The effect that is read: α, or for a binary outcome the average difference in its chance, in percentage
+        points, with its standard error by the delta method.
     log_likelihood : float or ndarray
     estimates, standard_errors : pandas.Series or DataFrame
         Every parameter by name; ``beta`` entries, and a moderator's ``delta``, are per standard deviation of
@@ -36,20 +41,25 @@ class MaximumLikelihood:
     log_likelihood: float
     estimates: pd.DataFrame
     standard_errors: pd.DataFrame
+    effect: float
+    effect_se: float
 
     def summary(self):
         """A table: one row a parameter with its 95 % interval, or one row a ρ for a profile."""
+        binary = "sigma_U" not in self.estimates
         if np.ndim(self.rho) == 0:
             estimate, se = self.estimates, self.standard_errors
+            if binary:
+                estimate = pd.concat([pd.Series({"effect": self.effect}), estimate])
+                se = pd.concat([pd.Series({"effect": self.effect_se}), se])
             half = norm.ppf(0.975) * se
             return pd.DataFrame({"estimate": estimate, "se": se, "low": estimate - half, "high": estimate + half})
-        return pd.DataFrame(
-            {
-                "alpha": self.alpha, "se": self.standard_errors["alpha"].to_numpy(), "sigma_U": self.sigma_U,
-                "log_likelihood": self.log_likelihood, "relative": self.log_likelihood - self.log_likelihood.max(),
-            },
-            index=pd.Index(self.rho, name="rho"),
+        read = (
+            {"effect": self.effect, "se": self.effect_se, "alpha": self.alpha} if binary
+            else {"alpha": self.alpha, "se": self.standard_errors["alpha"].to_numpy(), "sigma_U": self.sigma_U}
         )  # fmt: skip
+        read |= {"log_likelihood": self.log_likelihood, "relative": self.log_likelihood - self.log_likelihood.max()}
+        return pd.DataFrame(read, index=pd.Index(self.rho, name="rho"))
 
 
 def ols(design):
@@ -97,13 +107,13 @@ def maximum_likelihood(design, *, rho=None):
     _check_finite(design)
     if rho is None:
         theta, a, H = _free(design, rows)
-        return _point(rows, theta, a, derivatives(rows, theta, a)[0], np.linalg.inv(-H))
+        return _point(design, theta, a, derivatives(rows, theta, a)[0], np.linalg.inv(-H))
     given = [check_rho(r) for r in np.atleast_1d(rho).tolist()]
     if not all(isinstance(r, float) for r in given):
         raise ValueError(f"rho={rho!r} is a prior; accepted here are numbers in (-1, 1): there are no priors.")
     a, back = np.unique(np.arctanh(given), return_inverse=True)
     found = columns(rows, None, a)
-    points = [_point(rows, found.mode[k], a[k], found.value[k], found.root[k] @ found.root[k].T) for k in back]
+    points = [_point(design, found.mode[k], a[k], found.value[k], found.root[k] @ found.root[k].T) for k in back]
     return points[0] if np.ndim(rho) == 0 else _stack(points)
 
 
@@ -154,8 +164,9 @@ def _rises(rows, point, value):
     return abs(point[-1]) < 10 and derivatives(rows, point[:-1], point[-1])[0] >= value - 1e-11 * abs(value)
 
 
-def _point(rows, theta, a, value, covariance):
+def _point(design, theta, a, value, covariance):
     """Names, natural scales and (by the delta method) standard errors of one maximum."""
+    rows = rows_of(design)
     own = (*rows.moderators, "alpha")  # the treatment's own coefficients, last among the outcome's
     sigma_U, sigma_V = (["sigma_" + letter] * scaled for letter, scaled in zip("UV", rows.scaled))
     names = [*_names(rows.names_O[: -len(own)], "O"), *own, *sigma_U, *_names(rows.names_T, "T"), *sigma_V]
@@ -170,7 +181,18 @@ def _point(rows, theta, a, value, covariance):
     return MaximumLikelihood(
         alpha=float(estimates["alpha"]), rho=float(np.tanh(a)), sigma_U=float(estimates.get("sigma_U", 1.0)),
         log_likelihood=float(value), estimates=estimates, standard_errors=errors,
+        **_effect(design, theta[: len(rows.names_O)], covariance),
     )  # fmt: skip
+
+
+def _effect(design, theta_O, covariance):
+    """The effect that is read and its standard error, by differences of that smooth function of θ_O."""
+    step = 1e-5
+    around = theta_O + step * np.concatenate([np.eye(len(theta_O)), -np.eye(len(theta_O))])
+    high, low = np.split(average_effect(design, around), 2)
+    slope, k = (high - low) / (2 * step), len(theta_O)
+    return {"effect": float(average_effect(design, theta_O)),
+            "effect_se": float(np.sqrt(slope @ covariance[:k, :k] @ slope))}  # fmt: skip
 
 
 def _names(names, equation):
@@ -182,4 +204,5 @@ def _stack(points):
         *(np.array([getattr(p, name) for p in points]) for name in ("alpha", "rho", "sigma_U", "log_likelihood")),
         *(pd.DataFrame([getattr(p, name) for p in points]).reset_index(drop=True)
           for name in ("estimates", "standard_errors")),
+        *(np.array([getattr(p, name) for p in points]) for name in ("effect", "effect_se")),
     )  # fmt: skip

@@ -1,0 +1,280 @@
+"""Outcomes with a yes or a no, beside statsmodels, SciPy's bivariate normal and simulated latent errors."""
+
+from dataclasses import replace
+
+import numpy as np
+import pymc as pm
+import pytest
+import statsmodels.api as sm
+from conftest import INSTRUMENT, TANK
+from oracles import distance
+from scipy.stats import chisquare, multivariate_normal, norm
+
+from helpers import (
+    effect_at,
+    excluded,
+    fit,
+    horseshoe,
+    joint_model,
+    load_nhefs,
+    make_design,
+    maximum_likelihood,
+    potential_outcomes,
+    simulate_aquarium,
+    spike_and_slab,
+)
+from helpers.engine.counterfactual import imputed_chances
+from helpers.engine.from_pymc import extract, observed
+from helpers.engine.likelihoods import Rows
+from helpers.priors import scales
+from helpers.sampling import _by_nuts
+
+TREATMENTS = ["continuous", "binary"]
+NOISE = 4.5  # Monte Carlo standard errors allowed between two posteriors
+SMOKERS = "sex + race + age + C(education) + smokeintensity + smokeyrs + C(exercise) + C(active) + wt71"
+
+
+@pytest.fixture(scope="module")
+def fish():
+    """A tank of each treatment in which fish live or die."""
+    return {kind: simulate_aquarium(500, rho=0.4, treatment=kind, outcome="binary", seed=1) for kind in TREATMENTS}
+
+
+@pytest.fixture(scope="module")
+def alive(fish):
+    return {kind: make_design(tank.data, **INSTRUMENT) for kind, tank in fish.items()}
+
+
+@pytest.fixture(scope="module")
+def everyone():
+    return make_design(load_nhefs(everyone=True), outcome=f"death ~ qsmk + {SMOKERS}", treatment=f"qsmk ~ {SMOKERS}")
+
+
+# What is read as a yes or a no
+
+
+@pytest.mark.parametrize("as_given", [lambda y: y, lambda y: y.astype(bool), lambda y: y.astype(float)])
+def test_zeros_and_ones_are_an_answer(fish, as_given):
+    data = fish["binary"].data
+    design = make_design(data.assign(Y=as_given(data.Y)), **TANK)
+    assert design.kinds == ("binary", "binary")
+    np.testing.assert_array_equal(design.y, data.Y)
+
+
+def test_a_straight_line_may_be_asked_for(fish):
+    data = fish["binary"].data
+    line = make_design(data, **TANK, outcome_kind="continuous")
+    assert line.kinds == ("continuous", "binary")
+    theirs = sm.OLS(data.Y, sm.add_constant(data[["X0", "X1", "T"]])).fit().params["T"]
+    assert maximum_likelihood(line, rho=0).alpha == pytest.approx(theirs)
+
+
+def coded(data, low, high):
+    return data.assign(Y=np.where(data.Y == 1, high, low))
+
+
+BAD = [
+    (lambda d: coded(d, 1, 2), {}, r"'Y' has 2 values, from 1 to 2.*I\(Y == 2\)"),
+    (lambda d: coded(d, -1, 1), {}, r"'Y' has 2 values, from -1 to 1.*I\(Y == 1\)"),
+    (lambda d: coded(d, 0, 100), {}, r"'Y' has 2 values, from 0 to 100.*I\(Y == 100\)"),
+    (lambda d: d.assign(Y=d.X0), {"outcome_kind": "binary"}, "'Y' has 500 values.*accepted"),
+    (lambda d: d, {"outcome_kind": "probit"}, "outcome_kind='probit'.*'binary', 'continuous'"),
+    (lambda d: d.assign(Y=1), {}, "'Y' is constant at 1"),
+    (lambda d: d[(d["T"] == 0) | (d.Y == 1)], {}, r"perfect separation.*T.*the outcome 'Y'"),
+    (lambda d: d.assign(Y=d["T"]), {}, r"perfect separation|among"),
+]
+
+
+@pytest.mark.parametrize("change, options, said", BAD)
+def test_what_is_no_answer_is_named(fish, change, options, said):
+    with pytest.raises(ValueError, match=said):
+        make_design(change(fish["binary"].data), **TANK, **options)
+
+
+def test_a_comparison_makes_an_answer(fish):
+    data = coded(fish["binary"].data, "dead", "alive")
+    design = make_design(data, outcome="I(Y == 'alive') ~ T + X0 + X1", treatment=TANK["treatment"])
+    np.testing.assert_array_equal(design.y, fish["binary"].data.Y)
+
+
+def test_a_level_in_which_nobody_dies_needs_priors_and_has_them(fish):
+    data = fish["binary"].data.copy()
+    rng = np.random.default_rng(0)
+    data["rare"] = ((rng.uniform(size=len(data)) < 0.05) & (data.Y == 1)).astype(int)
+    design = make_design(data, outcome="Y ~ T + X0 + rare", treatment="T ~ X0 + rare")
+    with pytest.raises(ValueError, match=r"rare.*the outcome 'Y'.*with priors"):
+        maximum_likelihood(design, rho=0)
+    assert np.isfinite(fit(design, draws=500)["posterior"]["alpha"]).all()
+
+
+# Maximum likelihood
+
+
+@pytest.mark.parametrize("kind", TREATMENTS)
+def test_without_a_current_the_answer_is_statsmodels_probit(alive, fish, kind):
+    design, data = alive[kind], fish[kind].data
+    ours, theirs = maximum_likelihood(design, rho=0), sm.Probit(design.y, Rows.of(design, compress=False).A).fit(disp=0)
+    names = ["intercept_O", "beta_O[X0]", "beta_O[X1]", "alpha"]
+    np.testing.assert_allclose(ours.estimates[names], theirs.params, rtol=1e-5)
+    np.testing.assert_allclose(ours.standard_errors[names], theirs.bse, rtol=1e-4)
+    if kind == "binary":  # the average effect of a dummy, and its delta-method error
+        X = sm.add_constant(data[["X0", "X1", "T"]])
+        effect = sm.Probit(data.Y, X).fit(disp=0).get_margeff(dummy=True)
+        assert ours.effect == pytest.approx(100 * effect.margeff[-1], rel=1e-5)
+        assert ours.effect_se == pytest.approx(100 * effect.margeff_se[-1], rel=1e-3)
+        assert ours.summary().loc["effect", "estimate"] == ours.effect
+
+
+def test_the_trial_on_the_quitters_lives(everyone):
+    """Recorded from a maximisation of the bivariate probit's likelihood by another code."""
+    profile = maximum_likelihood(everyone, rho=[-0.5, -0.3, 0, 0.3, 0.5])
+    np.testing.assert_allclose(profile.effect, [20.2, 10.9, -0.4, -9.8, -15.6], atol=0.06)
+    np.testing.assert_allclose(profile.log_likelihood, [-1478.74, -1479.59, -1480.26, -1480.34, -1480.2], atol=0.01)
+
+
+# The model, forwards and backwards
+
+
+def known(design, rng):
+    """A world of the design's model: its parameters, none special."""
+    values = {"alpha": 0.8, "rho": -0.5, "intercept_O": -0.3, "intercept_T": 0.4,
+              "beta_O_free": rng.normal(size=2), "beta_T": rng.normal(size=3)}  # fmt: skip
+    return values | ({"sigma_V": 1.7} if design.kind == "continuous" else {})
+
+
+def test_forward_draws_fill_the_four_cells_as_the_bivariate_normal_says(alive):
+    design = replace(alive["binary"], C=np.tile(alive["binary"].C[:1], (4000, 1)), y=np.zeros(4000), t=np.zeros(4000))
+    world = known(design, np.random.default_rng(3))
+    with pm.do(joint_model(design), world) as model:
+        T, Y = pm.draw([model["likelihood_treatment"], model["likelihood_outcome"]], random_seed=1)
+    C = design.C[0]
+    eta = 0.4 + C @ world["beta_T"]
+    mu = -0.3 + C[design.in_outcome] @ world["beta_O_free"]
+    expected = [
+        multivariate_normal(cov=[[1, s * q * -0.5], [s * q * -0.5, 1]]).cdf([s * (mu + 0.8 * (q > 0)), q * eta])
+        for s in (-1, 1) for q in (-1, 1)
+    ]  # fmt: skip
+    seen = [np.sum((Y == s) & (T == q)) for s in (0, 1) for q in (0, 1)]
+    assert chisquare(seen, 4000 * np.array(expected) / np.sum(expected)).pvalue > 1e-3
+    assert sum(expected) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", TREATMENTS)
+def test_the_effect_that_is_read_is_that_of_fish_moved_by_hand(alive, kind):
+    """With T set and the current cut, fish by fish: the difference in the share that lives, in points."""
+    design = alive[kind]
+    model = pm.do(joint_model(design), known(design, np.random.default_rng(4)) | {"rho": 0.0})
+    before = np.zeros(design.n, dtype=int) if kind == "binary" else design.t
+    shares = []
+    for T in (before, before + 1):
+        with pm.do(model, {"likelihood_treatment": T}) as moved:
+            shares.append(pm.draw(moved["likelihood_outcome"], draws=400, random_seed=5).mean())
+    error = 100 * np.sqrt(2) * 0.5 / np.sqrt(400 * design.n)
+    assert model["effect"].eval() == pytest.approx(100 * (shares[1] - shares[0]), abs=4 * error)
+
+
+@pytest.mark.parametrize("kind", TREATMENTS)
+def test_the_fast_route_is_nuts(alive, kind):
+    design = alive[kind]
+    model = observed(joint_model(design))
+    theirs = _by_nuts(model, draws=500, tune=500, chains=4, seed=1, progressbar=False)
+    ours = fit(joint_model(design))
+    assert ours.attrs["route"] == "columns"
+    assert set(ours["posterior"]) == set(theirs["posterior"])
+    assert distance(ours, theirs, [*(rv.name for rv in model.free_RVs), "effect"]) < NOISE
+
+
+@pytest.mark.parametrize("kind", TREATMENTS)
+@pytest.mark.parametrize("prior", [spike_and_slab(), horseshoe(), excluded(["X1"])], ids=["sieve", "funnel", "none"])
+def test_the_numbers_are_taken_from_the_model_and_give_its_density(alive, kind, prior):
+    joint = extract(observed(joint_model(alive[kind], coefficients=prior)))
+    assert joint is not None and joint.design.kinds == ("binary", kind)
+
+
+def test_a_sieve_finds_what_matters_to_life():
+    """Two covariates matter to Y and two do not; few tanks could say so less clearly."""
+    tank = simulate_aquarium(1500, rho=0.3, treatment="binary", outcome="binary", seed=3, noise=2, outcome_only=1)
+    both = " + ".join(name for name in tank.data if name.startswith("X"))
+    design = make_design(tank.data, outcome=f"Y ~ T + {both}", treatment=f"T ~ {both}")
+    found = fit(joint_model(design, coefficients=spike_and_slab()))
+    share = found["posterior"]["included_O"].mean(("chain", "draw")).values
+    truth = tank.truth.beta_O.sel(covariate=list(design.covariates)).values
+    assert found.attrs["route"] == "spreads"
+    assert share[np.abs(truth) > 0].min() > 0.9 > 0.5 > share[truth == 0].max()
+
+
+# Potential outcomes
+
+
+def imagined(rows, theta, a, steps, draws, rng):
+    """The chance of a yes after a step by simulating (U, V) until they fall where y and t say, row by row."""
+    chance = np.empty(rows.n)
+    mu, eta = rows.A @ theta[: rows.A.shape[1]], rows.Z @ theta[rows.A.shape[1] :][: rows.Z.shape[1]]
+    rho = np.tanh(a)
+    for i in range(rows.n):
+        if rows.kinds[1] == "binary":
+            V = rng.normal(size=draws)
+            right = (eta[i] + V > 0) == rows.t[i]
+        else:
+            V = np.full(draws, (rows.t[i] - eta[i]) / np.exp(theta[-1]))
+            right = True
+        U = rho * V + np.sqrt(1 - rho**2) * rng.normal(size=draws)
+        right = right & ((mu[i] + U > 0) == rows.y[i])
+        chance[i] = np.mean(mu[i] + steps[i] + U[right] > 0)
+    return chance
+
+
+@pytest.mark.parametrize("kind", TREATMENTS)
+def test_the_other_half_is_the_share_of_latent_errors_that_fit(alive, kind):
+    design = alive[kind]
+    rows, rng = Rows.of(design, compress=False), np.random.default_rng(6)
+    keep = rng.choice(design.n, 40, replace=False)
+    rows = rows._replace(A=rows.A[keep], Z=rows.Z[keep], y=rows.y[keep], t=rows.t[keep], n=40)
+    theta, steps = rng.normal(0.1, 0.4, size=rows.size), rng.normal(size=40)
+    ours = imputed_chances(rows, theta[None], np.array([0.6]), steps[None])[0]
+    np.testing.assert_allclose(ours, imagined(rows, theta, 0.6, steps, 40_000, rng), atol=0.05)
+
+
+def test_the_treated_the_untreated_and_everyone(alive):
+    design = alive["binary"]
+    found = potential_outcomes(fit(design, draws=250), design).mean(("chain", "draw"))
+    for group, rows in {"treated": design.t == 1, "untreated": design.t == 0}.items():
+        seen = found.sel(group=group)
+        assert float(seen["Y1" if group == "treated" else "Y0"]) == pytest.approx(100 * design.y[rows].mean())
+    share = design.t.mean()
+    parts = found.effect.sel(group=["treated", "untreated"]).values @ [share, 1 - share]
+    assert float(found.effect.sel(group="everyone")) == pytest.approx(parts)
+
+
+def test_an_effect_at_a_moderators_value_is_that_of_rows_that_have_it(fish):
+    data = fish["binary"].data
+    design = make_design(data, outcome="Y ~ T * X0 + X1", treatment="T ~ X0 + X1 + X2")
+    idata = fit(design, draws=250)
+    posterior = idata["posterior"]
+    x = (data.X1 - data.X1.mean()) / data.X1.std(ddof=0)
+    z = (1.5 - data.X0.mean()) / data.X0.std(ddof=0)
+    one = posterior.isel(chain=0, draw=7)
+    low = float(one.intercept_O) + z * float(one.beta_O_free[0]) + x * float(one.beta_O_free[1])
+    expected = 100 * np.mean(norm.cdf(low + float(one.alpha) + z * float(one.delta[0])) - norm.cdf(low))
+    assert float(effect_at(idata, design, {"X0": [1.5]}).isel(chain=0, draw=7, at=0)) == pytest.approx(expected)
+
+
+# Priors
+
+
+@pytest.mark.parametrize("kind", TREATMENTS)
+def test_before_the_data_no_chance_is_piled_up_at_an_end(alive, kind):
+    """At average covariates: the chance is uniform, and the effect's prior has its mode inside, not at 100 points."""
+    prior = scales(alive[kind])
+    assert (prior.mean_O[0], prior.sd_O[0]) == (0, 1)
+    rng = np.random.default_rng(7)
+    b, alpha = rng.normal(prior.mean_O[0], prior.sd_O[0], 20_000), rng.normal(0, prior.sd_O[-1], 20_000)
+    unit = 1.0 if kind == "binary" else alive[kind].t.std()
+    difference = norm.cdf(b + unit * alpha) - norm.cdf(b)
+    assert np.mean(np.abs(difference) > 0.9) < 0.01
+    assert 0.1 < np.std(difference) < 0.4
+
+
+def test_a_binary_outcome_has_no_spread_to_set(alive):
+    with pytest.raises(ValueError, match=r"sigma=2.*no sigma_U.*None"):
+        joint_model(alive["binary"], sigma=2)
