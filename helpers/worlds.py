@@ -15,6 +15,7 @@ from joblib import Parallel, delayed
 
 from helpers.classical import ols
 from helpers.design import Design
+from helpers.engine.counterfactual import POINTS
 from helpers.engine.draws import vectors
 from helpers.engine.likelihoods import Rows, pointwise
 from helpers.forest import check_forest
@@ -36,7 +37,8 @@ class World:
     name : str
     design : Design
     rho : float, prior or None
-        As in `joint_model`; None is the world without a treatment equation: least squares.
+        As in `joint_model`; None is the world without a treatment equation: least squares (through the zeros and
+        ones of a binary outcome as well).
     coefficients, alpha, sigma
         The other priors, as in `joint_model`.
     treatment : Forest, optional
@@ -143,7 +145,10 @@ def _least_squares(world, settings):
     noise = rng.multivariate_normal(np.zeros(len(result.params)), result.normalized_cov_params, half)
     noise = np.concatenate([noise, -noise])  # in pairs, so that the mean is the estimate itself
     theta = result.params.to_numpy() + sigma[:, None] * noise
-    draws = {"alpha": theta[:, -1], "sigma_U": sigma}
+    if world.design.outcome_kind == "binary":  # the line's slope is a difference in chances
+        draws = {"effect": POINTS * theta[:, -1]}
+    else:
+        draws = {"alpha": theta[:, -1], "sigma_U": sigma}
     shape = (settings["chains"], settings["draws"])
     idata = az.from_dict({"posterior": {name: np.resize(values, shape) for name, values in draws.items()}})
     idata.attrs.update(route="ols", interpretation=world.interpretation)
@@ -221,21 +226,26 @@ def world_table(fits, *, probability=0.95, reference=None):
     -------
     pandas.DataFrame
         One row a world: ``alpha`` (posterior mean), ``low`` and ``high``, ``gap`` from the reference world, ``rho``
-        and its ``rho_sd``, ``P(alpha>0)``, ``elpd`` (leave-one-out log density of Y and T; higher is better) with
+        and its ``rho_sd``, ``P(alpha>0)`` (of a binary outcome it is ``effect``, in percentage points, that has
+        these columns, and ``alpha`` follows), ``elpd`` (leave-one-out log density of Y and T; higher is better) with
         its difference ``d_elpd`` from the best world and that difference's ``d_se``, ``rhat``, ``ess``,
         ``divergences``, ``passes``, ``interpretation``.
 
     Raises
     ------
     ValueError
-        When `reference` is not among the worlds.
+        When `reference` is not among the worlds, or some outcomes are binary and others not.
     """
     fits = dict(fits)
     reference = next(iter(fits)) if reference is None else reference
     if reference not in fits:
         raise ValueError(f"reference={reference!r} is an unknown world; accepted is one of {list(fits)}.")
-    table = pd.DataFrame({name: _row(idata, probability) for name, idata in fits.items()}).T
-    table.insert(3, "gap", table["alpha"] - table.loc[reference, "alpha"])
+    binary = [name for name, idata in fits.items() if "effect" in idata["posterior"]]
+    if 0 < len(binary) < len(fits):
+        raise ValueError(f"fits has worlds of a binary outcome, {binary}, among others; accepted is one kind a table.")
+    read = "effect" if binary else "alpha"
+    table = pd.DataFrame({name: _row(idata, probability, read) for name, idata in fits.items()}).T
+    table.insert(3, "gap", table[read] - table.loc[reference, read])
     scores = {name: idata["score"].elpd.values for name, idata in fits.items() if "score" in idata.children}
     if scores:
         best = max(scores, key=lambda name: scores[name].sum())
@@ -251,9 +261,13 @@ def world_table(fits, *, probability=0.95, reference=None):
     return table.infer_objects().rename_axis("world")
 
 
-def _row(idata, probability):
-    alpha = idata["posterior"]["alpha"].values
-    rho = idata["posterior"]["rho"].values if "rho" in idata["posterior"] else np.array([np.nan])
-    low, high = np.quantile(alpha, [(1 - probability) / 2, (1 + probability) / 2])
-    return {"alpha": alpha.mean(), "low": low, "high": high, "rho": rho.mean(), "rho_sd": rho.std(),
-            "P(alpha>0)": (alpha > 0).mean(), "elpd": np.nan, "d_elpd": np.nan, "d_se": np.nan}  # fmt: skip
+def _row(idata, probability, read):
+    posterior = idata["posterior"]
+    values = posterior[read].values
+    rho = posterior["rho"].values if "rho" in posterior else np.array([np.nan])
+    low, high = np.quantile(values, [(1 - probability) / 2, (1 + probability) / 2])
+    row = {read: values.mean(), "low": low, "high": high, "rho": rho.mean(), "rho_sd": rho.std(),
+           f"P({read}>0)": (values > 0).mean(), "elpd": np.nan, "d_elpd": np.nan, "d_se": np.nan}  # fmt: skip
+    if read == "effect":
+        row["alpha"] = float(posterior["alpha"].mean()) if "alpha" in posterior else np.nan
+    return row

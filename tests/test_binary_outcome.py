@@ -11,9 +11,11 @@ from oracles import distance
 from scipy.stats import chisquare, multivariate_normal, norm
 
 from helpers import (
+    World,
     effect_at,
     excluded,
     fit,
+    fit_worlds,
     horseshoe,
     joint_model,
     load_nhefs,
@@ -22,6 +24,7 @@ from helpers import (
     potential_outcomes,
     simulate_aquarium,
     spike_and_slab,
+    world_table,
 )
 from helpers.engine.counterfactual import imputed_chances
 from helpers.engine.from_pymc import extract, observed
@@ -278,3 +281,23 @@ def test_before_the_data_no_chance_is_piled_up_at_an_end(alive, kind):
 def test_a_binary_outcome_has_no_spread_to_set(alive):
     with pytest.raises(ValueError, match=r"sigma=2.*no sigma_U.*None"):
         joint_model(alive["binary"], sigma=2)
+
+
+# Worlds
+
+
+def test_worlds_are_told_in_percentage_points(fish, alive):
+    design, data = alive["binary"], fish["binary"].data
+    worlds = [World("line", design, rho=None), World("no current", design, rho=0.0), World("current", design)]
+    table = world_table(fit_worlds(worlds, folder=None))
+    line = sm.OLS(data.Y, sm.add_constant(data[["X0", "X1", "T"]])).fit()
+    assert table.loc["line", "effect"] == pytest.approx(100 * line.params["T"])
+    ends = 100 * line.conf_int().loc["T"].to_numpy()
+    np.testing.assert_allclose(table.loc["line", ["low", "high"]].to_numpy(float), ends, atol=0.8)
+    assert table.loc["no current", "effect"] == pytest.approx(maximum_likelihood(design, rho=0).effect, abs=1)
+    assert list(table.columns[:4]) == ["effect", "low", "high", "gap"] and "P(effect>0)" in table
+    assert table.loc["current", "gap"] == pytest.approx(table.loc["current", "effect"] - table.loc["line", "effect"])
+    # log p(T, Y) of the probits, row by row, from statsmodels: leaving one out costs about a parameter each
+    both = [sm.Probit(design.y, Rows.of(design, compress=False).A), sm.Probit(design.t, Rows.of(design).Z)]
+    best = sum(model.fit(disp=0).llf for model in both)
+    assert best - 15 < table.loc["no current", "elpd"] < best - 4
