@@ -14,7 +14,7 @@ _WHERE = {
     "claims": ("claim", "quote"),
     "classical": ("maximum_likelihood", "ols"),
     "data": ("load_lalonde", "load_nhefs"),
-    "decisions": ("benchmark_rho", "decide", "robustness_value"),
+    "decisions": ("benchmark_rho", "decide", "e_value", "robustness_value"),
     "design": ("Design", "make_design"),
     "effects": ("effect_at", "potential_outcomes"),
     "forest": ("bart",),

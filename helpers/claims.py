@@ -1,5 +1,7 @@
 """The sentences and the numbers of the book, checked and computed each time it is run."""
 
+import numpy as np
+
 
 def claim(sentence, holds, **values):
     """Print the sentence when it holds; stop the chapter when it does not.
@@ -17,13 +19,17 @@ def claim(sentence, holds, **values):
     ------
     AssertionError
         With the sentence and the values, when it does not hold.
+    TypeError
+        When `holds` is neither true nor false, such as a number that may be NaN.
 
     Examples
     --------
     >>> claim("Two and two are four.", 2 + 2 == 4)
     ✓ Two and two are four.
     """
-    if not bool(holds):
+    if not isinstance(holds, (bool, np.bool_)):
+        raise TypeError(f"claim({sentence!r}): holds={holds!r}; accepted is True or False, from a comparison.")
+    if not holds:
         shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
         raise AssertionError(f"claim does not hold: {sentence} [{shown or 'no values given'}]")
     print(f"✓ {sentence}")

@@ -8,7 +8,7 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy.stats import norm
 
-from helpers.design import separation
+from helpers.design import check_design, separation
 from helpers.engine.counterfactual import average_effect
 from helpers.engine.laplace import ascent, columns
 from helpers.engine.likelihoods import Rows, derivatives, rows_of
@@ -71,7 +71,7 @@ def ols(design):
         The effect is the coefficient named ``alpha``, a moderator's part of it ``delta[...]``; covariates are
         standardised, and a continuous treatment is measured from its mean.
     """
-    rows = Rows.of(design, compress=False)
+    rows = Rows.of(check_design(design), compress=False)
     return sm.OLS(rows.y, pd.DataFrame(rows.A, columns=rows.names_O)).fit()
 
 
@@ -103,12 +103,14 @@ def maximum_likelihood(design, *, rho=None):
     Heckman 1978; Maddala 1983 (binary treatment). For a continuous treatment with one instrument the
     estimate is two-stage least squares.
     """
-    rows = rows_of(design)
+    rows = rows_of(check_design(design))
     _check_finite(design)
     if rho is None:
         theta, a, H = _free(design, rows)
         return _point(design, theta, a, derivatives(rows, theta, a)[0], np.linalg.inv(-H))
-    given = [check_rho(r) for r in np.atleast_1d(rho).tolist()]
+    given = [check_rho(r) for r in np.atleast_1d(np.asarray(rho, dtype=object)).tolist()]
+    if not given:
+        raise ValueError("rho is empty; accepted are one number or several in (-1, 1), or None to estimate it.")
     if not all(isinstance(r, float) for r in given):
         raise ValueError(f"rho={rho!r} is a prior; accepted here are numbers in (-1, 1): there are no priors.")
     a, back = np.unique(np.arctanh(given), return_inverse=True)

@@ -12,8 +12,10 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 from scipy.stats import t as student
 
+from helpers import arguments
 from helpers.classical import maximum_likelihood, ols
-from helpers.maps import PARETO_K, refuse, weigh
+from helpers.design import check_design
+from helpers.maps import PARETO_K, chart_of, effect_of, refuse, weigh
 
 FARTHEST = 0.99  # |ρ| beyond which no benchmark is looked for
 FINE = 2001  # points at which actions are compared
@@ -35,7 +37,8 @@ def benchmark_rho(design, groups=None):
     pandas.DataFrame
         One row a group: ``rho``, the current that leaving it out would have made; ``alpha_without``, the
         least-squares effect without it, and ``change``, that effect less the full one (units of the outcome per unit
-        of the treatment); ``reason``, when ``rho`` is NaN, else empty.
+        of the treatment); for a binary outcome ``effect_without``, the probit's, and ``change``, both in percentage
+        points; ``reason``, when ``rho`` is NaN, else empty.
 
     Raises
     ------
@@ -47,29 +50,33 @@ def benchmark_rho(design, groups=None):
     Notes
     -----
     The group is left out of both equations. ``rho`` is the value at which the maximum-likelihood effect of the
-    shortened model equals the full model's at ρ = 0, which is least squares. For a continuous treatment that is
-    α_without - α = ρ/√(1-ρ²) · s_Y/s_T, with the shortened equations' residual standard deviations. Benchmarks of
-    omitted variables against measured ones: Cinelli & Hazlett 2020 (JRSS B 82:39), in partial R².
+    shortened model equals the full model's at ρ = 0: least squares, or the probit of a binary outcome. For a
+    continuous treatment and outcome that is α_without - α = ρ/√(1-ρ²) · s_Y/s_T, with the shortened equations'
+    residual standard deviations. Benchmarks of omitted variables against measured ones: Cinelli & Hazlett 2020
+    (JRSS B 82:39), in partial R².
     """
-    full = ols(design).params["alpha"]
-    rows = {name: _benchmark(_without(design, labels), full) for name, labels in _groups(design, groups).items()}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("left out")
+    full = maximum_likelihood(check_design(design), rho=0).effect
+    without = "effect_without" if design.outcome_kind == "binary" else "alpha_without"
+    groups = _groups(design, groups)
+    found = [_benchmark(_without(design, labels), full) for labels in groups.values()]
+    table = pd.DataFrame(found, index=pd.Index(groups, name="left out"))
+    return table.rename(columns={"without": without})
 
 
 def _benchmark(short, full):
-    """The root of α(ρ) = full: outwards from ρ = 0 until the sign turns, then Brent's method."""
+    """The root of effect(ρ) = full: outwards from ρ = 0 until the sign turns, then Brent's method."""
 
     def excess(a):
-        return maximum_likelihood(short, rho=np.tanh(a)).alpha - full
+        return maximum_likelihood(short, rho=np.tanh(a)).effect - full
 
     try:
         here, end = excess(0.0), np.arctanh(FARTHEST)
     except ValueError as refusal:  # an instrument settles the treatment in some rows
-        return {"rho": np.nan, "alpha_without": np.nan, "change": np.nan, "reason": str(refusal).partition(".")[0]}
-    found = {"rho": 0.0, "alpha_without": full + here, "change": here, "reason": ""}
+        return {"rho": np.nan, "without": np.nan, "change": np.nan, "reason": str(refusal).partition(".")[0]}
+    found = {"rho": 0.0, "without": full + here, "change": here, "reason": ""}
     if here == 0:
         return found
-    side, near, step = np.sign(here), 0.0, 0.1  # α falls as ρ rises
+    side, near, step = np.sign(here), 0.0, 0.1  # the effect falls as ρ rises
     while near < end:
         far = min(near + step, end)
         if excess(side * far) * here <= 0:
@@ -138,12 +145,10 @@ def robustness_value(design, *, q=1.0, probability=None):
     ----------
     Cinelli & Hazlett 2020 (JRSS B 82:39): RV of the estimate and of its interval.
     """
-    if not q > 0:
-        raise ValueError(f"q={q!r}; accepted is a positive share of the effect, 1 for all of it.")
-    if probability is not None and not 0 < probability < 1:
-        raise ValueError(
-            f"probability={probability!r}; accepted is a number in (0, 1), or None for the estimate alone."
-        )
+    check_design(design)
+    arguments.positive(q, "q")
+    if probability is not None:
+        arguments.probability(probability)
     result = ols(design)
     return _robustness(result.tvalues["alpha"], result.df_resid, q, probability)
 
@@ -157,6 +162,44 @@ def _robustness(t, df, q, probability):
         return float((f**2 - limit**2) / (1 + f**2))
     g = f - limit
     return float(0.5 * (np.sqrt(g**4 + 4 * g**2) - g**2))
+
+
+def e_value(ratio, *, limit=None):
+    """How strongly an unmeasured confounder must go with both treatment and outcome to explain a risk ratio away.
+
+    Parameters
+    ----------
+    ratio : float
+        The risk ratio: the chance of the outcome under treatment over that without, as ``Y1`` over ``Y0`` of
+        `potential_outcomes`.
+    limit : float, optional
+        The end of its interval that lies nearer to 1: its E-value instead.
+
+    Returns
+    -------
+    float
+        The risk ratio, 1 or more, that the confounder needs with the treatment and with the outcome, beyond the
+        measured covariates. 1 when nothing is needed.
+
+    Raises
+    ------
+    ValueError
+        When a risk ratio is not positive, or `limit` lies farther from 1 than `ratio`.
+
+    References
+    ----------
+    VanderWeele & Ding 2017 (Annals of Internal Medicine 167:268).
+    """
+    arguments.number(ratio, "ratio", low=0.0, accepted="a risk ratio, a positive number")
+    if limit is not None:
+        arguments.number(limit, "limit", low=0.0, accepted="a risk ratio, a positive number")
+        if (limit - ratio) * (ratio - 1) > 0:
+            raise ValueError(f"limit={limit!r} lies farther from 1 than ratio={ratio!r}; accepted is the nearer end.")
+        if (limit - 1) * (ratio - 1) <= 0:  # the interval holds 1 already
+            return 1.0
+    strong = ratio if limit is None else limit
+    strong = max(strong, 1 / strong)
+    return float(strong + np.sqrt(strong * (strong - 1)))
 
 
 class Decision(NamedTuple):
@@ -185,8 +228,9 @@ def decide(map, loss, *, actions, prior=None, within=None):
     map : xarray.Dataset
         From `map_rho`.
     loss : function
-        ``loss(action, alpha)``: the loss, in units of the reader's choice, of an action if the effect is `alpha`. It
-        is handed an array of effects and gives as many losses, or one number.
+        ``loss(action, effect)``: the loss, in units of the reader's choice, of an action if the effect is `effect`
+        (α; for a binary outcome a difference in percentage points). It is handed an array of effects and gives as
+        many losses, or one number.
     actions : sequence of str, or mapping
         The actions by name. A mapping hands its values to `loss` in the names' stead: ``{"none": 0, "full": 12}``.
     prior : optional
@@ -209,16 +253,17 @@ def decide(map, loss, *, actions, prior=None, within=None):
     ----------
     Savage 1951 (JASA 46:55), for minimax regret.
     """
+    chart_of(map)
     actions = _actions(actions)
     knots = np.arctanh(map.rho.values)
     weight = np.exp(map.log_weight.values)
-    lost = [(weight * _losses(loss, *action, map.alpha.values)).sum(axis=1) for action in actions.items()]
+    lost = [(weight * _losses(loss, *action, effect_of(map))).sum(axis=1) for action in actions.items()]
     line = CubicSpline(knots, np.transpose(lost))
     low, high = _plausible(map, within)
     a = np.array([low, *knots[(knots > low) & (knots < high)], high])
     expected = pd.DataFrame(line(a), columns=list(actions), index=pd.Index(np.tanh(a), name="rho"))
     regret = expected.sub(expected.min(axis=1), axis=0)
-    posterior = weigh(map, prior).alpha.values
+    posterior = weigh(map, prior).effect.values
     table = pd.DataFrame({
         "max_regret": regret.max(),
         "expected_loss": {name: _losses(loss, name, value, posterior).mean() for name, value in actions.items()},

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.linalg import qr
 from scipy.optimize import linprog
 
-from helpers import formulas
+from helpers import arguments, formulas
 
 SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
 FEWEST_DOSES = 5  # a treatment with fewer distinct values is neither binary nor continuous
@@ -150,6 +150,7 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
         term than a product with a covariate that has a term of its own; when there are fewer rows than
         columns.
     """
+    arguments.instance(data, pd.DataFrame, "data", "a pandas.DataFrame")
     both = formulas.read(outcome, "outcome"), formulas.read(treatment, "treatment")
     data, notes = formulas.usable(data, both)
     terms, moderators = formulas.split_moderators(*both)
@@ -172,6 +173,11 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
     _check_overlap(design)
     _check_answers(design)
     return design
+
+
+def check_design(design):
+    """The design, if it is one."""
+    return arguments.instance(design, Design, "design", "a Design from make_design(data, outcome=..., treatment=...)")
 
 
 def _standardised(frame):
@@ -220,8 +226,7 @@ def _kind(t, name):
 def _outcome_kind(y, name, wanted):
     """The kind of the outcome: found, or as the reader wants it."""
     levels = np.unique(y)
-    if wanted not in (None, *KINDS):
-        raise ValueError(f"outcome_kind={wanted!r}; accepted are {', '.join(map(repr, KINDS))}, or None to find it.")
+    arguments.one_of(wanted, (None, *KINDS), "outcome_kind")
     if set(levels) == {0.0, 1.0}:
         return wanted or "binary"
     if wanted == "binary" or (len(levels) == 2 and wanted is None):

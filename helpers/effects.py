@@ -15,6 +15,8 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
+from helpers import arguments
+from helpers.design import check_design
 from helpers.engine.counterfactual import CHUNK, POINTS, average_effect, imputed_chances
 from helpers.engine.draws import vectors
 from helpers.engine.likelihoods import Rows
@@ -52,7 +54,7 @@ def potential_outcomes(idata, design, *, levels=(0.0, 1.0)):
     another, and the treated did not choose by their gain. The means are of this sample, not of the population it
     came from. Potential outcomes: Rubin 1974 (Journal of Educational Psychology 66:688).
     """
-    alpha, delta = _draws(idata, design)
+    alpha, delta = _draws(arguments.fitted(idata), check_design(design))
     low, high = _levels(levels)
     if design.outcome_kind == "binary":
         return _chances(idata["posterior"].to_dataset(), design, (low, high))
@@ -84,8 +86,8 @@ def effect_at(idata, design, values):
     ValueError
         When a label is no moderator, or the values are not equally many finite numbers.
     """
-    values = _values(values, design)
-    alpha, delta = _draws(idata, design)
+    values = _values(values, check_design(design))
+    alpha, delta = _draws(arguments.fitted(idata), design)
     size = len(next(iter(values.values())))
     m = xr.DataArray(np.zeros((size, len(design.moderators))), dims=("at", "moderator"),
                      coords={"moderator": list(design.moderators)})  # fmt: skip
@@ -102,6 +104,7 @@ def _draws(idata, design):
     """α (chain, draw) and δ (chain, draw, moderator); without moderators the latter is empty."""
     posterior = idata["posterior"]
     if not design.moderators:
+        _check_own(idata, design)
         return posterior["alpha"], posterior["alpha"].expand_dims(moderator=0, axis=-1)
     held = posterior["delta"].moderator.values.tolist() if "delta" in posterior else []
     if held != list(design.moderators):
@@ -109,7 +112,22 @@ def _draws(idata, design):
             f"idata has draws of delta for the moderators {held}, and the design has {list(design.moderators)}; "
             "accepted is a fit of this design."
         )
+    _check_own(idata, design)
     return posterior["alpha"], posterior["delta"]
+
+
+def _check_own(idata, design):
+    """Refuse the fit of another design: other rows, other data, other covariates."""
+    seen = idata.children.get("observed_data", {})
+    known = {"likelihood_outcome": design.y, "likelihood_treatment": design.t}
+    same = all(np.array_equal(seen[name].values, values) for name, values in known.items() if name in seen)
+    beta = idata["posterior"].get("beta_O")
+    if not same or (
+        beta is not None and list(beta.coords.get("covariate", design.covariates)) != list(design.covariates)
+    ):
+        raise ValueError(
+            "idata is a fit of other data or other covariates than the design's; accepted is a fit of this design."
+        )
 
 
 def _groups(design):
@@ -160,7 +178,10 @@ def _chance_at(posterior, design, values):
 
 
 def _levels(levels):
-    found = np.asarray(levels, dtype=float)
+    try:
+        found = np.asarray(levels, dtype=float)
+    except (TypeError, ValueError):
+        found = np.zeros(0)
     if found.shape != (2,) or not np.isfinite(found).all() or found[0] == found[1]:
         raise ValueError(f"levels={levels!r}; accepted are two different numbers, such as (0, 1).")
     return found

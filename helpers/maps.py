@@ -3,9 +3,12 @@
 With the evidence of each ρ and the posterior of α at it::
 
     p(ρ | data) ∝ prior(ρ) · evidence(ρ),        p(α | data) = ∫ p(α | ρ, data) p(ρ | data) dρ
+
+What is read off a map is the ``effect``: α itself, or for a binary outcome the average difference in its chance.
 """
 
 import time
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -17,12 +20,18 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 from scipy.stats.qmc import Sobol
 
-from helpers.engine.laplace import PARETO_K, columns, log_posterior
+from helpers import arguments
+from helpers.design import check_design
+from helpers.engine import conjugate
+from helpers.engine.counterfactual import average_effect
+from helpers.engine.laplace import PARETO_K, REACH, columns, log_posterior
 from helpers.engine.likelihoods import LOG_2PI, rows_of
-from helpers.priors import atanh_normal, check_rho, scales
+from helpers.engine.pairs import PAIRS
+from helpers.priors import atanh_normal, check_rho, log_density, quantiles, scales
 
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
-FINE = 1201  # points a reading interpolates the map to
+FINE = 1200  # cells a reading divides the map into, before those that hold much are divided again
+SHARE = 0.002  # the most that one of them may hold
 NEGLIGIBLE = 0.001  # posterior weight below which a bad column does no harm
 
 
@@ -43,7 +52,9 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     Returns
     -------
     xarray.Dataset
-        Dims ``rho`` and ``draw``. ``alpha`` (rho, draw), in units of the outcome per unit of the treatment, with
+        Dims ``rho`` and ``draw``. ``effect`` (rho, draw), what readings read: the same as ``alpha`` (units of the
+        outcome per unit of the treatment), or for a binary outcome the average difference that one unit of
+        the treatment makes to its chance, in percentage points, ``alpha`` being the shift of its index. With
         ``log_weight`` (rho, draw; normalised, so that each column's weights sum to one); ``log_evidence``
         (rho), of data given ρ; ``pareto_k`` and ``ess`` (rho), the reliability of each column.
 
@@ -52,40 +63,59 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     ValueError
         When `rho` is not increasing within (-1, 1).
 
+    Warns
+    -----
+    UserWarning
+        Naming the columns whose Pareto k̂ exceeds 0.7. They are kept, and no reading leans on them: `read_map`
+        leaves them empty, the others refuse.
+
     Notes
     -----
-    Mode by Newton's method, Laplace approximation, then importance weights with Pareto smoothing
-    (Vehtari et al. 2024) on randomised quasi-Monte Carlo draws. They make a column exact up to the Monte Carlo
-    error that ``ess`` reports. A column with Pareto k̂ > 0.7 is kept,
-    but `weigh` and `tipping_point` refuse to lean on it.
+    Where outcome and treatment are continuous a column is exact but for an integral over its two scales, however
+    many covariates there are. Elsewhere: mode by Newton's method, Laplace approximation, then importance weights with
+    Pareto smoothing (Vehtari et al. 2024). Draws are randomised quasi-Monte Carlo, and ``ess`` reports their error.
     """
     started = time.perf_counter()
-    rho = _grid(rho)
-    if not (isinstance(draws, (int, np.integer)) and draws >= 100):
-        raise ValueError(f"draws={draws!r}; accepted is an integer of at least 100, for Pareto k̂ to be told.")
+    check_design(design)
+    rho, draws, seed = _grid(rho), arguments.count(draws, "draws", least=100), arguments.seed(seed)
     rows, prior = rows_of(design), scales(design, coefficients, alpha=alpha, sigma=sigma)
-    found = columns(rows, prior, np.arctanh(rho))
-    sobol = Sobol(rows.size, rng=np.random.default_rng(seed))
-    z = norm.ppf(sobol.random_base2(int(np.ceil(np.log2(draws))))[:draws])
-    work = (delayed(_column)(rows, prior, found, k, z) for k in range(len(rho)))
-    effect, weight, evidence, k_hat = zip(*Parallel(n_jobs=min(cpu_count(), 4), prefer="threads")(work))
-    weight = np.array(weight)
+    columns_of = _exact if PAIRS[design.kinds].compressible else _weighted
+    shift, effect, weight, evidence, k_hat = (
+        np.array(part) for part in zip(*columns_of(design, rows, prior, np.arctanh(rho), draws, seed))
+    )
+    _warn(rho[k_hat > PARETO_K], len(rho))
     return xr.Dataset(
         {
-            "alpha": (("rho", "draw"), np.array(effect)),
+            "effect": (("rho", "draw"), effect),
+            "alpha": (("rho", "draw"), shift),
             "log_weight": (("rho", "draw"), weight),
-            "log_evidence": ("rho", np.array(evidence)),
-            "pareto_k": ("rho", np.array(k_hat)),
+            "log_evidence": ("rho", evidence),
+            "pareto_k": ("rho", k_hat),
             "ess": ("rho", 1 / np.exp(2 * weight).sum(axis=1)),
         },
         coords={"rho": rho, "draw": np.arange(draws)},
-        attrs={"outcome": design.outcome, "treatment": design.treatment, "n": design.n, "parameters": rows.size,
-               "seconds": time.perf_counter() - started},
+        attrs={"outcome": design.outcome, "treatment": design.treatment, "outcome_kind": design.outcome_kind,
+               "n": design.n, "parameters": rows.size, "seconds": time.perf_counter() - started},
     )  # fmt: skip
 
 
+def _warn(bad, size):
+    if len(bad):
+        warnings.warn(
+            f"Pareto k̂ exceeds {PARETO_K} in {len(bad)} of {size} columns, rho {bad[0]:.2f} to {bad[-1]:.2f}: "
+            "their weighted draws stand for too little, and readings leave them out or refuse. Accepted are more "
+            "draws, fewer terms, tighter priors, or NUTS: fit(joint_model(design, rho=...)).",
+            stacklevel=3,
+        )
+
+
 def _grid(rho):
-    rho = np.asarray(rho, dtype=float)
+    try:
+        rho = np.asarray(rho, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"rho={arguments.told(rho)} is no grid; accepted are five or more increasing numbers in (-1, 1)."
+        ) from None
     if rho.ndim != 1 or len(rho) < 5 or not (np.all(np.abs(rho) < 1) and np.all(np.diff(rho) > 0)):
         raise ValueError(
             f"rho={np.array2string(rho, threshold=6)} is no grid; accepted are five or more increasing numbers "
@@ -94,15 +124,35 @@ def _grid(rho):
     return rho
 
 
-def _column(rows, prior, found, k, z):
-    """α's draws at one ρ with their log weights, the log evidence and Pareto k̂."""
+def _sobol(size, draws, seed):
+    """Standard normals from scrambled Sobol points, shape (draws, size)."""
+    points = Sobol(size, rng=np.random.default_rng(seed)).random_base2(int(np.ceil(np.log2(draws))))
+    return norm.ppf(points[:draws])
+
+
+def _exact(design, rows, prior, a, draws, seed):
+    """Columns of two continuous responses, as `_weighted` gives them."""
+    sums, near, z = conjugate.sums(rows, prior), conjugate.guess(rows), _sobol(3, draws, seed)
+    for each in a:
+        alpha, *rest = conjugate.column(sums, each, near + [np.log(np.cosh(each)), 0.0], z)
+        yield alpha, alpha, *rest
+
+
+def _weighted(design, rows, prior, a, draws, seed):
+    """Each column's α and effect, draw by draw, with log weights, log evidence and Pareto k̂."""
+    found, z = columns(rows, prior, a), _sobol(rows.size, draws, seed)
+    work = (delayed(_column)(design, rows, prior, found, k, z) for k in range(len(a)))
+    return Parallel(n_jobs=min(cpu_count(), 4), prefer="threads")(work)
+
+
+def _column(design, rows, prior, found, k, z):
     theta = found.mode[k] + z @ found.root[k].T
     log_det = np.log(np.diagonal(found.root[k])).sum()
     log_q = -0.5 * (z**2).sum(axis=1) - log_det - 0.5 * rows.size * LOG_2PI
     log_ratio = log_posterior(rows, prior, theta, np.full(len(z), found.a[k])) - log_q
     smoothed, k_hat = array_stats.psislw(-log_ratio)  # it takes the negative, a log likelihood
-    evidence = logsumexp(log_ratio) - np.log(len(z))
-    return theta[:, len(rows.names_O) - 1], smoothed - logsumexp(smoothed), evidence, float(k_hat)
+    evidence, theta_O = logsumexp(log_ratio) - np.log(len(z)), theta[:, : len(rows.names_O)]
+    return theta_O[:, -1], average_effect(design, theta_O), smoothed - logsumexp(smoothed), evidence, float(k_hat)
 
 
 def weigh(map, prior=None, *, draws=4000, seed=0):
@@ -121,9 +171,9 @@ def weigh(map, prior=None, *, draws=4000, seed=0):
     Returns
     -------
     xarray.Dataset
-        ``alpha`` and ``rho`` by ``draw``, equally weighted. Attributes: ``pareto_k`` (the worst among the columns
-        that matter), ``ess`` (effective draws behind α at the ρ that matter), ``edge`` (posterior weight at
-        the ends of the map) and ``log_evidence``.
+        ``effect``, ``alpha`` and ``rho`` by ``draw``, equally weighted. Attributes: ``pareto_k`` (the worst among the
+        columns that matter), ``ess`` (effective draws behind the effect at the ρ that matter), ``edge`` (posterior
+        weight at the ends of the map) and ``log_evidence``, under the prior normalised on (-1, 1).
 
     Raises
     ------
@@ -131,71 +181,88 @@ def weigh(map, prior=None, *, draws=4000, seed=0):
         When a column with Pareto k̂ > 0.7 carries more than a thousandth of the posterior; when a number lies
         outside the map; when the posterior runs off the map's end.
     """
-    rng, knots = np.random.default_rng(seed), np.arctanh(map.rho.values)
-    a, log_prior = _lay(atanh_normal() if prior is None else prior, knots)
-    log_weight = log_prior + CubicSpline(knots, map.log_evidence.values)(a)
+    draws, rng = arguments.count(draws, "draws"), np.random.default_rng(arguments.seed(seed))
+    knots = np.arctanh(chart_of(map).rho.values)
+    a, width, log_weight = _cells(map, atanh_normal() if prior is None else prior, knots)
     share = np.exp(log_weight - logsumexp(log_weight))
     attrs = _check(map, knots, a, share)
-    alpha, where = _resample(map, knots, a, _systematic(share, draws, rng), rng)
-    width = a[1] - a[0] if len(a) > 1 else 1.0
-    attrs["log_evidence"] = float(logsumexp(log_weight) + np.log(width))
+    attrs["log_evidence"] = float(logsumexp(log_weight))
+    drawn, where = _resample(map, knots, a, width, _systematic(share, draws, rng), rng)
     order = rng.permutation(draws)
     return xr.Dataset(
-        {"alpha": ("draw", alpha[order]), "rho": ("draw", np.tanh(where[order]))},
+        {name: ("draw", values[order]) for name, values in drawn.items()} | {"rho": ("draw", np.tanh(where[order]))},
         coords={"draw": np.arange(draws)},
         attrs=attrs | {name: map.attrs[name] for name in ("outcome", "treatment")},
     )
 
 
-def _lay(prior, knots):
-    """A fine grid of a = atanh ρ with the log prior density on it; a single point for a fixed ρ."""
-    if callable(prior) or hasattr(prior, "logpdf"):
-        a = np.linspace(knots[0], knots[-1], FINE)
-        return a, _log_density(prior, np.tanh(a)) - 2 * np.log(np.cosh(a))
-    a = np.arctanh(check_rho(prior, "prior"))
-    if not knots[0] <= a <= knots[-1]:
-        raise ValueError(
-            f"prior={prior!r} lies outside the map, whose rho runs from {np.tanh(knots[0]):.3f} to "
-            f"{np.tanh(knots[-1]):.3f}; accepted is a value within, or a wider map."
-        )
-    return np.array([a]), np.zeros(1)
+def _cells(map, prior, knots):
+    """Cells of a = atanh ρ: middles, widths, and log posterior weights; a single one for a fixed ρ."""
+    evidence = CubicSpline(knots, map.log_evidence.values)
+    if not (callable(prior) or hasattr(prior, "logpdf")):
+        a = np.arctanh(check_rho(prior, "prior"))
+        if not knots[0] <= a <= knots[-1]:
+            raise ValueError(
+                f"prior={prior!r} lies outside the map, whose rho runs from {np.tanh(knots[0]):.3f} to "
+                f"{np.tanh(knots[-1]):.3f}; accepted is a value within, or a wider map."
+            )
+        return np.array([a]), np.zeros(1), np.atleast_1d(evidence(a))
+    a, width, log_weight = _divided(lambda a: evidence(a) + _log_prior(prior, a), knots[[0, -1]], quantiles(prior))
+    if not np.isfinite(log_weight).any():
+        raise ValueError(f"prior={prior!r} has no density on the map; accepted is a prior with mass between "
+                         f"{map.rho.values[0]:.3f} and {map.rho.values[-1]:.3f}.")  # fmt: skip
+    return a, width, log_weight - _log_mass(prior)
 
 
-def _resample(map, knots, a, cell, rng):
-    """α and a for each chosen cell of the fine grid: one of the column's draws by weight, moved along its own line.
+def _divided(log_density, ends, more=(), rounds=20):
+    """Cells between two ends, divided until none holds much: middles, widths, log masses by the midpoint rule."""
+    edges = np.union1d(np.linspace(*ends, FINE + 1), np.clip(more, *ends))
+    for _ in range(rounds):
+        width, a = np.diff(edges), 0.5 * (edges[1:] + edges[:-1])
+        with np.errstate(divide="ignore"):
+            log_mass = log_density(a) + np.log(width)
+        top = log_mass.max()
+        if not np.isfinite(top):
+            break
+        heavy = np.exp(log_mass - logsumexp(log_mass)) > SHARE
+        if not heavy.any():
+            break
+        edges = np.union1d(edges, a[heavy])
+    return a, width, log_mass
+
+
+def _log_prior(prior, a):
+    """Log prior density of a = atanh ρ; of a function, as it comes."""
+    return log_density(prior, np.tanh(a)) - 2 * np.log(np.cosh(a))
+
+
+def _log_mass(prior):
+    """What a function's density integrates to over (-1, 1); a distribution's is one."""
+    if hasattr(prior, "logpdf"):
+        return 0.0
+    return logsumexp(_divided(lambda a: _log_prior(prior, a), (-REACH, REACH))[2])
+
+
+def _resample(map, knots, a, width, cell, rng):
+    """Effect, α and a for each chosen cell: one of the column's draws by weight, moved along its own line.
 
     A draw has the same standard normals in every column, so its α and its weight are smooth in a and can be splined.
     """
     used, back = np.unique(cell, return_inverse=True)
-    line = CubicSpline(knots, map.alpha.values)
     weight = np.exp(CubicSpline(knots, map.log_weight.values)(a[used]))
     cumulative = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
     draw = (cumulative[back] < rng.uniform(size=(len(cell), 1))).sum(axis=1).clip(max=map.sizes["draw"] - 1)
-    if len(a) == 1:
-        return line(a)[0, draw], a[cell]
-    shift = (a[1] - a[0]) * (rng.uniform(size=len(cell)) - 0.5)
-    where = (a[cell] + shift).clip(knots[0], knots[-1])
-    alpha = line(a[used])[back, draw] + line(a[used], 1)[back, draw] * (where - a[cell])
-    return alpha, where
+    where = a[cell] + width[cell] * (rng.uniform(size=len(cell)) - 0.5)
+    drawn = {}
+    for name, values in {"effect": effect_of(map), "alpha": map.alpha.values}.items():
+        line = CubicSpline(knots, values)
+        drawn[name] = line(a[used])[back, draw] + line(a[used], 1)[back, draw] * (where - a[cell])
+    return drawn, where
 
 
-def _log_density(prior, rho):
-    """Log prior density on (-1, 1), up to a constant."""
-    if hasattr(prior, "logpdf"):
-        log_prior = np.asarray(prior.logpdf(rho), dtype=float)
-    else:
-        density = np.asarray(prior(rho), dtype=float)
-        if density.shape != rho.shape or not np.all(density >= 0):
-            raise ValueError(
-                f"prior={prior!r} gave {density.shape} values, the smallest {np.min(density):g}; accepted is a "
-                "function that gives a density of zero or more for every rho it is handed."
-            )
-        with np.errstate(divide="ignore"):
-            log_prior = np.log(density)
-    if not np.isfinite(log_prior).any():
-        raise ValueError(f"prior={prior!r} has no density on the map; accepted is a prior with mass between "
-                         f"{rho[0]:.3f} and {rho[-1]:.3f}.")  # fmt: skip
-    return log_prior
+def effect_of(map):
+    """The effect that is read, (rho, draw): α unless the map has another."""
+    return (map.effect if "effect" in map else map.alpha).values
 
 
 def _check(map, knots, a, share):
@@ -221,23 +288,36 @@ def _systematic(share, size, rng):
 
 
 def read_map(map, probability=0.95):
-    """Mean and central interval of α at every ρ of a map.
+    """Mean and central interval of the effect at every ρ of a map.
 
     Returns
     -------
     pandas.DataFrame
-        Index ``rho``; columns ``mean``, ``low`` and ``high`` (units of the outcome per unit of the treatment) and
-        ``log_evidence``, relative to the best column's.
+        Index ``rho``; columns ``mean``, ``low`` and ``high`` (units of the outcome per unit of the treatment, or
+        percentage points for a binary outcome) and ``log_evidence``, relative to the best column's. NaN in columns
+        with Pareto k̂ > 0.7.
+
+    Raises
+    ------
+    ValueError
+        When no column can be relied on, or `probability` lies outside (0, 1).
     """
-    weight = np.exp(map.log_weight.values)
-    order = np.argsort(map.alpha.values, axis=1)
-    sorted_alpha = np.take_along_axis(map.alpha.values, order, axis=1)
+    arguments.probability(probability)
+    chart_of(map)
+    bad = map.pareto_k.values > PARETO_K
+    if bad.all():
+        refuse(map, bad, "the whole map")
+    effect, weight = effect_of(map), np.exp(map.log_weight.values)
+    order = np.argsort(effect, axis=1)
+    in_order = np.take_along_axis(effect, order, axis=1)
     cumulative = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
     tail = (1 - probability) / 2
-    ends = [[np.interp(q, c, x) for c, x in zip(cumulative, sorted_alpha)] for q in (tail, 1 - tail)]
-    frame = {"mean": (weight * map.alpha.values).sum(axis=1), "low": ends[0], "high": ends[1],
-             "log_evidence": map.log_evidence.values - map.log_evidence.values.max()}  # fmt: skip
-    return pd.DataFrame(frame, index=pd.Index(map.rho.values, name="rho"))
+    ends = [[np.interp(q, c, x) for c, x in zip(cumulative, in_order)] for q in (tail, 1 - tail)]
+    frame = pd.DataFrame({"mean": (weight * effect).sum(axis=1), "low": ends[0], "high": ends[1],
+                          "log_evidence": map.log_evidence.values - map.log_evidence.values[~bad].max()},
+                         index=pd.Index(map.rho.values, name="rho"))  # fmt: skip
+    frame[bad] = np.nan
+    return frame
 
 
 def tipping_point(map, *, probability=0.95):
@@ -248,30 +328,39 @@ def tipping_point(map, *, probability=0.95):
     map : xarray.Dataset
         From `map_rho`; it must contain ρ = 0 within its range.
     probability : float
-        Of the central interval of α.
+        Of the central interval of the effect.
 
     Returns
     -------
     pandas.Series
-        ``interval``: the ρ nearest to zero at which the interval of α first touches zero. ``mean``: the ρ at which
-        the mean of α is zero. NaN where the map does not reach so far. ``at_zero``: α's mean at ρ = 0.
+        ``interval``: the ρ nearest to zero at which the interval of the effect holds zero. It is 0 when the interval
+        at ρ = 0 holds zero already: there is no sign to overturn. ``mean``: the ρ nearest to zero at which the mean of
+        the effect is zero. NaN where the map does not reach so far. ``at_zero``: the effect's mean at ρ = 0.
 
     Raises
     ------
     ValueError
-        When ρ = 0 lies outside the map, or a column on the way to the tipping point has Pareto k̂ > 0.7.
+        When ρ = 0 lies outside the map, a column on the way to the tipping point has Pareto k̂ > 0.7, or
+        `probability` lies outside (0, 1).
     """
-    table = read_map(map, probability)
+    table = read_map(map, probability).dropna()
     a = np.arctanh(table.index.to_numpy())
-    if not a[0] < 0 < a[-1]:
+    if not map.rho.values[0] < 0 < map.rho.values[-1]:
         raise ValueError(f"the map runs from rho={map.rho.values[0]:.3f} to {map.rho.values[-1]:.3f}; accepted is a "
                          "map with rho = 0 inside.")  # fmt: skip
-    at_zero = float(CubicSpline(a, table["mean"])(0.0))
-    bound = table["low"] if at_zero > 0 else table["high"]
-    found = {"interval": _crossing(a, bound), "mean": _crossing(a, table["mean"])}
-    low, high = min(0.0, *found.values()), max(0.0, *found.values())
-    refuse(map, (map.pareto_k.values > PARETO_K) & (map.rho.values >= low) & (map.rho.values <= high), "on the way")
+    lines = {name: CubicSpline(a, table[name]) for name in ("mean", "low", "high")}
+    at_zero, low, high = (float(lines[name](0.0)) for name in lines)
+    interval = 0.0 if low <= 0 <= high else _crossing(lines["low" if at_zero > 0 else "high"])
+    found = {"interval": interval, "mean": _crossing(lines["mean"])}
+    ends = [place for place in (0.0, *found.values()) if np.isfinite(place)]
+    refuse(map, (map.pareto_k.values > PARETO_K) & _between(map.rho.values, min(ends), max(ends)), "on the way")
     return pd.Series(found | {"at_zero": at_zero})
+
+
+def _between(rho, low, high):
+    """The columns from the last at or below `low` to the first at or above `high`."""
+    first, last = rho[rho <= low].max(initial=rho[0]), rho[rho >= high].min(initial=rho[-1])
+    return (rho >= first) & (rho <= last)
 
 
 def refuse(map, bad, where):
@@ -283,7 +372,14 @@ def refuse(map, bad, where):
         )
 
 
-def _crossing(a, values):
-    """tanh of the root nearest to zero of the spline through (a, values); NaN without one."""
-    roots = CubicSpline(a, values).roots(extrapolate=False)
+def chart_of(map):
+    """The map, if it is one."""
+    if not (isinstance(map, xr.Dataset) and {"alpha", "log_weight", "log_evidence", "pareto_k"} <= set(map)):
+        raise TypeError(f"map={arguments.told(map)}; accepted is a map from map_rho(design).")
+    return map
+
+
+def _crossing(line):
+    """tanh of the root nearest to zero of a spline; NaN without one."""
+    roots = line.roots(extrapolate=False)
     return float(np.tanh(roots[np.abs(roots).argmin()])) if len(roots) else np.nan

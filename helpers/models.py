@@ -4,9 +4,10 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from helpers.design import check_design
 from helpers.engine.bivariate_graph import log_Phi, log_Phi2
 from helpers.forest import check_forest, forest_index
-from helpers.priors import AtanhNormal, Normal, atanh_normal, check_rho, normal, scales
+from helpers.priors import AtanhNormal, Normal, atanh_normal, check_rho, log_density, normal, quantiles, scales
 from helpers.selection import Horseshoe, SpikeAndSlab, equations, restrict
 
 
@@ -62,6 +63,7 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
     given T: with chance Φ((μ_O + ρ(T - μ_T)/σ_V)/√(1-ρ²)), where μ_O includes αT, for a continuous T (Rivers & Vuong
     1988), and Φ₂(μ_O, qμ_T; qρ)/Φ(qμ_T), q = 2T - 1, for a binary one (the recursive bivariate probit).
     """
+    check_design(design)
     check_forest(treatment=treatment, outcome=outcome)
     rho = check_rho(atanh_normal() if rho is None else rho)
     design, coefficients = restrict(design, normal() if coefficients is None else coefficients)
@@ -100,8 +102,8 @@ def _rho(rho):
             return pt.tanh(pm.Normal.dist(mean, sd, size=size))
 
         return pm.CustomDist("rho", rho.mean, rho.sd, dist=dist, transform=interval)
-    grid = np.linspace(-1, 1, 4003)[1:-1]
-    return pm.Interpolated("rho", grid, np.exp(rho.logpdf(grid)), transform=interval)
+    grid = np.union1d(np.linspace(-1, 1, 4003)[1:-1], np.tanh(quantiles(rho)))
+    return pm.Interpolated("rho", grid, np.exp(log_density(rho, grid)), transform=interval)
 
 
 def _intercept(equation, present, mean, sd):

@@ -67,14 +67,14 @@ def plot_ridge(posterior, *, curve=None, truth=None, ax=None, unit=""):
 
 
 def plot_map(table, *, tipping=None, marks=None, ax=None, unit=""):
-    """The map: α with its interval at every ρ.
+    """The map: the effect with its interval at every ρ, and a shade where it cannot be relied on.
 
     Parameters
     ----------
     table : pandas.DataFrame
         From `helpers.maps.read_map`: index ρ; columns ``mean``, ``low``, ``high``.
     tipping : float, optional
-        ρ at which the interval first touches zero.
+        ρ at which the interval first touches zero; 0, where it holds zero already, is not drawn.
     marks : mapping of str to (ρ, α), optional
         Points to name on the map.
     ax, unit
@@ -87,14 +87,18 @@ def plot_map(table, *, tipping=None, marks=None, ax=None, unit=""):
     ax = _axes(ax)
     rho = table.index.to_numpy()
     ax.fill_between(rho, table["low"], table["high"], color=JOINT, alpha=0.25, linewidth=0, label="95 % interval")
-    ax.plot(rho, table["mean"], color=JOINT, label="posterior mean of α")
+    ax.plot(rho, table["mean"], color=JOINT, label="posterior mean")
     ax.axhline(0, color=PRIOR, linewidth=1)
-    if tipping is not None and np.isfinite(tipping):
+    edges = np.r_[rho[0], 0.5 * (rho[1:] + rho[:-1]), rho[-1]]
+    for place, k in enumerate(np.flatnonzero(table["mean"].isna())):
+        ax.axvspan(edges[k], edges[k + 1], color=PRIOR, alpha=0.3, linewidth=0,
+                   label="" if place else "not to be relied on (Pareto k̂)")  # fmt: skip
+    if tipping is not None and np.isfinite(tipping) and tipping != 0:
         ax.axvline(tipping, color=TRUTH, linestyle=":", label="interval reaches zero (tipping point)")
     for name, (x, y) in (marks or {}).items():
         ax.plot(x, y, "o", color=INK, markersize=7)
         ax.annotate(name, (x, y), xytext=(8, 6), textcoords="offset points", color=INK, bbox=PAPER)
-    ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label("effect α", unit))
+    ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label("effect", unit))
     _legend(ax)
     return ax
 
@@ -105,7 +109,7 @@ def plot_worlds(table, *, ax=None, unit=""):
     Parameters
     ----------
     table : pandas.DataFrame
-        From `world_table`: index of names; columns ``alpha``, ``low``, ``high``.
+        From `world_table`: index of names; columns ``alpha`` (or a binary outcome's ``effect``), ``low``, ``high``.
     ax, unit
         As in `plot_drift`.
 
@@ -115,14 +119,14 @@ def plot_worlds(table, *, ax=None, unit=""):
     """
     ax = _axes(ax, height=0.6 + 0.45 * len(table))
     place = np.arange(len(table))
-    alpha = table["alpha"].to_numpy(dtype=float)
-    reach = [alpha - table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float) - alpha]
-    ax.errorbar(alpha, place, xerr=reach, fmt="o", color=JOINT, capsize=3)
+    effect = table["effect" if "effect" in table else "alpha"].to_numpy(dtype=float)
+    reach = [effect - table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float) - effect]
+    ax.errorbar(effect, place, xerr=reach, fmt="o", color=JOINT, capsize=3)
     ax.axvline(0, color=PRIOR, linewidth=1)
     ax.set(
         yticks=place,
         yticklabels=table.index,
-        xlabel=_label("effect α, 95 % interval", unit),
+        xlabel=_label("effect, 95 % interval", unit),
         ylim=(len(table) - 0.5, -0.5),
     )
     ax.set_ylabel("world")

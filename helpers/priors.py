@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
+from helpers import arguments
+
 
 @dataclass(frozen=True)
 class Normal:
@@ -37,7 +39,8 @@ def normal(scale=1.0, *, beta_O=None, beta_T=None):
     ValueError
         When a standard deviation is not positive.
     """
-    check_positive(scale=scale, beta_O=beta_O, beta_T=beta_T)
+    arguments.positive(scale, "scale")
+    check_positive(beta_O=beta_O, beta_T=beta_T)
     return Normal(scale, beta_O, beta_T)
 
 
@@ -62,10 +65,9 @@ def atanh_normal(mean=0.0, sd=0.5):
     Raises
     ------
     ValueError
-        When `sd` is not positive.
+        When `sd` is not positive, or `mean` not finite.
     """
-    check_positive(sd=sd)
-    return AtanhNormal(float(mean), float(sd))
+    return AtanhNormal(arguments.number(mean, "mean"), arguments.positive(sd, "sd"))
 
 
 def check_rho(rho, argument="rho"):
@@ -85,8 +87,8 @@ def check_rho(rho, argument="rho"):
     if hasattr(rho, "logpdf"):
         return rho
     try:
-        value = float(rho)
-    except (TypeError, ValueError):
+        value = arguments.number(rho, argument)
+    except ValueError:
         value = np.nan
     if not -1 < value < 1:
         raise ValueError(
@@ -94,6 +96,58 @@ def check_rho(rho, argument="rho"):
             "atanh_normal(mean, sd) or a frozen scipy.stats distribution."
         )
     return value
+
+
+def log_density(prior, rho):
+    """Log prior density of ρ, normalised on (-1, 1) for a distribution.
+
+    Parameters
+    ----------
+    prior : distribution or callable
+        `atanh_normal`, a frozen distribution of ``scipy.stats``, or a function from an array of ρ to densities, which
+        are taken as they come.
+    rho : ndarray
+
+    Raises
+    ------
+    ValueError
+        When a distribution has no mass on (-1, 1), or a function gives something else than densities.
+    """
+    if isinstance(prior, AtanhNormal):
+        return prior.logpdf(rho)
+    if hasattr(prior, "logpdf"):
+        mass = float(prior.cdf(1.0) - prior.cdf(-1.0))
+        if not mass > 0:
+            raise ValueError(f"{_told(prior)} has no density on (-1, 1); accepted is a prior with mass there.")
+        return np.asarray(prior.logpdf(rho), dtype=float) - np.log(mass)
+    density = np.asarray(prior(rho), dtype=float)
+    if density.shape != rho.shape or not np.all(density >= 0):
+        raise ValueError(
+            f"prior={prior!r} gave {density.shape} values, the smallest {np.min(density):g}; accepted is a "
+            "function that gives a density of zero or more for every rho it is handed."
+        )
+    with np.errstate(divide="ignore"):
+        return np.log(density)
+
+
+def quantiles(prior, count=801):
+    """Where a distribution over ρ has its mass, as values of atanh ρ: a grid must be fine there. None of a function."""
+    share = norm.cdf(np.linspace(-7, 7, count))  # dense in either tail as well
+    if isinstance(prior, AtanhNormal):
+        return norm.ppf(share, prior.mean, prior.sd)
+    if not hasattr(prior, "ppf"):
+        return np.zeros(0)
+    low, high = prior.cdf([-1.0, 1.0])
+    rho = np.asarray(prior.ppf(low + (high - low) * share), dtype=float)
+    return np.arctanh(rho[np.abs(rho) < 1])
+
+
+def _told(prior):
+    """A frozen distribution in words."""
+    if not hasattr(prior, "dist"):
+        return f"prior={prior!r}"
+    parts = [*map(repr, prior.args), *(f"{name}={value!r}" for name, value in prior.kwds.items())]
+    return f"prior={prior.dist.name}({', '.join(parts)})"
 
 
 class Scales(NamedTuple):
@@ -167,5 +221,5 @@ def _response(values, kind):
 def check_positive(**numbers):
     """Refuse a spread that is not a positive finite number, by name; None passes."""
     for name, value in numbers.items():
-        if value is not None and not (np.isscalar(value) and np.isfinite(value) and value > 0):
-            raise ValueError(f"{name}={value!r} is not a spread; accepted is a positive finite number.")
+        if value is not None:
+            arguments.positive(value, name)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 
+from helpers import arguments
 from helpers.design import Design
 from helpers.engine.from_pymc import extract, observed
 from helpers.engine.independence import independence_metropolis
@@ -57,6 +58,8 @@ def fit(model_or_design, *, draws=1000, tune=1000, chains=4, seed=0, progressbar
     ----------
     Tierney 1994 (independence Metropolis); Vehtari et al. 2021 (R-hat, ESS); Vehtari et al. 2024 (Pareto k̂).
     """
+    draws, chains = arguments.count(draws, "draws"), arguments.count(chains, "chains")
+    tune, seed = arguments.count(tune, "tune", least=0), arguments.seed(seed)
     started = time.perf_counter()
     idata, model = _by_own_route(model_or_design, draws=draws, tune=tune, chains=chains, seed=seed)
     if idata is None:
@@ -88,11 +91,8 @@ def _by_own_route(model_or_design, *, draws, tune, chains, seed):
 
 
 def _observed(model):
-    if not isinstance(model, pm.Model):
-        raise TypeError(
-            f"model_or_design={type(model).__name__}; accepted are a pm.Model, such as joint_model(design), or a "
-            "Design from make_design."
-        )
+    accepted = "a pm.Model, such as joint_model(design), or a Design from make_design"
+    arguments.instance(model, pm.Model, "model_or_design", accepted)
     model = observed(model)
     if not model.observed_RVs:
         raise ValueError("the model has no observed data; accepted is a model with data, see pm.observe.")
@@ -142,6 +142,8 @@ def diagnostics(fits):
         ``passes``: R-hat < 1.01, ESS ≥ 400 and no divergence.
     """
     fits = fits if hasattr(fits, "items") and not hasattr(fits, "posterior") else {"fit": fits}
+    for name, idata in fits.items():
+        arguments.fitted(idata, f"fits[{name!r}]" if len(fits) > 1 else "fits")
     rows = {name: _diagnose(idata)[0] for name, idata in fits.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("world")
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import norm
 
+from helpers import arguments
 from helpers.engine.laplace import start
 from helpers.engine.likelihoods import rows_of
 from helpers.priors import Normal, check_positive, normal
@@ -81,15 +82,13 @@ def spike_and_slab(*, inclusion=(1.0, 1.0), size=None, slab=1.0):
     ----------
     Mitchell & Beauchamp 1988; George & McCulloch 1993; Ley & Steel 2009 (prior of the model size).
     """
-    check_positive(slab=slab, size=size)
+    arguments.positive(slab, "slab")
+    check_positive(size=size)
     if np.ndim(inclusion) == 1 and len(inclusion) == 2:
         check_positive(**{"inclusion[0]": inclusion[0], "inclusion[1]": inclusion[1]})
         return SpikeAndSlab(tuple(map(float, inclusion)), size, slab)
-    if not (np.isscalar(inclusion) and 0 < inclusion < 1):
-        raise ValueError(
-            f"inclusion={inclusion!r}; accepted are a pair (a, b) of a Beta distribution, or a number in (0, 1)."
-        )
-    return SpikeAndSlab(float(inclusion), size, slab)
+    accepted = "a pair (a, b) of a Beta distribution, or a number in (0, 1)"
+    return SpikeAndSlab(arguments.number(inclusion, "inclusion", low=0, high=1, accepted=accepted), size, slab)
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,9 @@ def horseshoe(*, p0=None, slab=1.0, nu=4.0):
     ----------
     Piironen & Vehtari 2017 (EJS 11:5018), eqs 2.8 and 3.12.
     """
-    check_positive(p0=p0, slab=slab, nu=nu)
+    arguments.positive(slab, "slab")
+    arguments.positive(nu, "nu")
+    check_positive(p0=p0)
     return Horseshoe(p0, slab, nu)
 
 
@@ -182,7 +183,10 @@ def excluded(names, *, others=None):
     ValueError
         When no name is given; by `joint_model`, when a name is no covariate of the treatment equation.
     """
-    names = (names,) if isinstance(names, str) else tuple(names)
+    try:
+        names = (names,) if isinstance(names, str) else tuple(names)
+    except TypeError:
+        raise TypeError(f"names={arguments.told(names)}; accepted are names of covariates.") from None
     if not names:
         raise ValueError("names is empty; accepted are the names of covariates to keep out of the outcome equation.")
     return Excluded(names, normal() if others is None else others)

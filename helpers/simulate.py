@@ -7,6 +7,8 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import norm
 
+from helpers import arguments
+
 ROLES = ("confounder", "instrument", "outcome-only", "noise")
 
 
@@ -68,8 +70,8 @@ def simulate_aquarium(
     counts = confounders, instruments, outcome_only, noise
     _check(n, rho, {"outcome": (outcome, "sigma_U", sigma_U), "treatment": (treatment, "sigma_V", sigma_V)}, counts)
     yes = outcome == "binary"
-    alpha = (1.0 if yes else 3.0) if alpha is None else float(alpha)
-    rng = np.random.default_rng(seed)
+    alpha = (1.0 if yes else 3.0) if alpha is None else arguments.number(alpha, "alpha")
+    rng = np.random.default_rng(arguments.seed(seed))
     role = np.repeat(ROLES, counts)
     strength = np.concatenate([_strengths(k) for k in counts])
     # reversed, so that two confounders do not share one ratio of β_O to β_T and pass for a pair of instruments
@@ -110,17 +112,15 @@ def _strengths(k):
 
 
 def _check(n, rho, responses, counts):
-    if not (isinstance(n, (int, np.integer)) and n > 0):
-        raise ValueError(f"n={n!r} is not a number of rows; accepted is a positive integer.")
-    if not -1 < rho < 1:
-        raise ValueError(f"rho={rho!r} is not a correlation; accepted is a number in (-1, 1).")
+    arguments.count(n, "n")
+    arguments.number(rho, "rho", low=-1, high=1, accepted="a correlation, a number in (-1, 1)")
     for name, (kind, label, sigma) in responses.items():
-        if kind not in ("continuous", "binary"):
-            raise ValueError(f"{name}={kind!r}; accepted are 'continuous' and 'binary'.")
-        if not sigma > 0 or (kind == "binary" and sigma != 1):
+        arguments.one_of(kind, ("continuous", "binary"), name)
+        arguments.positive(sigma, label)
+        if kind == "binary" and sigma != 1:
             raise ValueError(
                 f"{label}={sigma!r}; accepted is a positive number, and {label}=1 for a binary {name}, whose latent "
                 "scale cannot be seen."
             )
-    if any(not isinstance(k, (int, np.integer)) or k < 0 for k in counts):
-        raise ValueError(f"covariate counts {counts!r}; accepted are integers of zero or more.")
+    for name, k in zip(("confounders", "instruments", "outcome_only", "noise"), counts):
+        arguments.count(k, name, least=0)

@@ -1,6 +1,7 @@
 """Worlds: named sets of assumptions, fitted side by side, and laid out in one table."""
 
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 import xarray as xr
 from joblib import Parallel, delayed
 
+from helpers import arguments
 from helpers.classical import ols
 from helpers.design import Design
 from helpers.engine.counterfactual import POINTS
@@ -62,10 +64,8 @@ class World:
     treatment: object = None
 
     def __post_init__(self):
-        if not isinstance(self.design, Design):
-            raise TypeError(
-                f"world {self.name!r}: design={type(self.design).__name__}; accepted is a Design from make_design."
-            )
+        arguments.instance(self.name, str, "name", "a name, a str")
+        arguments.instance(self.design, Design, f"world {self.name!r}: design", "a Design from make_design")
         if self.rho is not None:
             check_rho(self.rho, f"world {self.name!r}: rho")
         check_forest(**{f"world {self.name!r}: treatment": self.treatment})
@@ -102,14 +102,17 @@ def fit_worlds(worlds, *, draws=1000, tune=1000, chains=4, seed=0, folder=".worl
     Runs through joblib, one world at a time unless told otherwise: inside
     ``with joblib.parallel_config(backend="dask"):`` (or ``n_jobs=2``) the worlds run side by side.
     """
-    worlds = list(worlds)
+    worlds = list(arguments.instance(worlds, Iterable, "worlds", "World(name, design, ...) values, in a list"))
     strangers = [type(world).__name__ for world in worlds if not isinstance(world, World)]
     if strangers:
         raise TypeError(f"worlds contains {strangers}; accepted are World(name, design, ...) values.")
     names = [world.name for world in worlds]
     if len(set(names)) < len(names):
         raise ValueError(f"worlds share names: {sorted({n for n in names if names.count(n) > 1})}; give each its own.")
-    settings = {"draws": draws, "tune": tune, "chains": chains, "seed": seed}
+    settings = {
+        "draws": arguments.count(draws, "draws"), "tune": arguments.count(tune, "tune", least=0),
+        "chains": arguments.count(chains, "chains"), "seed": arguments.seed(seed),
+    }  # fmt: skip
     paths = {world.name: _path(world, settings, folder) for world in worlds}
     fits = {name: _load(path) for name, path in paths.items() if path is not None and path.exists()}
     waiting = [world for world in worlds if world.name not in fits]
@@ -236,7 +239,12 @@ def world_table(fits, *, probability=0.95, reference=None):
     ValueError
         When `reference` is not among the worlds, or some outcomes are binary and others not.
     """
-    fits = dict(fits)
+    arguments.probability(probability)
+    fits = dict(arguments.instance(fits, Mapping, "fits", "a mapping of names to fits, from fit_worlds"))
+    if not fits:
+        raise ValueError("fits is empty; accepted is a mapping of at least one name to its fit, from fit_worlds.")
+    for name, idata in fits.items():
+        arguments.fitted(idata, f"fits[{name!r}]")
     reference = next(iter(fits)) if reference is None else reference
     if reference not in fits:
         raise ValueError(f"reference={reference!r} is an unknown world; accepted is one of {list(fits)}.")

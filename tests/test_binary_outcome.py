@@ -81,7 +81,7 @@ BAD = [
     (lambda d: coded(d, -1, 1), {}, r"'Y' has 2 values, from -1 to 1.*I\(Y == 1\)"),
     (lambda d: coded(d, 0, 100), {}, r"'Y' has 2 values, from 0 to 100.*I\(Y == 100\)"),
     (lambda d: d.assign(Y=d.X0), {"outcome_kind": "binary"}, "'Y' has 500 values.*accepted"),
-    (lambda d: d, {"outcome_kind": "probit"}, "outcome_kind='probit'.*'binary', 'continuous'"),
+    (lambda d: d, {"outcome_kind": "probit"}, "outcome_kind='probit'.*'binary' or 'continuous'"),
     (lambda d: d.assign(Y=1), {}, "'Y' is constant at 1"),
     (lambda d: d[(d["T"] == 0) | (d.Y == 1)], {}, r"perfect separation.*T.*the outcome 'Y'"),
     (lambda d: d.assign(Y=d["T"]), {}, r"perfect separation|among"),

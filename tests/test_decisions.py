@@ -4,19 +4,25 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 import statsmodels.formula.api as smf
 import xarray as xr
-from conftest import TANK
+from conftest import INSTRUMENT, TANK
 from oracles import residual_sd
+from scipy.optimize import brentq
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from helpers import (
     atanh_normal,
     benchmark_rho,
     decide,
+    e_value,
     make_design,
     map_rho,
     maximum_likelihood,
     plot_decision,
+    read_map,
     robustness_value,
     simulate_aquarium,
     weigh,
@@ -121,6 +127,50 @@ def test_the_robustness_value_is_the_published_one():
     assert _robustness(4.18445, 783, 1, 0.95) == pytest.approx(0.07626, abs=5e-6)
 
 
+def weakest(t, df, q, probability):
+    """The same by search: the least r at which a confounder with partial R² of r or less leaves a |t| of the limit."""
+    limit = student.ppf((1 + probability) / 2, df - 1) if probability else 0.0
+
+    def excess(r):
+        R_y = np.linspace(0, r, 4001)
+        moved = q * t / np.sqrt(df) - np.sqrt(R_y * r / (1 - r))
+        return np.min(moved * np.sqrt(df - 1) / np.sqrt((1 - R_y) / (1 - r) + 1e-300) - limit)
+
+    return brentq(excess, 1e-9, 1 - 1e-9)
+
+
+@pytest.mark.parametrize("t, df, probability", [(4.18445, 783, 0.95), (4.18445, 783, None), (2.5, 40, 0.8),
+                                                (30.0, 20, 0.95), (80.0, 200, 0.99), (6.0, 4, 0.95)])  # fmt: skip
+def test_the_robustness_value_is_the_weakest_confounder_that_a_search_finds(t, df, probability):
+    """The last three need a confounder that leaves nothing of the outcome: the bound of the second formula."""
+    from helpers.decisions import _robustness
+
+    assert _robustness(t, df, 1, probability) == pytest.approx(weakest(t, df, 1, probability), abs=2e-4)
+
+
+# ---- E-value
+
+
+def test_e_values_are_the_published_ones():
+    """Breastfeeding and respiratory death (VanderWeele & Ding 2017): 3.9 (1.8 to 8.7) gives 7.26 and 3.0."""
+    assert e_value(3.9) == pytest.approx(7.26, abs=0.005)
+    assert e_value(3.9, limit=1.8) == pytest.approx(3.0, abs=0.005)
+    # ovarian cancer, an effect below 1, in the same paper: 0.5 (0.3 to 0.8) gives 3.41 and 1.81
+    assert e_value(0.5) == pytest.approx(3.41, abs=0.005)
+    assert e_value(0.5, limit=0.8) == pytest.approx(1.81, abs=0.005)
+    assert e_value(1.2, limit=0.9) == e_value(0.8, limit=1.1) == e_value(1.0) == 1.0
+
+
+@pytest.mark.parametrize("options, said", [
+    ({"ratio": -1.0}, r"ratio=-1.0; accepted is a risk ratio"), ({"ratio": np.nan}, "ratio=nan; accepted"),
+    ({"ratio": "2"}, "ratio='2'; accepted"), ({"ratio": 2.0, "limit": 3.0}, "limit=3.0 lies farther from 1"),
+    ({"ratio": 0.5, "limit": 0.4}, "limit=0.4 lies farther"), ({"ratio": 2.0, "limit": 0.0}, "limit=0.0; accepted"),
+])  # fmt: skip
+def test_what_is_no_risk_ratio_is_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        e_value(**options)
+
+
 def confound(data, r, rng):
     """A column with partial R² of r with T given the covariates, and of r with Y given T and them, made to measure."""
     X = np.column_stack([np.ones(len(data)), data[["X0", "X1"]]])
@@ -201,6 +251,40 @@ def test_a_loss_that_bends_is_averaged_over_alpha_not_taken_at_its_mean():
     found = decide(by_hand(), lambda action, alpha: alpha**2 if action == "bent" else 7.0, actions=["bent", "flat"])
     middle = found.loss["bent"].iloc[np.abs(found.loss.index).argmin()]
     assert middle == pytest.approx(3**2 + 2)
+
+
+def test_losses_count_by_the_draws_weights():
+    """Two draws of ±√2 in weights 1:3 have the mean √2/2: by hand."""
+    chart = by_hand()
+    weight = np.log(np.where(np.tile(Z, 256) > 0, 3.0, 1.0))
+    chart = chart.assign(log_weight=(("rho", "draw"), np.tile(weight - np.log(np.exp(weight).sum()), (49, 1))))
+    found = decide(chart, linear, actions=["wait", "act"], within=(-0.3, 0.4))
+    np.testing.assert_allclose(found.loss["wait"], 3 - 12 * found.loss.index + np.sqrt(2) / 2, atol=1e-5)
+    np.testing.assert_allclose(found.ranges["low"].iloc[1], (2 + np.sqrt(2) / 2) / 12, atol=1e-6)
+
+
+def test_a_binary_outcome_is_decided_in_points():
+    """A benchmark returns the full effect of the probit, and an action pays by points."""
+    tank = simulate_aquarium(800, rho=0.3, treatment="binary", outcome="binary", seed=2)
+    design = make_design(tank.data, **INSTRUMENT)
+    table = benchmark_rho(design, {"X0": ["X0"]})
+    short = make_design(tank.data, outcome="Y ~ T + X1", treatment="T ~ X1 + X2")
+    data = tank.data.assign(one=1.0)
+    names = ["one", "X0", "X1", "T"]
+    full = 100 * sm.Probit(data.Y, data[names]).fit(disp=0).get_margeff(dummy=True).margeff[-1]
+    assert maximum_likelihood(short, rho=table["rho"]["X0"]).effect == pytest.approx(full, abs=1e-3)
+    names.remove("X0")
+    without = 100 * sm.Probit(data.Y, data[names]).fit(disp=0).get_margeff(dummy=True).margeff[-1]
+    assert table.loc["X0", "effect_without"] == pytest.approx(without, abs=1e-3)
+    chart = map_rho(design)
+    found = decide(chart, lambda action, effect: 20.0 if action == "act" else effect, actions=["wait", "act"])
+    row = read_map(chart).loc[0.0]
+    assert found.loss["wait"][0.0] == pytest.approx(row["mean"])
+    assert found.ranges["action"].tolist() == ["act", "wait"]
+    at_zero = maximum_likelihood(design, rho=0)
+    assert row["mean"] == pytest.approx(at_zero.effect, abs=0.3 * at_zero.effect_se)
+    half = norm.ppf(0.975) * at_zero.effect_se
+    np.testing.assert_allclose(row[["low", "high"]], at_zero.effect + half * np.array([-1, 1]), atol=0.15 * half)
 
 
 def test_a_mapping_hands_its_values_to_the_loss():

@@ -3,12 +3,26 @@
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
+import statsmodels.api as sm
 import xarray as xr
 from oracles import as_fit, bayesian_regression, distance
-from scipy.stats import norm, uniform
+from scipy.special import logsumexp
+from scipy.stats import beta, cauchy, norm, uniform
 
-from helpers import atanh_normal, fit, joint_model, map_rho, read_map, tipping_point, weigh
+from helpers import (
+    atanh_normal,
+    fit,
+    joint_model,
+    make_design,
+    map_rho,
+    normal,
+    read_map,
+    simulate_aquarium,
+    tipping_point,
+    weigh,
+)
 from helpers.priors import scales
 
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))
@@ -19,19 +33,20 @@ def mapped(request, designs):
     return designs[request.param], map_rho(designs[request.param])
 
 
-def by_hand(slope=-12.0, sd=0.5, evidence=0.0, k=0.1, rho=GRID):
-    """A map whose α is Normal(3 + slope·ρ, sd) at every ρ, in equal weights."""
-    draws = norm.ppf((np.arange(400) + 0.5) / 400)
-    shape = (len(rho), 400)
+def by_hand(slope=-12.0, sd=0.5, evidence=0.0, k=0.1, rho=GRID, tilt=0.0):
+    """α is Normal(3 + slope ρ + tilt, sd) at every ρ: draws around 3 + slope ρ, in weights exp(z tilt/sd)."""
+    draws = norm.ppf((np.arange(4000) + 0.5) / 4000)
+    shape = (len(rho), 4000)
+    weight = tilt / sd * draws
     return xr.Dataset(
         {
             "alpha": (("rho", "draw"), 3 + slope * rho[:, None] + sd * draws),
-            "log_weight": (("rho", "draw"), np.full(shape, -np.log(400))),
+            "log_weight": (("rho", "draw"), np.broadcast_to(weight - logsumexp(weight), shape)),
             "log_evidence": ("rho", np.broadcast_to(evidence, len(rho))),
             "pareto_k": ("rho", np.broadcast_to(k, len(rho))),
-            "ess": ("rho", np.full(len(rho), 400.0)),
+            "ess": ("rho", np.full(len(rho), 4000.0)),
         },
-        coords={"rho": rho, "draw": np.arange(400)},
+        coords={"rho": rho, "draw": np.arange(4000)},
         attrs={"outcome": "Y", "treatment": "T"},
     )
 
@@ -46,7 +61,11 @@ def test_a_reading_is_the_posterior_under_that_prior(mapped, prior):
 def test_a_function_is_a_prior_whatever_its_scale(mapped):
     prior = atanh_normal(0.1, 0.3)
     named, drawn = (weigh(mapped[1], p) for p in (prior, lambda rho: 7 * np.exp(prior.logpdf(rho))))
-    xr.testing.assert_allclose(named, drawn)
+    for name in ("alpha", "rho"):
+        assert float(named[name].mean()) == pytest.approx(
+            float(drawn[name].mean()), abs=0.01 * float(named[name].std())
+        )
+    assert named.attrs["log_evidence"] == pytest.approx(drawn.attrs["log_evidence"], abs=1e-4)
 
 
 def test_a_column_is_the_exact_integral(designs):
@@ -86,6 +105,40 @@ def test_where_the_data_are_silent_the_reading_is_the_prior():
     assert float(residual.std()) == pytest.approx(0.5, rel=0.03)
 
 
+@pytest.mark.parametrize("mean, sd", [(0.3, 1e-5), (-0.2, 1e-3), (0.1, 0.02), (0.0, 0.5)])
+def test_a_prior_of_any_width_meets_the_evidence(mean, sd):
+    """Evidence Normal(0.1, 0.2) in a = atanh ρ: the posterior of a is the product of two normals."""
+    a = np.arctanh(GRID)
+    reading = weigh(by_hand(evidence=norm.logpdf(a, 0.1, 0.2)), atanh_normal(mean, sd), draws=20_000)
+    precision = sd**-2 + 0.2**-2
+    found = np.arctanh(reading.rho)
+    assert float(found.mean()) == pytest.approx((mean / sd**2 + 0.1 / 0.2**2) / precision, abs=0.01 * precision**-0.5)
+    assert float(found.std()) == pytest.approx(precision**-0.5, rel=0.02)
+    expected = norm.logpdf(mean, 0.1, np.hypot(sd, 0.2))
+    assert reading.attrs["log_evidence"] == pytest.approx(expected, abs=1e-3)
+
+
+BEYOND = [norm(0.5, 1.0), uniform(-3, 3.5), norm(0.2, 1e-4), cauchy(0, 0.3), beta(2, 5, -0.5, 1), uniform(0.1, 1e-3)]
+
+
+@pytest.mark.parametrize("prior", BEYOND, ids=lambda prior: prior.dist.name)
+def test_a_distribution_is_cut_to_correlations_and_normalised(prior):
+    a = np.arctanh(GRID)
+    reading = weigh(by_hand(evidence=norm.logpdf(a, 0.1, 0.2)), prior)
+    ends = np.clip(prior.ppf([1e-12, 1 - 1e-12]), -0.98, 0.98)
+    inside = np.linspace(*ends, 200_001)
+    density = prior.pdf(inside) / (prior.cdf(1) - prior.cdf(-1))
+    expected = np.log(np.trapezoid(density * norm.pdf(np.arctanh(inside), 0.1, 0.2), inside))
+    assert reading.attrs["log_evidence"] == pytest.approx(expected, abs=2e-3)
+
+
+def test_fit_and_the_map_mean_the_same_narrow_prior(designs):
+    design, prior = designs["continuous", "instrument"], norm(0.2, 1e-3)
+    fitted = fit(joint_model(design, rho=prior), draws=500)["posterior"]["rho"]
+    assert float(fitted.std()) == pytest.approx(1e-3, rel=0.1)
+    assert float(weigh(map_rho(design), prior).rho.std()) == pytest.approx(1e-3, rel=0.05)
+
+
 def test_reading_costs_milliseconds(mapped):
     the_map, seconds = mapped[1], []
     for mean in (-0.2, 0.0, 0.2):
@@ -101,6 +154,70 @@ def test_the_table_of_a_map_holds_weighted_quantiles():
     np.testing.assert_allclose(table["mean"], 3 - 12 * GRID, atol=1e-9)
     np.testing.assert_allclose(table["high"] - table["mean"], 0.5 * norm.ppf(0.9), atol=0.01)
     np.testing.assert_allclose(table["mean"] - table["low"], 0.5 * norm.ppf(0.9), atol=0.01)
+
+
+def test_draws_count_by_their_weights():
+    """Draws of Normal(m, 0.5) in weights exp(0.4 z) are Normal(m + 0.2, 0.5)."""
+    tilted = by_hand(tilt=0.2)
+    table = read_map(tilted, probability=0.8)
+    np.testing.assert_allclose(table["mean"], 3.2 - 12 * GRID, atol=0.01)
+    np.testing.assert_allclose(table["high"], 3.2 - 12 * GRID + 0.5 * norm.ppf(0.9), atol=0.02)
+    np.testing.assert_allclose(table["low"], 3.2 - 12 * GRID - 0.5 * norm.ppf(0.9), atol=0.02)
+    assert tipping_point(tilted)["mean"] == pytest.approx(3.2 / 12, abs=1e-3)
+    reading = weigh(tilted, 0.1, draws=20_000)
+    assert float(reading.effect.mean()) == pytest.approx(3.2 - 1.2, abs=0.02)
+
+
+@pytest.mark.parametrize("slope", [-12.0, 12.0])
+@pytest.mark.parametrize("middle, sd", [(0.5, 0.5), (-0.5, 0.5), (0.0, 0.01), (0.9, 0.5)])
+def test_where_zero_is_inside_already_there_is_no_sign_to_overturn(slope, middle, sd):
+    shifted = by_hand(slope, sd)
+    found = tipping_point(shifted.assign(alpha=shifted.alpha - 3 + middle))
+    assert found["interval"] == 0
+    assert found["mean"] == pytest.approx(-middle / slope, abs=1e-3)
+
+
+def test_the_nearest_of_two_crossings_counts():
+    bowl = by_hand(slope=0.0)
+    bent = bowl.assign(alpha=bowl.alpha - 40 * (bowl.rho - 0.1) ** 2)  # zero at 0.1 ± √(3/40)
+    assert tipping_point(bent)["mean"] == pytest.approx(0.1 - np.sqrt(3 / 40), abs=1e-3)
+
+
+@pytest.mark.parametrize("probability", [95, 0, 1, -0.1, np.nan, "0.9", None])
+def test_what_is_no_probability_is_refused(probability):
+    for reading in (read_map, lambda chart, p: tipping_point(chart, probability=p)):
+        with pytest.raises(ValueError, match=r"probability=.*accepted is a number in \(0, 1\)"):
+            reading(by_hand(), probability)
+
+
+def test_columns_that_cannot_be_relied_on_are_left_empty():
+    table = read_map(SKEWED)
+    bad = np.abs(GRID) < 0.2
+    assert table[bad].isna().all(axis=None) and table[~bad].notna().all(axis=None)
+    with pytest.raises(ValueError, match=r"Pareto k̂ exceeds 0.7 .* the whole map"):
+        read_map(by_hand(k=0.9))
+
+
+def test_many_dummies_leave_the_map_exact():
+    """40 and 120 groups of four rows: at ρ = 0, and under wide priors, the interval is least squares'."""
+    rng = np.random.default_rng(5)
+    for groups in (40, 120):
+        site = np.repeat(np.arange(groups), 4)
+        x, level = rng.normal(size=4 * groups), rng.normal(size=groups)[site]
+        t = x + level + rng.normal(size=4 * groups)
+        data = pd.DataFrame({"y": t + x - level + rng.normal(size=4 * groups), "t": t, "x": x, "site": site})
+        design = make_design(data, outcome="y ~ t + x + C(site)", treatment="t ~ x + C(site)")
+        row = read_map(map_rho(design, rho=[-0.5, -0.2, 0.0, 0.2, 0.5], alpha=100, coefficients=normal(30))).loc[0.0]
+        interval = sm.OLS.from_formula("y ~ t + x + C(site)", data).fit().conf_int().loc["t"].to_numpy()
+        np.testing.assert_allclose(row[["low", "high"]].to_numpy(), interval, atol=0.04 * np.ptp(interval))
+
+
+def test_a_map_that_is_not_to_be_relied_on_says_so():
+    tank = simulate_aquarium(60, treatment="binary", noise=20, seed=4)
+    covariates = " + ".join(name for name in tank.data if name.startswith("X"))
+    design = make_design(tank.data, outcome=f"Y ~ T + {covariates}", treatment="T ~ X0 + X1 + X2")
+    with pytest.warns(UserWarning, match=r"Pareto k̂ exceeds 0.7 in \d+ of 5 columns.*Accepted are more draws"):
+        map_rho(design, rho=[-0.5, -0.2, 0.0, 0.2, 0.5], draws=128)
 
 
 @pytest.mark.parametrize("slope, sign", [(-12.0, 1), (12.0, -1)])
@@ -124,7 +241,8 @@ REFUSED = {
         lambda: weigh(by_hand(), atanh_normal(2.3, 0.2)), r"% of the posterior lies at the ends.*accepted is a wider"),
     "negative density": (lambda: weigh(by_hand(), lambda rho: rho), r"prior=<function.*smallest -0.98.*zero or more"),
     "wrong shape": (lambda: weigh(by_hand(), lambda rho: 1.0), r"prior=<function.*gave \(\) values.*for every rho"),
-    "no mass": (lambda: weigh(by_hand(), uniform(2, 1)), r"no density on the map; accepted is a prior with mass"),
+    "no mass": (lambda: weigh(by_hand(), uniform(2, 1)), r"prior=uniform\(2, 1\) has no density on \(-1, 1\); acc"),
+    "no mass here": (lambda: weigh(by_hand(rho=GRID[:20]), uniform(0.1, 0.2)), r"no density on the map; accepted is a"),
     "one-sided map": (
         lambda: tipping_point(by_hand(rho=GRID[30:])), r"the map runs from rho=.*accepted is a map with rho = 0"),
 }  # fmt: skip
@@ -152,5 +270,5 @@ def test_what_is_no_grid_is_refused(designs, rho):
 
 @pytest.mark.parametrize("draws", [10, 512.0])
 def test_too_few_draws_to_tell_k_are_refused(designs, draws):
-    with pytest.raises(ValueError, match=rf"draws={draws}; accepted is an integer of at least 100"):
+    with pytest.raises(ValueError, match=rf"draws={draws}; accepted is a whole number of at least 100"):
         map_rho(designs["continuous", "plain"], draws=draws)

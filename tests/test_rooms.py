@@ -15,8 +15,8 @@ FILES = {
 }  # fmt: skip
 DOORS = {"helpers.__init__", "helpers.__main__"}  # they hand names out, and know every room
 TAUGHT = {
-    "data", "simulate", "formulas", "design", "priors", "selection", "forest", "models", "classical", "sampling",
-    "effects", "maps", "worlds", "decisions", "checks", "claims", "plots",
+    "arguments", "data", "simulate", "formulas", "design", "priors", "selection", "forest", "models", "classical",
+    "sampling", "effects", "maps", "worlds", "decisions", "checks", "claims", "plots",
 }  # fmt: skip
 # the files that ask the engine for numbers; all others are what they say and nothing behind it
 ASK = {"models", "selection", "classical", "sampling", "effects", "maps", "worlds", "checks"}

@@ -215,7 +215,7 @@ def test_diagnostics_have_a_row_for_each_fit(designs):
 @pytest.mark.parametrize(
     "given, error, said",
     [
-        ("Y ~ T", TypeError, "model_or_design=str; accepted are a pm.Model"),
+        ("Y ~ T", TypeError, "model_or_design='Y ~ T'; accepted is a pm.Model"),
         (pm.Model(), ValueError, "no observed data; accepted is a model with data, see pm.observe"),
     ],
 )

@@ -61,14 +61,14 @@ def test_a_seed_is_a_tank():
 @pytest.mark.parametrize(
     "options, said",
     [
-        ({"n": 0}, ["n=0", "positive integer"]),
-        ({"n": 2.5}, ["n=2.5", "positive integer"]),
+        ({"n": 0}, ["n=0", "whole number of at least 1"]),
+        ({"n": 2.5}, ["n=2.5", "whole number of at least 1"]),
         ({"rho": 1.0}, ["rho=1.0", "(-1, 1)"]),
         ({"rho": np.nan}, ["rho=nan", "(-1, 1)"]),
-        ({"treatment": "ordinal"}, ["treatment='ordinal'", "'continuous' and 'binary'"]),
+        ({"treatment": "ordinal"}, ["treatment='ordinal'", "'continuous' or 'binary'"]),
         ({"sigma_U": -1}, ["sigma_U=-1", "positive"]),
         ({"treatment": "binary", "sigma_V": 2.0}, ["sigma_V=2.0", "sigma_V=1"]),
-        ({"noise": -1}, ["-1", "zero or more"]),
+        ({"noise": -1}, ["noise=-1", "of at least 0"]),
     ],
 )
 def test_an_impossible_tank_is_refused(options, said):

@@ -152,7 +152,7 @@ def test_two_worlds_of_one_name_are_refused(worlds):
         (lambda design: fit_worlds([design]), r"worlds contains \['Design'\]; accepted are World\(name, design"),
         (
             lambda design: World("Mars", design.y),
-            r"world 'Mars': design=ndarray; accepted is a Design from make_design",
+            r"world 'Mars': design=numpy.ndarray; accepted is a Design from make_design",
         ),
     ],
 )

@@ -17,6 +17,7 @@ from scipy import stats
 
 from helpers.design import Design
 from helpers.engine.draws import RESPONSES, named
+from helpers.engine.laplace import allowed
 from helpers.engine.likelihoods import Rows, log_likelihood, pointwise, rows_of
 from helpers.priors import Scales
 
@@ -263,7 +264,7 @@ def _agrees(model, joint, *, points=2, tolerance=1e-6):
 def _point(joint, rng):
     """Values of the model's variables near the middle of the prior, and their log density by the numbers."""
     design, fixed = joint.design, isinstance(joint.rho, float)
-    a = np.arctanh(joint.rho if fixed else rng.uniform(-0.5, 0.5))
+    a = np.arctanh(joint.rho) if fixed else rng.choice(_near_zero(joint.rho))
     scales = [np.array([scale] if scaled else []) for scale, scaled in
               zip((joint.sigma_U, joint.sigma_V), rows_of(design).scaled)]  # fmt: skip
     sigmas = [scale * rng.uniform(0.5, 1.5) for scale in scales]
@@ -280,6 +281,14 @@ def _point(joint, rng):
     else:
         value += log_likelihood(rows_of(design), theta, a)[0]
     return point | named(design, theta, a, forests=[e for e, part in joint.equations if part.forest]), value
+
+
+def _near_zero(log_density):
+    """Values of a = atanh ρ that a prior of ρ allows, the thousand nearest to zero."""
+    a = allowed(log_density)
+    if not len(a):
+        raise Unreadable
+    return a[np.argsort(np.abs(a))[:1000]]
 
 
 def _point_of(equation, n, rng):

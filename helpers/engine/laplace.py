@@ -90,6 +90,10 @@ def adaptive_columns(rows, scales, rho, *, size=31, drop=25.0):
     while True:
         found = columns(rows, scales, np.linspace(low, high, size))
         density = found.log_evidence + log_prior_a(rho, found.a)
+        if not np.isfinite(density).any():  # the prior lies between two columns
+            place = allowed(rho)
+            low, high = place[0] - 0.01, place[-1] + 0.01
+            continue
         near = density > density.max() - drop
         if (near[0] and low > -REACH) or (near[-1] and high < REACH):
             low, high = max(-REACH, low - near[0]), min(REACH, high + near[-1])
@@ -99,6 +103,12 @@ def adaptive_columns(rows, scales, rho, *, size=31, drop=25.0):
         if step * (inside[-1] - inside[0] + 2) > 0.5 * (high - low):
             return found
         low, high = found.a[inside[0]] - step, found.a[inside[-1]] + step
+
+
+def allowed(rho):
+    """Values of a = atanh ρ on a fine grid that a log prior density of ρ allows."""
+    a = np.linspace(-REACH, REACH, 12_001)
+    return a[np.isfinite(rho(np.tanh(a)))]
 
 
 def log_prior_a(rho, a):
