@@ -10,7 +10,7 @@ A name is imported when it is first used, so that whoever draws a map does not w
 from importlib import import_module
 
 _WHERE = {
-    "checks": ("learned",),
+    "checks": ("learned", "shuffle_test"),
     "claims": ("claim", "quote"),
     "classical": ("maximum_likelihood", "ols"),
     "data": ("load_lalonde", "load_nhefs"),
@@ -23,7 +23,6 @@ _WHERE = {
     "plots": ("plot_decision", "plot_drift", "plot_map", "plot_prior_posterior", "plot_ridge", "plot_worlds"),
     "priors": ("atanh_normal", "normal"),
     "report.contents": ("make_report",),
-    "report.examine": ("shuffle_test",),
     "report.intake": ("read_table",),
     "report.publish": ("write_report",),
     "sampling": ("diagnostics", "fit"),

@@ -1,11 +1,17 @@
-"""Did the data speak? A parameter whose posterior is its prior was never part of the answer."""
+"""Did the data speak, and was it they? A posterior that is only its prior; a current that is only the errors' shape."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import kstwobign, wasserstein_distance
+from scipy.stats import chi2, kstwobign, norm, wasserstein_distance
+
+from helpers.classical import climb
+from helpers.engine.laplace import start
+from helpers.engine.likelihoods import Rows, derivatives, rows_of
 
 SURE = 0.001  # chance of calling a difference where there is none
+SHUFFLES = 100
 
 
 class Learned(NamedTuple):
@@ -86,3 +92,100 @@ def _posterior(posterior, name):
             raise ValueError(f"name={name!r} is no scalar of the posterior; accepted are {scalars}.")
         return known[name].values
     return np.atleast_2d(np.asarray(posterior, dtype=float))
+
+
+def shuffle_test(design, *, shuffles=SHUFFLES, rows=5000, seed=0):
+    """How often the likelihood would call for a current in data like these, but without one.
+
+    The joint maximum-likelihood estimate takes the effect and the current out of the outcome. What is left, each row's
+    residual, stays with its covariates, and the row's treatment is drawn anew from its fitted chance: nothing
+    unmeasured can move both, while the errors keep their shape, the instruments their strength, and every curve or
+    uneven spread in the covariates its place.
+
+    Parameters
+    ----------
+    design : Design
+        With a binary treatment.
+    shuffles, rows, seed : int
+        How often, and of how many rows at most, drawn at random.
+
+    Returns
+    -------
+    float
+        The share of shuffles in which the likelihood-ratio test rejects ρ = 0 at the 5 % level: at most about 0.05
+        if the errors have the shape that the model assumes, whatever ρ is, and towards 1 where their shape passes for
+        a current. NaN when no shuffle could be fitted.
+
+    Raises
+    ------
+    ValueError
+        When the treatment is continuous: its likelihood reads variances and covariances only, so no shape can pass for
+        a current.
+
+    Notes
+    -----
+    A high share says that the likelihood is misled, not by how much, nor which way. A low one is no acquittal: what
+    looks just like a current, as a curve or an uneven effect may, is taken out as one. Size and power are counted in
+    tests/benchmarks/shuffle_power.py.
+    """
+    if design.kind != "binary":
+        raise ValueError(
+            f"the treatment {design.treatment!r} is continuous, and its likelihood reads variances and covariances "
+            "only: no shape of the errors can pass for a current. Accepted is a design with a binary treatment."
+        )
+    rng = np.random.default_rng(seed)
+    try:
+        residual, chance = _without_current(rows_of(design))
+    except np.linalg.LinAlgError:
+        return np.nan
+    rejected = []
+    for _ in range(shuffles):
+        chosen = rng.permutation(design.n)[:rows] if design.n > rows else slice(None)
+        treated = (rng.uniform(size=len(chance[chosen])) < chance[chosen]).astype(float)
+        if np.ptp(treated) == 0:
+            continue
+        try:
+            rejected.append(rejects_zero(Rows.of(_dealt(design, chosen, residual[chosen], treated))))
+        except np.linalg.LinAlgError:  # too few treated rows for these covariates
+            continue
+    return float(np.mean(rejected)) if rejected else np.nan
+
+
+def _without_current(rows):
+    """The outcome's residuals at the maximum nearest to ρ = 0, and each row's chance of treatment.
+
+    Not at the highest maximum: heaped errors raise one near |ρ| = 1 that explains them away as a current.
+    """
+    zero = start(rows)
+    theta_O = rows.split(climb(rows, np.r_[zero, 0.0]).point[:-1])[0]
+    return rows.y - rows.A @ theta_O, norm.cdf(rows.Z @ rows.split(zero)[2])
+
+
+def _dealt(design, chosen, y, t):
+    """The chosen rows with another outcome and treatment, without the covariates that do not vary in them."""
+    C = design.C[chosen]
+    keep = np.ptp(C, axis=0) > 0
+    return replace(
+        design, y=y, t=t, C=C[:, keep], covariates=tuple(np.array(design.covariates, dtype=object)[keep]),
+        in_outcome=design.in_outcome[keep], in_treatment=design.in_treatment[keep], moderates=design.moderates[keep],
+        scales=design.scales[keep],
+    )  # fmt: skip
+
+
+def rejects_zero(rows):
+    """Whether the likelihood-ratio test rejects ρ = 0 at the 5 % level; it stops as soon as it does."""
+    zero = start(rows)
+    enough = derivatives(rows, zero, 0.0)[0] + chi2.ppf(0.95, 1) / 2
+    points = (np.r_[_towards(rows, zero, a), a] for a in (0.0, -1.5, 1.5))
+    return any(climb(rows, point, enough=enough, tolerance=0.01).value > enough for point in points)
+
+
+def _towards(rows, theta, a):
+    """About where the maximum at ρ = 0 moves when ρ = tanh a: by Heckman's correction, E[V | T, z] ρ σ_U."""
+    theta_O, log_sigma, theta_T, _ = rows.split(theta)
+    rho, index, q = np.tanh(a), rows.Z @ theta_T, 2 * rows.t - 1
+    mills = q * np.exp(norm.logpdf(index) - norm.logcdf(q * index))
+    bent, *_ = np.linalg.lstsq(rows.A, mills, rcond=None)
+    spread = np.mean(mills * (mills + index)) - np.mean((mills - rows.A @ bent) ** 2)
+    sigma = np.exp(log_sigma) / np.sqrt(1 - rho**2 * spread)
+    return np.r_[theta_O - rho * sigma * bent, np.log(sigma), theta_T]

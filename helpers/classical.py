@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -144,26 +145,43 @@ def _free(design, rows):
         )
     profile = columns(rows, None, np.linspace(-2.5, 2.5, 21))
     best = int(np.argmax(profile.value))
-    point = np.r_[profile.mode[best], profile.a[best]]
+    found = climb(rows, np.r_[profile.mode[best], profile.a[best]])
+    if not found.arrived:
+        raise RuntimeError(
+            f"the likelihood keeps rising towards |rho| = 1 (it was left at rho={np.tanh(found.point[-1]):.4f}); "
+            "accepted are a fixed rho=, or a prior over rho in joint_model."
+        )
+    return found.point[:-1], found.point[-1], found.hessian
+
+
+class Climb(NamedTuple):
+    """Where a climb over (θ, a) ended, a last; the log-likelihood there, its Hessian, and whether it is a maximum."""
+
+    point: np.ndarray
+    value: float
+    hessian: np.ndarray
+    arrived: bool
+
+
+def climb(rows, point, *, enough=np.inf, tolerance=1e-10):
+    """Newton's method over θ and a together; stops early where the value exceeds `enough` or |a| exceeds EDGE."""
+    value, gradient, H = derivatives(rows, point[:-1], point[-1])
     for _ in range(100):
-        value, gradient, H = derivatives(rows, point[:-1], point[-1])
-        step = ascent(gradient, H)
-        if gradient @ step < 1e-10:
-            return point[:-1], point[-1], H
-        size = 1.0
-        while size > 1e-6 and not _rises(rows, point + size * step, value):
-            size /= 2
-        point = point + size * step
-        if abs(point[-1]) > EDGE:
+        if value > enough or abs(point[-1]) > EDGE:
             break
-    raise RuntimeError(
-        f"the likelihood keeps rising towards |rho| = 1 (it was left at rho={np.tanh(point[-1]):.4f}); "
-        "accepted are a fixed rho=, or a prior over rho in joint_model."
-    )
-
-
-def _rises(rows, point, value):
-    return abs(point[-1]) < 10 and derivatives(rows, point[:-1], point[-1])[0] >= value - 1e-11 * abs(value)
+        step = ascent(gradient, H)
+        if gradient @ step < tolerance:
+            return Climb(point, value, H, True)
+        step = step / max(1.0, abs(step[-1]))  # a long step in a would leap over the maximum
+        for size in 0.5 ** np.arange(20):
+            new = point + size * step
+            found = derivatives(rows, new[:-1], new[-1])
+            if found[0] >= value - 1e-11 * abs(value):
+                break
+        else:
+            break
+        point, (value, gradient, H) = new, found
+    return Climb(point, value, H, False)
 
 
 def _point(design, theta, a, value, covariance):

@@ -10,12 +10,13 @@ import xarray as xr
 from scipy.special import logsumexp
 from scipy.stats import norm
 
+from helpers.checks import shuffle_test
 from helpers.classical import ols
 from helpers.decisions import benchmark_rho, robustness_value
 from helpers.design import Design
 from helpers.maps import GRID, PARETO_K, map_rho, read_map, tipping_point, weigh
 from helpers.priors import AtanhNormal, atanh_normal, check_positive, scales
-from helpers.report.examine import data_checks, shuffle_test
+from helpers.report.examine import data_checks
 from helpers.report.sentences import assumptions, conclusion, contradiction, limits, overturns
 from helpers.report.words import term
 

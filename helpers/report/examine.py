@@ -2,66 +2,19 @@
 
 import re
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
-from scipy.stats import chi2, kurtosis, skew
+from scipy.stats import kurtosis, skew
 
-from helpers.classical import maximum_likelihood, ols
+from helpers.checks import SHUFFLES
+from helpers.classical import ols
 from helpers.report.words import listed, number, percent
 
 WEAK = 10.0  # first-stage F below which an instrument is called weak (Staiger & Stock 1997)
-MISLED = 0.25  # share of shuffles beyond which the likelihood of ρ is about the errors' shape
+MISLED = 0.15  # share of shuffles beyond which a report warns: in 2 of 100 data sets with nothing wrong, 8 at worst
 NEAR = 0.02  # a fitted probability of treatment this close to 0 or 1 is beyond overlap
-SHUFFLES = 20
-
-
-def shuffle_test(design, *, shuffles=SHUFFLES, rows=2000, seed=0):
-    """How often the likelihood finds a current where there is none, because the treatment was shuffled.
-
-    Parameters
-    ----------
-    design : Design
-        With a binary treatment.
-    shuffles, rows, seed : int
-        How often, and of how many rows at most, drawn at random.
-
-    Returns
-    -------
-    float
-        The share of shuffles in which the profile likelihood rejects ρ = 0 at the 5 % level: 0.05 if the errors had
-        the shape that the model assumes, and towards 1 where their shape passes for a current. NaN when no shuffle
-        could be fitted.
-
-    Raises
-    ------
-    ValueError
-        When the treatment is continuous: shuffled, its likelihood is flat in ρ.
-    """
-    if design.kind != "binary":
-        raise ValueError(
-            f"the treatment {design.treatment!r} is continuous, and once it is shuffled the likelihood is flat in ρ; "
-            "accepted is a design with a binary treatment."
-        )
-    y = design.y - ols(design).params["alpha"] * design.t  # or the treated would leave their mark
-    rng, grid, rejected = np.random.default_rng(seed), np.tanh(np.linspace(-1.6, 1.6, 17)), []
-    for _ in range(shuffles):
-        chosen = rng.permutation(design.n)[:rows]
-        C = design.C[chosen]
-        keep = np.ptp(C, axis=0) > 0
-        dealt = replace(
-            design, y=y[chosen], t=rng.permutation(design.t[chosen]), C=C[:, keep],
-            covariates=tuple(np.array(design.covariates, dtype=object)[keep]), in_outcome=design.in_outcome[keep],
-            in_treatment=design.in_treatment[keep], moderates=design.moderates[keep], scales=design.scales[keep],
-        )  # fmt: skip
-        try:
-            curve = maximum_likelihood(dealt, rho=grid).log_likelihood
-        except (RuntimeError, np.linalg.LinAlgError):  # too few treated rows for these covariates
-            continue
-        rejected.append(2 * (curve.max() - curve[len(grid) // 2]) > chi2.ppf(0.95, 1))
-    return float(np.mean(rejected)) if rejected else np.nan
 
 
 def data_checks(design, dropped=0, shuffled=np.nan, names=None, undefined=None):
@@ -186,13 +139,15 @@ def _shape(design):
 
 
 def count(shuffled):
-    """The share of shuffles in words: ``1 of 20 shuffles`` when none failed."""
+    """The share of shuffles in words: ``5 of 100 shuffles`` when none failed."""
     times = shuffled * SHUFFLES
     whole = abs(times - round(times)) < 1e-6
     return f"{round(times)} of {SHUFFLES} shuffles" if whole else f"{percent(shuffled)} of the shuffles"
 
 
 def _shuffled(shuffled):
-    passed = " Passing is no acquittal: a wrong shape of V goes almost unseen." if shuffled <= MISLED else ""
-    return ("With the treatment shuffled there is neither effect nor current; the likelihood rejects ρ = 0 in "
-            f"{count(shuffled)}, where chance would give about {SHUFFLES // 20}.{passed}")  # fmt: skip
+    passed = (" Passing is no acquittal: what looks just like a current, as a curve or an uneven effect may, is taken "
+              "out as one." if shuffled <= MISLED else "")  # fmt: skip
+    return ("With each treatment drawn anew from its fitted chance, and the errors as they are, there is no current; "
+            f"the likelihood rejects ρ = 0 in {count(shuffled)}, where normal errors would give about "
+            f"{SHUFFLES // 20} at most.{passed}")  # fmt: skip

@@ -27,9 +27,9 @@ def limits(design, shuffled=np.nan):
                   "both equations, comes from the assumed normal shape of the errors: a wrong shape, a missing curve "
                   "or a missing interaction would pass for a hidden current.")  # fmt: skip
     if shuffled > MISLED:
-        source += (f" Here it does: even with the treatment shuffled the likelihood finds a current in "
-                   f"{count(shuffled)}. Do not lean on the world “ρ free”, but on a belief you can "
-                   "defend.")  # fmt: skip
+        source += (" Here the shape does mislead: with these residuals, and each treatment drawn anew so that no "
+                   f"current is left, the likelihood finds one in {count(shuffled)}. Do not lean on the world "
+                   "“ρ free”, but on a belief you can defend.")  # fmt: skip
     return [
         source,
         f"They cannot say which came first: that {design.treatment} moves {design.outcome}, and not the other way "
@@ -296,8 +296,8 @@ def _free(report):
     """What the world "ρ free" says, and what it says under other priors."""
     design, free = report.design, report.worlds.loc["ρ free"]
     if np.isfinite(free["alpha"]) and report.shuffled > MISLED:
-        return [f"With ρ free it would be {_value(report, 'ρ free')}, but the likelihood finds a current in shuffled "
-                "data as well, so this number is not to be used."]  # fmt: skip
+        return [f"With ρ free it would be {_value(report, 'ρ free')}, but the likelihood finds a current where "
+                "a shuffle has left none, so this number is not to be used."]  # fmt: skip
     if np.isfinite(free["alpha"]):
         return [f"With ρ free under its prior it is {_value(report, 'ρ free')} ({_interval(report, 'ρ free')}), "
                 f"positive with probability {chance(free['P(alpha>0)'])}.", _other_priors(report)]  # fmt: skip

@@ -19,8 +19,9 @@ from click.testing import CliRunner
 
 from helpers import load_lalonde, make_design, make_report, ols, read_table, simulate_aquarium, write_report
 from helpers.__main__ import main
+from helpers.checks import shuffle_test
 from helpers.report.contents import _unread
-from helpers.report.examine import data_checks, shuffle_test
+from helpers.report.examine import MISLED, data_checks
 from helpers.report.publish import FILES, check_free
 from helpers.report.sentences import conclusion, limits, overturns
 from helpers.report.words import number
@@ -440,9 +441,7 @@ def test_a_binary_treatment_has_no_unit_and_a_categorical_covariate_is_listed():
     assert "slope" not in binary.paragraph
     assert binary.assumptions[1] == "t has the same effect α for every row."
     assert "site is categorical, with 2 levels." in binary.checks
-    assert re.search(
-        r"in \d+ of 20 shuffles, where chance would give about 1\. Passing is no acquittal", binary.checks[-1]
-    )
+    assert re.search(r"in \d+ of 100 shuffles, .* about 5 at most\. Passing is no acquittal", binary.checks[-1])
 
 
 def test_a_current_no_covariate_can_match_is_called_none(report):
@@ -538,11 +537,11 @@ def test_a_lone_covariate_or_none_has_no_benchmark(tmp_path):
 
 
 def test_a_continuous_treatment_is_not_shuffled(report):
-    with pytest.raises(ValueError, match=r"'feed_g' is continuous, .* accepted is a design with a binary treatment"):
+    with pytest.raises(ValueError, match=r"'feed_g' is continuous, .* Accepted is a design with a binary treatment"):
         shuffle_test(report.design)
 
 
-def test_a_shuffled_treatment_tells_shape_from_current():
+def test_the_shuffle_test_condemns_real_earnings_and_not_normal_ones():
     """The randomised men: no current by design, and earnings so far from normal that the likelihood sees one."""
     trial = load_lalonde("experimental")
     formulas = {"outcome": "re78 ~ treat + age + educ + re75", "treatment": "treat ~ age + educ + re75"}
@@ -551,15 +550,7 @@ def test_a_shuffled_treatment_tells_shape_from_current():
     assert re.search(r"With ρ free it would be -\d,\d{3} dollars, but .* not to be used\.", earned.paragraph)
     assert "free under its prior" not in earned.paragraph and "half and twice" not in earned.paragraph
     normal = np.random.default_rng(0).normal(5e3, 6e3, len(trial))
-    assert shuffle_test(make_design(trial.assign(re78=normal), **formulas)) <= 0.25
-
-
-def test_neither_a_true_current_nor_a_large_effect_disturbs_the_shuffle_test():
-    rng = np.random.default_rng(0)
-    x, V, e = rng.normal(size=(3, 1000))
-    t = (0.5 * x - 1.2 + V > 0).astype(int)  # few treated: with a large effect, a skewed mixture
-    data = pd.DataFrame({"x": x, "t": t, "y": x + 8 * t + 0.7 * V + np.sqrt(1 - 0.7**2) * e})
-    assert shuffle_test(make_design(data, outcome="y ~ t + x", treatment="t ~ x")) <= 0.25
+    assert shuffle_test(make_design(trial.assign(re78=normal), **formulas)) <= MISLED
 
 
 def test_too_many_terms_for_the_rows_are_refused():

@@ -1,0 +1,97 @@
+"""The shuffle test: silent on the model's own data, loud where the likelihood takes a shape for a current."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import chi2
+
+from helpers import load_lalonde, make_design, maximum_likelihood, shuffle_test, simulate_aquarium
+from helpers.checks import rejects_zero
+from helpers.engine.likelihoods import rows_of
+from helpers.report.examine import MISLED
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("rho", [0.0, 0.5, -0.7])
+def test_a_true_current_is_no_fault_of_the_errors_shape(rho, seed):
+    """The model's own data, with an instrument so strong that maximum likelihood is right about ρ."""
+    counts = dict(confounders=1, instruments=1, outcome_only=0, noise=0)
+    data = simulate_aquarium(1500, alpha=1, rho=rho, treatment="binary", seed=seed, **counts).data
+    design = make_design(data, outcome="Y ~ T + X0", treatment="T ~ X0 + X1")
+    assert abs(maximum_likelihood(design).rho - rho) < 0.25
+    assert shuffle_test(design) <= 0.1
+
+
+def test_a_large_effect_on_few_treated_does_not_disturb_the_shuffle_test():
+    rng = np.random.default_rng(0)
+    x, V, e = rng.normal(size=(3, 1000))
+    t = (0.5 * x - 1.2 + V > 0).astype(int)  # few treated: with a large effect, a skewed mixture
+    data = pd.DataFrame({"x": x, "t": t, "y": x + 8 * t + 0.7 * V + np.sqrt(1 - 0.7**2) * e})
+    assert shuffle_test(make_design(data, outcome="y ~ t + x", treatment="t ~ x")) <= MISLED
+
+
+def shaped(seed, errors, *, pull=0.0, curve=0.0, n=1000):
+    """No current, and errors of a shape; `pull` is the instrument's strength, `curve` a square left out."""
+    rng = np.random.default_rng(seed)
+    x, z, V = rng.normal(size=(3, n))
+    data = pd.DataFrame({"x": x, "z": z, "t": (0.3 + 0.25 * x + pull * z + V > 0).astype(int)})
+    data["y"] = x + data.t + errors(rng, n) + curve * x**2
+    return make_design(data, outcome="y ~ t + x", treatment="t ~ x" + " + z" * (pull > 0))
+
+
+def profile_rejects(design):
+    curve = maximum_likelihood(design, rho=np.tanh(np.linspace(-2.4, 2.4, 49))).log_likelihood
+    return 2 * (curve.max() - curve[24]) > chi2.ppf(0.95, 1)
+
+
+def skewed(rng, n):
+    return rng.exponential(size=n) - 1
+
+
+def even(rng, n):
+    return rng.normal(size=n)
+
+
+@pytest.mark.parametrize(
+    "errors, made, misled",
+    [(skewed, {}, True), (even, {"curve": 0.4}, True), (skewed, {"pull": 1.0}, False), (even, {}, False)],
+    ids=["skewed", "bent", "skewed with an instrument", "normal"],
+)
+def test_the_shuffle_test_warns_where_the_likelihood_cries_wolf(errors, made, misled):
+    """What it warns of is counted on the data sets themselves, which have no current: how often ρ = 0 is rejected."""
+    designs = [shaped(seed, errors, **made) for seed in range(12)]
+    false_alarms = np.mean([profile_rejects(design) for design in designs])
+    warnings = np.mean([shuffle_test(design, shuffles=40) > MISLED for design in designs])
+    assert (false_alarms > 0.5, warnings > 0.5) == (misled, misled)
+    assert misled or max(false_alarms, warnings) <= 0.25
+
+
+def test_the_power_of_the_shuffle_test_is_the_one_that_is_stored():
+    """The table belongs to the script, and holds what the derivations and the comment at MISLED say of it."""
+    script = ROOT / "tests" / "benchmarks" / "shuffle_power.py"
+    table = pd.read_csv(script.with_suffix(".csv"))
+    assert set(table.script) == {hashlib.sha256(script.read_bytes()).hexdigest()} and (table.data_sets == 200).all()
+    warned, right = table[f"above {MISLED:g}"], table["shape"] == "normal"
+    assert round(100 * warned[right].mean()) == 2 and warned[right].max() < 0.08 and table.share[right].max() < 0.06
+    told = (ROOT / "book" / "appendix-derivations.md").read_text(encoding="utf-8")
+    for (shape, rho), rows in table.groupby(["shape", "rho"], sort=False):
+        figures = [f"{row.called:.2f} / {row.share:.2f} / {warned[row.Index]:.2f}" for row in rows.itertuples()]
+        name = f"the model's own, ρ = {rho:g}" if shape == "normal" else shape
+        assert f"| {name} | {' | '.join(figures)} |" in told
+
+
+def test_the_quick_likelihood_ratio_test_decides_as_the_profile_does():
+    """With earnings, whose likelihood has a maximum on either side of zero, and with skewed and normal errors."""
+    trial, rng = load_lalonde("experimental"), np.random.default_rng(0)
+    designs = [shaped(seed, errors) for seed in range(8) for errors in (skewed, even)]
+    for _ in range(8):
+        dealt = trial.assign(treat=rng.permutation(trial.treat))
+        designs.append(make_design(dealt, outcome="re78 ~ treat + age", treatment="treat ~ age"))
+    decided = [rejects_zero(rows_of(design)) for design in designs]
+    assert decided == [profile_rejects(design) for design in designs]
+    assert 5 < sum(decided) < len(decided) - 5
