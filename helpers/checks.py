@@ -6,7 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import chi2, kstwobign, norm, wasserstein_distance
 
+from helpers import arguments
 from helpers.classical import climb
+from helpers.design import check_design
 from helpers.engine.laplace import start
 from helpers.engine.likelihoods import Rows, derivatives, rows_of
 
@@ -120,7 +122,7 @@ def shuffle_test(design, *, shuffles=SHUFFLES, rows=5000, seed=0):
     ------
     ValueError
         When the treatment is continuous: its likelihood reads variances and covariances only, so no shape can pass for
-        a current.
+        a current. When the outcome is binary: it shows no errors, and their shape is assumed outright.
 
     Notes
     -----
@@ -128,12 +130,19 @@ def shuffle_test(design, *, shuffles=SHUFFLES, rows=5000, seed=0):
     looks just like a current, as a curve or an uneven effect may, is taken out as one. Size and power are counted in
     tests/benchmarks/shuffle_power.py.
     """
+    shuffles, rows = arguments.count(shuffles, "shuffles"), arguments.count(rows, "rows", least=10)
+    if check_design(design).outcome_kind == "binary":
+        raise ValueError(
+            f"the outcome {design.outcome!r} is a yes or a no: it shows no errors whose shape a shuffle could keep: "
+            "what its likelihood says about rho rests on their assumed normal shape alone. Accepted is a continuous "
+            "outcome."
+        )
     if design.kind != "binary":
         raise ValueError(
             f"the treatment {design.treatment!r} is continuous, and its likelihood reads variances and covariances "
             "only: no shape of the errors can pass for a current. Accepted is a design with a binary treatment."
         )
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(arguments.seed(seed))
     try:
         residual, chance = _without_current(rows_of(design))
     except np.linalg.LinAlgError:

@@ -1,8 +1,8 @@
 """Least squares and maximum likelihood: what the same equations say without priors."""
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from helpers.engine.laplace import ascent, columns
 from helpers.engine.likelihoods import Rows, derivatives, rows_of
 from helpers.priors import check_rho
 
-EDGE = 3.0  # |atanh ρ| beyond which the likelihood is taken to have no interior maximum (|ρ| = 0.995)
+EDGE = 6.0  # |atanh ρ| beyond which the likelihood is taken to have no interior maximum (|ρ| = 0.99999)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def maximum_likelihood(design, *, rho=None):
         without an instrument: it is not identified, since the likelihood is flat in it. When a binary treatment is
         predicted without error in some rows, so that the estimate is infinite.
     RuntimeError
-        When the likelihood keeps rising towards \\|ρ| = 1.
+        When the likelihood still rises at \\|ρ| = 0.99999.
 
     References
     ----------
@@ -148,7 +148,7 @@ def _free(design, rows):
     found = climb(rows, np.r_[profile.mode[best], profile.a[best]])
     if not found.arrived:
         raise RuntimeError(
-            f"the likelihood keeps rising towards |rho| = 1 (it was left at rho={np.tanh(found.point[-1]):.4f}); "
+            f"the likelihood still rises at rho={np.tanh(found.point[-1]):.7f}, towards |rho| = 1; "
             "accepted are a fixed rho=, or a prior over rho in joint_model."
         )
     return found.point[:-1], found.point[-1], found.hessian
