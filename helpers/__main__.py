@@ -31,13 +31,15 @@ Example, with the file that comes with the book:
 @click.option("--belief", nargs=2, type=float, default=(0.0, 0.5), show_default=True, metavar="MEAN SD",
               help="Prior of the hidden current ρ: atanh ρ ~ Normal(MEAN, SD).")  # fmt: skip
 @click.option("--alpha", type=float, help="Prior sd of the effect.  [default: sd of the outcome / sd of the treatment]")
+@click.option("--outcome-kind", type=click.Choice(["binary", "continuous"]), help="Of the outcome.  [default: binary "
+              "if it is 0 or 1, continuous otherwise]")  # fmt: skip
 @click.option("--drop-missing", is_flag=True, help="Drop rows with a missing value in a column used, and count them.")
 @click.option("--force", is_flag=True, help="Replace an earlier report in the folder.")
 @click.option("--separator", default=",", show_default=True, help="Between the values of the CSV; \\t is a tab.")
 @click.option("--decimal", default=".", show_default=True, help="Decimal mark of the CSV.")
 @click.option("--thousands", help="Mark between thousands in the CSV, if there is one.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
-def main(csv, out, unit, belief, alpha, force, seed, **reading):
+def main(csv, out, unit, belief, alpha, outcome_kind, force, seed, **reading):
     """Which world are your data in?
 
     Reads CSV and writes, into one folder, the table of worlds (CSV, HTML, LaTeX), the map of the effect at every
@@ -53,7 +55,9 @@ def main(csv, out, unit, belief, alpha, force, seed, **reading):
             check_free(out, force=force)
             table = read_table(csv, **reading)
             names = table.names
-            design = make_design(table.data, outcome=table.outcome, treatment=table.treatment)
+            design = make_design(
+                table.data, outcome=table.outcome, treatment=table.treatment, outcome_kind=outcome_kind
+            )
             report = make_report(design, unit=unit, belief=atanh_normal(*belief), alpha=alpha, dropped=table.dropped,
                                  names=table.names, undefined=table.undefined, seed=seed, tell=tell)  # fmt: skip
             tell("write")

@@ -27,9 +27,10 @@ def claim(sentence, holds, **values):
     >>> claim("Two and two are four.", 2 + 2 == 4)
     ✓ Two and two are four.
     """
-    if not isinstance(holds, (bool, np.bool_)):
+    verdict = np.asarray(holds)
+    if verdict.dtype != bool or verdict.ndim:
         raise TypeError(f"claim({sentence!r}): holds={holds!r}; accepted is True or False, from a comparison.")
-    if not holds:
+    if not verdict:
         shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
         raise AssertionError(f"claim does not hold: {sentence} [{shown or 'no values given'}]")
     print(f"✓ {sentence}")

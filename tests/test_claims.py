@@ -25,3 +25,9 @@ def test_numbers_are_glued_under_the_chapters_prefix(monkeypatch):
     quote("c08", gain=np.float64(202.75), rows=np.int64(1566))
     assert glued == {"c08_gain": 202.75, "c08_rows": 1566}
     assert [type(value) for value in glued.values()] == [float, int]
+
+
+@pytest.mark.parametrize("holds", [np.nan, 1.0, "yes", None, np.array([True, False])])
+def test_what_is_neither_true_nor_false_is_no_claim(holds):
+    with pytest.raises(TypeError, match=r"claim\('Fish fly\.'\): holds=.*accepted is True or False"):
+        claim("Fish fly.", holds)

@@ -108,5 +108,7 @@ def test_a_flat_ridge_has_no_summit():
 
 def test_a_likelihood_that_rises_to_the_edge_says_where_it_was_left():
     data = simulate_aquarium(300, rho=0.9999, treatment="binary", instruments=0, outcome_only=0).data
-    with pytest.raises(RuntimeError, match=r"still rises at rho=0\.9999.*, towards \|rho\| = 1; accepted are a fixed rho="):
+    with pytest.raises(
+        RuntimeError, match=r"still rises at rho=0\.9999.*, towards \|rho\| = 1; accepted are a fixed rho="
+    ):
         maximum_likelihood(make_design(data, **TANK))

@@ -14,6 +14,7 @@ from helpers.checks import shuffle_test
 from helpers.classical import ols
 from helpers.decisions import benchmark_rho, robustness_value
 from helpers.design import Design
+from helpers.effects import POINTS
 from helpers.maps import GRID, PARETO_K, map_rho, read_map, tipping_point, weigh
 from helpers.priors import AtanhNormal, atanh_normal, check_positive, scales
 from helpers.report.examine import data_checks
@@ -35,11 +36,11 @@ class Report(NamedTuple):
     map : xarray.Dataset
         From `map_rho`.
     worlds : pandas.DataFrame
-        One row a world: ``alpha``, ``low``, ``high``, ``gap`` (from least squares), ``rho``, ``rho_sd``,
-        ``P(alpha>0)``, ``pareto_k``, ``ess`` and ``interpretation``, which says so where the data contradict a
-        belief. NaN where the map cannot carry a world.
+        One row a world: ``alpha`` (of a binary outcome ``effect``, in percentage points), ``low``, ``high``, ``gap``
+        (from least squares), ``rho``, ``rho_sd``, ``P(alpha>0)`` (``P(effect>0)``), ``pareto_k``, ``ess`` and
+        ``interpretation``, which says so where the data contradict a belief. NaN where the map cannot carry a world.
     draws : xarray.Dataset
-        ``alpha`` and ``rho`` by ``world`` and ``draw``.
+        ``alpha`` (or ``effect``) and ``rho`` by ``world`` and ``draw``.
     tipping, robustness : pandas.Series
         From `tipping_point`; the robustness value of the ``estimate`` and of its ``interval``.
     benchmarks : pandas.DataFrame
@@ -53,7 +54,7 @@ class Report(NamedTuple):
     dropped : int
         Rows left out for missing values before the design was made.
     shuffled : float
-        From `shuffle_test`; NaN for a continuous treatment.
+        From `shuffle_test`; NaN for a continuous treatment or a binary outcome.
     """
 
     design: Design
@@ -72,6 +73,16 @@ class Report(NamedTuple):
     paragraph: str
     dropped: int = 0
     shuffled: float = np.nan
+
+    @property
+    def read(self):
+        """The column of the effect that is read: ``"alpha"``, or ``"effect"`` of a binary outcome."""
+        return read_of(self.design)
+
+
+def read_of(design):
+    """The name of the effect that a report of this design reads."""
+    return "effect" if design.outcome_kind == "binary" else "alpha"
 
 
 def beliefs(belief):
@@ -100,7 +111,7 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     ----------
     design : Design
     unit : str
-        Of the effect, for figures and sentences: ``"kg"``.
+        Of the effect, for figures and sentences: ``"kg"``. A binary outcome's is percentage points.
     belief : prior over ρ, optional
         The world "ρ free"; `atanh_normal` left out.
     alpha : float, optional
@@ -130,7 +141,8 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     check_positive(alpha=alpha)
     belief = atanh_normal() if belief is None else belief
     tell = tell or (lambda stage: None)
-    shuffled = shuffle_test(design, seed=seed) if design.kind == "binary" else np.nan
+    unit = unit or ("percentage points" if design.outcome_kind == "binary" else "")
+    shuffled = shuffle_test(design, seed=seed) if design.kinds == ("continuous", "binary") else np.nan
     checks = data_checks(design, dropped, shuffled, names, undefined)
     tell("draw the map")
     chart = survey(design, alpha=alpha, seed=seed)
@@ -141,7 +153,7 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     benchmarks = _benchmarks(_thinned(design, seed))
     tell("sentences")
     rv = {name: robustness_value(design, probability=p) for name, p in (("estimate", None), ("interval", PROBABILITY))}
-    tip = _tipping(chart, worlds.loc["ρ = 0", "alpha"])
+    tip = _tipping(chart, worlds.loc["ρ = 0", read_of(design)])
     found = Report(design, unit, chart, worlds, draws, tip, pd.Series(rv), benchmarks, sensitivity,
                    checks, limits(design, shuffled), assumptions(design, belief, alpha, dropped, unit),
                    [], "", dropped, shuffled)  # fmt: skip
@@ -185,8 +197,9 @@ def large(design):
 
 def _worlds(design, chart, belief, seed):
     result = ols(design)
-    rows = {"OLS": _least_squares(result)}
-    draws = {"OLS": _flat(result, np.random.default_rng(seed))}
+    read, unit = read_of(design), POINTS if design.outcome_kind == "binary" else 1.0
+    rows = {"OLS": _least_squares(result, read, unit)}
+    draws = {"OLS": _flat(result, read, unit, np.random.default_rng(seed))}
     for name, (prior, meaning) in beliefs(belief).items():
         try:
             reading = weigh(chart, prior, seed=seed)
@@ -194,13 +207,13 @@ def _worlds(design, chart, belief, seed):
             if name == "ρ = 0":
                 raise
             reading, meaning = None, f"not shown: {_unread(str(refusal))}"
-        rows[name] = _row(reading)
+        rows[name] = _row(reading, read)
         against = contradiction(prior, rows[name]["rho"]) if reading is not None else ""
         rows[name]["interpretation"] = f"{meaning}; {against}" if against else meaning
         if reading is not None:
-            draws[name] = reading
+            draws[name] = reading[[read, "rho"]]
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("world")
-    table.insert(3, "gap", table["alpha"] - table.loc["OLS", "alpha"])
+    table.insert(3, "gap", table[read] - table.loc["OLS", read])
     drawn = xr.concat([reading.drop_attrs() for reading in draws.values()], pd.Index(draws, name="world"))
     return table, drawn.assign_attrs(outcome=design.outcome, treatment=design.treatment)
 
@@ -214,34 +227,34 @@ def _unread(refusal):
     return refusal.partition(";")[0]
 
 
-def _least_squares(result):
-    low, high = result.conf_int().loc["alpha"]
+def _least_squares(result, read, unit):
+    low, high = unit * result.conf_int().loc["alpha"]
     t = result.params["alpha"] / result.bse["alpha"]
-    return {"alpha": result.params["alpha"], "low": low, "high": high, "rho": np.nan, "rho_sd": np.nan,
-            "P(alpha>0)": norm.cdf(t), "pareto_k": np.nan, "ess": np.nan,
+    return {read: unit * result.params["alpha"], "low": low, "high": high, "rho": np.nan, "rho_sd": np.nan,
+            f"P({read}>0)": norm.cdf(t), "pareto_k": np.nan, "ess": np.nan,
             "interpretation": "least squares: no hidden current"}  # fmt: skip
 
 
-def _flat(result, rng, size=4000):
-    """Least squares as draws of α: its posterior under a flat prior. It has no ρ."""
-    alpha = result.params["alpha"] + result.bse["alpha"] * rng.standard_t(result.df_resid, size)
-    return xr.Dataset({"alpha": ("draw", alpha), "rho": ("draw", np.full(size, np.nan))},
+def _flat(result, read, unit, rng, size=4000):
+    """Least squares as draws of its effect: the posterior under a flat prior. It has no ρ."""
+    effect = unit * (result.params["alpha"] + result.bse["alpha"] * rng.standard_t(result.df_resid, size))
+    return xr.Dataset({read: ("draw", effect), "rho": ("draw", np.full(size, np.nan))},
                       coords={"draw": np.arange(size)})  # fmt: skip
 
 
-def _row(reading):
-    names = "alpha", "low", "high", "rho", "rho_sd", "P(alpha>0)", "pareto_k", "ess"
+def _row(reading, read):
+    names = read, "low", "high", "rho", "rho_sd", f"P({read}>0)", "pareto_k", "ess"
     if reading is None:
         return dict.fromkeys(names, np.nan)
-    alpha, rho, tail = reading.alpha.values, reading.rho.values, (1 - PROBABILITY) / 2
-    values = (alpha.mean(), *np.quantile(alpha, [tail, 1 - tail]), rho.mean(), rho.std(), (alpha > 0).mean(),
+    effect, rho, tail = reading[read].values, reading.rho.values, (1 - PROBABILITY) / 2
+    values = (effect.mean(), *np.quantile(effect, [tail, 1 - tail]), rho.mean(), rho.std(), (effect > 0).mean(),
               reading.attrs["pareto_k"], reading.attrs["ess"])  # fmt: skip
     return dict(zip(names, map(float, values)))
 
 
 def _sensitivity(design, chart, belief, alpha, seed):
     """The world "ρ free" again, under priors half and twice as wide."""
-    sd = scales(design, alpha=alpha).sd_O[-1]
+    sd, read = scales(design, alpha=alpha).sd_O[-1], read_of(design)
     trials = {"as reported": (belief, chart)}
     for word, factor in (("half", 0.5), ("twice", 2.0)):
         if isinstance(belief, AtanhNormal):
@@ -250,10 +263,10 @@ def _sensitivity(design, chart, belief, alpha, seed):
     rows = {}
     for name, (prior, trial) in trials.items():
         try:
-            rows[name] = _row(weigh(trial, prior, seed=seed))
+            rows[name] = _row(weigh(trial, prior, seed=seed), read)
         except ValueError:  # the map cannot carry this prior: an empty row says so
-            rows[name] = _row(None)
-    shown = ["alpha", "low", "high", "rho", "rho_sd", "P(alpha>0)"]
+            rows[name] = _row(None, read)
+    shown = [read, "low", "high", "rho", "rho_sd", f"P({read}>0)"]
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("prior")[shown]
 
 
@@ -287,11 +300,12 @@ def _benchmarks(design):
         columns.setdefault(term(label), []).append(label)
     groups = {name: [name] for name, labels in columns.items() if not set(labels) <= set(design.instruments)}
     if len(columns) < 2 or not groups:
-        return pd.DataFrame(columns=["rho", "alpha_without", "change", "reason"]).rename_axis("left out")
+        columns = ["rho", f"{read_of(design)}_without", "change", "reason"]
+        return pd.DataFrame(columns=columns).rename_axis("left out")
     return benchmark_rho(design, groups).sort_values("rho", key=abs, ascending=False)
 
 
 def readable(report):
     """The part of a report's map that a figure shows: columns that can be relied on, with |ρ| ≤ 0.8."""
     table = read_map(report.map)
-    return table[(report.map.pareto_k.values <= PARETO_K) & (np.abs(table.index) <= 0.8)]
+    return table[np.abs(table.index) <= 0.8].dropna()

@@ -46,11 +46,21 @@ def data_checks(design, dropped=0, shuffled=np.nan, names=None, undefined=None):
         said.append(f"Missing is also what a formula leaves undefined, with rows counted part by part: {parts}.")
     if names:
         said.append(f"In the file, {listed(f'{plain} is {own!r}' for plain, own in names.items())}.")
-    said += [_treatment(design), *_categorical(design), *design.notes]
+    said += [*_outcome(design), _treatment(design), *_categorical(design), *design.notes]
     if design.in_treatment.any():
         said.append(_overlap(design) if design.kind == "binary" else _variation(design))
-    said += _strength(design) + [_shape(design)]
+    said += _strength(design) + _shape(design)
     return [*said, _shuffled(shuffled)] if np.isfinite(shuffled) else said
+
+
+def _outcome(design):
+    if design.outcome_kind != "binary":
+        return []
+    shares = ""
+    if design.kind == "binary":
+        parts = (f"{percent(design.y[design.t == t].mean(), 1)} of those with {design.treatment} = {t}" for t in (0, 1))
+        shares = f": {listed(parts)}"
+    return [f"{design.outcome} is 0 or 1; it is 1 in {percent(design.y.mean(), 1)} of the rows{shares}."]
 
 
 def _treatment(design):
@@ -125,17 +135,20 @@ def _strength(design):
 
 
 def _shape(design):
+    if design.outcome_kind == "binary":
+        return ["The shape of U cannot be seen in a yes or a no: that it is normal is assumed outright, and what the "
+                "likelihood says about ρ leans on it."] if design.kind == "binary" else []  # fmt: skip
     values = np.unique(design.y)
     if len(values) == 2:
         mean = "share" if set(values) == {0.0, 1.0} else "mean"
-        return (f"{design.outcome} has only the values {values[0]:g} and {values[1]:g}: the model takes it for a "
+        return [f"{design.outcome} has only the values {values[0]:g} and {values[1]:g}: the model takes it for a "
                 f"number with normal errors, α is a difference in its {mean}, and what the shape says about ρ is not "
-                "to be used.")  # fmt: skip
+                "to be used."]  # fmt: skip
     resid = ols(design).resid
     lean, tails = skew(resid), kurtosis(resid)
     near = abs(lean) <= 1 and -1 <= tails <= 3  # a uniform variable has -1.2, two heaps towards -2
-    return (f"The outcome's least-squares residuals have skewness {lean:.2f} and excess kurtosis {tails:.2f}: "
-            f"{'not far from' if near else 'far from'} the normal shape (0 and 0) that the model assumes.")  # fmt: skip
+    return [f"The outcome's least-squares residuals have skewness {lean:.2f} and excess kurtosis {tails:.2f}: "
+            f"{'not far from' if near else 'far from'} the normal shape (0 and 0) that the model assumes."]  # fmt: skip
 
 
 def count(shuffled):

@@ -19,8 +19,7 @@ MEASURED = "Measured covariates, left out one at a time"
 FILES = (
     "table.csv", "table.html", "table.tex", "map.png", "map.svg", "draws.nc", "report.md", "report.html", "report.txt",
 )  # fmt: skip
-HEADS = {"alpha": "α", "rho": "ρ", "rho_sd": "sd of ρ", "P(alpha>0)": "P(α > 0)"}
-SHOWN = ["alpha", "low", "high", "gap", "rho", "rho_sd", "P(alpha>0)", "interpretation"]
+HEADS = {"alpha": "α", "rho": "ρ", "rho_sd": "sd of ρ", "P(alpha>0)": "P(α > 0)", "P(effect>0)": "P(effect > 0)"}
 
 MARKDOWN = """# {{ title }}
 
@@ -30,7 +29,7 @@ MARKDOWN = """# {{ title }}
 
 {{ worlds }}
 
-α is {{ effect }}; `low` and `high` bound its 95 % interval. T is the treatment, Y the outcome.
+{{ read }} is {{ effect }}; `low` and `high` bound its 95 % interval. T is the treatment, Y the outcome.
 Every row but the first is a reading of one map.
 
 ![The effect at every hidden current](map.png)
@@ -57,7 +56,7 @@ tr { border-bottom: 1px solid #d5dade } div { overflow-x: auto } img { max-width
 <p>{{ paragraph }}</p>
 <h2>Which world?</h2>
 <div>{{ worlds | safe }}</div>
-<p>α is {{ effect }}; low and high bound its 95 % interval. T is the treatment, Y the outcome.
+<p>{{ read }} is {{ effect }}; low and high bound its 95 % interval. T is the treatment, Y the outcome.
 Every row but the first is a reading of one map.</p>
 <p><img src="map.svg" alt="{{ alt }}"></p>
 {% for heading, sentences in sections %}<h2>{{ heading }}</h2>
@@ -158,7 +157,8 @@ def check_free(folder, *, force=False):
 
 
 def _fill(report, folder):
-    shown = _rounded(report.worlds[SHOWN]).rename(columns=HEADS)
+    columns = [report.read, "low", "high", "gap", "rho", "rho_sd", f"P({report.read}>0)", "interpretation"]
+    shown = _rounded(report.worlds[columns]).rename(columns=HEADS)
     report.worlds.to_csv(folder / "table.csv")
     (folder / "table.html").write_text(_html(shown), encoding="utf-8")
     (folder / "table.tex").write_text(_latex(shown.drop(columns="interpretation")), encoding="utf-8")
@@ -179,11 +179,10 @@ def _fill(report, folder):
 def _rounded(table):
     """The table in words: effects to the width of their interval, ρ to two decimals, a settled probability as such."""
     width = table["high"] - table["low"]
-    text = {name: [number(*pair) for pair in zip(table[name], width)] for name in ("alpha", "low", "high", "gap")
-            if name in table}  # fmt: skip
+    own = [name for name in ("alpha", "effect", "low", "high", "gap") if name in table]
+    text = {name: [number(*pair) for pair in zip(table[name], width)] for name in own}
     text |= {name: [_plain(value, 2) for value in table[name]] for name in ("rho", "rho_sd")}
-    if "P(alpha>0)" in table:
-        text["P(alpha>0)"] = [_probability(value) for value in table["P(alpha>0)"]]
+    text |= {name: [_probability(value) for value in table[name]] for name in table if name.startswith("P(")}
     return table.assign(**{name: pd.Series(cells, table.index, dtype=object) for name, cells in text.items()})
 
 
@@ -200,15 +199,18 @@ def _benchmarks(report):
     table, (low, high) = report.benchmarks, report.worlds.loc["OLS", ["low", "high"]]
     if not (table["reason"] != "").any():
         table = table.drop(columns="reason")
-    cells = {name: [number(value, high - low) for value in table[name]] for name in ("alpha_without", "change")}
+    without = f"{report.read}_without"
+    cells = {name: [number(value, high - low) for value in table[name]] for name in (without, "change")}
     cells["rho"] = [_plain(value, 2) for value in table["rho"]]
-    return table.assign(**cells).rename(columns={"rho": "ρ it would have been", "alpha_without": "α without it"})
+    return table.assign(**cells).rename(columns={"rho": "ρ it would have been", "alpha_without": "α without it",
+                                               "effect_without": "effect without it"})  # fmt: skip
 
 
 def _parts(report):
     design, unit = report.design, report.unit
     change = f"{design.treatment} = 1 against 0" if design.kind == "binary" else f"one unit of {design.treatment}"
-    effect = f"the effect of {change} on {design.outcome}{f', in {unit}' if unit else ''}"
+    on = f"the chance that {design.outcome} is 1" if design.outcome_kind == "binary" else design.outcome
+    effect = f"the effect of {change} on {on}{f', in {unit}' if unit else ''}"
     sections = {
         "What would overturn it": report.overturns, "What these data cannot say": report.limits,
         "What the numbers rest on": report.assumptions, "The data": report.checks,
@@ -225,7 +227,8 @@ def _parts(report):
         del sections[MEASURED]
     alt = f"The effect of {design.treatment} on {design.outcome} with its 95 percent interval, against rho."
     return {"title": f"The effect of {design.treatment} on {design.outcome}", "paragraph": report.paragraph,
-            "effect": effect, "sections": list(sections.items()), "tables": tables, "alt": alt}  # fmt: skip
+            "effect": effect, "read": HEADS.get(report.read, "The effect"), "alt": alt,
+            "sections": list(sections.items()), "tables": tables}  # fmt: skip
 
 
 def _instruments(design):
@@ -255,7 +258,7 @@ def _latex(frame):
         return f"${value.replace(',', '{,}')}$" if value else ""
 
     heads = {"world": "", "α": r"$\alpha$", "ρ": r"$\rho$", "sd of ρ": r"sd of $\rho$",
-             "P(α > 0)": r"$P(\alpha > 0)$"}  # fmt: skip
+             "P(α > 0)": r"$P(\alpha > 0)$", "P(effect > 0)": r"$P(\mathrm{effect} > 0)$"}  # fmt: skip
     frame = frame.map(cell).rename(index=name).rename_axis("world").reset_index().rename(columns=heads)
     table = frame.to_latex(index=False, escape=False, column_format="l" + "r" * (frame.shape[1] - 1))
     return f"% needs \\usepackage{{booktabs}}\n{table}"
@@ -273,7 +276,7 @@ def _markdown(frame):
 
 def _draw(report, folder):
     figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    marks = {"OLS": (0.0, report.worlds.loc["OLS", "alpha"])}
+    marks = {"OLS": (0.0, report.worlds.loc["OLS", report.read])}
     plot_map(readable(report), tipping=report.tipping["interval"], marks=marks, ax=ax, unit=report.unit)
     ax.set_title(f"The effect of {report.design.treatment} on {report.design.outcome}, at every hidden current")
     for name in ("map.png", "map.svg"):

@@ -65,9 +65,7 @@ def assumptions(design, belief, alpha=None, dropped=0, unit=""):
     """
     others = terms(design, design.in_outcome)
     said = [
-        f"{design.outcome} is a straight-line function of {design.treatment} "
-        f"{f'and of {listed(others)}' if others else 'alone'}, plus an error U; no curve or interaction beyond the "
-        "formula.",
+        _outcome_equation(design, others),
         _effect(design),
         _treatment_equation(design),
         "U and V are jointly normal with a constant spread and one correlation ρ, the same for every row.",
@@ -95,7 +93,21 @@ def _held_fixed(design):
             f"is allowed for in {its} own coefficient{'s' * (not one)}."]  # fmt: skip
 
 
+def _outcome_equation(design, others):
+    line = f"a straight-line function of {design.treatment} {f'and of {listed(others)}' if others else 'alone'}"
+    if design.outcome_kind == "binary":
+        return (f"{design.outcome} is 1 where {line}, plus an error U of spread 1, is positive (a probit); no curve or "
+                "interaction beyond the formula.")  # fmt: skip
+    return f"{design.outcome} is {line}, plus an error U; no curve or interaction beyond the formula."
+
+
 def _effect(design):
+    if design.outcome_kind == "binary":
+        change = "1 against 0" if design.kind == "binary" else "one unit more than it was"
+        return (f"The effect is what {design.treatment} does to the chance that {design.outcome} is 1 ({change}), "
+                "averaged over these rows; its shift of the line, α, is "
+                f"{'linear in ' + listed(design.moderators) if design.moderators else 'the same for every row'}."
+                )  # fmt: skip
     if design.moderators:
         average = "its average" if len(design.moderators) == 1 else "their average"
         return (f"The effect changes with {listed(design.moderators)}, in a straight line; α is the effect at "
@@ -114,7 +126,8 @@ def _treatment_equation(design):
 
 
 def _priors(design, belief, alpha, unit):
-    sd, unit = scales(design, alpha=alpha), f" {unit}" if unit else ""
+    sd = scales(design, alpha=alpha)
+    unit = f" {unit}" if unit and design.outcome_kind == "continuous" else ""
     if isinstance(belief, AtanhNormal):
         low, high = np.tanh(belief.mean + np.array([-1.96, 1.96]) * belief.sd)
         prior = (
@@ -125,10 +138,17 @@ def _priors(design, belief, alpha, unit):
     return [
         f"Where ρ is free, {prior} prior probability." if isinstance(belief, AtanhNormal) else f"Where free, {prior}.",
         f"Before the data, α ~ Normal(0, {number(sd.sd_O[-1])}){unit}; other coefficients are normal around zero, one "
-        "standard deviation of a covariate moving its response by about one of its own.",
-        f"Before the data, σ_U, the spread of U, is half-normal with scale {number(sd.sigma_U)}, and the intercepts "
-        "are normal and wide.",
+        "standard deviation of a covariate moving its response by about one of its own"
+        f"{' (of a binary one, of its error)' if 'binary' in design.kinds else ''}.",
+        _spread(design, sd),
     ]
+
+
+def _spread(design, sd):
+    if design.outcome_kind == "binary":
+        return "Before the data, the chance of a 1 at average covariates may be anything, all values being as likely."
+    return (f"Before the data, σ_U, the spread of U, is half-normal with scale {number(sd.sigma_U)}, and the "
+            "intercepts are normal and wide.")  # fmt: skip
 
 
 def contradiction(belief, rho):
@@ -180,10 +200,10 @@ def _rho_range(report):
 def _learned(report):
     """What an instrument that is not weak says about ρ; empty without one, or where the errors' shape misleads."""
     design, free = report.design, report.worlds.loc["ρ free"]
-    if not first_stage(design) >= WEAK or not np.isfinite(free["alpha"]) or report.shuffled > MISLED:
+    if not first_stage(design) >= WEAK or not np.isfinite(free[report.read]) or report.shuffled > MISLED:
         return ""
     low, high = _rho_range(report)
-    means = "and normal errors " if design.kind == "binary" else ""
+    means = "and normal errors " if "binary" in design.kinds else ""
     as_one = "as instrument" if len(design.instruments) == 1 else "as instruments"
     off = number(abs(free["gap"]), _width(report, "ρ free"))
     away = "zero included" if low <= 0 <= high else f"away from zero: least squares is then off by {off}{_unit(report)}"
@@ -236,7 +256,7 @@ def _robustness(report):
 def _hidden(report):
     shown = []
     for name, row in report.worlds.iterrows():
-        if name.endswith("firmly") and np.isfinite(row["alpha"]):
+        if name.endswith("firmly") and np.isfinite(row[report.read]):
             against = row["interpretation"].partition("; ")[2]
             shown.append(f"{_value(report, name)} ({_interval(report, name)}) in the world “{name}”"
                          f"{f' ({against})' if against else ''}")  # fmt: skip
@@ -248,12 +268,13 @@ def _other_priors(report):
     if len(table) < 2 or "as reported" not in table.index:
         return "How far the priors matter could not be read off this map."
     of = "ρ and α" if any("of ρ" in name for name in table.index) else "α"
-    alpha, p = table["alpha"], table["P(alpha>0)"]
-    effects = _between(*(number(end, _width(report, "ρ free")) for end in (alpha.min(), alpha.max())))
+    effect, p = table[report.read], table[f"P({report.read}>0)"]
+    effects = _between(*(number(end, _width(report, "ρ free")) for end in (effect.min(), effect.max())))
+    name = "effect" if report.read == "effect" else "α"
     clear = int(((table["low"] > 0) | (table["high"] < 0)).sum())
     return (f"As reported and under priors of {of} half and twice as wide, the effect of the world “ρ free” "
-            f"lies {effects}{_unit(report)}, P(α > 0) {_between(chance(p.min()), chance(p.max()))}, and its interval "
-            f"excludes zero in {clear} of {len(table)} cases.")  # fmt: skip
+            f"lies {effects}{_unit(report)}, P({name} > 0) {_between(chance(p.min()), chance(p.max()))}, and its "
+            f"interval excludes zero in {clear} of {len(table)} cases.")  # fmt: skip
 
 
 def _between(least, most):
@@ -270,7 +291,11 @@ def conclusion(report):
     design, others = report.design, listed(terms(report.design, report.design.in_outcome))
     estimate, interval = _value(report, "OLS"), _interval(report, "OLS")
     adjusted = f"adjusted for {others}" if others else "with no covariates"
-    if design.kind == "binary":
+    if design.outcome_kind == "binary":
+        change = f"from {design.treatment} = 0 to 1" if design.kind == "binary" else f"with one more {design.treatment}"
+        found = (f"the share with {design.outcome} = 1 differs by {estimate} {change}, by least squares through zeros "
+                 "and ones")  # fmt: skip
+    elif design.kind == "binary":
         found = (f"{design.treatment} = 1 goes with a difference of {estimate} in {design.outcome} from "
                  f"{design.treatment} = 0 by least squares")  # fmt: skip
     else:
@@ -295,12 +320,12 @@ def _rows(report):
 def _free(report):
     """What the world "ρ free" says, and what it says under other priors."""
     design, free = report.design, report.worlds.loc["ρ free"]
-    if np.isfinite(free["alpha"]) and report.shuffled > MISLED:
+    if np.isfinite(free[report.read]) and report.shuffled > MISLED:
         return [f"With ρ free it would be {_value(report, 'ρ free')}, but the likelihood finds a current where "
                 "a shuffle has left none, so this number is not to be used."]  # fmt: skip
-    if np.isfinite(free["alpha"]):
+    if np.isfinite(free[report.read]):
         return [f"With ρ free under its prior it is {_value(report, 'ρ free')} ({_interval(report, 'ρ free')}), "
-                f"positive with probability {chance(free['P(alpha>0)'])}.", _other_priors(report)]  # fmt: skip
+                f"positive with probability {chance(free[f'P({report.read}>0)'])}.", _other_priors(report)]  # fmt: skip
     plural = "" if len(design.instruments) == 1 else "s"
     check = f"Check the instrument{plural} {listed(design.instruments)}, or" if design.instruments else "You may"
     return [f"With ρ free no answer can be given: {free['interpretation'].removeprefix('not shown: ')}, so these "
@@ -309,7 +334,7 @@ def _free(report):
 
 
 def _value(report, world):
-    return f"{number(report.worlds.loc[world, 'alpha'], _width(report, world))}{_unit(report)}"
+    return f"{number(report.worlds.loc[world, report.read], _width(report, world))}{_unit(report)}"
 
 
 def _interval(report, world):

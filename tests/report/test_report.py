@@ -427,7 +427,7 @@ def test_overlap_is_judged_by_rows_and_by_gaps_apart():
 
 def test_an_outcome_of_zeros_and_ones_has_no_shape():
     data = tank(1.0).assign(w=lambda d: (d.y > 0).astype(int))
-    said = data_checks(make_design(data, outcome="w ~ t + x", treatment="t ~ x"))[-1]
+    said = data_checks(make_design(data, outcome="w ~ t + x", treatment="t ~ x", outcome_kind="continuous"))[-1]
     assert said.startswith("w has only the values 0 and 1") and "share" in said
     heaps = data.assign(w=lambda d: np.sign(d.z) * 5 + 0.1 * d.x)
     assert "far from the normal shape" in data_checks(make_design(heaps, outcome="w ~ t + x", treatment="t ~ x"))[-1]
