@@ -565,7 +565,7 @@ def test_too_many_terms_for_the_rows_are_refused():
 @pytest.fixture
 def template():
     """The code of the chapter a reader copies, as far as she is told to run it, without the cell she is to delete."""
-    notebook = nbformat.read(ROOT / "book" / "10-your-own-tank.ipynb", as_version=4)
+    notebook = nbformat.read(ROOT / "book" / "11-your-own-tank.ipynb", as_version=4)
     headings = [cell.source.startswith("## The box, opened") or "\n## The box, opened" in cell.source
                 for cell in notebook.cells]  # fmt: skip
     return [
