@@ -9,7 +9,7 @@ import statsmodels.api as sm
 import xarray as xr
 from oracles import as_fit, bayesian_regression, distance
 from scipy.special import logsumexp
-from scipy.stats import beta, cauchy, norm, uniform
+from scipy.stats import beta, cauchy, gaussian_kde, norm, uniform
 
 from helpers import (
     atanh_normal,
@@ -23,6 +23,7 @@ from helpers import (
     tipping_point,
     weigh,
 )
+from helpers.maps import trusted
 from helpers.priors import scales
 
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))
@@ -132,6 +133,22 @@ def test_a_distribution_is_cut_to_correlations_and_normalised(prior):
     assert reading.attrs["log_evidence"] == pytest.approx(expected, abs=2e-3)
 
 
+class Unnamed:
+    """A density that nobody knows the integral of: 7 times a normal's, on all numbers."""
+
+    def logpdf(self, rho):
+        return np.log(7) + norm.logpdf(rho, 0.5, 1.0)
+
+
+def test_a_density_without_a_distribution_function_is_normalised_as_well():
+    chart = by_hand(evidence=norm.logpdf(np.arctanh(GRID), 0.1, 0.2))
+    named, own = weigh(chart, norm(0.5, 1.0)), weigh(chart, Unnamed())
+    assert own.attrs["log_evidence"] == pytest.approx(named.attrs["log_evidence"], abs=1e-4)
+    assert float(own.rho.mean()) == pytest.approx(float(named.rho.mean()), abs=2e-3)
+    drawn = weigh(chart, gaussian_kde(norm.rvs(0.1, 0.2, size=400, random_state=0)))
+    assert float(drawn.rho.std()) == pytest.approx(np.sqrt(1 / (1 / 0.2**2 + 1 / 0.2**2)), rel=0.15)
+
+
 def test_fit_and_the_map_mean_the_same_narrow_prior(designs):
     design, prior = designs["continuous", "instrument"], norm(0.2, 1e-3)
     fitted = fit(joint_model(design, rho=prior), draws=500)["posterior"]["rho"]
@@ -195,7 +212,7 @@ def test_columns_that_cannot_be_relied_on_are_left_empty():
     bad = np.abs(GRID) < 0.2
     assert table[bad].isna().all(axis=None) and table[~bad].notna().all(axis=None)
     with pytest.raises(ValueError, match=r"Pareto k̂ exceeds 0.7 .* the whole map"):
-        read_map(by_hand(k=0.9))
+        read_map(by_hand(k=np.nan))
 
 
 def test_many_dummies_leave_the_map_exact():
@@ -218,6 +235,30 @@ def test_a_map_that_is_not_to_be_relied_on_says_so():
     design = make_design(tank.data, outcome=f"Y ~ T + {covariates}", treatment="T ~ X0 + X1 + X2")
     with pytest.warns(UserWarning, match=r"Pareto k̂ exceeds 0.7 in \d+ of 5 columns.*Accepted are more draws"):
         map_rho(design, rho=[-0.5, -0.2, 0.0, 0.2, 0.5], draws=128)
+
+
+@pytest.mark.parametrize("bad, slope", [(GRID > 0.15, -12.0), (GRID < -0.15, 12.0), (GRID > 0.9, 0.1), (GRID < -0.9, 0.1),
+                                        ((-0.2 < GRID) & (GRID < -0.1), -12.0), (np.abs(GRID) < 0.05, -12.0)])  # fmt: skip
+@pytest.mark.parametrize("k", [0.9, np.nan, np.inf])
+def test_no_tipping_point_is_told_across_columns_that_cannot_be_relied_on(bad, slope, k):
+    """They hide the crossing, might hide one where none was found, or might hold a nearer one."""
+    chart = by_hand(slope, k=np.where(bad, k, 0.1))
+    assert np.isfinite(tipping_point(by_hand(slope))["interval"]) == (abs(slope) > 1)
+    with pytest.raises(ValueError, match=r"Pareto k̂ exceeds 0.7 .* on the way"):
+        tipping_point(chart)
+
+
+def test_a_bad_column_farther_away_than_the_tipping_point_does_no_harm():
+    chart = by_hand(k=np.where(np.abs(GRID) > 0.4, 0.9, 0.1))
+    assert tipping_point(chart)["mean"] == pytest.approx(0.25, abs=1e-3)
+    assert trusted(chart) == slice(*np.flatnonzero(np.abs(GRID) <= 0.4)[[0, -1]] + [0, 1])
+
+
+@pytest.mark.parametrize("prior", [0.06, atanh_normal(0.06, 1e-4)])
+def test_a_reading_leans_on_the_columns_on_both_sides(prior):
+    """ρ = 0.06 lies nearer to the good column at 0.1 than to the bad one at 0, and is interpolated from both."""
+    with pytest.raises(ValueError, match=r"Pareto k̂ exceeds 0.7 at rho = \[0.0\], which hold (39.9|40.0)%"):
+        weigh(by_hand(k=np.where(np.arange(49) == 24, np.nan, 0.1)), prior)
 
 
 @pytest.mark.parametrize("slope, sign", [(-12.0, 1), (12.0, -1)])
