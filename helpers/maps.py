@@ -150,9 +150,18 @@ def _column(design, rows, prior, found, k, z):
     log_det = np.log(np.diagonal(found.root[k])).sum()
     log_q = -0.5 * (z**2).sum(axis=1) - log_det - 0.5 * rows.size * LOG_2PI
     log_ratio = log_posterior(rows, prior, theta, np.full(len(z), found.a[k])) - log_q
-    smoothed, k_hat = array_stats.psislw(-log_ratio)  # it takes the negative, a log likelihood
     evidence, theta_O = logsumexp(log_ratio) - np.log(len(z)), theta[:, : len(rows.names_O)]
-    return theta_O[:, -1], average_effect(design, theta_O), smoothed - logsumexp(smoothed), evidence, float(k_hat)
+    weight, k_hat = smoothed(log_ratio)
+    return theta_O[:, -1], average_effect(design, theta_O), weight, evidence, k_hat
+
+
+def smoothed(log_ratio):
+    """Log weights, Pareto-smoothed and summing to one, of the draws of one column; and Pareto k̂."""
+    with np.errstate(all="ignore"):
+        weight, k_hat = array_stats.psislw(-log_ratio)  # it takes the negative, a log likelihood
+    if not np.isfinite(weight).all():  # one draw outweighs all others by more than the smoothing can count
+        weight, k_hat = log_ratio, np.nan
+    return weight - logsumexp(weight), float(k_hat)
 
 
 def weigh(map, prior=None, *, draws=4000, seed=0):
