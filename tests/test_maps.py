@@ -119,6 +119,21 @@ def test_a_prior_of_any_width_meets_the_evidence(mean, sd):
     assert reading.attrs["log_evidence"] == pytest.approx(expected, abs=1e-3)
 
 
+def test_what_the_data_or_a_function_narrow_down_is_met_as_well():
+    """The same product of two normals, with the evidence the narrow one, and with a prior that is a plain function."""
+    a = np.arctanh(GRID)
+    reading = weigh(by_hand(evidence=norm.logpdf(a, 0.1003, 5e-4)), atanh_normal(), draws=20_000)
+    assert float(np.arctanh(reading.rho).mean()) == pytest.approx(0.1003, abs=1e-5)
+    assert float(np.arctanh(reading.rho).std()) == pytest.approx(5e-4, rel=0.02)
+    assert reading.attrs["log_evidence"] == pytest.approx(norm.logpdf(0.1003, 0, 0.5), abs=1e-3)
+    for sd in (1e-3, 2.5e-4):
+        reading = weigh(by_hand(), lambda rho, sd=sd: np.exp(-0.5 * ((rho - 0.3) / sd) ** 2), draws=20_000)
+        assert float(reading.rho.std()) == pytest.approx(sd, rel=0.01)
+        assert reading.attrs["log_evidence"] == pytest.approx(0.0, abs=1e-4)
+    block = weigh(by_hand(), lambda rho: 1.0 * (abs(rho - 0.3) < 0.01), draws=20_000)
+    assert float(block.rho.std()) == pytest.approx(0.01 / np.sqrt(3), rel=0.01)
+
+
 BEYOND = [norm(0.5, 1.0), uniform(-3, 3.5), norm(0.2, 1e-4), cauchy(0, 0.3), beta(2, 5, -0.5, 1), uniform(0.1, 1e-3)]
 
 
