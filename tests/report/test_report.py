@@ -559,7 +559,7 @@ def test_columns_that_cannot_be_relied_on_are_named_and_shaded(report):
     assert unread(rho, np.zeros(9, dtype=bool)) == []
     shown = readable(scarred(report, (report.map.rho > 0.5) & (report.map.rho < 0.7)))
     assert shown.index[0] == pytest.approx(-np.tanh(1.0))
-    assert np.arctanh(shown.index.to_numpy()[shown["mean"].isna()]) .round(6).tolist() == [0.6, 0.7, 0.8]
+    assert np.arctanh(shown.index.to_numpy()[shown["mean"].isna()]).round(6).tolist() == [0.6, 0.7, 0.8]
 
 
 def test_a_small_binary_design_reports_what_its_map_cannot_carry(recwarn):
