@@ -83,7 +83,7 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     shift, effect, weight, evidence, k_hat = (
         np.array(part) for part in zip(*columns_of(design, rows, prior, np.arctanh(rho), draws, seed))
     )
-    _warn(rho[~(k_hat <= PARETO_K)], len(rho))  # NaN is no pass
+    _warn(rho, ~(k_hat <= PARETO_K))  # NaN is no pass
     return xr.Dataset(
         {
             "effect": (("rho", "draw"), effect),
@@ -99,10 +99,10 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     )  # fmt: skip
 
 
-def _warn(bad, size):
-    if len(bad):
+def _warn(rho, bad):
+    if bad.any():
         warnings.warn(
-            f"Pareto k̂ exceeds {PARETO_K} in {len(bad)} of {size} columns, rho {bad[0]:.2f} to {bad[-1]:.2f}: "
+            f"Pareto k̂ exceeds {PARETO_K} in {bad.sum()} of {len(bad)} columns, rho {runs(rho, bad)}: "
             "their weighted draws stand for too little, and readings leave them out or refuse. Accepted are more "
             "draws, fewer terms, tighter priors, or NUTS: fit(joint_model(design, rho=...)).",
             stacklevel=3,
@@ -379,6 +379,13 @@ def tipping_point(map, *, probability=0.95):
 def unreliable(map):
     """Which columns no reading may lean on; a Pareto k̂ that is NaN is no better than a large one."""
     return ~(map.pareto_k.values <= PARETO_K)
+
+
+def runs(rho, bad):
+    """Some of a map's columns in words: ``-0.98 to -0.95, 0.29``."""
+    places = np.flatnonzero(bad)
+    each = [rho[run] for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(run)]
+    return ", ".join(" to ".join(dict.fromkeys(f"{end:.2f}" for end in run[[0, -1]])) for run in each)
 
 
 def trusted(map):

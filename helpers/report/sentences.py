@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from helpers.maps import runs
 from helpers.priors import AtanhNormal, scales
 from helpers.report.examine import MISLED, WEAK, count, first_stage
 from helpers.report.words import chance, listed, number, percent, terms
@@ -170,11 +171,9 @@ def unread(rho, bad):
     -------
     list of str
     """
-    places = np.flatnonzero(bad)
-    runs = [rho[run] for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(run)]
-    named = listed(" to ".join(dict.fromkeys(f"{end:.2f}" for end in run[[0, -1]])) for run in runs)
-    return [f"There are too few rows for these terms to draw the map at ρ = {named} (Pareto k̂ above 0.7): the figure "
-            "is shaded there, and no number leans on it."] * bool(runs)  # fmt: skip
+    said = (f"There are too few rows for these terms to draw the map at ρ = {runs(rho, bad)} (Pareto k̂ above 0.7): the "
+            "figure is shaded there, and no number leans on it.")  # fmt: skip
+    return [said] * bool(np.any(bad))
 
 
 def overturns(report):

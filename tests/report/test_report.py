@@ -555,7 +555,7 @@ def test_a_tipping_point_beyond_what_can_be_read_is_not_ruled_out(report):
 def test_columns_that_cannot_be_relied_on_are_named_and_shaded(report):
     rho = np.tanh(np.arange(-4, 5) / 4)
     (said,) = unread(rho, np.array([1, 1, 0, 0, 0, 0, 1, 0, 1], dtype=bool))
-    assert "at ρ = -0.76 to -0.64, 0.46 and 0.76 (Pareto" in said
+    assert "at ρ = -0.76 to -0.64, 0.46, 0.76 (Pareto" in said
     assert unread(rho, np.zeros(9, dtype=bool)) == []
     shown = readable(scarred(report, (report.map.rho > 0.5) & (report.map.rho < 0.7)))
     assert shown.index[0] == pytest.approx(-np.tanh(1.0))
