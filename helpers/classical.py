@@ -97,7 +97,7 @@ def maximum_likelihood(design, *, rho=None):
         without an instrument: it is not identified, since the likelihood is flat in it. When a binary treatment is
         predicted without error in some rows, so that the estimate is infinite.
     RuntimeError
-        When the likelihood still rises at \\|ρ| = 0.99999.
+        When the likelihood still rises at \\|ρ| = 0.99999, or the search ends without a maximum.
 
     References
     ----------
@@ -147,10 +147,10 @@ def _free(design, rows):
     best = int(np.argmax(profile.value))
     found = climb(rows, np.r_[profile.mode[best], profile.a[best]])
     if not found.arrived:
-        raise RuntimeError(
-            f"the likelihood still rises at rho={np.tanh(found.point[-1]):.7f}, towards |rho| = 1; "
-            "accepted are a fixed rho=, or a prior over rho in joint_model."
-        )
+        a = found.point[-1]
+        where = (f"the likelihood still rises at rho={np.tanh(a):.7f}, towards |rho| = 1" if abs(a) > EDGE
+                 else f"no maximum of the likelihood was found: the search ended at rho={np.tanh(a):.4f}")  # fmt: skip
+        raise RuntimeError(f"{where}; accepted are a fixed rho=, or a prior over rho in joint_model.")
     return found.point[:-1], found.point[-1], found.hessian
 
 

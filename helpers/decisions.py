@@ -15,7 +15,7 @@ from scipy.stats import t as student
 from helpers import arguments
 from helpers.classical import maximum_likelihood, ols
 from helpers.design import check_design
-from helpers.maps import PARETO_K, chart_of, effect_of, refuse, weigh
+from helpers.maps import between, chart_of, effect_of, refuse, unreliable, weigh
 
 FARTHEST = 0.99  # |ρ| beyond which no benchmark is looked for
 FINE = 2001  # points at which actions are compared
@@ -258,8 +258,9 @@ def decide(map, loss, *, actions, prior=None, within=None):
     knots = np.arctanh(map.rho.values)
     weight = np.exp(map.log_weight.values)
     lost = [(weight * _losses(loss, *action, effect_of(map))).sum(axis=1) for action in actions.items()]
-    line = CubicSpline(knots, np.transpose(lost))
     low, high = _plausible(map, within)
+    good = ~unreliable(map)
+    line = CubicSpline(knots[good], np.transpose(lost)[good])
     a = np.array([low, *knots[(knots > low) & (knots < high)], high])
     expected = pd.DataFrame(line(a), columns=list(actions), index=pd.Index(np.tanh(a), name="rho"))
     regret = expected.sub(expected.min(axis=1), axis=0)
@@ -294,7 +295,7 @@ def _plausible(map, within):
             f"within={within!r}; accepted is a pair (low, high) of increasing values of rho on the map, which runs "
             f"from {rho[0]:.3f} to {rho[-1]:.3f}."
         )
-    refuse(map, (map.pareto_k.values > PARETO_K) & (rho >= low) & (rho <= high), "among the worlds to decide in")
+    refuse(map, unreliable(map) & between(rho, low, high), "among the worlds to decide in")
     return np.arctanh(low), np.arctanh(high)
 
 

@@ -27,7 +27,7 @@ from helpers.engine.counterfactual import average_effect
 from helpers.engine.laplace import PARETO_K, REACH, columns, log_posterior
 from helpers.engine.likelihoods import LOG_2PI, rows_of
 from helpers.engine.pairs import PAIRS
-from helpers.priors import atanh_normal, check_rho, log_density, quantiles, scales
+from helpers.priors import AtanhNormal, atanh_normal, check_rho, log_density, quantiles, scales
 
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
 FINE = 1200  # cells a reading divides the map into, before those that hold much are divided again
@@ -83,7 +83,7 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     shift, effect, weight, evidence, k_hat = (
         np.array(part) for part in zip(*columns_of(design, rows, prior, np.arctanh(rho), draws, seed))
     )
-    _warn(rho[k_hat > PARETO_K], len(rho))
+    _warn(rho, ~(k_hat <= PARETO_K))  # NaN is no pass
     return xr.Dataset(
         {
             "effect": (("rho", "draw"), effect),
@@ -99,10 +99,10 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     )  # fmt: skip
 
 
-def _warn(bad, size):
-    if len(bad):
+def _warn(rho, bad):
+    if bad.any():
         warnings.warn(
-            f"Pareto k̂ exceeds {PARETO_K} in {len(bad)} of {size} columns, rho {bad[0]:.2f} to {bad[-1]:.2f}: "
+            f"Pareto k̂ exceeds {PARETO_K} in {bad.sum()} of {len(bad)} columns, rho {runs(rho, bad)}: "
             "their weighted draws stand for too little, and readings leave them out or refuse. Accepted are more "
             "draws, fewer terms, tighter priors, or NUTS: fit(joint_model(design, rho=...)).",
             stacklevel=3,
@@ -150,9 +150,18 @@ def _column(design, rows, prior, found, k, z):
     log_det = np.log(np.diagonal(found.root[k])).sum()
     log_q = -0.5 * (z**2).sum(axis=1) - log_det - 0.5 * rows.size * LOG_2PI
     log_ratio = log_posterior(rows, prior, theta, np.full(len(z), found.a[k])) - log_q
-    smoothed, k_hat = array_stats.psislw(-log_ratio)  # it takes the negative, a log likelihood
     evidence, theta_O = logsumexp(log_ratio) - np.log(len(z)), theta[:, : len(rows.names_O)]
-    return theta_O[:, -1], average_effect(design, theta_O), smoothed - logsumexp(smoothed), evidence, float(k_hat)
+    weight, k_hat = smoothed(log_ratio)
+    return theta_O[:, -1], average_effect(design, theta_O), weight, evidence, k_hat
+
+
+def smoothed(log_ratio):
+    """Log weights, Pareto-smoothed and summing to one, of the draws of one column; and Pareto k̂."""
+    with np.errstate(all="ignore"):
+        weight, k_hat = array_stats.psislw(-log_ratio)  # it takes the negative, a log likelihood
+    if not np.isfinite(weight).all():  # one draw outweighs all others by more than the smoothing can count
+        weight, k_hat = log_ratio, np.nan
+    return weight - logsumexp(weight), float(k_hat)
 
 
 def weigh(map, prior=None, *, draws=4000, seed=0):
@@ -164,8 +173,9 @@ def weigh(map, prior=None, *, draws=4000, seed=0):
         From `map_rho`.
     prior : number, distribution or callable
         A number is the world where ρ has that value. `atanh_normal` (the default) or a frozen distribution
-        of ``scipy.stats`` is a prior, and so is any function from an array of ρ to densities of ρ, which need
-        not be normalised.
+        of ``scipy.stats`` is a prior, whatever its width, and so is any function from an array of ρ to densities
+        of ρ, which need not be normalised. A function is tried at steps of some 0.004: one that is narrower than
+        that is a distribution to be named.
     draws, seed : int
 
     Returns
@@ -210,7 +220,8 @@ def _cells(map, prior, knots):
     a, width, log_weight = _divided(lambda a: evidence(a) + _log_prior(prior, a), knots[[0, -1]], quantiles(prior))
     if not np.isfinite(log_weight).any():
         raise ValueError(f"prior={prior!r} has no density on the map; accepted is a prior with mass between "
-                         f"{map.rho.values[0]:.3f} and {map.rho.values[-1]:.3f}.")  # fmt: skip
+                         f"{map.rho.values[0]:.3f} and {map.rho.values[-1]:.3f}; one narrower than 0.01 is handed "
+                         "over as atanh_normal(mean, sd) or a frozen scipy.stats distribution.")  # fmt: skip
     return a, width, log_weight - _log_mass(prior)
 
 
@@ -227,7 +238,8 @@ def _divided(log_density, ends, more=(), rounds=20):
         heavy = np.exp(log_mass - logsumexp(log_mass)) > SHARE
         if not heavy.any():
             break
-        edges = np.union1d(edges, a[heavy])
+        # beside a heavy cell the density may fall so fast that the neighbour's middle says little of it
+        edges = np.union1d(edges, a[np.convolve(heavy, np.ones(3), mode="same") > 0])
     return a, width, log_mass
 
 
@@ -237,8 +249,8 @@ def _log_prior(prior, a):
 
 
 def _log_mass(prior):
-    """What a function's density integrates to over (-1, 1); a distribution's is one."""
-    if hasattr(prior, "logpdf"):
+    """What a density that is taken as it comes integrates to over (-1, 1); a distribution's is one."""
+    if isinstance(prior, AtanhNormal) or hasattr(prior, "cdf"):
         return 0.0
     return logsumexp(_divided(lambda a: _log_prior(prior, a), (-REACH, REACH))[2])
 
@@ -267,9 +279,12 @@ def effect_of(map):
 
 def _check(map, knots, a, share):
     """Refuse a reading that leans on columns that cannot carry it, and report on the others."""
-    nearest = np.abs(a[:, None] - knots).argmin(axis=1)
-    weight = np.bincount(nearest, weights=share, minlength=len(knots))
-    bad = (map.pareto_k.values > PARETO_K) & (weight > NEGLIGIBLE)
+    # every cell leans on the columns on both of its sides
+    after = np.searchsorted(knots, a).clip(1, len(knots) - 1)
+    part = ((a - knots[after - 1]) / (knots[after] - knots[after - 1])).clip(0, 1)
+    weight = sum(np.bincount(column, weights=share * held, minlength=len(knots))
+                 for column, held in ((after, part), (after - 1, 1 - part)))  # fmt: skip
+    bad = unreliable(map) & (weight > NEGLIGIBLE)
     refuse(map, bad, f"which hold {weight[bad].sum():.1%} of the posterior")
     edge = float(weight[0] + weight[-1]) if len(a) > 1 else 0.0
     if edge > 0.02:
@@ -304,7 +319,7 @@ def read_map(map, probability=0.95):
     """
     arguments.probability(probability)
     chart_of(map)
-    bad = map.pareto_k.values > PARETO_K
+    bad = unreliable(map)
     if bad.all():
         refuse(map, bad, "the whole map")
     effect, weight = effect_of(map), np.exp(map.log_weight.values)
@@ -343,21 +358,46 @@ def tipping_point(map, *, probability=0.95):
         When ρ = 0 lies outside the map, a column on the way to the tipping point has Pareto k̂ > 0.7, or
         `probability` lies outside (0, 1).
     """
-    table = read_map(map, probability).dropna()
-    a = np.arctanh(table.index.to_numpy())
-    if not map.rho.values[0] < 0 < map.rho.values[-1]:
+    table = read_map(map, probability)
+    a, bad = np.arctanh(table.index.to_numpy()), unreliable(map)
+    if not a[0] < 0 < a[-1]:
         raise ValueError(f"the map runs from rho={map.rho.values[0]:.3f} to {map.rho.values[-1]:.3f}; accepted is a "
                          "map with rho = 0 inside.")  # fmt: skip
-    lines = {name: CubicSpline(a, table[name]) for name in ("mean", "low", "high")}
+    run = trusted(map)
+    if len(a[run]) < 2 or not a[run][0] <= 0 <= a[run][-1]:
+        refuse(map, bad, "on the way")
+    lines = {name: CubicSpline(a[run], table[name].to_numpy()[run]) for name in ("mean", "low", "high")}
     at_zero, low, high = (float(lines[name](0.0)) for name in lines)
     interval = 0.0 if low <= 0 <= high else _crossing(lines["low" if at_zero > 0 else "high"])
     found = {"interval": interval, "mean": _crossing(lines["mean"])}
-    ends = [place for place in (0.0, *found.values()) if np.isfinite(place)]
-    refuse(map, (map.pareto_k.values > PARETO_K) & _between(map.rho.values, min(ends), max(ends)), "on the way")
+    # a column nearer to zero than what was found, or any where nothing was, might have held a crossing
+    farthest = np.max(np.abs(list(found.values())))
+    refuse(map, bad & ~(np.abs(table.index) > farthest), "on the way")
     return pd.Series(found | {"at_zero": at_zero})
 
 
-def _between(rho, low, high):
+def unreliable(map):
+    """Which columns no reading may lean on; a Pareto k̂ that is NaN is no better than a large one."""
+    return ~(map.pareto_k.values <= PARETO_K)
+
+
+def runs(rho, bad):
+    """Some of a map's columns in words: ``-0.98 to -0.95, 0.29``."""
+    places = np.flatnonzero(bad)
+    each = [rho[run] for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(run)]
+    return ", ".join(" to ".join(dict.fromkeys(f"{end:.2f}" for end in run[[0, -1]])) for run in each)
+
+
+def trusted(map):
+    """The unbroken run of reliable columns around ρ = 0, as a slice; empty where there is none."""
+    rho, bad = map.rho.values, unreliable(map)
+    return slice(
+        max(np.flatnonzero(bad & (rho <= 0)), default=-1) + 1,
+        min(np.flatnonzero(bad & (rho >= 0)), default=len(rho)),
+    )
+
+
+def between(rho, low, high):
     """The columns from the last at or below `low` to the first at or above `high`."""
     first, last = rho[rho <= low].max(initial=rho[0]), rho[rho >= high].min(initial=rho[-1])
     return (rho >= first) & (rho <= last)

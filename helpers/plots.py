@@ -74,7 +74,7 @@ def plot_map(table, *, tipping=None, marks=None, ax=None, unit=""):
     table : pandas.DataFrame
         From `helpers.maps.read_map`: index ρ; columns ``mean``, ``low``, ``high``.
     tipping : float, optional
-        ρ at which the interval first touches zero; 0, where it holds zero already, is not drawn.
+        ρ at which the interval first touches zero; of 0, where it holds zero already, the legend tells.
     marks : mapping of str to (ρ, α), optional
         Points to name on the map.
     ax, unit
@@ -93,7 +93,9 @@ def plot_map(table, *, tipping=None, marks=None, ax=None, unit=""):
     for place, k in enumerate(np.flatnonzero(table["mean"].isna())):
         ax.axvspan(edges[k], edges[k + 1], color=PRIOR, alpha=0.3, linewidth=0,
                    label="" if place else "not to be relied on (Pareto k̂)")  # fmt: skip
-    if tipping is not None and np.isfinite(tipping) and tipping != 0:
+    if tipping == 0:
+        ax.plot([], [], " ", label="holds zero at ρ = 0: no sign to overturn")
+    elif tipping is not None and np.isfinite(tipping):
         ax.axvline(tipping, color=TRUTH, linestyle=":", label="interval reaches zero (tipping point)")
     for name, (x, y) in (marks or {}).items():
         ax.plot(x, y, "o", color=INK, markersize=7)

@@ -99,13 +99,13 @@ def check_rho(rho, argument="rho"):
 
 
 def log_density(prior, rho):
-    """Log prior density of ρ, normalised on (-1, 1) for a distribution.
+    """Log prior density of ρ, normalised on (-1, 1) for a distribution that knows its ``cdf``.
 
     Parameters
     ----------
     prior : distribution or callable
-        `atanh_normal`, a frozen distribution of ``scipy.stats``, or a function from an array of ρ to densities, which
-        are taken as they come.
+        `atanh_normal`, a frozen distribution of ``scipy.stats``, or what is taken as it comes: another object with a
+        ``logpdf``, or a function from an array of ρ to densities.
     rho : ndarray
 
     Raises
@@ -116,7 +116,7 @@ def log_density(prior, rho):
     if isinstance(prior, AtanhNormal):
         return prior.logpdf(rho)
     if hasattr(prior, "logpdf"):
-        mass = float(prior.cdf(1.0) - prior.cdf(-1.0))
+        mass = float(prior.cdf(1.0) - prior.cdf(-1.0)) if hasattr(prior, "cdf") else 1.0
         if not mass > 0:
             raise ValueError(f"{_told(prior)} has no density on (-1, 1); accepted is a prior with mass there.")
         return np.asarray(prior.logpdf(rho), dtype=float) - np.log(mass)

@@ -1,11 +1,15 @@
 """Maximum likelihood against statsmodels, closed forms, and the profile of the published trial."""
 
+from functools import partial
+
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import INSTRUMENT, SMOKERS, TANK
 from oracles import residual_sd, separately
 
 from helpers import make_design, maximum_likelihood, ols, simulate_aquarium
+from helpers.classical import climb
 
 # NHEFS with intercepts: α̂ and the log-likelihood below its maximum, by ρ, from an independent optimiser
 PROFILE = {
@@ -108,7 +112,29 @@ def test_a_flat_ridge_has_no_summit():
 
 def test_a_likelihood_that_rises_to_the_edge_says_where_it_was_left():
     data = simulate_aquarium(300, rho=0.9999, treatment="binary", instruments=0, outcome_only=0).data
-    with pytest.raises(
-        RuntimeError, match=r"still rises at rho=0\.9999.*, towards \|rho\| = 1; accepted are a fixed rho="
-    ):
+    edge = r"still rises at rho=0\.9999.*, towards \|rho\| = 1; accepted are a fixed rho="
+    with pytest.raises(RuntimeError, match=edge):
         maximum_likelihood(make_design(data, **TANK))
+
+
+@pytest.mark.parametrize("rho", [0.997, -0.999, 0.9999])
+def test_a_maximum_near_one_is_a_maximum(rho):
+    """The correlation of the two-stage residuals is the estimate, however near to 1."""
+    z, V, e = np.random.default_rng(1).normal(size=(3, 400))
+    data = pd.DataFrame({"z": z, "t": z + V, "y": z + V + rho * V + np.sqrt(1 - rho**2) * e})
+    Z, X = (np.column_stack([np.ones(400), data[name]]) for name in ("z", "t"))
+    residuals = data.y - X @ np.linalg.solve(Z.T @ X, Z.T @ data.y), data.t - Z @ np.linalg.lstsq(Z, data.t)[0]
+    found = np.corrcoef(*residuals)[0, 1]
+    assert abs(found) > 0.995
+    design = make_design(data, outcome="y ~ t", treatment="t ~ z")
+    assert maximum_likelihood(design).rho == pytest.approx(found, abs=1e-6)
+
+
+def test_a_search_that_ends_inside_says_no_more_than_that(smokers, monkeypatch):
+    """A climb that is called off at once: nothing is known of what happens towards 1."""
+    monkeypatch.setattr("helpers.classical.climb", partial(climb, enough=-np.inf))
+    with pytest.raises(
+        RuntimeError, match=r"^no maximum of the likelihood was found: the search ended at rho="
+    ) as told:
+        maximum_likelihood(smokers)
+    assert "rises" not in str(told.value)

@@ -329,6 +329,15 @@ def test_what_cannot_be_decided_is_refused(loss, options, said):
         decide(by_hand(), loss, **({"actions": ["wait", "act"]} | options))
 
 
+def test_a_world_leans_on_the_columns_on_both_sides():
+    """The last world, ρ = 0.3, lies between a good column at 0.29 and a bad one at 0.38."""
+    chart = by_hand(k=np.where(np.isclose(GRID, np.tanh(0.4)), np.nan, 0.1))
+    with pytest.raises(ValueError, match=r"Pareto k̂ exceeds 0.7 at rho = \[0.38\], among the worlds to decide in"):
+        decide(chart, linear, actions=["wait", "act"], within=(-0.3, 0.3))
+    found = decide(chart, linear, actions=["wait", "act"], within=(-0.3, 0.29), prior=atanh_normal(0, 0.05))
+    assert found.minimax_regret == "act"
+
+
 def test_columns_that_cannot_be_trusted_are_no_worlds():
     skewed = by_hand(k=np.where(np.abs(GRID) < 0.2, 0.9, 0.1))
     with pytest.raises(ValueError, match=r"Pareto k̂ exceeds 0.7 at rho = .*, among the worlds to decide in"):

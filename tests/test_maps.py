@@ -9,7 +9,7 @@ import statsmodels.api as sm
 import xarray as xr
 from oracles import as_fit, bayesian_regression, distance
 from scipy.special import logsumexp
-from scipy.stats import beta, cauchy, norm, uniform
+from scipy.stats import beta, cauchy, gaussian_kde, norm, uniform
 
 from helpers import (
     atanh_normal,
@@ -23,6 +23,7 @@ from helpers import (
     tipping_point,
     weigh,
 )
+from helpers.maps import trusted
 from helpers.priors import scales
 
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))
@@ -118,6 +119,21 @@ def test_a_prior_of_any_width_meets_the_evidence(mean, sd):
     assert reading.attrs["log_evidence"] == pytest.approx(expected, abs=1e-3)
 
 
+def test_what_the_data_or_a_function_narrow_down_is_met_as_well():
+    """The same product of two normals, with the evidence the narrow one, and with a prior that is a plain function."""
+    a = np.arctanh(GRID)
+    reading = weigh(by_hand(evidence=norm.logpdf(a, 0.1003, 5e-4)), atanh_normal(), draws=20_000)
+    assert float(np.arctanh(reading.rho).mean()) == pytest.approx(0.1003, abs=1e-5)
+    assert float(np.arctanh(reading.rho).std()) == pytest.approx(5e-4, rel=0.02)
+    assert reading.attrs["log_evidence"] == pytest.approx(norm.logpdf(0.1003, 0, 0.5), abs=1e-3)
+    for sd in (1e-3, 2.5e-4):
+        reading = weigh(by_hand(), lambda rho, sd=sd: np.exp(-0.5 * ((rho - 0.3) / sd) ** 2), draws=20_000)
+        assert float(reading.rho.std()) == pytest.approx(sd, rel=0.01)
+        assert reading.attrs["log_evidence"] == pytest.approx(0.0, abs=1e-4)
+    block = weigh(by_hand(), lambda rho: 1.0 * (abs(rho - 0.3) < 0.01), draws=20_000)
+    assert float(block.rho.std()) == pytest.approx(0.01 / np.sqrt(3), rel=0.01)
+
+
 BEYOND = [norm(0.5, 1.0), uniform(-3, 3.5), norm(0.2, 1e-4), cauchy(0, 0.3), beta(2, 5, -0.5, 1), uniform(0.1, 1e-3)]
 
 
@@ -130,6 +146,22 @@ def test_a_distribution_is_cut_to_correlations_and_normalised(prior):
     density = prior.pdf(inside) / (prior.cdf(1) - prior.cdf(-1))
     expected = np.log(np.trapezoid(density * norm.pdf(np.arctanh(inside), 0.1, 0.2), inside))
     assert reading.attrs["log_evidence"] == pytest.approx(expected, abs=2e-3)
+
+
+class Unnamed:
+    """A density that nobody knows the integral of: 7 times a normal's, on all numbers."""
+
+    def logpdf(self, rho):
+        return np.log(7) + norm.logpdf(rho, 0.5, 1.0)
+
+
+def test_a_density_without_a_distribution_function_is_normalised_as_well():
+    chart = by_hand(evidence=norm.logpdf(np.arctanh(GRID), 0.1, 0.2))
+    named, own = weigh(chart, norm(0.5, 1.0)), weigh(chart, Unnamed())
+    assert own.attrs["log_evidence"] == pytest.approx(named.attrs["log_evidence"], abs=1e-4)
+    assert float(own.rho.mean()) == pytest.approx(float(named.rho.mean()), abs=2e-3)
+    drawn = weigh(chart, gaussian_kde(norm.rvs(0.1, 0.2, size=400, random_state=0)))
+    assert float(drawn.rho.std()) == pytest.approx(np.sqrt(1 / (1 / 0.2**2 + 1 / 0.2**2)), rel=0.15)
 
 
 def test_fit_and_the_map_mean_the_same_narrow_prior(designs):
@@ -177,10 +209,14 @@ def test_where_zero_is_inside_already_there_is_no_sign_to_overturn(slope, middle
     assert found["mean"] == pytest.approx(-middle / slope, abs=1e-3)
 
 
-def test_the_nearest_of_two_crossings_counts():
+@pytest.mark.parametrize("side", [-1, 1])
+def test_the_nearest_of_two_crossings_counts(side):
+    """The effect is zero at ±0.1 ± √(3/40): the one nearer to ρ = 0 is the first or the last."""
     bowl = by_hand(slope=0.0)
-    bent = bowl.assign(alpha=bowl.alpha - 40 * (bowl.rho - 0.1) ** 2)  # zero at 0.1 ± √(3/40)
-    assert tipping_point(bent)["mean"] == pytest.approx(0.1 - np.sqrt(3 / 40), abs=1e-3)
+    bent = bowl.assign(alpha=bowl.alpha - 40 * (bowl.rho + 0.1 * side) ** 2)
+    found = tipping_point(bent)
+    assert found["mean"] == pytest.approx(side * (np.sqrt(3 / 40) - 0.1), abs=1e-3)
+    assert found["interval"] == pytest.approx(side * (np.sqrt((3 - 0.5 * norm.ppf(0.975)) / 40) - 0.1), abs=2e-3)
 
 
 @pytest.mark.parametrize("probability", [95, 0, 1, -0.1, np.nan, "0.9", None])
@@ -195,7 +231,7 @@ def test_columns_that_cannot_be_relied_on_are_left_empty():
     bad = np.abs(GRID) < 0.2
     assert table[bad].isna().all(axis=None) and table[~bad].notna().all(axis=None)
     with pytest.raises(ValueError, match=r"Pareto k̂ exceeds 0.7 .* the whole map"):
-        read_map(by_hand(k=0.9))
+        read_map(by_hand(k=np.nan))
 
 
 def test_many_dummies_leave_the_map_exact():
@@ -216,8 +252,36 @@ def test_a_map_that_is_not_to_be_relied_on_says_so():
     tank = simulate_aquarium(60, treatment="binary", noise=20, seed=4)
     covariates = " + ".join(name for name in tank.data if name.startswith("X"))
     design = make_design(tank.data, outcome=f"Y ~ T + {covariates}", treatment="T ~ X0 + X1 + X2")
-    with pytest.warns(UserWarning, match=r"Pareto k̂ exceeds 0.7 in \d+ of 5 columns.*Accepted are more draws"):
+    said = r"Pareto k̂ exceeds 0.7 in \d+ of 5 columns, rho -?0.*: their.*Accepted are more draws"
+    with pytest.warns(UserWarning, match=said):
         map_rho(design, rho=[-0.5, -0.2, 0.0, 0.2, 0.5], draws=128)
+
+
+HIDDEN = [(GRID > 0.15, -12.0), (GRID < -0.15, 12.0), (GRID > 0.9, 0.1), (GRID < -0.9, 0.1),
+          ((GRID > -0.2) & (GRID < -0.1), -12.0), (np.abs(GRID) < 0.05, -12.0)]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad, slope", HIDDEN)
+@pytest.mark.parametrize("k", [0.9, np.nan, np.inf])
+def test_no_tipping_point_is_told_across_columns_that_cannot_be_relied_on(bad, slope, k):
+    """They hide the crossing, might hide one where none was found, or might hold a nearer one."""
+    chart = by_hand(slope, k=np.where(bad, k, 0.1))
+    assert np.isfinite(tipping_point(by_hand(slope))["interval"]) == (abs(slope) > 1)
+    with pytest.raises(ValueError, match=r"Pareto k̂ exceeds 0.7 .* on the way"):
+        tipping_point(chart)
+
+
+def test_a_bad_column_farther_away_than_the_tipping_point_does_no_harm():
+    chart = by_hand(k=np.where(np.abs(GRID) > 0.4, 0.9, 0.1))
+    assert tipping_point(chart)["mean"] == pytest.approx(0.25, abs=1e-3)
+    assert trusted(chart) == slice(*np.flatnonzero(np.abs(GRID) <= 0.4)[[0, -1]] + [0, 1])
+
+
+@pytest.mark.parametrize("prior", [0.06, atanh_normal(0.06, 1e-4)])
+def test_a_reading_leans_on_the_columns_on_both_sides(prior):
+    """ρ = 0.06 lies nearer to the good column at 0.1 than to the bad one at 0, and is interpolated from both."""
+    with pytest.raises(ValueError, match=r"Pareto k̂ exceeds 0.7 at rho = \[0.0\], which hold (39.9|40.0)%"):
+        weigh(by_hand(k=np.where(np.arange(49) == 24, np.nan, 0.1)), prior)
 
 
 @pytest.mark.parametrize("slope, sign", [(-12.0, 1), (12.0, -1)])

@@ -61,6 +61,26 @@ def test_a_tipping_point_that_does_not_exist_is_not_drawn():
     assert len(plot_map(MAP, tipping=np.nan).lines) == len(plot_map(MAP, tipping=0.2).lines) - 1
 
 
+def test_where_there_is_no_sign_to_overturn_the_legend_says_so():
+    ax = plot_map(MAP, tipping=0.0)
+    said = [text.get_text() for text in ax.get_legend().texts]
+    assert "holds zero at ρ = 0: no sign to overturn" in said and not any("tipping" in text for text in said)
+    assert not [line for line in ax.lines if line.get_linestyle() == ":"]
+
+
+def test_columns_that_cannot_be_relied_on_are_shaded_and_nothing_is_drawn_across_them():
+    """Two gaps: the shades reach half way to the neighbours, and the line and the band break there."""
+    holes = MAP.copy()
+    holes.iloc[[3, 4, 9]] = np.nan
+    ax = plot_map(holes)
+    spans = sorted((patch.get_x(), patch.get_x() + patch.get_width()) for patch in ax.patches)
+    np.testing.assert_allclose(spans, [(-0.25, -0.15), (-0.15, -0.05), (0.35, 0.45)], atol=1e-12)
+    assert [text.get_text() for text in ax.get_legend().texts].count("not to be relied on (Pareto k̂)") == 1
+    assert np.isnan(ax.lines[0].get_ydata()).tolist() == holes["mean"].isna().tolist()
+    drawn = np.concatenate([path.vertices[:, 0] for path in ax.collections[0].get_paths()])
+    assert not np.isclose(drawn[:, None], RHO[[3, 4, 9]]).any()
+
+
 def test_the_legend_says_what_tips():
     """The interval reaches zero before the mean does."""
     (said,) = [text.get_text() for text in plot_map(MAP, tipping=0.2).get_legend().texts if "zero" in text.get_text()]

@@ -1,6 +1,7 @@
 """A report: worlds, map, benchmarks and, in sentences, what they rest on and what would overturn them."""
 
 import re
+import warnings
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,10 +16,10 @@ from helpers.classical import ols
 from helpers.decisions import benchmark_rho, robustness_value
 from helpers.design import Design
 from helpers.effects import POINTS
-from helpers.maps import GRID, PARETO_K, map_rho, read_map, tipping_point, weigh
+from helpers.maps import GRID, map_rho, read_map, smoothed, tipping_point, trusted, unreliable, weigh
 from helpers.priors import AtanhNormal, atanh_normal, check_positive, scales
 from helpers.report.examine import data_checks
-from helpers.report.sentences import assumptions, conclusion, contradiction, limits, overturns
+from helpers.report.sentences import assumptions, conclusion, contradiction, limits, overturns, unread
 from helpers.report.words import term
 
 MANY = 40_000  # rows of a binary treatment beyond which a column needs fewer draws, a benchmark fewer rows
@@ -42,7 +43,8 @@ class Report(NamedTuple):
     draws : xarray.Dataset
         ``alpha`` (or ``effect``) and ``rho`` by ``world`` and ``draw``.
     tipping, robustness : pandas.Series
-        From `tipping_point`; the robustness value of the ``estimate`` and of its ``interval``.
+        From `tipping_point`, looked for ``from`` one ρ ``to`` another, as far as the map can be relied on; the
+        robustness value of the ``estimate`` and of its ``interval``.
     benchmarks : pandas.DataFrame
         From `benchmark_rho`, without the instruments; empty when there is nothing to leave out.
     sensitivity : pandas.DataFrame
@@ -146,6 +148,7 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     checks = data_checks(design, dropped, shuffled, names, undefined)
     tell("draw the map")
     chart = survey(design, alpha=alpha, seed=seed)
+    checks += unread(chart.rho.values, unreliable(chart))
     tell("read the worlds")
     worlds, draws = _worlds(design, chart, belief, seed)
     sensitivity = _sensitivity(design, chart, belief, alpha, seed)
@@ -168,25 +171,34 @@ def survey(design, *, alpha=None, seed=0):
     weigh it well, and the columns change so evenly that half of them carry the splines between.
     """
     if large(design):
-        return map_rho(design, rho=GRID[::2], alpha=alpha, seed=seed, draws=128)
+        return _quietly(design, rho=GRID[::2], alpha=alpha, seed=seed, draws=128)
     for draws in (512, 4096, 16384) if design.kind == "continuous" or design.n < 5000 else (512, 2048):
-        chart = map_rho(design, alpha=alpha, seed=seed, draws=draws)
-        if chart.pareto_k.sel(rho=slice(-0.9, 0.9)).max() <= PARETO_K:
+        chart = _quietly(design, alpha=alpha, seed=seed, draws=draws)
+        bad = unreliable(chart)
+        if not bad[np.abs(chart.rho.values) <= 0.9].any():
             return chart
-    k_hat = float(chart.pareto_k.sel(rho=0.0, method="nearest"))
-    if k_hat > PARETO_K:
+    zero = int(np.abs(chart.rho.values).argmin())
+    if bad[zero]:
         raise ValueError(
             f"{design.n:,} rows are too few for {chart.attrs['parameters']} parameters to be read off a map (Pareto k̂ "
-            f"{k_hat:.1f} at rho = 0); accepted are fewer terms, more rows, or, in Python, a sampled "
-            "posterior: fit(joint_model(design))."
+            f"{chart.pareto_k.values[zero]:.1f} at rho = 0); accepted are fewer terms, more rows, or, in Python, a "
+            "sampled posterior: fit(joint_model(design))."
         )
     return chart
 
 
+def _quietly(design, **options):
+    """`map_rho` without its warning of columns that cannot be relied on: `unread` says that in the report."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Pareto k̂ exceeds")
+        return map_rho(design, **options)
+
+
 def _tipping(chart, zero):
+    chart = chart.isel(rho=trusted(chart))
     try:
-        return tipping_point(chart)
-    except ValueError:  # columns on the way cannot be relied on; the report says so
+        return pd.concat([tipping_point(chart), pd.Series({"from": chart.rho.values[0], "to": chart.rho.values[-1]})])
+    except ValueError:  # there is nothing on one side of ρ = 0 that can be relied on; the report says so
         return pd.Series({"interval": np.nan, "mean": np.nan, "at_zero": zero, "refused": True}, dtype=object)
 
 
@@ -271,14 +283,16 @@ def _sensitivity(design, chart, belief, alpha, seed):
 
 
 def _reweigh(chart, old, new):
-    """The map under another prior sd of α: its draws and its evidence weighted by the ratio of the two priors."""
+    """The map under another prior sd of α: its draws and its evidence weighted by the ratio of the two priors.
+
+    Weights upon weights are judged anew, and no column is more reliable than it was.
+    """
     ratio = norm.logpdf(chart.alpha.values, 0, new) - norm.logpdf(chart.alpha.values, 0, old)
-    weight = chart.log_weight.values + ratio
-    gain = logsumexp(weight, axis=1)
-    weight = weight - gain[:, None]
+    raw = chart.log_weight.values + ratio
+    weight, k_hat = map(np.array, zip(*(smoothed(column) for column in raw)))
     return chart.assign(
-        log_weight=(("rho", "draw"), weight), log_evidence=("rho", chart.log_evidence.values + gain),
-        ess=("rho", 1 / np.exp(2 * weight).sum(axis=1)),
+        log_weight=(("rho", "draw"), weight), log_evidence=chart.log_evidence + logsumexp(raw, axis=1),
+        ess=("rho", 1 / np.exp(2 * weight).sum(axis=1)), pareto_k=np.maximum(chart.pareto_k, k_hat),
     )  # fmt: skip
 
 
@@ -306,6 +320,6 @@ def _benchmarks(design):
 
 
 def readable(report):
-    """The part of a report's map that a figure shows: columns that can be relied on, with |ρ| ≤ 0.8."""
+    """The part of a report's map that a figure shows, |ρ| ≤ 0.8; columns that cannot be relied on are NaN."""
     table = read_map(report.map)
-    return table[np.abs(table.index) <= 0.8].dropna()
+    return table[np.abs(table.index) <= 0.8]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from helpers.maps import runs
 from helpers.priors import AtanhNormal, scales
 from helpers.report.examine import MISLED, WEAK, count, first_stage
 from helpers.report.words import chance, listed, number, percent, terms
@@ -158,6 +159,23 @@ def contradiction(belief, rho):
     return f"the data contradict this belief: they move ρ from {np.tanh(belief.mean):+.2f} to {rho:+.2f}"
 
 
+def unread(rho, bad):
+    """What to say of columns of the map that cannot be relied on: nothing, or one sentence.
+
+    Parameters
+    ----------
+    rho : ndarray
+    bad : ndarray of bool
+
+    Returns
+    -------
+    list of str
+    """
+    said = (f"There are too few rows for these terms to draw the map at ρ = {runs(rho, bad)} (Pareto k̂ above 0.7): the "
+            "figure is shaded there, and no number leans on it.")  # fmt: skip
+    return [said] * bool(np.any(bad))
+
+
 def overturns(report):
     """What would change the conclusion, one sentence each.
 
@@ -173,8 +191,8 @@ def overturns(report):
 
 
 def _tipping(report):
-    tip, zero, learned = report.tipping, report.worlds.loc["ρ = 0"], _learned(report)
-    if zero["low"] < 0 < zero["high"]:
+    tip, learned = report.tipping, _learned(report)
+    if tip["interval"] == 0:
         return (f"{learned}With no hidden current the 95 % interval already contains zero "
                 f"({_interval(report, 'ρ = 0')}): there is no sign to overturn.")  # fmt: skip
     if tip.get("refused"):
@@ -182,7 +200,8 @@ def _tipping(report):
             f"{learned}Where a current brings the interval to zero cannot be read: columns on the way are not reliable."
         )
     if not np.isfinite(tip["interval"]):
-        return f"{learned}No hidden current on the map brings the interval of the effect to zero."
+        return (f"{learned}No hidden current from ρ = {tip['from']:.2f} to {tip['to']:.2f}, as far as the map reaches "
+                "and can be relied on, brings the interval of the effect to zero.")  # fmt: skip
     low, high = _rho_range(report) if learned else (-1, 1)
     if not low <= tip["interval"] <= high:
         return (f"{learned}A hidden current of ρ = {tip['interval']:.2f} would bring the effect's 95 % interval to "
@@ -217,8 +236,8 @@ def _measured(report):
         return [_unmeasured(report.design, len(report.benchmarks))]
     name, rho = table.index[0], table["rho"].iloc[0]
     said = [f"The strongest measured current is that of {name}: left unmeasured, it would have been ρ = {rho:+.2f}."]
-    tip, zero = report.tipping["interval"], report.worlds.loc["ρ = 0"]
-    if np.isfinite(tip) and not zero["low"] < 0 < zero["high"]:
+    tip = report.tipping["interval"]
+    if np.isfinite(tip) and tip != 0:
         along = table["rho"] * np.sign(tip)
         enough = along[along >= abs(tip)]
         if len(enough):

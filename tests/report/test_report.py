@@ -14,16 +14,18 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.formula.api as smf
 import xarray as xr
 from click.testing import CliRunner
 
 from helpers import load_lalonde, make_design, make_report, ols, read_table, simulate_aquarium, write_report
 from helpers.__main__ import main
 from helpers.checks import shuffle_test
-from helpers.report.contents import _unread
+from helpers.maps import smoothed, unreliable
+from helpers.report.contents import _reweigh, _tipping, _unread, readable
 from helpers.report.examine import MISLED, data_checks
 from helpers.report.publish import FILES, check_free
-from helpers.report.sentences import conclusion, limits, overturns
+from helpers.report.sentences import conclusion, limits, overturns, unread
 from helpers.report.words import number
 
 ROOT = Path(__file__).parent.parent.parent
@@ -520,10 +522,64 @@ def test_an_interrupted_run_says_so_and_writes_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_effect_that_was_never_there_has_no_sign_to_overturn():
-    data = simulate_aquarium(300, alpha=0.0, seed=4).data
+def test_an_effect_that_was_never_there_has_no_sign_to_overturn(tmp_path):
+    """Least squares' interval holds zero, and value, sentence and figure say so; no benchmark is judged by it."""
+    data = simulate_aquarium(300, alpha=0.0, rho=0.0, seed=4).data
     quiet = make_report(make_design(data, outcome="Y ~ T + X0 + X1", treatment="T ~ X0 + X1 + X2"))
-    assert re.search("no sign to overturn|brings the effect's", quiet.overturns[0])
+    low, high = smf.ols("Y ~ T + X0 + X1", data).fit().conf_int().loc["T"]
+    assert low < 0 < high and quiet.tipping["interval"] == 0
+    assert re.search(r"already contains zero \(-0\.\d+ to 0\.\d+\): there is no sign to overturn", quiet.overturns[0])
+    assert "tipping point" not in " ".join(quiet.overturns)
+    svg = (write_report(quiet, tmp_path / "out") / "map.svg").read_text(encoding="utf-8")
+    assert "no sign to overturn" in svg and "interval reaches zero" not in svg
+
+
+def scarred(report, bad):
+    """The report with a map in which these columns, by their ρ, cannot be relied on."""
+    chart = report.map.assign(pareto_k=report.map.pareto_k.where(~bad, np.nan))
+    return report._replace(map=chart, tipping=_tipping(chart, report.worlds.loc["ρ = 0", "alpha"]))
+
+
+def test_a_tipping_point_beyond_what_can_be_read_is_not_ruled_out(report):
+    tip, rho = report.tipping["interval"], report.map.rho
+    assert 0.61 < tip < 0.66 < 0.69 < report.tipping["mean"]
+    known = scarred(report, rho > 0.69)  # the mean crosses zero farther out, where nothing can be read
+    assert known.tipping["interval"] == pytest.approx(tip, abs=2e-3) and np.isnan(known.tipping["mean"])
+    hidden = scarred(report, rho > tip - 0.1)
+    last = float(rho[rho <= tip - 0.1][-1])
+    assert f"No hidden current from ρ = -0.98 to {last:.2f}, as far as the map" in overturns(hidden)[0]
+    alone = scarred(report, (rho != 0) & (abs(rho) < 0.15))
+    assert "cannot be read: columns on the way are not reliable" in overturns(alone)[0]
+
+
+def test_columns_that_cannot_be_relied_on_are_named_and_shaded(report):
+    rho = np.tanh(np.arange(-4, 5) / 4)
+    (said,) = unread(rho, np.array([1, 1, 0, 0, 0, 0, 1, 0, 1], dtype=bool))
+    assert "at ρ = -0.76 to -0.64, 0.46, 0.76 (Pareto" in said
+    assert unread(rho, np.zeros(9, dtype=bool)) == []
+    shown = readable(scarred(report, (report.map.rho > 0.5) & (report.map.rho < 0.7)))
+    assert shown.index[0] == pytest.approx(-np.tanh(1.0))
+    assert np.arctanh(shown.index.to_numpy()[shown["mean"].isna()]).round(6).tolist() == [0.6, 0.7, 0.8]
+
+
+def test_a_small_binary_design_reports_what_its_map_cannot_carry(recwarn):
+    tank = simulate_aquarium(60, rho=0.4, treatment="binary", noise=6)
+    terms = " + ".join(name for name in tank.data if name.startswith("X"))
+    thin = make_report(make_design(tank.data, outcome=f"Y ~ T + {terms}", treatment="T ~ X0 + X1 + X2"))
+    bad = unreliable(thin.map)
+    assert bad.any() and unread(thin.map.rho.values, bad)[0] in thin.checks
+    assert not [warning for warning in recwarn if "Pareto" in str(warning.message)]  # the report says it in its words
+
+
+def test_weights_upon_weights_are_judged_anew(report):
+    """A prior of α a fiftieth as wide leaves next to no draw with weight: Pareto k̂ says so."""
+    sd = report.design.y.std() / report.design.t.std()
+    narrow = _reweigh(report.map, sd, sd / 50)
+    assert unreliable(narrow)[np.abs(narrow.rho) < 0.3].all()
+    np.testing.assert_allclose(np.exp(narrow.log_weight).sum("draw"), 1)
+    scars = scarred(report, report.map.rho < 0)
+    assert (unreliable(_reweigh(scars.map, sd, sd / 2)) == (report.map.rho < 0)).all()
+    assert smoothed(np.log(1 / np.random.default_rng(0).uniform(size=4000)))[1] > 0.7  # weights of a tail index 1
 
 
 def test_a_lone_covariate_or_none_has_no_benchmark(tmp_path):
@@ -558,7 +614,7 @@ def test_too_many_terms_for_the_rows_are_refused():
     data = pd.DataFrame(rng.normal(size=(90, 32)), columns=["y", "t", *(f"x{j}" for j in range(30))])
     data["t"] = (data.t > 0).astype(int)
     terms = " + ".join(data.columns[2:])
-    with pytest.warns(UserWarning, match="Pareto"), pytest.raises(ValueError, match="90 rows are too few for 64 param"):
+    with pytest.raises(ValueError, match="90 rows are too few for 64 parameters"):
         make_report(make_design(data, outcome=f"y ~ t + {terms}", treatment=f"t ~ {terms}"))
 
 
