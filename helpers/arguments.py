@@ -1,48 +1,77 @@
 """One place that checks arguments: each function gives the value back clean, or an error that names it.
 
-The sentence is always the same: which argument, what it was, what would be accepted.
+The sentence is always the same: which argument, what it was, what would be accepted, and what to write instead where
+that can be told. A number may come in NumPy's, pandas' or xarray's clothes; a truth value is no number.
 """
 
 import operator
+import reprlib
 from numbers import Real
 
 import numpy as np
 
+SMALLEST, LARGEST = 1e-100, 1e100  # a spread beyond cannot be squared and divided by
+MOST = 1_000_000_000  # rows or draws; more would fit no memory
+
 
 def number(value, name, *, low=-np.inf, high=np.inf, accepted="a finite number"):
-    """A finite number strictly between `low` and `high`, as a float; a truth value is none."""
-    is_number = isinstance(value, Real) or (
-        isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iuf"
-    )
-    if not is_number or isinstance(value, (bool, np.bool_)) or not (np.isfinite(value) and low < value < high):
-        _refuse(name, value, accepted)
-    return float(value)
+    """A finite number strictly between `low` and `high`, as a float."""
+    plain = _plain(value)
+    found = _float(plain) if isinstance(plain, Real) and not isinstance(plain, bool) else np.nan
+    if not (np.isfinite(found) and low < found < high):
+        meant = _float(plain) if isinstance(plain, str) else np.nan
+        _refuse(name, value, accepted, f"{meant:g}" if np.isfinite(meant) and low < meant < high else "")
+    return found
 
 
-def positive(value, name):
-    """A positive finite number."""
-    return number(value, name, low=0.0, accepted="a positive finite number")
+def positive(value, name, *, accepted="a positive number from 1e-100 to 1e100"):
+    """A positive number that can be squared and divided by."""
+    return number(value, name, low=SMALLEST / 2, high=2 * LARGEST, accepted=accepted)
 
 
 def probability(value, name="probability"):
     """A number inside (0, 1)."""
+    percent = _plain(value)
+    if isinstance(percent, Real) and 1 < percent < 100:
+        _refuse(name, value, "a number in (0, 1)", f"{percent / 100:g}")
     return number(value, name, low=0.0, high=1.0, accepted="a number in (0, 1), such as 0.95")
 
 
-def count(value, name, *, least=1):
-    """A whole number of at least `least`, as an int; 2.0 is none, and neither is True."""
+def correlation(value, name="rho", *, accepted="a correlation, a number in (-1, 1), such as 0.3"):
+    """A number inside (-1, 1)."""
+    return number(value, name, low=-1.0, high=1.0, accepted=accepted)
+
+
+def count(value, name, *, least=1, most=MOST):
+    """A whole number from `least` to `most`, as an int; 2.0 is none, and neither is True."""
+    plain = _plain(value)
     try:
-        whole = operator.index(value)
+        whole = operator.index(plain)
     except TypeError:
         whole = None
-    if whole is None or isinstance(value, (bool, np.bool_)) or whole < least:
-        _refuse(name, value, f"a whole number of at least {least}")
+    if whole is None or isinstance(plain, bool) or not least <= whole <= most:
+        meant = _float(plain) if isinstance(plain, (str, float)) else np.nan
+        fits = meant % 1 == 0 and least <= meant <= most
+        limit = f" and at most {most:,}" if whole is not None and whole > most else ""
+        _refuse(name, value, f"a whole number of at least {least:,}{limit}", f"{int(meant)}" if fits else "")
     return whole
 
 
 def seed(value, name="seed"):
     """A whole number from zero up: the same one makes the same draws."""
-    return count(value, name, least=0)
+    return count(value, name, least=0, most=2**63 - 1)
+
+
+def flag(value, name):
+    """True or False, and nothing that merely passes for one."""
+    if not isinstance(_plain(value), bool):
+        _refuse(name, value, "True or False")
+    return bool(value)
+
+
+def text(value, name, *, accepted="text, such as 'kg'"):
+    """A string."""
+    return instance(value, str, name, accepted)
 
 
 def one_of(value, options, name):
@@ -59,6 +88,45 @@ def instance(value, kind, name, accepted):
     return value
 
 
+def function(value, name, accepted):
+    """What can be called."""
+    if not callable(value):
+        raise TypeError(f"{name}={told(value)}; accepted is {accepted}.")
+    return value
+
+
+def numbers(value, name, accepted):
+    """An array of one or more finite numbers, of any shape."""
+    try:
+        found = np.asarray(value)
+    except (TypeError, ValueError):  # lists of unequal lengths
+        found = np.zeros(0)
+    if found.dtype.kind not in "iuf" or not found.size or not np.isfinite(found).all():
+        _refuse(name, value, accepted)
+    return found.astype(float)
+
+
+def pair(value, name, accepted):
+    """Two finite numbers."""
+    found = numbers(value, name, accepted)
+    if found.shape != (2,):
+        _refuse(name, value, accepted)
+    return tuple(found.tolist())
+
+
+def table(value, columns, name, accepted):
+    """A DataFrame with rows and certain columns of numbers; what else it holds is its own affair."""
+    instance(value, _pandas().DataFrame, name, accepted)
+    missing = [column for column in columns if column not in value]
+    if missing or not len(value):
+        lacks = f"has no column {missing[0]!r}" if missing else "has no rows"
+        raise ValueError(f"{name}={told(value)} {lacks}; accepted is {accepted}.")
+    for column in columns:
+        if not _pandas().api.types.is_numeric_dtype(value[column]):
+            raise ValueError(f"{name}={told(value)} has no numbers in {column!r}; accepted is {accepted}.")
+    return value
+
+
 def fitted(idata, name="idata"):
     """A tree with a posterior."""
     if not hasattr(idata, "children") or "posterior" not in idata.children:
@@ -67,11 +135,45 @@ def fitted(idata, name="idata"):
 
 
 def told(value):
-    """A value in a few characters: tables and models by their type."""
-    if isinstance(value, (str, Real, type(None), list, tuple, dict)) and len(repr(value)) <= 80:
-        return repr(value)
-    return f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}".removeprefix("builtins.")
+    """A value in a few characters, without the name of a number's type; tables and models by their type."""
+    value, kind = _plain(value), type(value)
+    short = f"{kind.__module__.partition('.')[0]}.{kind.__name__}".removeprefix("builtins.")
+    if isinstance(value, np.ndarray) and value.size > 10:
+        return f"{short} of shape {value.shape}"
+    if not isinstance(value, (str, list, tuple, set, frozenset, dict)):
+        shown = _safely(repr, value)
+        return shown if shown and "\n" not in shown and " at 0x" not in shown and len(shown) <= 80 else short
+    shortener = reprlib.Repr()
+    shortener.maxstring = shortener.maxother = 60
+    shown = _safely(shortener.repr, value)
+    return short if not shown or "\n" in shown or " at 0x" in shown else shown
 
 
-def _refuse(name, value, accepted):
-    raise ValueError(f"{name}={told(value)}; accepted is {accepted}.")
+def _safely(show, value):
+    try:
+        return show(value)
+    except Exception:  # a value that cannot even be shown
+        return ""
+
+
+def _plain(value):
+    """A Python scalar out of what NumPy, pandas or xarray make of one; anything else as it is."""
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    return value.item() if kind in tuple("biufU") and getattr(value, "shape", None) == () else value
+
+
+def _float(value):
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return np.nan
+
+
+def _pandas():
+    import pandas  # slow to import, and only a table needs it
+
+    return pandas
+
+
+def _refuse(name, value, accepted, instead=""):
+    raise ValueError(f"{name}={told(value)}; accepted is {accepted}{instead and f': write {instead}'}.")
