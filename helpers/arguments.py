@@ -6,7 +6,10 @@ that can be told. A number may come in NumPy's, pandas' or xarray's clothes; a t
 
 import operator
 import reprlib
+from collections.abc import Mapping
 from numbers import Real
+from os import PathLike
+from pathlib import Path
 
 import numpy as np
 
@@ -20,20 +23,23 @@ def number(value, name, *, low=-np.inf, high=np.inf, accepted="a finite number")
     found = _float(plain) if isinstance(plain, Real) and not isinstance(plain, bool) else np.nan
     if not (np.isfinite(found) and low < found < high):
         meant = _float(plain) if isinstance(plain, str) else np.nan
-        _refuse(name, value, accepted, f"{meant:g}" if np.isfinite(meant) and low < meant < high else "")
+        refuse(name, value, accepted, f"{meant:g}" if np.isfinite(meant) and low < meant < high else "")
     return found
 
 
-def positive(value, name, *, accepted="a positive number from 1e-100 to 1e100"):
+def positive(value, name):
     """A positive number that can be squared and divided by."""
-    return number(value, name, low=SMALLEST / 2, high=2 * LARGEST, accepted=accepted)
+    found = number(value, name, low=0.0, accepted="a positive finite number")
+    if not SMALLEST <= found <= LARGEST:
+        refuse(name, value, f"a positive finite number from {SMALLEST:g} to {LARGEST:g}")
+    return found
 
 
 def probability(value, name="probability"):
     """A number inside (0, 1)."""
     percent = _plain(value)
     if isinstance(percent, Real) and 1 < percent < 100:
-        _refuse(name, value, "a number in (0, 1)", f"{percent / 100:g}")
+        refuse(name, value, "a number in (0, 1)", f"{percent / 100:g}")
     return number(value, name, low=0.0, high=1.0, accepted="a number in (0, 1), such as 0.95")
 
 
@@ -53,7 +59,7 @@ def count(value, name, *, least=1, most=MOST):
         meant = _float(plain) if isinstance(plain, (str, float)) else np.nan
         fits = meant % 1 == 0 and least <= meant <= most
         limit = f" and at most {most:,}" if whole is not None and whole > most else ""
-        _refuse(name, value, f"a whole number of at least {least:,}{limit}", f"{int(meant)}" if fits else "")
+        refuse(name, value, f"a whole number of at least {least:,}{limit}", f"{int(meant)}" if fits else "")
     return whole
 
 
@@ -65,7 +71,7 @@ def seed(value, name="seed"):
 def flag(value, name):
     """True or False, and nothing that merely passes for one."""
     if not isinstance(_plain(value), bool):
-        _refuse(name, value, "True or False")
+        refuse(name, value, "True or False")
     return bool(value)
 
 
@@ -77,32 +83,52 @@ def text(value, name, *, accepted="text, such as 'kg'"):
 def one_of(value, options, name):
     """One of a few values."""
     if not any(value is option or (type(value) is type(option) and value == option) for option in options):
-        _refuse(name, value, " or ".join(map(repr, options)))
+        refuse(name, value, " or ".join(map(repr, options)))
     return value
+
+
+def optional(check, value, name, **more):
+    """None, or what another check lets pass."""
+    return None if value is None else check(value, name, **more)
 
 
 def instance(value, kind, name, accepted):
     """A value of a type."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name}={told(value)}; accepted is {accepted}.")
+        refuse(name, value, accepted, error=TypeError)
     return value
+
+
+def path(value, name, accepted):
+    """The path of a file or folder."""
+    if not (isinstance(value, (str, PathLike)) and str(value).strip()) or isinstance(value, bytes):
+        refuse(name, value, accepted, error=TypeError)
+    return Path(value)
+
+
+def mapping(value, name, accepted, *, keys=str, check=None):
+    """A mapping of names, each value of which passes a check of its own."""
+    instance(value, Mapping, name, accepted)
+    if not all(isinstance(key, keys) for key in value):
+        refuse(name, value, accepted, error=TypeError)
+    return {key: check(each, f"{name}[{key!r}]") if check else each for key, each in value.items()}
 
 
 def function(value, name, accepted):
     """What can be called."""
     if not callable(value):
-        raise TypeError(f"{name}={told(value)}; accepted is {accepted}.")
+        refuse(name, value, accepted, error=TypeError)
     return value
 
 
 def numbers(value, name, accepted):
-    """An array of one or more finite numbers, of any shape."""
+    """An array of one or more finite numbers, of any shape; a table has none that is meant."""
     try:
-        found = np.asarray(value)
+        found = np.zeros(0) if hasattr(value, "columns") else np.asarray(value)
     except (TypeError, ValueError):  # lists of unequal lengths
         found = np.zeros(0)
     if found.dtype.kind not in "iuf" or not found.size or not np.isfinite(found).all():
-        _refuse(name, value, accepted)
+        refuse(name, value, accepted)
     return found.astype(float)
 
 
@@ -110,7 +136,7 @@ def pair(value, name, accepted):
     """Two finite numbers."""
     found = numbers(value, name, accepted)
     if found.shape != (2,):
-        _refuse(name, value, accepted)
+        refuse(name, value, accepted)
     return tuple(found.tolist())
 
 
@@ -122,16 +148,27 @@ def table(value, columns, name, accepted):
         lacks = f"has no column {missing[0]!r}" if missing else "has no rows"
         raise ValueError(f"{name}={told(value)} {lacks}; accepted is {accepted}.")
     for column in columns:
-        if not _pandas().api.types.is_numeric_dtype(value[column]):
-            raise ValueError(f"{name}={told(value)} has no numbers in {column!r}; accepted is {accepted}.")
+        numbers(value[column].dropna(), f"{name}[{column!r}]", accepted)
     return value
 
 
-def fitted(idata, name="idata"):
-    """A tree with a posterior."""
+def fitted(idata, name="idata", *, needs=()):
+    """A tree with a posterior, and in it the variables that are needed."""
     if not hasattr(idata, "children") or "posterior" not in idata.children:
-        raise TypeError(f"{name}={told(idata)}; accepted is a DataTree with a posterior, from fit(...).")
+        refuse(name, idata, "a DataTree with a posterior, from fit(...)", error=TypeError)
+    if missing := [variable for variable in needs if variable not in idata["posterior"]]:
+        raise ValueError(
+            f"{name}={told(idata)} has no draws of {missing}; accepted is a fit of a joint model: "
+            "fit(joint_model(design))."
+        )
     return idata
+
+
+def having(value, attributes, name, accepted):
+    """A value with certain attributes, where its type is not worth an import."""
+    if not all(hasattr(value, attribute) for attribute in attributes):
+        refuse(name, value, accepted, error=TypeError)
+    return value
 
 
 def told(value):
@@ -175,5 +212,6 @@ def _pandas():
     return pandas
 
 
-def _refuse(name, value, accepted, instead=""):
-    raise ValueError(f"{name}={told(value)}; accepted is {accepted}{instead and f': write {instead}'}.")
+def refuse(name, value, accepted, instead="", *, error=ValueError):
+    """Raise the sentence."""
+    raise error(f"{name}={told(value)}; accepted is {accepted}{instead and f': write {instead}'}.")

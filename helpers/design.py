@@ -150,7 +150,8 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
         term than a product with a covariate that has a term of its own; when there are fewer rows than
         columns.
     """
-    arguments.instance(data, pd.DataFrame, "data", "a pandas.DataFrame")
+    formulas.check_frame(data)
+    arguments.one_of(outcome_kind, (None, *KINDS), "outcome_kind")
     both = formulas.read(outcome, "outcome"), formulas.read(treatment, "treatment")
     data, notes = formulas.usable(data, both)
     terms, moderators = formulas.split_moderators(*both)
@@ -226,7 +227,6 @@ def _kind(t, name):
 def _outcome_kind(y, name, wanted):
     """The kind of the outcome: found, or as the reader wants it."""
     levels = np.unique(y)
-    arguments.one_of(wanted, (None, *KINDS), "outcome_kind")
     if set(levels) == {0.0, 1.0}:
         return wanted or "binary"
     if wanted == "binary" or (len(levels) == 2 and wanted is None):

@@ -129,7 +129,7 @@ def test_a_rho_outside_its_range_is_refused_everywhere(designs, use, rho):
         ({"alpha": -1}, ValueError, "alpha=-1; accepted is a positive finite number"),
         ({"sigma": 0}, ValueError, "sigma=0; accepted is a positive finite number"),
         ({"coefficients": 3}, TypeError, "coefficients=3 is no prior over coefficients; accepted is normal(...)"),
-        ({"treatment": "trees"}, TypeError, "treatment='trees'; accepted are None, the linear index"),
+        ({"treatment": "trees"}, TypeError, "treatment='trees'; accepted is None, the linear index"),
         ({"rho": "high"}, ValueError, "rho='high' is not a correlation; accepted are a number in (-1, 1)"),
     ],
 )

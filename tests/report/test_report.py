@@ -143,7 +143,7 @@ def test_a_program_that_is_stopped_leaves_no_trace(tmp_path):
 
 BAD = {
     "missing values are counted": ({}, ["23 of 420 rows", "'start_g' has 9", "'temp_c' has 14", "--drop-missing"]),
-    "no such file": ({"csv": "nowhere.csv"}, ["nowhere.csv is no file"]),
+    "no such file": ({"csv": "nowhere.csv"}, ["nowhere.csv' is no file"]),
     "no such column": ({"outcome": "gain_g ~ feed_g + depth", "treatment": "feed_g ~ temp_c"}, ["depth"]),
     "not a formula": (
         {"outcome": "gain_g ~ feed_g +"},
