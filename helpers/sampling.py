@@ -155,7 +155,7 @@ def _diagnose(idata):
     """One row of `diagnostics`, and the names of the parameters that fail."""
     posterior = idata["posterior"].to_dataset()
     judged = [name for name in posterior if not name.startswith(PREFIX)]  # what a forest does, not its n values
-    varying = posterior[[name for name in judged if np.ptp(posterior[name].values) > 0]]
+    varying = posterior[[name for name in judged if posterior[name].size and np.ptp(posterior[name].values) > 0]]
     with warnings.catch_warnings():  # an excluded coefficient never varies, and has no R-hat
         warnings.filterwarnings("ignore", "invalid value", RuntimeWarning)
         figures = _figures(varying)

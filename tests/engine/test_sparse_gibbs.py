@@ -183,6 +183,13 @@ def test_a_prior_that_cannot_be_is_refused(make, said):
         make()
 
 
+@pytest.mark.parametrize("coefficients", [spike_and_slab(), horseshoe()])
+def test_a_prior_over_no_coefficient_leaves_the_model_as_it_is(tank, coefficients):
+    bare = make_design(tank, outcome="Y ~ T", treatment="T ~ 1")
+    found, plain = (fit(joint_model(bare, coefficients=c, rho=0.3), chains=2) for c in (coefficients, None))
+    np.testing.assert_allclose(found.posterior.alpha, plain.posterior.alpha)
+
+
 @pytest.mark.parametrize("coefficients, said", [
     (horseshoe(p0=9), "p0=9"), (spike_and_slab(size=9), "size=9"), (excluded(["Z"]), "Z"),
 ])  # fmt: skip
