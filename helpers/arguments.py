@@ -48,6 +48,15 @@ def correlation(value, name="rho", *, accepted="a correlation, a number in (-1, 
     return number(value, name, low=-1.0, high=1.0, accepted=accepted)
 
 
+def correlations(value, name="rho"):
+    """One number inside (-1, 1) or several, as an array of one dimension."""
+    accepted = "one number in (-1, 1) or several, such as [-0.3, 0.0, 0.3]"
+    found = np.atleast_1d(numbers(value, name, accepted))
+    if found.ndim > 1 or not np.all(np.abs(found) < 1):
+        refuse(name, value, accepted)
+    return found
+
+
 def count(value, name, *, least=1, most=MOST):
     """A whole number from `least` to `most`, as an int; 2.0 is none, and neither is True."""
     plain = _plain(value)
@@ -106,10 +115,10 @@ def path(value, name, accepted):
     return Path(value)
 
 
-def mapping(value, name, accepted, *, keys=str, check=None):
-    """A mapping of names, each value of which passes a check of its own."""
+def mapping(value, name, accepted, *, keys=str, check=None, least=0):
+    """A mapping of names, each value of which passes a check of its own; a tree or a data set is none that is meant."""
     instance(value, Mapping, name, accepted)
-    if not all(isinstance(key, keys) for key in value):
+    if hasattr(value, "dims") or len(value) < least or not all(isinstance(key, keys) for key in value):
         refuse(name, value, accepted, error=TypeError)
     return {key: check(each, f"{name}[{key!r}]") if check else each for key, each in value.items()}
 

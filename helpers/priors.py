@@ -111,6 +111,12 @@ def check_belief(belief, argument="belief"):
     return belief
 
 
+def check_reading(prior, argument="prior"):
+    """A number, a prior over ρ, or a function of ρ that gives densities."""
+    function = callable(prior) and not isinstance(prior, type) and not hasattr(prior, "logpdf")
+    return prior if function else check_rho(prior, argument)
+
+
 def is_prior(value):
     """Whether it has a log density at each of several ρ; SciPy's families have one too, before they are frozen."""
     if not callable(getattr(value, "logpdf", None)) or isinstance(value, type):
@@ -144,7 +150,7 @@ def log_density(prior, rho):
     if hasattr(prior, "logpdf"):
         mass = float(prior.cdf(1.0) - prior.cdf(-1.0))
         if not mass > 0:
-            raise ValueError(f"{_told(prior)} has no density on (-1, 1); accepted is a prior with mass there.")
+            raise ValueError(f"prior={described(prior)} has no density on (-1, 1); accepted is a prior with mass there.")
         return np.asarray(prior.logpdf(rho), dtype=float) - np.log(mass)
     density = np.asarray(prior(rho), dtype=float)
     if density.shape != rho.shape or not np.all(density >= 0):
@@ -168,12 +174,12 @@ def quantiles(prior, count=801):
     return np.arctanh(rho[np.abs(rho) < 1])
 
 
-def _told(prior):
-    """A frozen distribution in words."""
+def described(prior):
+    """A prior over ρ in words: a frozen distribution by its family and what it was given."""
     if not hasattr(prior, "dist"):
-        return f"prior={prior!r}"
-    parts = [*map(repr, prior.args), *(f"{name}={value!r}" for name, value in prior.kwds.items())]
-    return f"prior={prior.dist.name}({', '.join(parts)})"
+        return arguments.told(prior)
+    parts = [*map(arguments.told, prior.args), *(f"{key}={arguments.told(value)}" for key, value in prior.kwds.items())]
+    return f"{prior.dist.name}({', '.join(parts)})"
 
 
 class Scales(NamedTuple):

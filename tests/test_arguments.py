@@ -199,7 +199,7 @@ CALLS = {
     "fit": ({"model_or_design": design}, {"model_or_design": [*OBJECTS, frame, idata, chart, world], **SAMPLED,
                                           "progressbar": FLAGS}),
     "fit_worlds": ({"worlds": [world], "folder": None},
-                   {"worlds": [None, 3, "ab", [3], [None], {"a": world}, world, design, [design], frame],
+                   {"worlds": [None, 3, ["ab"], [3], [None], world, design, [design]],
                     **SAMPLED, "folder": [3, True, [], b"x", frame, NAN]}),
     "horseshoe": ({}, {"p0": SPREADS, "slab": [*SPREADS, None], "nu": [*SPREADS, None]}),
     "joint_model": (
@@ -282,7 +282,7 @@ CALLS = {
         {"fits": [*FITS, {"a": 3}, {"a": None}, {"a": idata, "b": elsewhere}], "probability": PROBABILITIES,
          "reference": [3, "b", ["a"], {}, NAN]},
     ),
-    "write_report": ({"report": report, "folder": "unused"},
+    "write_report": ({"report": report, "folder": "/dev/null/report"},
                      {"report": [*OBJECTS, frame, design, chart], "folder": [None, 3, True, [], b"x", frame, NAN, ""],
                       "force": FLAGS}),
 }  # fmt: skip
