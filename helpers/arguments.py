@@ -6,7 +6,7 @@ that can be told. A number may come in NumPy's, pandas' or xarray's clothes; a t
 
 import operator
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from numbers import Real
 from os import PathLike
 from pathlib import Path
@@ -130,13 +130,26 @@ def function(value, name, accepted):
     return value
 
 
-def numbers(value, name, accepted):
-    """An array of one or more finite numbers, of any shape; a table has none that is meant."""
+def listed(value, name, accepted, *, kind=Hashable, least=0):
+    """Things of a kind, in a list; a text's letters, a mapping's keys and a table's columns are never meant."""
+    unmeant = isinstance(value, (str, bytes, bytearray, Mapping)) or hasattr(value, "columns")
     try:
-        found = np.zeros(0) if hasattr(value, "columns") else np.asarray(value)
+        found = None if unmeant else list(value)
+    except TypeError:  # an array without dimensions says only then that it cannot
+        found = None
+    if found is None or len(found) < least or not all(isinstance(each, kind) for each in found):
+        refuse(name, value, accepted)
+    return found
+
+
+def numbers(value, name, accepted, *, least=1):
+    """An array of finite numbers, of any shape; a table has none that is meant, and a masked one none that is there."""
+    unmeant = hasattr(value, "columns") or isinstance(value, (bytes, bytearray)) or np.ma.is_masked(value)
+    try:
+        found = np.zeros(0) if unmeant else np.asarray(value)
     except (TypeError, ValueError):  # lists of unequal lengths
         found = np.zeros(0)
-    if found.dtype.kind not in "iuf" or not found.size or not np.isfinite(found).all():
+    if found.dtype.kind not in "iuf" or found.size < least or not np.isfinite(found).all():
         refuse(name, value, accepted)
     return found.astype(float)
 
@@ -205,7 +218,8 @@ def _safely(show, value):
 def _plain(value):
     """A Python scalar out of what NumPy, pandas or xarray make of one; anything else as it is."""
     kind = getattr(getattr(value, "dtype", None), "kind", None)
-    return value.item() if kind in tuple("biufU") and getattr(value, "shape", None) == () else value
+    scalar = kind in tuple("biufU") and getattr(value, "shape", None) == () and not np.ma.is_masked(value)
+    return value.item() if scalar else value
 
 
 def _float(value):

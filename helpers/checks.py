@@ -77,7 +77,7 @@ def learned(prior, posterior, *, name="alpha", draws=4000, seed=0):
 def _prior(prior, name, draws, seed):
     if not hasattr(prior, "free_RVs"):
         accepted = "a pm.Model, such as joint_model(design), or an array of draws"
-        found = arguments.numbers(prior, "prior", accepted).ravel()
+        found = arguments.numbers(prior, "prior", accepted, least=2).ravel()
         if np.ptp(found) == 0:
             raise ValueError(f"prior={arguments.told(prior)} is one value only; accepted are draws that differ.")
         return found
@@ -100,7 +100,7 @@ def _posterior(posterior, name):
             raise ValueError(f"name={name!r} is no scalar of the posterior; accepted are {scalars}.")
         return known[name].values
     accepted = "a DataTree from fit(...), or an array of draws, (chains, draws) or (draws,)"
-    found = np.atleast_2d(arguments.numbers(posterior, "posterior", accepted))
+    found = np.atleast_2d(arguments.numbers(posterior, "posterior", accepted, least=2))
     if found.ndim > 2:
         raise ValueError(f"posterior has the shape {found.shape}; accepted is {accepted}.")
     return found

@@ -1,7 +1,7 @@
 """From a map to a judgement: how strong a hidden current is plausible, and what to do when nobody knows it."""
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -122,10 +122,8 @@ def _groups(design, groups):
 
 def _members(members, name):
     """Names of covariates, in a list."""
-    found = [members] if isinstance(members, str) else list(members) if isinstance(members, Iterable) else []
-    if not found or not all(isinstance(member, str) for member in found):
-        arguments.refuse(name, members, "one name of a covariate or several, such as ['age', 'C(education)']")
-    return found
+    accepted = "one name of a covariate or several, such as ['age', 'C(education)']"
+    return arguments.listed([members] if isinstance(members, str) else members, name, accepted, kind=str, least=1)
 
 
 def robustness_value(design, *, q=1.0, probability=None):
@@ -155,9 +153,7 @@ def robustness_value(design, *, q=1.0, probability=None):
     Cinelli & Hazlett 2020 (JRSS B 82:39): RV of the estimate and of its interval.
     """
     check_design(design)
-    arguments.positive(q, "q")
-    if probability is not None:
-        arguments.probability(probability)
+    q, probability = arguments.positive(q, "q"), arguments.optional(arguments.probability, probability, "probability")
     result = ols(design)
     return _robustness(result.tvalues["alpha"], result.df_resid, q, probability)
 
@@ -199,9 +195,9 @@ def e_value(ratio, *, limit=None):
     ----------
     VanderWeele & Ding 2017 (Annals of Internal Medicine 167:268).
     """
-    arguments.number(ratio, "ratio", low=0.0, accepted="a risk ratio, a positive number")
+    ratio = arguments.number(ratio, "ratio", low=0.0, accepted="a risk ratio, a positive number")
     if limit is not None:
-        arguments.number(limit, "limit", low=0.0, accepted="a risk ratio, a positive number")
+        limit = arguments.number(limit, "limit", low=0.0, accepted="a risk ratio, a positive number")
         if (limit - ratio) * (ratio - 1) > 0:
             raise ValueError(f"limit={limit!r} lies farther from 1 than ratio={ratio!r}; accepted is the nearer end.")
         if (limit - 1) * (ratio - 1) <= 0:  # the interval holds 1 already
@@ -290,9 +286,10 @@ def decide(map, loss, *, actions, prior=None, within=None):
 
 
 def _actions(actions):
-    names = list(actions) if isinstance(actions, Iterable) and not isinstance(actions, str) else []
-    if len(names) < 2 or not all(isinstance(name, Hashable) for name in names) or len(set(names)) < len(names):
-        arguments.refuse("actions", actions, "two or more different names, or a mapping from them")
+    accepted = "two or more different names, or a mapping from them"
+    names = list(actions) if isinstance(actions, Mapping) else arguments.listed(actions, "actions", accepted)
+    if len(set(names)) < max(2, len(names)):
+        arguments.refuse("actions", actions, accepted)
     return dict(actions) if isinstance(actions, Mapping) else {name: name for name in names}
 
 

@@ -294,7 +294,7 @@ def read_map(map, probability=0.95):
     ValueError
         When no column can be relied on, or `probability` lies outside (0, 1).
     """
-    arguments.probability(probability)
+    probability = arguments.probability(probability)
     chart_of(map)
     bad = map.pareto_k.values > PARETO_K
     if bad.all():

@@ -190,8 +190,10 @@ def plot_prior_posterior(prior, posterior, *, ax=None, name="α", unit=""):
     -------
     matplotlib Axes
     """
-    drawn = {"prior": prior, "posterior": posterior}
-    drawn = {label: arguments.numbers(draws, label, "an array of draws").ravel() for label, draws in drawn.items()}
+    drawn = {
+        label: arguments.numbers(draws, label, "an array of two draws or more", least=2).ravel()
+        for label, draws in (("prior", prior), ("posterior", posterior))
+    }
     arguments.text(name, "name", accepted="the quantity's name, such as 'α'")
     ax = _axes(ax, unit)
     for (label, draws), colour in zip(drawn.items(), (PRIOR, JOINT)):

@@ -113,7 +113,7 @@ def check_belief(belief, argument="belief"):
 
 def check_reading(prior, argument="prior"):
     """A number, a prior over ρ, or a function of ρ that gives densities."""
-    function = callable(prior) and not isinstance(prior, type) and not hasattr(prior, "logpdf")
+    function = callable(prior) and not isinstance(prior, type) and not hasattr(prior, "cdf")
     return prior if function else check_rho(prior, argument)
 
 
@@ -150,7 +150,7 @@ def log_density(prior, rho):
     if hasattr(prior, "logpdf"):
         mass = float(prior.cdf(1.0) - prior.cdf(-1.0))
         if not mass > 0:
-            raise ValueError(f"prior={described(prior)} has no density on (-1, 1); accepted is a prior with mass there.")
+            raise ValueError(f"prior={described(prior)} has no mass on (-1, 1); accepted is one that has.")
         return np.asarray(prior.logpdf(rho), dtype=float) - np.log(mass)
     density = np.asarray(prior(rho), dtype=float)
     if density.shape != rho.shape or not np.all(density >= 0):

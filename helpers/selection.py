@@ -5,7 +5,6 @@ funnel are normal priors: a spread of zero or of the slab for the sieve, τλ̃ 
 spreads.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -84,7 +83,8 @@ def spike_and_slab(*, inclusion=(1.0, 1.0), size=None, slab=1.0):
     Mitchell & Beauchamp 1988; George & McCulloch 1993; Ley & Steel 2009 (prior of the model size).
     """
     slab, size = arguments.positive(slab, "slab"), arguments.optional(arguments.positive, size, "size")
-    if isinstance(inclusion, (Sequence, np.ndarray)) and len(inclusion) == 2 and not isinstance(inclusion, str):
+    inclusion = inclusion.tolist() if isinstance(inclusion, np.ndarray) else inclusion
+    if isinstance(inclusion, (list, tuple)) and len(inclusion) == 2:
         pair = tuple(arguments.positive(each, f"inclusion[{k}]") for k, each in enumerate(inclusion))
         return SpikeAndSlab(pair, size, slab)
     accepted = "a pair (a, b) of a Beta distribution, or a number in (0, 1)"
@@ -181,13 +181,11 @@ def excluded(names, *, others=None):
     ValueError
         When no name is given; by `joint_model`, when a name is no covariate of the treatment equation.
     """
-    found = (names,) if isinstance(names, str) else tuple(names) if isinstance(names, (Sequence, np.ndarray)) else ()
-    if not found or not all(isinstance(name, str) and name for name in found):
-        raise ValueError(
-            f"names={arguments.told(names)}; accepted are names of covariates to keep out of the outcome "
-            "equation, such as ['price82']."
-        )
-    return Excluded(found, normal() if others is None else check_coefficients(others, "others", LINEAR))
+    accepted = "names of covariates to keep out of the outcome equation, such as ['price82']"
+    found = arguments.listed([names] if isinstance(names, str) else names, "names", accepted, kind=str, least=1)
+    if not all(found):
+        arguments.refuse("names", names, accepted)
+    return Excluded(tuple(found), normal() if others is None else check_coefficients(others, "others", LINEAR))
 
 
 LINEAR = {"normal": Normal, "spike_and_slab": SpikeAndSlab, "horseshoe": Horseshoe}

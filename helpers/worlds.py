@@ -1,7 +1,6 @@
 """Worlds: named sets of assumptions, fitted side by side, and laid out in one table."""
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -106,7 +105,7 @@ def fit_worlds(worlds, *, draws=1000, tune=1000, chains=4, seed=0, folder=".worl
     Runs through joblib, one world at a time unless told otherwise: inside
     ``with joblib.parallel_config(backend="dask"):`` (or ``n_jobs=2``) the worlds run side by side.
     """
-    worlds = list(arguments.instance(worlds, Iterable, "worlds", "World(name, design, ...) values, in a list"))
+    worlds = arguments.listed(worlds, "worlds", "World(name, design, ...) values, in a list", kind=object)
     for k, world in enumerate(worlds):
         arguments.instance(world, World, f"worlds[{k}]", "a World(name, design, ...)")
     names = [world.name for world in worlds]
@@ -246,7 +245,7 @@ def world_table(fits, *, probability=0.95, reference=None):
     ValueError
         When `reference` is not among the worlds, or some outcomes are binary and others not.
     """
-    arguments.probability(probability)
+    probability = arguments.probability(probability)
     accepted = "a mapping of names to fits, from fit_worlds"
     fits = _same_data(arguments.mapping(fits, "fits", accepted, check=_alpha, least=1))
     reference = next(iter(fits)) if reference is None else arguments.one_of(reference, tuple(fits), "reference")

@@ -8,6 +8,7 @@ import ast
 import inspect
 import re
 import traceback
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import scipy.stats as st
 import xarray as xr
 
 import helpers
+from helpers import arguments
 
 HOME = Path(helpers.__file__).parent
 NAN = float("nan")
@@ -136,9 +138,10 @@ def known(path):
 MADE = (frame, design, other, joiners, bare, chart, table, model, idata, posteriorless, elsewhere, world, decision,
         report, drift, worlds, axes)  # fmt: skip
 
+HOLED = np.ma.array([0.0, 0.1, 0.2, 0.3, 0.4], mask=[0, 1, 0, 0, 0])
 OBJECTS = [None, 3, "x", [], {}, NAN]
 DESIGNS = [*OBJECTS, frame, model, idata, chart]
-NUMBERS = ["1", True, NAN, float("inf"), [1.0], 1j, frame, 10**400]
+NUMBERS = ["1", True, np.ma.masked, NAN, float("inf"), [1.0], 1j, frame, 10**400]
 SPREADS = [*NUMBERS, 0, -1.0, 1e200, 1e-200, np.array([1.0, 2.0])]
 COUNTS = [-1, 1.5, 2.0, "a", "10", None, True, np.True_, NAN, [10], 10**30, 10**5000, np.float64(3)]
 SEEDS = [-1, 1.5, "a", None, True, NAN, [1], 2**64, np.random.default_rng(0)]
@@ -153,9 +156,23 @@ FORESTS = ["bart", 50, True, helpers.bart, helpers.normal(), frame]
 AXES = ["left", 3, plt, frame, [axes]]
 TABLES = [*OBJECTS, design, chart, {"mean": [1.0]}, pd.DataFrame({"a": [1.0]}), pd.DataFrame()]
 FORMULAS = [None, 3, ["Y ~ T"], "", "Y", "~", b"Y ~ T", NAN, frame]
-DRAWS = [None, "x", [], {}, [NAN, 1.0, 2.0], ["a", "b"], [[1.0], [1.0, 2.0]], posteriorless, design, frame, 1j]
+DRAWS = [
+    None,
+    "x",
+    [],
+    {},
+    [NAN, 1.0, 2.0],
+    ["a", "b"],
+    [[1.0], [1.0, 2.0]],
+    [1.0],
+    HOLED,
+    posteriorless,
+    design,
+    frame,
+    1j,
+]
 GRIDS = [None, 0.3, "x", [], [0.1, 0.2], [0, 0.1, 0.2, 0.3, 1.0], [0, 0.1, NAN, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1, 0.0],
-         [0, 0, 0.1, 0.2, 0.3], ["a"] * 5, frame, True, [[0, 0.1, 0.2, 0.3, 0.4]]]  # fmt: skip
+         [0, 0, 0.1, 0.2, 0.3], ["a"] * 5, HOLED, frame, True, [[0, 0.1, 0.2, 0.3, 0.4]]]  # fmt: skip
 COUNTED = [-1, 1.5, "a", None, True, NAN]
 SAMPLED = {"draws": [*COUNTS, 0], "tune": COUNTS, "chains": [*COUNTS, 0], "seed": SEEDS}
 DRAWN = {"ax": AXES, "unit": TEXTS}
@@ -334,6 +351,51 @@ def test_what_cannot_be_used_is_refused_by_name(function, argument, value):
     message = str(caught.value)
     assert re.search(rf"\b{argument}\b", message) and "accepted" in message, message
     assert shows(message, value), message
+
+
+CLOTHES = [2, 2.0, np.int8(2), np.float32(2), np.array(2), xr.DataArray(2.0), Fraction(2), pd.Series([2.0])[0]]
+
+
+@pytest.mark.parametrize("value", CLOTHES, ids=lambda value: type(value).__name__)
+def test_a_number_may_come_in_any_clothes(value):
+    for check in (arguments.number, arguments.positive):
+        assert (found := check(value, "x")) == 2.0 and type(found) is float
+    assert arguments.correlation(value / 4) == 0.5 and arguments.probability(value / 4) == 0.5
+    if np.asarray(value).dtype.kind == "i":
+        assert type(arguments.count(value, "x")) is int and arguments.seed(value) == 2
+
+
+SHOWN = {
+    "a whole number": (95, "95"),
+    "a NumPy number": (np.float64(0.5), "0.5"),
+    "a NumPy text": (np.str_("a"), "'a'"),
+    "a long text": ("x" * 500, f"'{'x' * 27}...{'x' * 28}'"),
+    "a long list": ([1] * 500, "[1, 1, 1, 1, 1, 1, ...]"),
+    "a long number": (10**5000, "int"),
+    "a table": (pd.DataFrame({"a": [1, 2]}), "pandas.DataFrame"),
+    "a long array": (np.zeros((20, 3)), "numpy.ndarray of shape (20, 3)"),
+    "an object at an address": (object(), "object"),
+}
+
+
+@pytest.mark.parametrize(("value", "shown"), SHOWN.values(), ids=SHOWN)
+def test_a_value_is_shown_in_a_few_characters(value, shown):
+    assert arguments.told(value) == shown
+
+
+WRITE = {
+    "percent": (arguments.probability, 95, "0.95"),
+    "a number as text": (arguments.number, "1", "1"),
+    "a whole number as text": (arguments.count, "10", "10"),
+    "a whole number as a float": (arguments.count, 1000.0, "1000"),
+    "a seed as a float": (arguments.seed, 3.0, "3"),
+}
+
+
+@pytest.mark.parametrize(("check", "value", "instead"), WRITE.values(), ids=WRITE)
+def test_what_was_meant_is_said(check, value, instead):
+    with pytest.raises(ValueError, match=rf"x={value!r}; accepted is .*: write {re.escape(instead)}\.$"):
+        check(value, "x")
 
 
 def test_no_public_function_and_no_argument_is_left_out():

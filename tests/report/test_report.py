@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from click.testing import CliRunner
+from scipy.stats import norm
 
 from helpers import load_lalonde, make_design, make_report, ols, read_table, simulate_aquarium, write_report
 from helpers.__main__ import main
@@ -153,7 +154,7 @@ BAD = {
         {"outcome": "gain_g ~ feed_g + nosuch(delivery_km)", "treatment": "feed_g ~ 1"},
         ["nosuch"],
     ),
-    "half a formula": ({"outcome": "gain_g"}, ["not a two-sided formula"]),
+    "half a formula": ({"outcome": "gain_g"}, ["accepted is a two-sided formula"]),
     "a name with spaces, bare": ({"outcome": "gain g ~ feed_g"}, ["outcome='gain g ~ feed_g'", "in backticks"]),
     "no treatment": (
         {"outcome": "gain_g ~ delivery_km", "treatment": "feed_g ~ delivery_km"},
@@ -366,6 +367,12 @@ def test_a_strong_instrument_rules_currents_out(strong):
     assert strong.overturns[0] in strong.paragraph and "in doubt" not in strong.paragraph
 
 
+def test_a_belief_from_scipy_is_told_by_its_family():
+    design = make_design(tank(2.0), outcome="y ~ t + x", treatment="t ~ x")
+    said = " ".join(make_report(design, belief=norm(0, scale=0.3)).assumptions)
+    assert "ρ has the prior norm(0, scale=0.3)" in said and "object at" not in said
+
+
 def test_a_belief_that_the_data_contradict_says_so(strong):
     world = strong.worlds.loc["ρ near -0.3, firmly"]
     against = f"the data contradict this belief: they move ρ from -0.30 to {world['rho']:+.2f}"
@@ -537,7 +544,7 @@ def test_a_lone_covariate_or_none_has_no_benchmark(tmp_path):
 
 
 def test_a_continuous_treatment_is_not_shuffled(report):
-    with pytest.raises(ValueError, match=r"'feed_g' is continuous, .* Accepted is a design with a binary treatment"):
+    with pytest.raises(ValueError, match=r"'feed_g' is continuous, .* accepted is a design with a binary treatment"):
         shuffle_test(report.design)
 
 
