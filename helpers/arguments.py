@@ -23,7 +23,7 @@ def number(value, name, *, low=-np.inf, high=np.inf, accepted="a finite number")
     found = _float(plain) if isinstance(plain, Real) and not isinstance(plain, bool) else np.nan
     if not (np.isfinite(found) and low < found < high):
         meant = _float(plain) if isinstance(plain, str) else np.nan
-        refuse(name, value, accepted, f"{meant:g}" if np.isfinite(meant) and low < meant < high else "")
+        refuse(name, value, accepted, f"{meant:.15g}" if np.isfinite(meant) and low < meant < high else "")
     return found
 
 
@@ -39,7 +39,7 @@ def probability(value, name="probability"):
     """A number inside (0, 1)."""
     percent = _plain(value)
     if isinstance(percent, Real) and 1 < percent < 100:
-        refuse(name, value, "a number in (0, 1)", f"{percent / 100:g}")
+        refuse(name, value, "a number in (0, 1)", f"{percent / 100:.15g}")
     return number(value, name, low=0.0, high=1.0, accepted="a number in (0, 1), such as 0.95")
 
 
@@ -91,9 +91,10 @@ def text(value, name, *, accepted="text, such as 'kg'"):
 
 def one_of(value, options, name):
     """One of a few values."""
-    if not any(value is option or (type(value) is type(option) and value == option) for option in options):
+    plain = _plain(value)
+    if not any(plain is option or (type(plain) is type(option) and plain == option) for option in options):
         refuse(name, value, " or ".join(map(repr, options)))
-    return value
+    return plain
 
 
 def optional(check, value, name, **more):
@@ -110,7 +111,7 @@ def instance(value, kind, name, accepted):
 
 def path(value, name, accepted):
     """The path of a file or folder."""
-    if not (isinstance(value, (str, PathLike)) and str(value).strip()) or isinstance(value, bytes):
+    if not (isinstance(value, (str, PathLike)) and str(value).strip()):
         refuse(name, value, accepted, error=TypeError)
     return Path(value)
 

@@ -49,7 +49,7 @@ def learned(prior, posterior, *, name="alpha", draws=4000, seed=0):
     Raises
     ------
     ValueError
-        When there is no variable `name`, or when it is no scalar.
+        When there is no variable `name`, when it is no scalar, or when draws are not finite or all the same.
 
     Notes
     -----

@@ -46,7 +46,8 @@ def potential_outcomes(idata, design, *, levels=(0.0, 1.0)):
     Raises
     ------
     ValueError
-        When the posterior has not the moderators of the design, or `levels` are not two different numbers.
+        When `idata` is a fit of another design (other rows, values, covariates or moderators), or `levels` are not two
+        different numbers.
 
     Notes
     -----
@@ -84,7 +85,8 @@ def effect_at(idata, design, values):
     Raises
     ------
     ValueError
-        When a label is no moderator, or the values are not equally many finite numbers.
+        When `idata` is a fit of another design, a label is no moderator, or the values are not equally many finite
+        numbers.
     """
     alpha, delta = _draws(idata, check_design(design))
     values = _values(values, design)

@@ -50,8 +50,9 @@ class World:
 
     Raises
     ------
-    ValueError
-        When `rho` is no correlation and no prior over one.
+    TypeError, ValueError
+        Naming the world and what cannot be used: a `rho` that is no correlation and no prior over one, a spread that
+        is not positive, something else than a design, a prior over coefficients or a forest.
     """
 
     name: str
@@ -96,7 +97,7 @@ def fit_worlds(worlds, *, draws=1000, tune=1000, chains=4, seed=0, folder=".worl
     Raises
     ------
     ValueError
-        When two worlds share a name.
+        When two worlds share a name, or a setting is no whole number.
     TypeError
         When something else than a `World` is given.
 
@@ -243,7 +244,8 @@ def world_table(fits, *, probability=0.95, reference=None):
     Raises
     ------
     ValueError
-        When `reference` is not among the worlds, or some outcomes are binary and others not.
+        When `reference` is not among the worlds, the fits are of different rows, outcomes or treatments, or some
+        outcomes are binary and others not.
     """
     probability = arguments.probability(probability)
     accepted = "a mapping of names to fits, from fit_worlds"

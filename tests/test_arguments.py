@@ -365,6 +365,10 @@ def test_a_number_may_come_in_any_clothes(value):
         assert type(arguments.count(value, "x")) is int and arguments.seed(value) == 2
 
 
+def test_a_numpy_text_is_a_text():
+    assert helpers.simulate_aquarium(20, treatment=np.str_("binary")).data["T"].isin([0, 1]).all()
+
+
 SHOWN = {
     "a whole number": (95, "95"),
     "a NumPy number": (np.float64(0.5), "0.5"),
@@ -385,7 +389,9 @@ def test_a_value_is_shown_in_a_few_characters(value, shown):
 
 WRITE = {
     "percent": (arguments.probability, 95, "0.95"),
+    "percent and a part": (arguments.probability, 99.9, "0.999"),
     "a number as text": (arguments.number, "1", "1"),
+    "a long number as text": (arguments.number, "0.12345678", "0.12345678"),
     "a whole number as text": (arguments.count, "10", "10"),
     "a whole number as a float": (arguments.count, 1000.0, "1000"),
     "a seed as a float": (arguments.seed, 3.0, "3"),
