@@ -150,7 +150,8 @@ def log_density(prior, rho):
     if hasattr(prior, "logpdf"):
         mass = float(prior.cdf(1.0) - prior.cdf(-1.0))
         if not mass > 0:
-            raise ValueError(f"prior={described(prior)} has no mass on (-1, 1); accepted is one that has.")
+            said = f"prior={described(prior)} has no density on (-1, 1)"
+            raise ValueError(f"{said}; accepted is a prior with mass there.")
         return np.asarray(prior.logpdf(rho), dtype=float) - np.log(mass)
     density = np.asarray(prior(rho), dtype=float)
     if density.shape != rho.shape or not np.all(density >= 0):
