@@ -49,7 +49,7 @@ def learned(prior, posterior, *, name="alpha", draws=4000, seed=0):
     Raises
     ------
     ValueError
-        When there is no variable `name`, or when it is no scalar.
+        When there is no variable `name`, when it is no scalar, or when draws are not finite or all the same.
 
     Notes
     -----
@@ -58,8 +58,10 @@ def learned(prior, posterior, *, name="alpha", draws=4000, seed=0):
     """
     import arviz as az
 
-    before = _prior(prior, name, draws, seed)
+    draws, seed = arguments.count(draws, "draws"), arguments.seed(seed)
+    arguments.text(name, "name", accepted="the name of a scalar variable, such as 'alpha'")
     after = _posterior(posterior, name)
+    before = _prior(prior, name, draws, seed)
     size = min(float(az.ess(after)), after.size) if after.shape[1] > 3 else after.size
     both = np.sort(np.concatenate([before, after.ravel()]))
     below = [np.searchsorted(np.sort(part), both, side="right") / part.size for part in (before, after.ravel())]
@@ -74,7 +76,11 @@ def learned(prior, posterior, *, name="alpha", draws=4000, seed=0):
 
 def _prior(prior, name, draws, seed):
     if not hasattr(prior, "free_RVs"):
-        return np.ravel(np.asarray(prior, dtype=float))
+        accepted = "a pm.Model, such as joint_model(design), or an array of draws"
+        found = arguments.numbers(prior, "prior", accepted, least=2).ravel()
+        if np.ptp(found) == 0:
+            raise ValueError(f"prior={arguments.told(prior)} is one value only; accepted are draws that differ.")
+        return found
     import pymc as pm
 
     if name not in prior.named_vars or prior[name].ndim:
@@ -88,12 +94,16 @@ def _scalars(model):
 
 def _posterior(posterior, name):
     if hasattr(posterior, "children"):
-        known = posterior["posterior"]
+        known = arguments.fitted(posterior, "posterior")["posterior"]
         if name not in known or known[name].ndim != 2:
             scalars = sorted(key for key in known.data_vars if known[key].ndim == 2)
             raise ValueError(f"name={name!r} is no scalar of the posterior; accepted are {scalars}.")
         return known[name].values
-    return np.atleast_2d(np.asarray(posterior, dtype=float))
+    accepted = "a DataTree from fit(...), or an array of draws, (chains, draws) or (draws,)"
+    found = np.atleast_2d(arguments.numbers(posterior, "posterior", accepted, least=2))
+    if found.ndim > 2:
+        raise ValueError(f"posterior has the shape {found.shape}; accepted is {accepted}.")
+    return found
 
 
 def shuffle_test(design, *, shuffles=SHUFFLES, rows=5000, seed=0):
@@ -130,8 +140,10 @@ def shuffle_test(design, *, shuffles=SHUFFLES, rows=5000, seed=0):
     looks just like a current, as a curve or an uneven effect may, is taken out as one. Size and power are counted in
     tests/benchmarks/shuffle_power.py.
     """
+    check_design(design)
     shuffles, rows = arguments.count(shuffles, "shuffles"), arguments.count(rows, "rows", least=10)
-    if check_design(design).outcome_kind == "binary":
+    rng = np.random.default_rng(arguments.seed(seed))
+    if design.outcome_kind == "binary":
         raise ValueError(
             f"the outcome {design.outcome!r} is a yes or a no: it shows no errors whose shape a shuffle could keep: "
             "what its likelihood says about rho rests on their assumed normal shape alone. Accepted is a continuous "
@@ -140,9 +152,8 @@ def shuffle_test(design, *, shuffles=SHUFFLES, rows=5000, seed=0):
     if design.kind != "binary":
         raise ValueError(
             f"the treatment {design.treatment!r} is continuous, and its likelihood reads variances and covariances "
-            "only: no shape of the errors can pass for a current. Accepted is a design with a binary treatment."
+            "only: no shape of the errors can pass for a current; accepted is a design with a binary treatment."
         )
-    rng = np.random.default_rng(arguments.seed(seed))
     try:
         residual, chance = _without_current(rows_of(design))
     except np.linalg.LinAlgError:

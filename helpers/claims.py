@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from helpers import arguments
+
 
 def claim(sentence, holds, **values):
     """Print the sentence when it holds; stop the chapter when it does not.
@@ -27,9 +29,11 @@ def claim(sentence, holds, **values):
     >>> claim("Two and two are four.", 2 + 2 == 4)
     ✓ Two and two are four.
     """
+    arguments.text(sentence, "sentence", accepted="a sentence")
     verdict = np.asarray(holds)
     if verdict.dtype != bool or verdict.ndim:
-        raise TypeError(f"claim({sentence!r}): holds={holds!r}; accepted is True or False, from a comparison.")
+        name = f"claim({sentence!r}): holds"
+        arguments.refuse(name, holds, "True or False, from a comparison", error=TypeError)
     if not verdict:
         shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
         raise AssertionError(f"claim does not hold: {sentence} [{shown or 'no values given'}]")
@@ -45,8 +49,15 @@ def quote(chapter, **values):
         Prefix of the names, unique in the book: ``quote("c08", gain=202.8)`` is read in the text by the role
         ``glue:text`` under the name ``c08_gain``.
     **values : float
+
+    Raises
+    ------
+    TypeError, ValueError
+        When a value is no finite number.
     """
     from myst_nb import glue  # only the book's own pages need it
 
-    for name, value in values.items():
-        glue(f"{chapter}_{name}", int(value) if float(value).is_integer() else float(value), display=False)
+    if not arguments.text(chapter, "chapter", accepted="the chapter's prefix, such as 'c08'").isidentifier():
+        arguments.refuse("chapter", chapter, "the chapter's prefix, such as 'c08'")
+    for name, value in {name: arguments.number(value, name) for name, value in values.items()}.items():
+        glue(f"{chapter}_{name}", int(value) if value.is_integer() else value, display=False)

@@ -9,11 +9,11 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy.stats import norm
 
+from helpers import arguments
 from helpers.design import check_design, separation
 from helpers.engine.counterfactual import average_effect
 from helpers.engine.laplace import ascent, columns
 from helpers.engine.likelihoods import Rows, derivatives, rows_of
-from helpers.priors import check_rho
 
 EDGE = 6.0  # |atanh ρ| beyond which the likelihood is taken to have no interior maximum (|ρ| = 0.99999)
 
@@ -104,16 +104,11 @@ def maximum_likelihood(design, *, rho=None):
     Heckman 1978; Maddala 1983 (binary treatment). For a continuous treatment with one instrument the
     estimate is two-stage least squares.
     """
-    rows = rows_of(check_design(design))
+    rows, given = rows_of(check_design(design)), arguments.optional(arguments.correlations, rho, "rho")
     _check_finite(design)
     if rho is None:
         theta, a, H = _free(design, rows)
         return _point(design, theta, a, derivatives(rows, theta, a)[0], np.linalg.inv(-H))
-    given = [check_rho(r) for r in np.atleast_1d(np.asarray(rho, dtype=object)).tolist()]
-    if not given:
-        raise ValueError("rho is empty; accepted are one number or several in (-1, 1), or None to estimate it.")
-    if not all(isinstance(r, float) for r in given):
-        raise ValueError(f"rho={rho!r} is a prior; accepted here are numbers in (-1, 1): there are no priors.")
     a, back = np.unique(np.arctanh(given), return_inverse=True)
     found = columns(rows, None, a)
     points = [_point(design, found.mode[k], a[k], found.value[k], found.root[k] @ found.root[k].T) for k in back]

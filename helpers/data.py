@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from helpers import arguments
+
 HOME = Path(__file__).resolve().parent
 # beside the code in a clone; inside the package where it was installed without one
 FOLDER = next((path for path in (HOME.parent / "data", HOME / "tables") if (path / "nhefs.csv").exists()), HOME)
@@ -39,7 +41,7 @@ def load_nhefs(*, everyone=False):
     ----------
     Hernán and Robins, *Causal Inference: What If*, chapters 12 to 17.
     """
-    return _read("nhefs_everyone.csv" if everyone else "nhefs.csv")
+    return _read("nhefs_everyone.csv" if arguments.flag(everyone, "everyone") else "nhefs.csv")
 
 
 def load_lalonde(controls="experimental"):
@@ -62,9 +64,7 @@ def load_lalonde(controls="experimental"):
     ValueError
         When ``controls`` names no stored group.
     """
-    if controls not in LALONDE:
-        raise ValueError(f"controls={controls!r} names no stored control group; use one of {sorted(LALONDE)}.")
-    return _read(LALONDE[controls])
+    return _read(LALONDE[arguments.one_of(controls, tuple(sorted(LALONDE)), "controls")])
 
 
 def _read(name):

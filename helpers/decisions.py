@@ -16,9 +16,11 @@ from helpers import arguments
 from helpers.classical import maximum_likelihood, ols
 from helpers.design import check_design
 from helpers.maps import between, chart_of, effect_of, refuse, unreliable, weigh
+from helpers.priors import atanh_normal, check_reading
 
 FARTHEST = 0.99  # |ρ| beyond which no benchmark is looked for
 FINE = 2001  # points at which actions are compared
+WITHIN = "a pair (low, high) of increasing values of rho on the map, such as (-0.3, 0.3)"
 
 
 def benchmark_rho(design, groups=None):
@@ -101,22 +103,27 @@ def _groups(design, groups):
     terms = {}
     for label in design.covariates:
         terms.setdefault(re.sub(r"\[[^\]]*\]", "", label), []).append(label)
-    groups = {term: [term] for term in terms} if groups is None else groups
-    if not isinstance(groups, Mapping):
-        raise TypeError(f"groups={groups!r}; accepted is a mapping of a name to its covariates: {{'age': ['age']}}.")
+    if groups is None:
+        groups = {term: [term] for term in terms}
+    accepted = "a mapping of a name to its covariates: {'age': ['age']}"
+    groups = arguments.mapping(groups, "groups", accepted, check=_members, least=min(1, len(terms)))
     known = terms | {label: [label] for label in design.covariates}
     found = {}
     for name, members in groups.items():
-        members = [members] if isinstance(members, str) else list(members)
-        strangers = [member for member in members if member not in known]
-        if strangers or not members:
-            raise ValueError(f"groups[{name!r}] names {strangers or 'nothing'}; accepted are {sorted(known)}.")
+        if strangers := [member for member in members if member not in known]:
+            raise ValueError(f"groups[{name!r}] names {strangers}; accepted are {sorted(known)}.")
         found[name] = [label for member in members for label in known[member]]
         if set(found[name]) == set(design.covariates):
             raise ValueError(
                 f"groups[{name!r}] holds every covariate of the design, {found[name]}; accepted is a part of them."
             )
     return found
+
+
+def _members(members, name):
+    """Names of covariates, in a list."""
+    accepted = "one name of a covariate or several, such as ['age', 'C(education)']"
+    return arguments.listed([members] if isinstance(members, str) else members, name, accepted, kind=str, least=1)
 
 
 def robustness_value(design, *, q=1.0, probability=None):
@@ -146,9 +153,7 @@ def robustness_value(design, *, q=1.0, probability=None):
     Cinelli & Hazlett 2020 (JRSS B 82:39): RV of the estimate and of its interval.
     """
     check_design(design)
-    arguments.positive(q, "q")
-    if probability is not None:
-        arguments.probability(probability)
+    q, probability = arguments.positive(q, "q"), arguments.optional(arguments.probability, probability, "probability")
     result = ols(design)
     return _robustness(result.tvalues["alpha"], result.df_resid, q, probability)
 
@@ -190,9 +195,9 @@ def e_value(ratio, *, limit=None):
     ----------
     VanderWeele & Ding 2017 (Annals of Internal Medicine 167:268).
     """
-    arguments.number(ratio, "ratio", low=0.0, accepted="a risk ratio, a positive number")
+    ratio = arguments.number(ratio, "ratio", low=0.0, accepted="a risk ratio, a positive number")
     if limit is not None:
-        arguments.number(limit, "limit", low=0.0, accepted="a risk ratio, a positive number")
+        limit = arguments.number(limit, "limit", low=0.0, accepted="a risk ratio, a positive number")
         if (limit - ratio) * (ratio - 1) > 0:
             raise ValueError(f"limit={limit!r} lies farther from 1 than ratio={ratio!r}; accepted is the nearer end.")
         if (limit - 1) * (ratio - 1) <= 0:  # the interval holds 1 already
@@ -254,7 +259,9 @@ def decide(map, loss, *, actions, prior=None, within=None):
     Savage 1951 (JASA 46:55), for minimax regret.
     """
     chart_of(map)
-    actions = _actions(actions)
+    arguments.function(loss, "loss", "a function of an action and an array of effects: loss(action, effect)")
+    prior = check_reading(atanh_normal() if prior is None else prior)
+    actions, within = _actions(actions), arguments.optional(arguments.pair, within, "within", accepted=WITHIN)
     knots = np.arctanh(map.rho.values)
     weight = np.exp(map.log_weight.values)
     lost = [(weight * _losses(loss, *action, effect_of(map))).sum(axis=1) for action in actions.items()]
@@ -280,10 +287,11 @@ def decide(map, loss, *, actions, prior=None, within=None):
 
 
 def _actions(actions):
-    named = dict(actions) if isinstance(actions, Mapping) else {name: name for name in actions}
-    if len(named) < 2 or isinstance(actions, str) or len(named) < len(actions):
-        raise ValueError(f"actions={actions!r}; accepted are two or more different names, or a mapping from them.")
-    return named
+    accepted = "two or more different names, or a mapping from them"
+    names = list(actions) if isinstance(actions, Mapping) else arguments.listed(actions, "actions", accepted)
+    if len(set(names)) < max(2, len(names)):
+        arguments.refuse("actions", actions, accepted)
+    return dict(actions) if isinstance(actions, Mapping) else {name: name for name in names}
 
 
 def _plausible(map, within):

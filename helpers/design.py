@@ -16,6 +16,9 @@ from scipy.optimize import linprog
 from helpers import arguments, formulas
 
 SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
+DIGITS = 1e-12  # a column that varies by less of its mean has lost too many digits
+ROOM = 1e50  # a standard deviation beyond this, or its inverse, leaves no room for squares and ratios
+BESIDE = 1e10  # the same of a treatment, which stands unscaled beside a constant and standardised columns
 FEWEST_DOSES = 5  # a treatment with fewer distinct values is neither binary nor continuous
 KINDS = "binary", "continuous"
 
@@ -148,9 +151,11 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
         the treatment predicts a binary one without error in some rows; when the treatment is
         constant, has three or four values, is absent from the outcome formula, or stands inside another
         term than a product with a covariate that has a term of its own; when there are fewer rows than
-        columns.
+        columns; when a continuous outcome or treatment is an exact combination of the columns of its equation; when
+        numbers are too large, too small or too far from zero for arithmetic.
     """
-    arguments.instance(data, pd.DataFrame, "data", "a pandas.DataFrame")
+    formulas.check_frame(data)
+    arguments.one_of(outcome_kind, (None, *KINDS), "outcome_kind")
     both = formulas.read(outcome, "outcome"), formulas.read(treatment, "treatment")
     data, notes = formulas.usable(data, both)
     terms, moderators = formulas.split_moderators(*both)
@@ -158,6 +163,7 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
     y, t, frame_O, frame_T = formulas.columns_of(data, *both, terms)
     lhs_O, lhs_T = (equation.response.expr for equation in both)
     kind = _kind(t, lhs_T)
+    _check_unit(t, f"the treatment {lhs_T!r}", BESIDE)
     _check_spread(y, lhs_O, frame_O, frame_T)
     outcome_kind = _outcome_kind(y, lhs_O, outcome_kind)
     frame, in_treatment, none = _instruments(frame_O, frame_T)
@@ -226,7 +232,6 @@ def _kind(t, name):
 def _outcome_kind(y, name, wanted):
     """The kind of the outcome: found, or as the reader wants it."""
     levels = np.unique(y)
-    arguments.one_of(wanted, (None, *KINDS), "outcome_kind")
     if set(levels) == {0.0, 1.0}:
         return wanted or "binary"
     if wanted == "binary" or (len(levels) == 2 and wanted is None):
@@ -241,12 +246,30 @@ def _outcome_kind(y, name, wanted):
 def _check_spread(y, outcome, *frames):
     if np.ptp(y) == 0:
         raise ValueError(f"the outcome {outcome!r} is constant at {y[0]:g}; it must vary.")
+    _check_unit(y, f"the outcome {outcome!r}")
     for name, values in (pair for frame in frames for pair in frame.items()):
         if np.ptp(values) == 0:
             raise ValueError(
                 f"the covariate {name!r} is constant at {values.iloc[0]:g}, which is collinear with the "
                 "intercept; leave it out."
             )
+        _check_unit(values.to_numpy(), f"the covariate {name!r}")
+
+
+def _check_unit(values, name, room=ROOM):
+    """Refuse numbers so large, so small or so far from zero that arithmetic loses them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sd, mean = float(values.std()), float(values.mean())
+    if not 1 / room <= sd <= room:
+        raise ValueError(
+            f"{name} lies between {values.min():g} and {values.max():g}; accepted are numbers with a standard "
+            f"deviation from {1 / room:g} to {room:g}: divide it by a unit that suits it."
+        )
+    if sd < DIGITS * abs(mean):
+        raise ValueError(
+            f"{name} varies by {sd:.1g} around {mean:g}, so rounding leaves few of its digits; accepted are numbers "
+            f"nearer to zero: subtract {mean:g} from it."
+        )
 
 
 def _check_rank(design, frame_T):
@@ -266,7 +289,22 @@ def _check_rank(design, frame_T):
             )
         if labels:
             M = np.column_stack(parts)
-            _check_apart(labels, (M - M.mean(axis=0)) / M.std(axis=0), equation)
+            M = (M - M.mean(axis=0)) / M.std(axis=0)
+            _check_apart(labels, M, equation)
+            _check_errors(design, labels, M, equation)
+
+
+def _check_errors(design, labels, M, equation):
+    """Refuse a continuous response that its equation gives without error: no spread is left, and nothing to learn."""
+    kind, values = (design.outcome_kind, design.y) if equation == "outcome" else (design.kind, design.t)
+    values = values - values.mean()
+    parts, *_ = np.linalg.lstsq(M, values)
+    if kind == "continuous" and np.linalg.norm(values - M @ parts) <= SAME * np.linalg.norm(values):
+        exact = [label for label, part in zip(labels, parts) if abs(part) > SAME * np.abs(parts).max()]
+        raise ValueError(
+            f"the {equation} {getattr(design, equation)!r} is an exact combination of {exact}, so its equation has no "
+            "error to learn from; accepted are responses that were measured: leave out what this one was computed from."
+        )
 
 
 def _check_apart(labels, M, equation):

@@ -46,7 +46,8 @@ def potential_outcomes(idata, design, *, levels=(0.0, 1.0)):
     Raises
     ------
     ValueError
-        When the posterior has not the moderators of the design, or `levels` are not two different numbers.
+        When `idata` is a fit of another design (other rows, values, covariates or moderators), or `levels` are not two
+        different numbers.
 
     Notes
     -----
@@ -54,8 +55,8 @@ def potential_outcomes(idata, design, *, levels=(0.0, 1.0)):
     another, and the treated did not choose by their gain. The means are of this sample, not of the population it
     came from. Potential outcomes: Rubin 1974 (Journal of Educational Psychology 66:688).
     """
-    alpha, delta = _draws(arguments.fitted(idata), check_design(design))
     low, high = _levels(levels)
+    alpha, delta = _draws(idata, check_design(design))
     if design.outcome_kind == "binary":
         return _chances(idata["posterior"].to_dataset(), design, (low, high))
     parts = [_group(design, alpha, delta, rows, (low, high)) for rows in _groups(design).values()]
@@ -84,10 +85,11 @@ def effect_at(idata, design, values):
     Raises
     ------
     ValueError
-        When a label is no moderator, or the values are not equally many finite numbers.
+        When `idata` is a fit of another design, a label is no moderator, or the values are not equally many finite
+        numbers.
     """
-    values = _values(values, check_design(design))
-    alpha, delta = _draws(arguments.fitted(idata), design)
+    alpha, delta = _draws(idata, check_design(design))
+    values = _values(values, design)
     size = len(next(iter(values.values())))
     m = xr.DataArray(np.zeros((size, len(design.moderators))), dims=("at", "moderator"),
                      coords={"moderator": list(design.moderators)})  # fmt: skip
@@ -102,32 +104,34 @@ def effect_at(idata, design, values):
 
 def _draws(idata, design):
     """α (chain, draw) and δ (chain, draw, moderator); without moderators the latter is empty."""
-    posterior = idata["posterior"]
-    if not design.moderators:
-        _check_own(idata, design)
-        return posterior["alpha"], posterior["alpha"].expand_dims(moderator=0, axis=-1)
-    held = posterior["delta"].moderator.values.tolist() if "delta" in posterior else []
-    if held != list(design.moderators):
+    needs = ("alpha", "rho") if design.outcome_kind == "binary" else ("alpha",)
+    posterior = arguments.fitted(idata, needs=needs)["posterior"]
+    if differ := list(_differences(idata, design)):
         raise ValueError(
-            f"idata has draws of delta for the moderators {held}, and the design has {list(design.moderators)}; "
-            "accepted is a fit of this design."
+            f"idata={arguments.told(idata)} is no fit of design={design!r}: {'; '.join(differ)}; accepted is a fit of "
+            "this design: fit(design), or of a model made from it."
         )
-    _check_own(idata, design)
+    if not design.moderators:
+        return posterior["alpha"], posterior["alpha"].expand_dims(moderator=0, axis=-1)
     return posterior["alpha"], posterior["delta"]
 
 
-def _check_own(idata, design):
-    """Refuse the fit of another design: other rows, other data, other covariates."""
-    seen = idata.children.get("observed_data", {})
-    known = {"likelihood_outcome": design.y, "likelihood_treatment": design.t}
-    same = all(np.array_equal(seen[name].values, values) for name, values in known.items() if name in seen)
-    beta = idata["posterior"].get("beta_O")
-    if not same or (
-        beta is not None and list(beta.coords.get("covariate", design.covariates)) != list(design.covariates)
-    ):
-        raise ValueError(
-            "idata is a fit of other data or other covariates than the design's; accepted is a fit of this design."
-        )
+def _differences(idata, design):
+    """In which a fit and a design differ: rows, values, covariates, moderators. What a fit does not hold, none asks."""
+    seen, posterior = idata.children.get("observed_data", {}), idata["posterior"]
+    for label, name, values in ((design.outcome, "outcome", design.y), (design.treatment, "treatment", design.t)):
+        held = seen[f"likelihood_{name}"].values if f"likelihood_{name}" in seen else values
+        if len(held) != len(values):
+            yield f"it has {len(held):,} rows of the {name}, the design {len(values):,}"
+        elif not np.array_equal(held, values):
+            yield f"it has other values of the {name} {label!r}"
+    beta, delta = posterior.get("beta_O"), posterior.get("delta")
+    covariates = design.covariates if beta is None or "covariate" not in beta.coords else beta.covariate.values
+    moderators = () if delta is None else delta.moderator.values
+    labels = {"covariates": (covariates, design.covariates), "moderators": (moderators, design.moderators)}
+    for name, (held, own) in labels.items():
+        if list(held) != list(own):
+            yield f"it has the {name} {list(map(str, held))}, the design {list(own)}"
 
 
 def _groups(design):
@@ -178,28 +182,24 @@ def _chance_at(posterior, design, values):
 
 
 def _levels(levels):
-    try:
-        found = np.asarray(levels, dtype=float)
-    except (TypeError, ValueError):
-        found = np.zeros(0)
-    if found.shape != (2,) or not np.isfinite(found).all() or found[0] == found[1]:
-        raise ValueError(f"levels={levels!r}; accepted are two different numbers, such as (0, 1).")
-    return found
+    low, high = arguments.pair(levels, "levels", accepted := "a pair of different numbers, such as (0, 1)")
+    if low == high:
+        arguments.refuse("levels", levels, accepted)
+    return low, high
 
 
 def _values(values, design):
     if not isinstance(values, Mapping) or not values:
-        raise ValueError(
-            f"values={values!r}; accepted is a mapping of moderators to their values: {{'age': [30, 60]}}."
-        )
+        arguments.refuse("values", values, "a mapping of moderators to their values: {'age': [30, 60]}")
     strangers = [label for label in values if label not in design.moderators]
     if strangers:
         raise ValueError(
-            f"values names {strangers}, which do not change the effect in this design; accepted are its moderators "
-            f"{list(design.moderators)}: multiply the treatment by them in the outcome formula."
+            f"values={arguments.told(values)} names {strangers}, which do not change the effect in this design; "
+            f"accepted are its moderators {list(design.moderators)}: multiply the treatment by them in the outcome "
+            "formula."
         )
-    found = {label: np.atleast_1d(np.asarray(x, dtype=float)) for label, x in values.items()}
-    sizes = {label: x.shape for label, x in found.items()}
-    if len(set(sizes.values())) > 1 or any(x.ndim != 1 or not np.isfinite(x).all() for x in found.values()):
-        raise ValueError(f"values has the shapes {sizes}; accepted are equally many finite numbers for each moderator.")
+    accepted = "equally many finite numbers for each moderator"
+    found = {label: np.atleast_1d(arguments.numbers(x, f"values[{label!r}]", accepted)) for label, x in values.items()}
+    if len({x.shape for x in found.values()}) > 1 or any(x.ndim != 1 for x in found.values()):
+        arguments.refuse("values", values, accepted)
     return found

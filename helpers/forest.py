@@ -15,7 +15,7 @@ from unittest.mock import patch
 import numpy as np
 from scipy.special import ndtri
 
-from helpers.priors import check_positive
+from helpers import arguments
 
 PREFIX = "forest_"  # of the names of forests: one value an observation, judged through what they do to the rest
 PROBIT = 1.5  # spread of the index of a binary treatment: within ±3 for nearly all (Chipman, George & McCulloch 2010)
@@ -80,19 +80,17 @@ def bart(*, trees=50, alpha=0.95, beta=2.0, spread=None):
     ----------
     Chipman, George & McCulloch 2010, doi:10.1214/09-AOAS285; Quiroga et al. 2022, arXiv:2206.03619.
     """
-    if isinstance(trees, bool) or not (isinstance(trees, (int, np.integer)) and trees > 0):
-        raise ValueError(f"trees={trees!r} is not a number of trees; accepted is a positive integer.")
-    if not (np.isscalar(alpha) and 0 < alpha < 1):
-        raise ValueError(f"alpha={alpha!r} is not a probability of splitting; accepted is a number in (0, 1).")
-    check_positive(beta=beta, spread=spread)
-    return Forest(int(trees), alpha, beta, spread)
+    return Forest(
+        arguments.count(trees, "trees"), arguments.probability(alpha, "alpha"), arguments.positive(beta, "beta"),
+        arguments.optional(arguments.positive, spread, "spread"),
+    )  # fmt: skip
 
 
 def check_forest(**forests):
     """Refuse what is neither None nor a forest, by name."""
     for name, value in forests.items():
         if not (value is None or isinstance(value, Forest)):
-            raise TypeError(f"{name}={value!r}; accepted are None, the linear index of its formula, and bart(...).")
+            arguments.refuse(name, value, "None, the linear index of its formula, or bart(...)", error=TypeError)
 
 
 def forest_index(design, equation, forest):

@@ -13,6 +13,7 @@ from formulaic.materializers import PandasMaterializer
 from formulaic.parser import DefaultFormulaParser
 from formulaic.parser.types import ASTNode, Factor, Term, Token
 
+from helpers import arguments
 from helpers.grammar import columns, factors
 from helpers.grammar.dialects import foreign
 
@@ -58,13 +59,13 @@ def read(text, argument):
         With a sentence that says what to type instead.
     """
     if not isinstance(text, str):
-        raise TypeError(f"{argument}={text!r} is no formula; accepted is text such as 'y ~ t + x'.")
+        raise TypeError(f"{argument}={arguments.told(text)} is no formula; accepted is text such as 'y ~ t + x'.")
     if said := foreign(text):
         raise ValueError(f"{argument}={text!r}: {said}.")
     text = re.sub(r"`([^\W\d]\w*)`", _bare, text)
     tree = _parse(text, argument, lambda: DefaultFormulaParser().get_ast(text))
     if not isinstance(tree, ASTNode) or tree.operator.symbol != "~" or len(tree.args) != 2:
-        raise ValueError(f"{argument}={text!r} is not a two-sided formula such as 'y ~ t + x'.")
+        raise ValueError(f"{argument}={text!r} is no formula; accepted is a two-sided formula such as 'y ~ t + x'.")
     left, right = tree.args
     if isinstance(left, ASTNode):
         whole = text.partition("~")[0].strip()
@@ -155,7 +156,6 @@ def usable(data, equations):
     TypeError, ValueError
         Naming a column that is not there, has missing or infinite values, or holds what no equation can use.
     """
-    check_frame(data)
     for equation in equations:
         _check_there(data, equation)
     found, notes, rows = {}, [], data.reset_index(drop=True)
@@ -187,15 +187,17 @@ def _check_there(data, equation):
         )
 
 
-def check_frame(data):
-    """Refuse what is no data frame, an empty one, and one in which two columns share a name."""
+def check_frame(data, argument="data"):
+    """The data, unless they are no data frame, an empty one, or one in which two columns share a name."""
     if not isinstance(data, pd.DataFrame):
         hint = ": data.to_pandas()" if hasattr(data, "to_pandas") else ""
-        raise TypeError(f"data is a {type(data).__name__}; accepted is a pandas.DataFrame{hint}.")
+        raise TypeError(f"{argument}={arguments.told(data)}; accepted is a pandas.DataFrame{hint}.")
     if (twice := data.columns[data.columns.duplicated()]).size:
         raise ValueError(f"the data have more than one column named {str(twice[0])!r}; give each a name of its own.")
     if data.empty:
-        raise ValueError(f"the data have {len(data)} rows and {data.shape[1]} columns; accepted are data with rows.")
+        size = f"{len(data)} rows and {data.shape[1]} columns"
+        raise ValueError(f"{argument}={arguments.told(data)} has {size}; accepted is one with rows.")
+    return data
 
 
 def check_finite(values, name, argument):

@@ -27,7 +27,7 @@ from helpers.engine.counterfactual import average_effect
 from helpers.engine.laplace import PARETO_K, REACH, columns, log_posterior
 from helpers.engine.likelihoods import LOG_2PI, rows_of
 from helpers.engine.pairs import PAIRS
-from helpers.priors import AtanhNormal, atanh_normal, check_rho, log_density, quantiles, scales
+from helpers.priors import AtanhNormal, atanh_normal, check_reading, check_rho, log_density, quantiles, scales
 
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
 FINE = 1200  # cells a reading divides the map into, before those that hold much are divided again
@@ -110,18 +110,10 @@ def _warn(rho, bad):
 
 
 def _grid(rho):
-    try:
-        rho = np.asarray(rho, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"rho={arguments.told(rho)} is no grid; accepted are five or more increasing numbers in (-1, 1)."
-        ) from None
-    if rho.ndim != 1 or len(rho) < 5 or not (np.all(np.abs(rho) < 1) and np.all(np.diff(rho) > 0)):
-        raise ValueError(
-            f"rho={np.array2string(rho, threshold=6)} is no grid; accepted are five or more increasing numbers "
-            "in (-1, 1)."
-        )
-    return rho
+    found = arguments.numbers(rho, "rho", accepted := "a grid of five or more increasing numbers in (-1, 1)")
+    if found.ndim != 1 or len(found) < 5 or not (np.all(np.abs(found) < 1) and np.all(np.diff(found) > 0)):
+        arguments.refuse("rho", rho, accepted)
+    return found
 
 
 def _sobol(size, draws, seed):
@@ -192,8 +184,8 @@ def weigh(map, prior=None, *, draws=4000, seed=0):
         outside the map; when the posterior runs off the map's end.
     """
     draws, rng = arguments.count(draws, "draws"), np.random.default_rng(arguments.seed(seed))
-    knots = np.arctanh(chart_of(map).rho.values)
-    a, width, log_weight = _cells(map, atanh_normal() if prior is None else prior, knots)
+    knots, prior = np.arctanh(chart_of(map).rho.values), check_reading(atanh_normal() if prior is None else prior)
+    a, width, log_weight = _cells(map, prior, knots)
     share = np.exp(log_weight - logsumexp(log_weight))
     attrs = _check(map, knots, a, share)
     attrs["log_evidence"] = float(logsumexp(log_weight))
@@ -317,7 +309,7 @@ def read_map(map, probability=0.95):
     ValueError
         When no column can be relied on, or `probability` lies outside (0, 1).
     """
-    arguments.probability(probability)
+    probability = arguments.probability(probability)
     chart_of(map)
     bad = unreliable(map)
     if bad.all():

@@ -2,11 +2,16 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+
+from helpers import arguments
 
 INK, OLS, JOINT, TRUTH, PRIOR = "#2b3a42", "#b5651d", "#1f6f8b", "#8b1e3f", "#9aa5ab"
 PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # behind a label that crosses a line
 """One colour, one meaning, in every chapter: text, least squares, joint model, truth, prior."""
+MARKS = "a mapping of names to points (ρ, α), such as {'here': (0.3, 2.0)}"
 
 
 def plot_drift(table, *, ax=None, unit=""):
@@ -25,7 +30,8 @@ def plot_drift(table, *, ax=None, unit=""):
     -------
     matplotlib Axes
     """
-    ax = _axes(ax)
+    arguments.table(table, ("rho", "estimate"), "table", "a DataFrame with the columns rho and estimate")
+    ax = _axes(ax, unit)
     sns.scatterplot(table, x="rho", y="estimate", ax=ax, color=OLS, s=18, alpha=0.6, label="OLS, one tank each")
     if "formula" in table:
         sns.lineplot(table, x="rho", y="formula", ax=ax, color=INK, errorbar=None, label="closed form")
@@ -54,8 +60,12 @@ def plot_ridge(posterior, *, curve=None, truth=None, ax=None, unit=""):
     -------
     matplotlib Axes
     """
-    ax = _axes(ax)
-    rho, alpha = (np.ravel(np.asarray(posterior[name])) for name in ("rho", "alpha"))
+    rho, alpha = _draws(posterior)
+    if curve is not None:
+        arguments.instance(curve, pd.Series, "curve", accepted := "a pandas.Series of α by ρ")
+        arguments.numbers(curve, "curve", accepted)
+    truth = arguments.optional(arguments.pair, truth, "truth", accepted="a pair of numbers (ρ, α), such as (0.3, 2.0)")
+    ax = _axes(ax, unit)
     ax.plot(rho, alpha, ".", color=JOINT, markersize=3, alpha=0.25, label="posterior draws", rasterized=True)
     if curve is not None:
         ax.plot(curve.index, curve.to_numpy(), color=INK, label="flat likelihood along here")
@@ -84,7 +94,11 @@ def plot_map(table, *, tipping=None, marks=None, ax=None, unit=""):
     -------
     matplotlib Axes
     """
-    ax = _axes(ax)
+    arguments.table(table, ("mean", "low", "high"), "table", "a map's table, from read_map(map)")
+    nowhere = isinstance(tipping, float) and np.isnan(tipping)  # as `tipping_point` says it
+    tipping = None if nowhere else arguments.optional(arguments.correlation, tipping, "tipping")
+    marks = arguments.mapping({} if marks is None else marks, "marks", MARKS, check=_point)
+    ax = _axes(ax, unit)
     rho = table.index.to_numpy()
     ax.fill_between(rho, table["low"], table["high"], color=JOINT, alpha=0.25, linewidth=0, label="95 % interval")
     ax.plot(rho, table["mean"], color=JOINT, label="posterior mean")
@@ -97,7 +111,7 @@ def plot_map(table, *, tipping=None, marks=None, ax=None, unit=""):
         ax.plot([], [], " ", label="holds zero at ρ = 0: no sign to overturn")
     elif tipping is not None and np.isfinite(tipping):
         ax.axvline(tipping, color=TRUTH, linestyle=":", label="interval reaches zero (tipping point)")
-    for name, (x, y) in (marks or {}).items():
+    for name, (x, y) in marks.items():
         ax.plot(x, y, "o", color=INK, markersize=7)
         ax.annotate(name, (x, y), xytext=(8, 6), textcoords="offset points", color=INK, bbox=PAPER)
     ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label("effect", unit))
@@ -119,9 +133,11 @@ def plot_worlds(table, *, ax=None, unit=""):
     -------
     matplotlib Axes
     """
-    ax = _axes(ax, height=0.6 + 0.45 * len(table))
+    read = "effect" if isinstance(table, pd.DataFrame) and "effect" in table else "alpha"
+    arguments.table(table, (read, "low", "high"), "table", "a table of worlds, from world_table(fits)")
+    ax = _axes(ax, unit, height=0.6 + 0.45 * len(table))
     place = np.arange(len(table))
-    effect = table["effect" if "effect" in table else "alpha"].to_numpy(dtype=float)
+    effect = table[read].to_numpy(dtype=float)
     reach = [effect - table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float) - effect]
     ax.errorbar(effect, place, xerr=reach, fmt="o", color=JOINT, capsize=3)
     ax.axvline(0, color=PRIOR, linewidth=1)
@@ -150,8 +166,9 @@ def plot_decision(decision, *, ax=None, unit=""):
     -------
     matplotlib Axes
     """
-    ax = _axes(ax)
-    long = decision.loss.rename_axis(columns="action").stack().rename("loss").reset_index()
+    arguments.having(decision, ("loss", "ranges", "regret"), "decision", "a Decision, from decide(map, loss, ...)")
+    ax = _axes(ax, unit)
+    long = decision.loss.melt(var_name="action", value_name="loss", ignore_index=False).reset_index()
     sns.lineplot(long, x="rho", y="loss", hue="action", style="action", palette="crest", ax=ax, errorbar=None)
     for place, switch in enumerate(decision.ranges["low"].iloc[1:]):
         ax.axvline(switch, color=INK, linestyle=":", linewidth=1, label="" if place else "best action changes")
@@ -175,17 +192,38 @@ def plot_prior_posterior(prior, posterior, *, ax=None, name="α", unit=""):
     -------
     matplotlib Axes
     """
-    ax = _axes(ax)
-    for draws, colour, label in ((prior, PRIOR, "prior"), (posterior, JOINT, "posterior")):
-        sns.kdeplot(np.ravel(np.asarray(draws)), ax=ax, color=colour, fill=True, alpha=0.3, label=label)
+    drawn = {
+        label: arguments.numbers(draws, label, "an array of two draws or more", least=2).ravel()
+        for label, draws in (("prior", prior), ("posterior", posterior))
+    }
+    arguments.text(name, "name", accepted="the quantity's name, such as 'α'")
+    ax = _axes(ax, unit)
+    for (label, draws), colour in zip(drawn.items(), (PRIOR, JOINT)):
+        sns.kdeplot(draws, ax=ax, color=colour, fill=True, alpha=0.3, label=label)
     ax.set(xlabel=_label(name, unit), ylabel=f"density (per {unit or 'unit'})")
     _legend(ax)
     return ax
 
 
-def _axes(ax, height=4.0):
+def _draws(posterior):
+    """ρ and α, as many of the one as of the other."""
+    accepted = "a mapping with as many draws of 'alpha' as of 'rho', such as fit(...).posterior"
+    if not (hasattr(posterior, "keys") and {"alpha", "rho"} <= set(posterior.keys())):
+        raise TypeError(f"posterior={arguments.told(posterior)}; accepted is {accepted}.")
+    rho, alpha = (arguments.numbers(posterior[name], f"posterior[{name!r}]", accepted) for name in ("rho", "alpha"))
+    if rho.size != alpha.size:
+        raise ValueError(f"posterior={arguments.told(posterior)}; accepted is {accepted}.")
+    return rho.ravel(), alpha.ravel()
+
+
+def _point(value, name):
+    return arguments.pair(value, name, MARKS)
+
+
+def _axes(ax, unit, height=4.0):
+    arguments.text(unit, "unit", accepted="the unit as text, such as 'kg', or ''")
     if ax is not None:
-        return ax
+        return arguments.instance(ax, Axes, "ax", "a matplotlib Axes, or None for a new one")
     _, ax = plt.subplots(figsize=(7, height), layout="constrained")
     sns.despine(ax=ax)
     return ax

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 from scipy.stats import norm
 
 from helpers import arguments
+
+FARTHEST = 18.0  # |atanh ρ| beyond which ρ is 1 in a computer's numbers
+PROBES = np.linspace(-0.9, 0.9, 7)
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,8 @@ def normal(scale=1.0, *, beta_O=None, beta_T=None):
     ValueError
         When a standard deviation is not positive.
     """
-    arguments.positive(scale, "scale")
-    check_positive(beta_O=beta_O, beta_T=beta_T)
-    return Normal(scale, beta_O, beta_T)
+    each = (arguments.optional(arguments.positive, *each) for each in ((beta_O, "beta_O"), (beta_T, "beta_T")))
+    return Normal(arguments.positive(scale, "scale"), *each)
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ def atanh_normal(mean=0.0, sd=0.5):
     ValueError
         When `sd` is not positive, or `mean` not finite.
     """
-    return AtanhNormal(arguments.number(mean, "mean"), arguments.positive(sd, "sd"))
+    accepted = f"a number in (-{FARTHEST:g}, {FARTHEST:g}), such as 0: beyond, rho is 1"
+    mean = arguments.number(mean, "mean", low=-FARTHEST, high=FARTHEST, accepted=accepted)
+    return AtanhNormal(mean, arguments.positive(sd, "sd"))
 
 
 def check_rho(rho, argument="rho"):
@@ -84,18 +89,45 @@ def check_rho(rho, argument="rho"):
     ValueError
         When a number lies outside (-1, 1), or when it is neither a number nor a distribution.
     """
-    if hasattr(rho, "logpdf"):
+    if is_prior(rho):
         return rho
     try:
-        value = arguments.number(rho, argument)
+        return arguments.correlation(rho, argument)
     except ValueError:
-        value = np.nan
-    if not -1 < value < 1:
         raise ValueError(
-            f"{argument}={rho!r} is not a correlation; accepted are a number in (-1, 1), or a prior over it: "
-            "atanh_normal(mean, sd) or a frozen scipy.stats distribution."
+            f"{argument}={arguments.told(rho)} is not a correlation; accepted are a number in (-1, 1), or a prior over "
+            "it: atanh_normal(mean, sd) or a frozen scipy.stats distribution, such as norm(0, 0.3)."
+        ) from None
+
+
+def check_belief(belief, argument="belief"):
+    """A prior over ρ, if it is one; a number is none."""
+    if not is_prior(belief):
+        number = f"; rho={belief!r} is a world of its own" if isinstance(belief, float) and -1 < belief < 1 else ""
+        raise TypeError(
+            f"{argument}={arguments.told(belief)} is no prior over rho; accepted are atanh_normal(mean, sd) and a "
+            f"frozen scipy.stats distribution, such as norm(0, 0.3){number}."
         )
-    return value
+    return belief
+
+
+def check_reading(prior, argument="prior"):
+    """A number, a prior over ρ, or a function of ρ that gives densities."""
+    function = callable(prior) and not isinstance(prior, type) and not hasattr(prior, "cdf")
+    return prior if function else check_rho(prior, argument)
+
+
+def is_prior(value):
+    """Whether it has a log density at each of several ρ; SciPy's families have one too, before they are frozen."""
+    if not callable(getattr(value, "logpdf", None)) or isinstance(value, type):
+        return False
+    if getattr(stats, str(getattr(value, "name", "")), None) is value:
+        return False
+    try:
+        found = np.asarray(value.logpdf(PROBES), dtype=float)
+    except Exception:  # of several dimensions, or with parameters that are none
+        return False
+    return found.shape == PROBES.shape and not np.isnan(found).any()
 
 
 def log_density(prior, rho):
@@ -118,7 +150,8 @@ def log_density(prior, rho):
     if hasattr(prior, "logpdf"):
         mass = float(prior.cdf(1.0) - prior.cdf(-1.0)) if hasattr(prior, "cdf") else 1.0
         if not mass > 0:
-            raise ValueError(f"{_told(prior)} has no density on (-1, 1); accepted is a prior with mass there.")
+            said = f"prior={described(prior)} has no density on (-1, 1)"
+            raise ValueError(f"{said}; accepted is a prior with mass there.")
         return np.asarray(prior.logpdf(rho), dtype=float) - np.log(mass)
     density = np.asarray(prior(rho), dtype=float)
     if density.shape != rho.shape or not np.all(density >= 0):
@@ -142,12 +175,12 @@ def quantiles(prior, count=801):
     return np.arctanh(rho[np.abs(rho) < 1])
 
 
-def _told(prior):
-    """A frozen distribution in words."""
+def described(prior):
+    """A prior over ρ in words: a frozen distribution by its family and what it was given."""
     if not hasattr(prior, "dist"):
-        return f"prior={prior!r}"
-    parts = [*map(repr, prior.args), *(f"{name}={value!r}" for name, value in prior.kwds.items())]
-    return f"prior={prior.dist.name}({', '.join(parts)})"
+        return arguments.told(prior)
+    parts = [*map(arguments.told, prior.args), *(f"{key}={arguments.told(value)}" for key, value in prior.kwds.items())]
+    return f"{prior.dist.name}({', '.join(parts)})"
 
 
 class Scales(NamedTuple):
@@ -192,8 +225,8 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     """
     coefficients = normal() if coefficients is None else coefficients
     if not isinstance(coefficients, Normal):
-        raise TypeError(f"coefficients={coefficients!r} is no normal prior; accepted here is normal(...).")
-    check_positive(alpha=alpha, sigma=sigma)
+        arguments.refuse("coefficients", coefficients, "a normal prior here: normal(...)", error=TypeError)
+    alpha, sigma = (arguments.optional(arguments.positive, *each) for each in ((alpha, "alpha"), (sigma, "sigma")))
     if sigma is not None and design.outcome_kind == "binary":
         raise ValueError(f"sigma={sigma!r}: a binary outcome has no sigma_U; accepted is None.")
     y_mean, y_sd, y_wide = _response(design.y, design.outcome_kind)
@@ -216,10 +249,3 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
 def _response(values, kind):
     """Centre and spread of a response, and the width of its intercept; a binary one is read on its index."""
     return (0.0, 1.0, 1.0) if kind == "binary" else (values.mean(), values.std(), 2.5 * values.std())
-
-
-def check_positive(**numbers):
-    """Refuse a spread that is not a positive finite number, by name; None passes."""
-    for name, value in numbers.items():
-        if value is not None:
-            arguments.positive(value, name)

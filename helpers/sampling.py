@@ -10,6 +10,7 @@ discrete variables, PyMC's own steps (`helpers.engine.particle_gibbs`).
 
 import time
 import warnings
+from collections.abc import Hashable, Mapping
 
 import arviz as az
 import numpy as np
@@ -60,6 +61,7 @@ def fit(model_or_design, *, draws=1000, tune=1000, chains=4, seed=0, progressbar
     """
     draws, chains = arguments.count(draws, "draws"), arguments.count(chains, "chains")
     tune, seed = arguments.count(tune, "tune", least=0), arguments.seed(seed)
+    arguments.flag(progressbar, "progressbar")
     started = time.perf_counter()
     idata, model = _by_own_route(model_or_design, draws=draws, tune=tune, chains=chains, seed=seed)
     if idata is None:
@@ -141,9 +143,10 @@ def diagnostics(fits):
         ``divergences`` (zero by construction where no NUTS ran), ``pareto_k``, ``seconds``, ``route`` and
         ``passes``: R-hat < 1.01, ESS ≥ 400 and no divergence.
     """
-    fits = fits if hasattr(fits, "items") and not hasattr(fits, "posterior") else {"fit": fits}
-    for name, idata in fits.items():
-        arguments.fitted(idata, f"fits[{name!r}]" if len(fits) > 1 else "fits")
+    if isinstance(fits, Mapping) and fits and not hasattr(fits, "dims"):  # a tree is a mapping as well
+        fits = arguments.mapping(fits, "fits", "a mapping of names to fits", keys=Hashable, check=arguments.fitted)
+    else:
+        fits = {"fit": arguments.fitted(fits, "fits")}
     rows = {name: _diagnose(idata)[0] for name, idata in fits.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("world")
 
@@ -152,7 +155,7 @@ def _diagnose(idata):
     """One row of `diagnostics`, and the names of the parameters that fail."""
     posterior = idata["posterior"].to_dataset()
     judged = [name for name in posterior if not name.startswith(PREFIX)]  # what a forest does, not its n values
-    varying = posterior[[name for name in judged if np.ptp(posterior[name].values) > 0]]
+    varying = posterior[[name for name in judged if posterior[name].size and np.ptp(posterior[name].values) > 0]]
     with warnings.catch_warnings():  # an excluded coefficient never varies, and has no R-hat
         warnings.filterwarnings("ignore", "invalid value", RuntimeWarning)
         figures = _figures(varying)

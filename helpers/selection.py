@@ -15,7 +15,7 @@ from scipy.stats import norm
 from helpers import arguments
 from helpers.engine.laplace import start
 from helpers.engine.likelihoods import rows_of
-from helpers.priors import Normal, check_positive, normal
+from helpers.priors import Normal, normal
 
 
 class Equation(NamedTuple):
@@ -82,11 +82,11 @@ def spike_and_slab(*, inclusion=(1.0, 1.0), size=None, slab=1.0):
     ----------
     Mitchell & Beauchamp 1988; George & McCulloch 1993; Ley & Steel 2009 (prior of the model size).
     """
-    arguments.positive(slab, "slab")
-    check_positive(size=size)
-    if np.ndim(inclusion) == 1 and len(inclusion) == 2:
-        check_positive(**{"inclusion[0]": inclusion[0], "inclusion[1]": inclusion[1]})
-        return SpikeAndSlab(tuple(map(float, inclusion)), size, slab)
+    slab, size = arguments.positive(slab, "slab"), arguments.optional(arguments.positive, size, "size")
+    inclusion = inclusion.tolist() if isinstance(inclusion, np.ndarray) else inclusion
+    if isinstance(inclusion, (list, tuple)) and len(inclusion) == 2:
+        pair = tuple(arguments.positive(each, f"inclusion[{k}]") for k, each in enumerate(inclusion))
+        return SpikeAndSlab(pair, size, slab)
     accepted = "a pair (a, b) of a Beta distribution, or a number in (0, 1)"
     return SpikeAndSlab(arguments.number(inclusion, "inclusion", low=0, high=1, accepted=accepted), size, slab)
 
@@ -144,10 +144,8 @@ def horseshoe(*, p0=None, slab=1.0, nu=4.0):
     ----------
     Piironen & Vehtari 2017 (EJS 11:5018), eqs 2.8 and 3.12.
     """
-    arguments.positive(slab, "slab")
-    arguments.positive(nu, "nu")
-    check_positive(p0=p0)
-    return Horseshoe(p0, slab, nu)
+    p0 = arguments.optional(arguments.positive, p0, "p0")
+    return Horseshoe(p0, arguments.positive(slab, "slab"), arguments.positive(nu, "nu"))
 
 
 def _others(wanted, equation, argument):
@@ -183,23 +181,30 @@ def excluded(names, *, others=None):
     ValueError
         When no name is given; by `joint_model`, when a name is no covariate of the treatment equation.
     """
-    try:
-        names = (names,) if isinstance(names, str) else tuple(names)
-    except TypeError:
-        raise TypeError(f"names={arguments.told(names)}; accepted are names of covariates.") from None
-    if not names:
-        raise ValueError("names is empty; accepted are the names of covariates to keep out of the outcome equation.")
-    return Excluded(names, normal() if others is None else others)
+    accepted = "names of covariates to keep out of the outcome equation, such as ['price82']"
+    found = arguments.listed([names] if isinstance(names, str) else names, "names", accepted, kind=str, least=1)
+    if not all(found):
+        arguments.refuse("names", names, accepted)
+    return Excluded(tuple(found), normal() if others is None else check_coefficients(others, "others", LINEAR))
+
+
+LINEAR = {"normal": Normal, "spike_and_slab": SpikeAndSlab, "horseshoe": Horseshoe}
+EVERY = LINEAR | {"excluded": Excluded}
+
+
+def check_coefficients(value, name="coefficients", kinds=EVERY):
+    """A prior over coefficients, if it is one."""
+    if not isinstance(value, tuple(kinds.values())):
+        *first, last = (f"{kind}(...)" for kind in kinds)
+        raise TypeError(
+            f"{name}={arguments.told(value)} is no prior over coefficients; accepted is {', '.join(first)} or {last}."
+        )
+    return value
 
 
 def restrict(design, coefficients):
     """The design and the prior that an exclusion restriction leaves; any other prior leaves both alone."""
-    if not isinstance(coefficients, (Normal, SpikeAndSlab, Horseshoe, Excluded)):
-        raise TypeError(
-            f"coefficients={coefficients!r} is no prior over coefficients; accepted is normal(...), "
-            "spike_and_slab(...), horseshoe(...) or excluded(...)."
-        )
-    if not isinstance(coefficients, Excluded):
+    if not isinstance(check_coefficients(coefficients), Excluded):
         return design, coefficients
     usable = np.array(design.covariates, dtype=object)[design.in_treatment]
     strangers = [name for name in coefficients.names if name not in usable]

@@ -67,11 +67,15 @@ def simulate_aquarium(
     ValueError
         Naming the argument that cannot be used.
     """
-    counts = confounders, instruments, outcome_only, noise
-    _check(n, rho, {"outcome": (outcome, "sigma_U", sigma_U), "treatment": (treatment, "sigma_V", sigma_V)}, counts)
+    n, rho, rng = arguments.count(n, "n"), arguments.correlation(rho), np.random.default_rng(arguments.seed(seed))
+    sigma_U, sigma_V = (
+        _spread(sigma_U, "sigma_U", outcome, "outcome"),
+        _spread(sigma_V, "sigma_V", treatment, "treatment"),
+    )
+    wanted = {"confounders": confounders, "instruments": instruments, "outcome_only": outcome_only, "noise": noise}
+    counts = [arguments.count(k, name, least=0) for name, k in wanted.items()]
     yes = outcome == "binary"
     alpha = (1.0 if yes else 3.0) if alpha is None else arguments.number(alpha, "alpha")
-    rng = np.random.default_rng(arguments.seed(seed))
     role = np.repeat(ROLES, counts)
     strength = np.concatenate([_strengths(k) for k in counts])
     # reversed, so that two confounders do not share one ratio of β_O to β_T and pass for a pair of instruments
@@ -111,16 +115,10 @@ def _strengths(k):
     return np.resize([1.0, -0.8, 0.6], k) * np.resize([1, 1, 1, -1, -1, -1], k)
 
 
-def _check(n, rho, responses, counts):
-    arguments.count(n, "n")
-    arguments.number(rho, "rho", low=-1, high=1, accepted="a correlation, a number in (-1, 1)")
-    for name, (kind, label, sigma) in responses.items():
-        arguments.one_of(kind, ("continuous", "binary"), name)
-        arguments.positive(sigma, label)
-        if kind == "binary" and sigma != 1:
-            raise ValueError(
-                f"{label}={sigma!r}; accepted is a positive number, and {label}=1 for a binary {name}, whose latent "
-                "scale cannot be seen."
-            )
-    for name, k in zip(("confounders", "instruments", "outcome_only", "noise"), counts):
-        arguments.count(k, name, least=0)
+def _spread(sigma, name, kind, response):
+    """A response's error sd, its kind checked on the way: the latent scale of a binary one cannot be seen."""
+    arguments.one_of(kind, ("continuous", "binary"), response)
+    found = arguments.positive(sigma, name)
+    if kind == "binary" and found != 1:
+        arguments.refuse(name, sigma, f"{name}=1 for a binary {response}, whose latent scale cannot be seen")
+    return found

@@ -1,7 +1,6 @@
 """Worlds: named sets of assumptions, fitted side by side, and laid out in one table."""
 
 import os
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -24,6 +23,7 @@ from helpers.forest import check_forest
 from helpers.models import joint_model
 from helpers.priors import AtanhNormal, check_rho
 from helpers.sampling import diagnostics, fit
+from helpers.selection import check_coefficients
 
 SCORED = 2e7  # log likelihoods computed at most for a predictive score: draws times observations
 ENOUGH = 1000  # draws are enough for one
@@ -50,8 +50,9 @@ class World:
 
     Raises
     ------
-    ValueError
-        When `rho` is no correlation and no prior over one.
+    TypeError, ValueError
+        Naming the world and what cannot be used: a `rho` that is no correlation and no prior over one, a spread that
+        is not positive, something else than a design, a prior over coefficients or a forest.
     """
 
     name: str
@@ -66,8 +67,11 @@ class World:
     def __post_init__(self):
         arguments.instance(self.name, str, "name", "a name, a str")
         arguments.instance(self.design, Design, f"world {self.name!r}: design", "a Design from make_design")
-        if self.rho is not None:
-            check_rho(self.rho, f"world {self.name!r}: rho")
+        arguments.optional(check_rho, self.rho, f"world {self.name!r}: rho")
+        arguments.optional(check_coefficients, self.coefficients, f"world {self.name!r}: coefficients")
+        arguments.optional(arguments.positive, self.alpha, f"world {self.name!r}: alpha")
+        arguments.optional(arguments.positive, self.sigma, f"world {self.name!r}: sigma")
+        arguments.text(self.interpretation, f"world {self.name!r}: interpretation", accepted="a sentence, or ''")
         check_forest(**{f"world {self.name!r}: treatment": self.treatment})
 
 
@@ -93,7 +97,7 @@ def fit_worlds(worlds, *, draws=1000, tune=1000, chains=4, seed=0, folder=".worl
     Raises
     ------
     ValueError
-        When two worlds share a name.
+        When two worlds share a name, or a setting is no whole number.
     TypeError
         When something else than a `World` is given.
 
@@ -102,13 +106,14 @@ def fit_worlds(worlds, *, draws=1000, tune=1000, chains=4, seed=0, folder=".worl
     Runs through joblib, one world at a time unless told otherwise: inside
     ``with joblib.parallel_config(backend="dask"):`` (or ``n_jobs=2``) the worlds run side by side.
     """
-    worlds = list(arguments.instance(worlds, Iterable, "worlds", "World(name, design, ...) values, in a list"))
-    strangers = [type(world).__name__ for world in worlds if not isinstance(world, World)]
-    if strangers:
-        raise TypeError(f"worlds contains {strangers}; accepted are World(name, design, ...) values.")
+    worlds = arguments.listed(worlds, "worlds", "World(name, design, ...) values, in a list", kind=object)
+    for k, world in enumerate(worlds):
+        arguments.instance(world, World, f"worlds[{k}]", "a World(name, design, ...)")
     names = [world.name for world in worlds]
     if len(set(names)) < len(names):
         raise ValueError(f"worlds share names: {sorted({n for n in names if names.count(n) > 1})}; give each its own.")
+    accepted = "the path of a folder, or None to keep nothing"
+    folder = arguments.optional(arguments.path, folder, "folder", accepted=accepted)
     settings = {
         "draws": arguments.count(draws, "draws"), "tune": arguments.count(tune, "tune", least=0),
         "chains": arguments.count(chains, "chains"), "seed": arguments.seed(seed),
@@ -153,7 +158,9 @@ def _least_squares(world, settings):
     else:
         draws = {"alpha": theta[:, -1], "sigma_U": sigma}
     shape = (settings["chains"], settings["draws"])
-    idata = az.from_dict({"posterior": {name: np.resize(values, shape) for name, values in draws.items()}})
+    seen = {"likelihood_outcome": world.design.y, "likelihood_treatment": world.design.t}
+    groups = {"posterior": {name: np.resize(values, shape) for name, values in draws.items()}, "observed_data": seen}
+    idata = az.from_dict(groups, dims={name: ["obs"] for name in seen})
     idata.attrs.update(route="ols", interpretation=world.interpretation)
     return idata
 
@@ -237,17 +244,13 @@ def world_table(fits, *, probability=0.95, reference=None):
     Raises
     ------
     ValueError
-        When `reference` is not among the worlds, or some outcomes are binary and others not.
+        When `reference` is not among the worlds, the fits are of different rows, outcomes or treatments, or some
+        outcomes are binary and others not.
     """
-    arguments.probability(probability)
-    fits = dict(arguments.instance(fits, Mapping, "fits", "a mapping of names to fits, from fit_worlds"))
-    if not fits:
-        raise ValueError("fits is empty; accepted is a mapping of at least one name to its fit, from fit_worlds.")
-    for name, idata in fits.items():
-        arguments.fitted(idata, f"fits[{name!r}]")
-    reference = next(iter(fits)) if reference is None else reference
-    if reference not in fits:
-        raise ValueError(f"reference={reference!r} is an unknown world; accepted is one of {list(fits)}.")
+    probability = arguments.probability(probability)
+    accepted = "a mapping of names to fits, from fit_worlds"
+    fits = _same_data(arguments.mapping(fits, "fits", accepted, check=_alpha, least=1))
+    reference = next(iter(fits)) if reference is None else arguments.one_of(reference, tuple(fits), "reference")
     binary = [name for name, idata in fits.items() if "effect" in idata["posterior"]]
     if 0 < len(binary) < len(fits):
         raise ValueError(f"fits has worlds of a binary outcome, {binary}, among others; accepted is one kind a table.")
@@ -267,6 +270,26 @@ def world_table(fits, *, probability=0.95, reference=None):
     table[["divergences", "passes"]] = checks[["divergences", "passes"]]
     table["interpretation"] = [idata.attrs.get("interpretation", "") for idata in fits.values()]
     return table.infer_objects().rename_axis("world")
+
+
+def _alpha(idata, name):
+    binary = "effect" in arguments.fitted(idata, name)["posterior"]
+    return arguments.fitted(idata, name, needs=["effect" if binary else "alpha"])
+
+
+def _same_data(fits):
+    """The fits, if they are of the same rows: between others no effect and no score can be compared."""
+    first, seen = next(iter(fits)), {name: idata.children.get("observed_data", {}) for name, idata in fits.items()}
+    for name, data in seen.items():
+        for side in ("outcome", "treatment"):
+            here, there = (each.get(f"likelihood_{side}") for each in (data, seen[first]))
+            if here is not None and there is not None and not np.array_equal(here, there):
+                raise ValueError(
+                    f"fits[{name!r}]={arguments.told(fits[name])} and fits[{first!r}] are of other data: "
+                    f"{here.size:,} and {there.size:,} rows, with other values of the {side}; accepted are fits of the "
+                    "same rows, with one outcome and one treatment."
+                )
+    return fits
 
 
 def _row(idata, probability, read):

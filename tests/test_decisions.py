@@ -106,7 +106,7 @@ def test_a_benchmark_out_of_reach_is_nan_and_says_why(tanks, monkeypatch):
     "groups, error, said",
     [
         ({"a": ["X9"]}, ValueError, r"groups\['a'\] names \['X9'\]; accepted are \['X0', 'X1'\]"),
-        ({"a": []}, ValueError, r"groups\['a'\] names nothing; accepted are"),
+        ({"a": []}, ValueError, r"groups\['a'\]=\[\]; accepted is one name of a covariate or several"),
         ({"a": ["X0", "X1"]}, ValueError, r"groups\['a'\] holds every covariate of the design, .* accepted is a part"),
         (["X0"], TypeError, r"groups=\['X0'\]; accepted is a mapping"),
     ],
@@ -315,9 +315,9 @@ REFUSED = {
     "shape": (lambda a, x: np.zeros(3), {}, r"loss gave the shape \(3,\) for action 'wait'.*accepted are as many"),
     "nan": (lambda a, x: x * np.nan, {}, r"loss gave .* infinite or undefined values for action 'wait'"),
     "unknown": (lambda a, x: {"act": x}[a], {}, r"actions holds 'wait', and loss does not know it"),
-    "one action": (linear, {"actions": ["act"]}, r"actions=\['act'\]; accepted are two or more"),
-    "twice": (linear, {"actions": ["act", "act"]}, r"accepted are two or more different names"),
-    "a string": (linear, {"actions": "act"}, r"actions='act'; accepted are two or more"),
+    "one action": (linear, {"actions": ["act"]}, r"actions=\['act'\]; accepted is two or more"),
+    "twice": (linear, {"actions": ["act", "act"]}, r"accepted is two or more different names"),
+    "a string": (linear, {"actions": "act"}, r"actions='act'; accepted is two or more"),
     "off the map": (linear, {"within": (-0.999, 0.3)}, r"within=\(-0.999, 0.3\); accepted is a pair .* -0.984 to 0.98"),
     "backwards": (linear, {"within": (0.3, -0.3)}, r"within=\(0.3, -0.3\); accepted is a pair"),
 }  # fmt: skip

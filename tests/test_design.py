@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import make_design
+from helpers import make_design, maximum_likelihood, ols
 
 RNG = np.random.default_rng(3)
 FISH = pd.DataFrame(RNG.normal(size=(60, 3)), columns=["y", "x", "z"]).assign(
@@ -57,6 +57,23 @@ FAULTS = {
         FISH.assign(w=FISH.x + 2 * FISH.z), "y ~ t + x + z + w", "t ~ x", ["collinear", "'x'", "'z'", "'w'", "leave"]),
     "collinear with the treatment": (
         FISH.assign(w=2 * FISH.dose), "y ~ dose + w", "dose ~ x", ["collinear", "'w'", "'dose'", "leave"]),
+    "an exact outcome": (FISH.assign(y=2 * FISH.dose + FISH.x), "y ~ dose + x", "dose ~ x",
+        ["the outcome 'y' is an exact combination of ['x', 'dose']", "accepted are responses that were measured"]),
+    "an exact outcome with a moderator": (FISH.assign(y=2 * FISH.t * FISH.x - FISH.x), "y ~ t * x", "t ~ x",
+        ["the outcome 'y' is an exact combination of ['x', 't:x'"]),
+    "an exact treatment": (FISH.assign(dose=FISH.x - FISH.z), "y ~ dose", "dose ~ x + z",
+        ["the treatment 'dose' is an exact combination of ['x', 'z']"]),
+    "a huge outcome": (FISH.assign(y=FISH.y * 1e200), OUTCOME, TREATMENT, ["outcome 'y' lies", "e+200", "unit"]),
+    "a tiny outcome": (FISH.assign(y=FISH.y * 1e-200), OUTCOME, TREATMENT, ["outcome 'y' lies between", "unit"]),
+    "a huge covariate": (FISH.assign(x=FISH.x * 1e200), OUTCOME, TREATMENT, ["covariate 'x' lies between", "unit"]),
+    "a tiny covariate": (FISH.assign(x=FISH.x * 1e-200), OUTCOME, TREATMENT, ["covariate 'x' lies between", "unit"]),
+    "a huge instrument": (FISH.assign(z=FISH.z * 1e60), OUTCOME, "t ~ x + z", ["'z' lies"]),
+    "a huge treatment": (FISH.assign(dose=FISH.dose * 1e12), "y ~ dose", "dose ~ x", ["treatment 'dose' lies", "unit"]),
+    "a tiny treatment": (FISH.assign(dose=FISH.dose * 1e-16), "y ~ dose", "dose ~ x", ["'dose' lies", "unit"]),
+    "an outcome far from zero": (FISH.assign(y=FISH.y + 1e15), OUTCOME, TREATMENT, ["around 1e+15", "subtract 1e+15"]),
+    "no rows": (FISH[:0], OUTCOME, TREATMENT, ["data=pandas.DataFrame has 0 rows", "accepted"]),
+    "a column named Intercept": (
+        FISH.rename(columns={"x": "Intercept"}), "y ~ t + Intercept", "t ~ Intercept", ["'Intercept'", "rename"]),
     "fewer rows than columns": (FISH[:5], CURVED, "dose ~ x", ["outcome equation", "5 rows", "6 columns", "more rows"]),
     "as many rows as columns": (FISH[:6], CURVED, "dose ~ x", ["outcome equation", "6 rows", "6 columns", "more rows"]),
     "no treatment in the outcome": (FISH, "y ~ x", "t ~ x", ["outcome='y ~ x'", "'t'", "'y ~ t + ...'"]),
@@ -80,6 +97,16 @@ def test_a_fault_is_named_with_its_value_and_its_remedy(data, outcome, treatment
     with pytest.raises(ValueError, match=re.escape(said[0])) as caught:
         make_design(data, outcome=outcome, treatment=treatment)
     assert [part for part in said if part not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize("y, dose", [(1e49, 1.0), (1e-49, 1.0), (1.0, 1e9), (1.0, 1e-9), (1e9, 1e-9)])
+def test_a_unit_that_is_accepted_changes_nothing_else(y, dose):
+    formulas = {"outcome": "y ~ dose + x", "treatment": "dose ~ x + z"}
+    one, other = (
+        make_design(FISH.assign(y=FISH.y * a, dose=FISH.dose * b), **formulas) for a, b in ((1, 1), (y, dose))
+    )
+    for estimate in (lambda d: ols(d).params["alpha"], lambda d: maximum_likelihood(d, rho=0.3).alpha):
+        assert estimate(other) * dose / y == pytest.approx(estimate(one), rel=1e-6)
 
 
 def test_covariates_are_standardised_and_the_effect_keeps_its_units(nhefs, smokers):

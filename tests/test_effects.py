@@ -250,10 +250,26 @@ def test_values_that_mean_nothing_are_refused(fitted, values, said):
         effect_at(fitted[2], fitted[1], values)
 
 
-def test_a_fit_of_another_design_is_refused(fitted):
-    one, design, idata = fitted
-    other = make_design(one.data, outcome="Y ~ T * z + x", treatment="T ~ x")
-    with pytest.raises(ValueError, match=re.escape("the moderators ['x', 'g[T.b]'], and the design has ['z']")):
-        potential_outcomes(idata, other)
-    with pytest.raises(ValueError, match=re.escape("levels=(1, 1); accepted are two different numbers")):
+OTHERS = {
+    "moderators": ({"outcome": "Y ~ T * z + x + g"}, slice(None), "it has the moderators ['x', 'g[T.b]'], the design"),
+    "no moderators": (
+        {"outcome": "Y ~ T + x + g"},
+        slice(None),
+        "it has the moderators ['x', 'g[T.b]'], the design []",
+    ),
+    "covariates": ({"treatment": "T ~ x + g"}, slice(None), "it has the covariates ['x', 'g[T.b]', 'z'], the design"),
+    "rows": ({}, slice(1, None), "it has 400 rows of the outcome, the design 399"),
+    "order": ({}, slice(None, None, -1), "it has other values of the treatment 'T'"),
+    "outcome": ({"outcome": "I(2 * Y) ~ T * (x + g)"}, slice(None), "it has other values of the outcome 'I(2 * Y)'"),
+}
+
+
+@pytest.mark.parametrize(("formulas", "rows", "said"), OTHERS.values(), ids=OTHERS)
+def test_a_fit_of_another_design_is_refused(fitted, formulas, rows, said):
+    one, _, idata = fitted
+    other = make_design(one.data[rows], **(MODERATED | formulas))
+    for read in (potential_outcomes, lambda *given: effect_at(*given, {"x": [1.0]})):
+        with pytest.raises(ValueError, match=re.escape(said)):
+            read(idata, other)
+    with pytest.raises(ValueError, match=re.escape("levels=(1, 1); accepted is a pair of different numbers")):
         potential_outcomes(idata, design, levels=(1, 1))

@@ -327,7 +327,7 @@ def test_a_bad_column_without_weight_does_no_harm():
 )
 def test_what_is_no_grid_is_refused(designs, rho):
     with pytest.raises(
-        ValueError, match=r"rho=\[.*is no grid; accepted are five or more increasing numbers in \(-1, 1\)"
+        ValueError, match=r"rho=\[.*; accepted is a grid of five or more increasing numbers in \(-1, 1\)"
     ):
         map_rho(designs["continuous", "plain"], rho=rho)
 

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from dask.distributed import Client
 
-from helpers import World, atanh_normal, fit, fit_worlds, joint_model, ols, world_table
+from helpers import World, atanh_normal, fit, fit_worlds, joint_model, make_design, ols, world_table
 from helpers import worlds as module
 from helpers.engine.from_pymc import observed
 
@@ -149,8 +149,29 @@ def test_the_world_of_least_squares_has_the_classical_interval(worlds, fits):
 
 
 def test_an_unknown_reference_is_named(fits):
-    with pytest.raises(ValueError, match=r"reference='Mars' is an unknown world; accepted is one of \['OLS', 'no cur"):
+    with pytest.raises(ValueError, match=r"reference='Mars'; accepted is 'OLS' or 'no cur"):
         world_table(fits, reference="Mars")
+
+
+OTHERS = {
+    "rows": (slice(1, None), {}, "399 and 400 rows, with other values of the outcome"),
+    "order": (slice(None, None, -1), {}, "400 and 400 rows, with other values of the outcome"),
+    "outcome": (slice(None), {"Y": "X1"}, "with other values of the outcome"),
+    "treatment": (slice(None), {"T": "X1"}, "with other values of the treatment"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:this posterior is not to be shown")
+@pytest.mark.parametrize("rho", [None, 0.0], ids=["OLS", "no current"])
+@pytest.mark.parametrize(("rows", "names", "said"), OTHERS.values(), ids=OTHERS)
+def test_worlds_of_other_data_stand_in_no_table(tanks, fits, rho, rows, names, said):
+    data = tanks["continuous"].data
+    data = data.assign(**{old: data[new] for old, new in names.items()})[rows]
+    design = make_design(data, outcome="Y ~ T + X0", treatment="T ~ X0 + X2")
+    other = fit_worlds([World("other", design, rho=rho)], draws=100, chains=2, folder=None)
+    with pytest.raises(ValueError, match=rf"fits\['other'\].* and fits\['OLS'\] are of other data: .*{said}"):
+        world_table(fits | other)
+    assert list(world_table(other).index) == ["other"]
 
 
 def test_two_worlds_of_one_name_are_refused(worlds):
@@ -161,10 +182,10 @@ def test_two_worlds_of_one_name_are_refused(worlds):
 @pytest.mark.parametrize(
     "use, said",
     [
-        (lambda design: fit_worlds([design]), r"worlds contains \['Design'\]; accepted are World\(name, design"),
+        (lambda design: fit_worlds([design]), r"worlds\[0\]=Design\(.*; accepted is a World\(name, design"),
         (
             lambda design: World("Mars", design.y),
-            r"world 'Mars': design=numpy.ndarray; accepted is a Design from make_design",
+            r"world 'Mars': design=numpy.ndarray of shape .*; accepted is a Design from make_design",
         ),
     ],
 )

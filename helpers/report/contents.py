@@ -11,13 +11,14 @@ import xarray as xr
 from scipy.special import logsumexp
 from scipy.stats import norm
 
+from helpers import arguments
 from helpers.checks import shuffle_test
 from helpers.classical import ols
 from helpers.decisions import benchmark_rho, robustness_value
-from helpers.design import Design
+from helpers.design import Design, check_design
 from helpers.effects import POINTS
 from helpers.maps import GRID, map_rho, read_map, smoothed, tipping_point, trusted, unreliable, weigh
-from helpers.priors import AtanhNormal, atanh_normal, check_positive, scales
+from helpers.priors import AtanhNormal, atanh_normal, check_belief, scales
 from helpers.report.examine import data_checks
 from helpers.report.sentences import assumptions, conclusion, contradiction, limits, overturns, unread
 from helpers.report.words import term
@@ -138,11 +139,12 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     TypeError, ValueError
         When `design` is no Design or `belief` no prior; when the map cannot carry even ρ = 0.
     """
-    if not isinstance(design, Design):
-        raise TypeError(f"design={type(design).__name__}; accepted is a Design from make_design.")
-    check_positive(alpha=alpha)
-    belief = atanh_normal() if belief is None else belief
-    tell = tell or (lambda stage: None)
+    check_design(design)
+    unit, alpha = arguments.text(unit, "unit"), arguments.optional(arguments.positive, alpha, "alpha")
+    belief = atanh_normal() if belief is None else check_belief(belief)
+    dropped, seed = arguments.count(dropped, "dropped", least=0), arguments.seed(seed)
+    names, undefined = _told(names, "names", arguments.text), _told(undefined, "undefined", arguments.count)
+    tell = (lambda stage: None) if tell is None else arguments.function(tell, "tell", "a function of a stage's name")
     unit = unit or ("percentage points" if design.outcome_kind == "binary" else "")
     shuffled = shuffle_test(design, seed=seed) if design.kinds == ("continuous", "binary") else np.nan
     checks = data_checks(design, dropped, shuffled, names, undefined)
@@ -162,6 +164,11 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
                    [], "", dropped, shuffled)  # fmt: skip
     found = found._replace(overturns=overturns(found))
     return found._replace(paragraph=conclusion(found))
+
+
+def _told(mapping, name, check):
+    """What `read_table` tells of a file, or nothing."""
+    return arguments.mapping({} if mapping is None else mapping, name, f"Table.{name} of read_table", check=check)
 
 
 def survey(design, *, alpha=None, seed=0):

@@ -3,13 +3,12 @@
 import keyword
 import re
 import warnings
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from helpers import formulas
+from helpers import arguments, formulas
 from helpers.grammar import columns
 
 
@@ -56,9 +55,14 @@ def read_table(path, *, outcome, treatment, drop_missing=False, separator=",", d
         not there, two columns share a name, a column holds neither numbers nor categories, or values are missing and
         `drop_missing` is not set; the missing values are counted by column.
     """
-    marks = {"separator": separator, "decimal": decimal, "thousands": thousands}
-    file = "the data" if isinstance(path, pd.DataFrame) else Path(path).name
-    data = path.copy() if isinstance(path, pd.DataFrame) else _read(Path(path), **_marks(**marks))
+    marks = _marks(separator, decimal, thousands)
+    arguments.flag(drop_missing, "drop_missing")
+    for name, formula in (("outcome", outcome), ("treatment", treatment)):
+        arguments.text(formula, name, accepted="a formula, such as 'y ~ t + x'")
+    if not isinstance(path, pd.DataFrame):
+        path = arguments.path(path, "path", "the path of a CSV, or a pandas.DataFrame")
+    file = "the data" if isinstance(path, pd.DataFrame) else path.name
+    data = formulas.check_frame(path, "path").copy() if isinstance(path, pd.DataFrame) else _read(path, **marks)
     own = list(map(str, data.columns))
     _check_quoted(outcome, treatment, own, file)
     data, outcome, treatment, plain = _plain(data, outcome, treatment)
@@ -70,7 +74,7 @@ def read_table(path, *, outcome, treatment, drop_missing=False, separator=",", d
     for name, categorical in needed.items():
         columns.plain(data[name], names.get(name, name), categorical=categorical)
     if not isinstance(path, pd.DataFrame):
-        _check_marks(Path(path), [names.get(name, name) for name in needed], **_marks(**marks))
+        _check_marks(path, [names.get(name, name) for name in needed], **marks)
     holes = data[[name for name in data.columns if name in needed]].isna()
     complete = _complete(data, holes, names, drop_missing)
     whole, undefined = _defined(complete, both) if drop_missing else (complete, {})
@@ -109,17 +113,18 @@ def _defined(data, both):
 
 def _marks(separator, decimal, thousands):
     """The three marks of a CSV, which must differ."""
-    separator = "\t" if separator == r"\t" else separator
-    marks = [separator, decimal] + [thousands] * (thousands is not None)
-    if not all(isinstance(mark, str) and len(mark) == 1 for mark in marks) or len(set(marks)) < len(marks):
-        more = f", thousands={thousands!r}" if thousands is not None else ""
-        raise ValueError(f"separator={separator!r}, decimal={decimal!r}{more}; accepted are different characters.")
-    return {"separator": separator, "decimal": decimal, "thousands": thousands}
+    marks = {"separator": "\t" if isinstance(separator, str) and separator == r"\t" else separator, "decimal": decimal}
+    marks |= {} if thousands is None else {"thousands": thousands}
+    single = all(isinstance(mark, str) and len(mark) == 1 for mark in marks.values())
+    if not single or len(set(marks.values())) < len(marks):
+        given = ", ".join(f"{name}={arguments.told(mark)}" for name, mark in marks.items())
+        raise ValueError(f"{given}; accepted are different characters.")
+    return marks | {"thousands": thousands}
 
 
 def _read(path, separator, decimal, thousands):
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is no file; accepted is the path of a CSV.")
+        raise FileNotFoundError(f"path={str(path)!r} is no file; accepted is the path of a CSV.")
     try:
         head = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0]
         _check_twice(head.dropna())  # pandas would rename the second

@@ -11,8 +11,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import xarray as xr
 
+from helpers import arguments
 from helpers.plots import plot_map
-from helpers.report.contents import MANY, large, readable
+from helpers.report.contents import MANY, Report, large, readable
 from helpers.report.words import listed, number
 
 MEASURED = "Measured covariates, left out one at a time"
@@ -92,7 +93,8 @@ def write_report(report, folder, *, force=False):
     OSError
         When it cannot be written.
     """
-    folder = check_free(folder, force=force)
+    arguments.instance(report, Report, "report", "a Report from make_report(design)")
+    folder = check_free(folder, force=arguments.flag(force, "force"))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
         new, old = Path(beside) / "new", Path(beside) / "old"
@@ -132,7 +134,7 @@ def check_free(folder, *, force=False):
     OSError
         When it could not be made or written in.
     """
-    folder = Path(folder).resolve()
+    folder = arguments.path(folder, "folder", "the path of a new or empty folder").resolve()
     above = next(path for path in folder.parents if path.exists())
     if not above.is_dir():
         raise NotADirectoryError(f"{above} is a file, so {folder} cannot be made; accepted is a folder in a folder.")

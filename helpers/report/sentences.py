@@ -3,7 +3,7 @@
 import numpy as np
 
 from helpers.maps import runs
-from helpers.priors import AtanhNormal, scales
+from helpers.priors import AtanhNormal, described, scales
 from helpers.report.examine import MISLED, WEAK, count, first_stage
 from helpers.report.words import chance, listed, number, percent, terms
 
@@ -135,7 +135,7 @@ def _priors(design, belief, alpha, unit):
             f"atanh ρ ~ Normal({belief.mean:g}, {belief.sd:g}), so ρ lies between {low:.2f} and {high:.2f} with 95 %"
         )
     else:
-        prior = f"ρ has the prior {belief!r}"
+        prior = f"ρ has the prior {described(belief)}"
     return [
         f"Where ρ is free, {prior} prior probability." if isinstance(belief, AtanhNormal) else f"Where free, {prior}.",
         f"Before the data, α ~ Normal(0, {number(sd.sd_O[-1])}){unit}; other coefficients are normal around zero, one "

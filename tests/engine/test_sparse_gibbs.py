@@ -175,12 +175,19 @@ def test_tau_has_the_scale_of_piironen_and_vehtari(tank):
         (lambda: spike_and_slab(inclusion=(0, 1)), "inclusion"),
         (lambda: spike_and_slab(slab=-1), "slab=-1"),
         (lambda: horseshoe(p0=0), "p0=0"),
-        (lambda: excluded([]), "names is empty"),
+        (lambda: excluded([]), r"names=\[\]"),
     ],
 )
 def test_a_prior_that_cannot_be_is_refused(make, said):
     with pytest.raises(ValueError, match=said):
         make()
+
+
+@pytest.mark.parametrize("coefficients", [spike_and_slab(), horseshoe()])
+def test_a_prior_over_no_coefficient_leaves_the_model_as_it_is(tank, coefficients):
+    bare = make_design(tank, outcome="Y ~ T", treatment="T ~ 1")
+    found, plain = (fit(joint_model(bare, coefficients=c, rho=0.3), chains=2) for c in (coefficients, None))
+    np.testing.assert_allclose(found.posterior.alpha, plain.posterior.alpha)
 
 
 @pytest.mark.parametrize("coefficients, said", [

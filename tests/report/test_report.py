@@ -17,6 +17,7 @@ import pytest
 import statsmodels.formula.api as smf
 import xarray as xr
 from click.testing import CliRunner
+from scipy.stats import norm
 
 from helpers import load_lalonde, make_design, make_report, ols, read_table, simulate_aquarium, write_report
 from helpers.__main__ import main
@@ -145,7 +146,7 @@ def test_a_program_that_is_stopped_leaves_no_trace(tmp_path):
 
 BAD = {
     "missing values are counted": ({}, ["23 of 420 rows", "'start_g' has 9", "'temp_c' has 14", "--drop-missing"]),
-    "no such file": ({"csv": "nowhere.csv"}, ["nowhere.csv is no file"]),
+    "no such file": ({"csv": "nowhere.csv"}, ["nowhere.csv' is no file"]),
     "no such column": ({"outcome": "gain_g ~ feed_g + depth", "treatment": "feed_g ~ temp_c"}, ["depth"]),
     "not a formula": (
         {"outcome": "gain_g ~ feed_g +"},
@@ -155,7 +156,7 @@ BAD = {
         {"outcome": "gain_g ~ feed_g + nosuch(delivery_km)", "treatment": "feed_g ~ 1"},
         ["nosuch"],
     ),
-    "half a formula": ({"outcome": "gain_g"}, ["not a two-sided formula"]),
+    "half a formula": ({"outcome": "gain_g"}, ["accepted is a two-sided formula"]),
     "a name with spaces, bare": ({"outcome": "gain g ~ feed_g"}, ["outcome='gain g ~ feed_g'", "in backticks"]),
     "no treatment": (
         {"outcome": "gain_g ~ delivery_km", "treatment": "feed_g ~ delivery_km"},
@@ -366,6 +367,12 @@ def test_a_strong_instrument_rules_currents_out(strong):
     )
     assert strong.tipping["interval"] < low and "lies outside that range" in strong.overturns[0]
     assert strong.overturns[0] in strong.paragraph and "in doubt" not in strong.paragraph
+
+
+def test_a_belief_from_scipy_is_told_by_its_family():
+    design = make_design(tank(2.0), outcome="y ~ t + x", treatment="t ~ x")
+    said = " ".join(make_report(design, belief=norm(0, scale=0.3)).assumptions)
+    assert "ρ has the prior norm(0, scale=0.3)" in said and "object at" not in said
 
 
 def test_a_belief_that_the_data_contradict_says_so(strong):
@@ -593,7 +600,7 @@ def test_a_lone_covariate_or_none_has_no_benchmark(tmp_path):
 
 
 def test_a_continuous_treatment_is_not_shuffled(report):
-    with pytest.raises(ValueError, match=r"'feed_g' is continuous, .* Accepted is a design with a binary treatment"):
+    with pytest.raises(ValueError, match=r"'feed_g' is continuous, .* accepted is a design with a binary treatment"):
         shuffle_test(report.design)
 
 
