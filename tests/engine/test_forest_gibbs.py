@@ -1,6 +1,7 @@
 """Forests: the density is exact, the trees follow their prior, α agrees with OLS where it must, seeds reproduce."""
 
 import re
+from functools import cache
 
 import numpy as np
 import pymc as pm
@@ -13,7 +14,7 @@ from helpers import horseshoe as funnel
 from helpers.engine.forest_gibbs_loops import above, log_Phi
 from helpers.engine.from_pymc import extract, observed
 from helpers.engine.particle_gibbs import particle_gibbs
-from helpers.engine.tree_moves import change_forest, stumps
+from helpers.engine.tree_moves import DEPTH, change_forest, stumps
 from helpers.forest import Forest
 from helpers.worlds import _pointwise
 from tests.oracles import log_joint_by_integration
@@ -225,3 +226,36 @@ def test_learned_finds_the_model_that_never_uses_alpha():
     assert learned(wired, fit(wired)).learned
     with pytest.raises(ValueError, match=r"name='beta'.*accepted"):
         learned(apart, fit(apart), name="beta")
+
+
+def leaves_without_data(rows, depth=0):
+    """Unnormalised prior weight of 1, 2, 3, … leaves below a node with so many rows of different values.
+
+    A node splits with its probability, at one of its rows' values; the largest would leave a side empty.
+    """
+    if depth == DEPTH:
+        return np.array([1.0])
+    found, split = np.zeros(2 ** (DEPTH - depth)), 0.5 / (1 + depth) ** 2
+    found[0] = 1 - split
+    for left in range(1, rows):
+        below = np.convolve(*(_leaves(part, depth + 1) for part in (left, rows - left)))
+        found[1 : 1 + len(below)] += split / rows * below
+    return found
+
+
+_leaves = cache(leaves_without_data)
+
+
+def test_a_tree_without_data_has_as_many_leaves_as_its_prior_says():
+    """The number of leaves of one tree over 30 rows, by recursion over their cuts."""
+    expected = leaves_without_data(30)
+    expected /= expected.sum()
+    rng = np.random.default_rng(3)
+    X, (variable, value, leaf, height) = np.arange(30.0)[:, None], stumps(30, 1)
+    total, target, steps = np.zeros(30), np.zeros(30), 60_000
+    seen = np.zeros(len(expected))
+    for _ in range(steps):  # leaves so low that no data could tell one tree from another
+        change_forest(X, variable, value, leaf, height, total, target, 1.0, 1e-9, 0.5, 2.0, rng)
+        seen[(variable[0] == -1).sum() - 1] += 1
+    assert expected[0] == pytest.approx(0.519, abs=5e-4)
+    np.testing.assert_allclose(seen / steps, expected, atol=0.012)
