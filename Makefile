@@ -4,6 +4,7 @@ PYTHON := $(shell for p in python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 BOOK := _build/html/index.html
+NOTEBOOKS := $(wildcard book/*.ipynb)
 SOURCES := $(shell find book helpers data _config.yml _toc.yml -type f -not -path '*/__pycache__/*' -not -path '*/.*')
 # with one thread each, the workers of a test run do not fight over the cores
 export OMP_NUM_THREADS ?= 1
@@ -38,6 +39,7 @@ execute: .venv/ready  ## run every notebook again, in place, each from a clean k
 
 lint: .venv/ready  ## check the style of the code
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check --line-length 80 $(NOTEBOOKS) && $(BIN)/ruff format --line-length 80 --check $(NOTEBOOKS)
 
 lock: .venv/ready  ## compile requirements.txt from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv

@@ -8,6 +8,7 @@ import pytest
 
 BOOK = Path(__file__).parent.parent / "book"
 NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
+FOLDED = {"hide-input", "hide-cell", "remove-cell", "remove-input"}
 
 
 def read(path):
@@ -36,8 +37,14 @@ def faults(path):
                 yield f"cell {number} stores a complaint: {''.join(output.get('text', output.get('ename', '')))[:80]}"
             if "image/png" in output.get("data", {}) and not alt(cell):
                 yield f"cell {number} draws a figure without alternative text"
-        if len(source(cell).splitlines()) > 15:
-            yield f"cell {number} has {len(source(cell).splitlines())} lines"
+        wide = [line for line in source(cell).splitlines() if len(line) > 80]
+        if wide:
+            yield f"cell {number} has a line of over 80 characters: {wide[0]}"
+        length, folded = len(source(cell).splitlines()), FOLDED & set(cell["metadata"].get("tags", []))
+        if length > (50 if folded else 40):
+            yield f"cell {number} has {length} lines"
+        if not folded and re.search(r"^claim\(|plt\.subplots\(", source(cell), re.M):
+            yield f"cell {number} draws or claims, and is not folded"
         if "claim(" in source(cell) and "nbval-check-output" not in cell["metadata"].get("tags", []):
             yield f"cell {number} makes a claim that is not compared"
 
@@ -69,11 +76,11 @@ def test_a_chapter_asks_before_it_answers(path):
 
 def test_the_checker_sees_faults(tmp_path):
     bad = tmp_path / "bad.ipynb"
-    cell = {"cell_type": "code", "execution_count": 2, "metadata": {}, "source": "claim('x', True)\n" * 16,
+    cell = {"cell_type": "code", "execution_count": 2, "metadata": {}, "source": "claim('x', True)\n" * 51 + "x" * 81,
             "outputs": [{"output_type": "stream", "name": "stderr", "text": "oh"},
                         {"output_type": "display_data", "data": {"image/png": ""}}]}  # fmt: skip
     bad.write_text(json.dumps({"cells": [cell]}))
-    assert len(list(faults(bad))) == 5
+    assert len(list(faults(bad))) == 7
 
 
 def test_numbers_handed_to_the_prose_have_names_of_their_own():
