@@ -190,3 +190,47 @@ def sieve_by_enumeration(data, covariates, *, alpha_sd, rho_sd, sigma, slab, int
         probability @ alphas,
         probability @ [r for _, r in shares],
     )
+
+
+def ridge_by_quadrature(y, t, x, rho_sd):
+    """Mean and sd of α and of atanh ρ for Y and T continuous and one covariate in both equations, by quadrature.
+
+    The priors are written out from the book's text: α ~ Normal(0, sd(y)/sd(t)), β ~ Normal(0, sd of its response) for
+    one sd of x, intercepts ~ Normal(mean, 2.5 sd), σ ~ HalfNormal(sd), atanh ρ ~ Normal(0, rho_sd). Given ρ and the
+    two σ all coefficients are jointly normal: with κ = ρ σ_U/σ_V, the rows y - κt = (intercept_O + xβ_O + α(t - t̄)) -
+    κ(intercept_T + xβ_T) + noise, and the rows t. The other three are summed over a grid.
+    """
+    x = (x - x.mean()) / x.std()
+    one = np.ones_like(y)
+    outcome, treatment = np.column_stack([one, x, t - t.mean()]), np.column_stack([one, x])
+    mean = np.array([y.mean(), 0, 0, t.mean(), 0])
+    sd = np.array([2.5 * y.std(), y.std(), y.std() / t.std(), 2.5 * t.std(), t.std()])
+    log_weight, centre, variance, at = [], [], [], []
+    errors = residual_sd(y, t, x), residual_sd(t, x)
+    logs = np.linspace(-0.6, 0.6, 25)
+    for a in np.linspace(-4 * rho_sd, 4 * rho_sd, 81):
+        rho = np.tanh(a)
+        for log_u, log_v in product(np.log(errors[0] / np.sqrt(1 - rho**2)) + logs, np.log(errors[1]) + logs):
+            s_u, s_v = np.exp([log_u, log_v])
+            kappa, noise = rho * s_u / s_v, s_u * np.sqrt(1 - rho**2)
+            M = np.block([[outcome / noise, -kappa * treatment / noise], [np.zeros_like(outcome), treatment / s_v]])
+            r = np.concatenate([(y - kappa * t) / noise, t / s_v]) - M @ mean
+            precision = M.T @ M + np.diag(1 / sd**2)
+            covariance = np.linalg.inv(precision)
+            shift = covariance @ (M.T @ r)
+            log_weight.append(
+                -0.5 * (r @ r - shift @ precision @ shift) - 0.5 * np.linalg.slogdet(precision)[1]
+                - len(y) * np.log(noise * s_v) + norm.logpdf(a, 0, rho_sd)
+                + halfnorm.logpdf(s_u, scale=y.std()) + log_u + halfnorm.logpdf(s_v, scale=t.std()) + log_v
+            )  # fmt: skip
+            centre.append(mean[2] + shift[2])
+            variance.append(covariance[2, 2])
+            at.append(a)
+    weight = np.exp(np.array(log_weight) - logsumexp(log_weight))
+    return [_moments(weight, np.array(centre), np.array(variance)), _moments(weight, np.array(at), 0.0)]
+
+
+def _moments(weight, centre, variance):
+    """Mean and sd of a mixture."""
+    mean = weight @ centre
+    return mean, np.sqrt(weight @ (variance + (centre - mean) ** 2))

@@ -4,10 +4,11 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytest
 from conftest import INSTRUMENT, TANK
-from oracles import as_fit, bayesian_regression, distance, separately
+from oracles import as_fit, bayesian_regression, distance, ridge_by_quadrature, separately
 from scipy.stats import binom
 
 from helpers import (
@@ -68,6 +69,24 @@ def test_without_a_current_the_posterior_is_the_exact_integral(talk):
     ours = np.column_stack([draws["beta_O"].values.reshape(-1, 14), draws["alpha"].values.ravel()])
     np.testing.assert_allclose(ours.mean(axis=0), mean, atol=0.06 * sd.max())
     np.testing.assert_allclose(ours.std(axis=0), sd, rtol=0.06)
+
+
+@pytest.mark.parametrize("rho_sd", [0.5, 1.0])
+def test_the_flat_ridge_is_the_integral_over_it(rho_sd):
+    """No instrument and a continuous treatment: here the Jacobian of atanh and every default scale decide."""
+    rng = np.random.default_rng(4)
+    x, V, e = rng.normal(2, 3, (3, 40))
+    data = pd.DataFrame({"x": x, "t": 7 + 0.5 * x + 0.3 * V})
+    data["y"] = -20 + 1.5 * data.t + 0.8 * x + 0.5 * V + e
+    design = make_design(data, outcome="y ~ t + x", treatment="t ~ x")
+    exact = ridge_by_quadrature(data.y.to_numpy(), data.t.to_numpy(), x, rho_sd)
+    idata = fit(joint_model(design, rho=atanh_normal(0, rho_sd)), draws=4000)
+    assert idata.attrs["route"] == "columns"
+    reading = weigh(map_rho(design, draws=1024), atanh_normal(0, rho_sd), draws=16_000)
+    for draws in (idata["posterior"], reading):
+        for found, (mean, sd) in zip((draws["alpha"], np.arctanh(draws["rho"])), exact):
+            assert float(found.mean()) == pytest.approx(mean, abs=0.04 * sd)
+            assert float(found.std()) == pytest.approx(sd, rel=0.03)
 
 
 # The published trial of the smokers: posterior mean and sd, from some five hundred effective draws
