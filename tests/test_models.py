@@ -143,3 +143,24 @@ def test_what_is_no_prior_is_refused(designs, options, error, said):
 def test_a_spread_is_positive_and_finite(make):
     with pytest.raises(ValueError, match=r"(scale=-1|beta_O=inf|sd=0); accepted is a positive finite"):
         make()
+
+
+@pytest.mark.parametrize("kind", ["continuous", "binary"])
+def test_the_default_priors_are_as_wide_as_the_book_says(tanks, designs, kind):
+    """One sd of a predictor moves the response by one of its own; a binary treatment's index has sd one."""
+    data, model = tanks[kind].data, joint_model(designs[kind, "instrument"])
+    y_sd, t_sd = data.Y.std(ddof=0), data["T"].std(ddof=0)
+    index = (0, 1, 1) if kind == "binary" else (data["T"].mean(), t_sd, 2.5 * t_sd)  # centre, β_T, intercept_T
+    expected = {
+        "alpha": (0, y_sd / t_sd), "intercept_O": (data.Y.mean(), 2.5 * y_sd), "beta_O_free": (0, y_sd),
+        "intercept_T": (index[0], index[2]), "beta_T": (0, index[1]),
+    }  # fmt: skip
+    names = [*expected, "sigma_U", *(["sigma_V"] if kind == "continuous" else [])]
+    drawn = dict(zip(names, pm.draw([model[name] for name in names], 8000, random_seed=5)))
+    for name, (mean, sd) in expected.items():
+        found = norm.fit(drawn[name])
+        assert found == (pytest.approx(mean, abs=0.06 * sd), pytest.approx(sd, rel=0.04)), name
+    assert (drawn["sigma_U"] ** 2).mean() ** 0.5 == pytest.approx(y_sd, rel=0.04)  # half-normal
+    if kind == "continuous":
+        assert (drawn["sigma_V"] ** 2).mean() ** 0.5 == pytest.approx(t_sd, rel=0.04)
+    assert np.arctanh(pm.draw(model["rho"], 8000, random_seed=6)).std() == pytest.approx(0.5, rel=0.04)
