@@ -1,6 +1,5 @@
 """Worlds: named sets of assumptions, fitted side by side, and laid out in one table."""
 
-import os
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from joblib import Parallel, delayed
 from helpers import arguments
 from helpers.classical import ols
 from helpers.design import Design
+from helpers.engine import store
 from helpers.engine.counterfactual import POINTS
 from helpers.engine.draws import vectors
 from helpers.engine.likelihoods import Rows, pointwise
@@ -85,7 +85,7 @@ def fit_worlds(worlds, *, draws=1000, tune=1000, chains=4, seed=0, folder=".worl
         As in `fit`.
     folder : path or None
         Where finished worlds are kept. A world is fitted anew when its data, its assumptions, the settings or
-        this package's code have changed. None keeps nothing.
+        this package's code have changed. A file that was damaged is set aside, with a warning. None keeps nothing.
 
     Returns
     -------
@@ -100,6 +100,8 @@ def fit_worlds(worlds, *, draws=1000, tune=1000, chains=4, seed=0, folder=".worl
         When two worlds share a name, or a setting is no whole number.
     TypeError
         When something else than a `World` is given.
+    OSError
+        When `folder` cannot be written in, before anything is fitted; later, it is a warning and nothing is lost.
 
     Notes
     -----
@@ -118,14 +120,22 @@ def fit_worlds(worlds, *, draws=1000, tune=1000, chains=4, seed=0, folder=".worl
         "draws": arguments.count(draws, "draws"), "tune": arguments.count(tune, "tune", least=0),
         "chains": arguments.count(chains, "chains"), "seed": arguments.seed(seed),
     }  # fmt: skip
-    paths = {world.name: _path(world, settings, folder) for world in worlds}
-    fits = {name: _load(path) for name, path in paths.items() if path is not None and path.exists()}
+    keys = {world.name: store.key(vars(world.design), _assumed(world), settings, _code()) for world in worlds}
+    found = {} if folder is None else {name: store.load(folder, key) for name, key in keys.items()}
+    fits = {name: idata for name, idata in found.items() if idata is not None}
     waiting = [world for world in worlds if world.name not in fits]
+    if waiting and folder is not None:
+        store.check_writable(folder)
     jobs = (delayed(_fit_world)(world, settings) for world in waiting)
     for name, idata in Parallel(return_as="generator_unordered")(jobs):
-        _keep(idata, paths[name])
         fits[name] = idata
+        if folder is not None:
+            store.keep(idata, folder, keys[name])
     return {name: fits[name] for name in names}
+
+
+def _assumed(world):
+    return {name: value for name, value in vars(world).items() if name != "design"}
 
 
 def _fit_world(world, settings):
@@ -195,29 +205,6 @@ def _pointwise(posterior, design):
 def _code():
     """A fingerprint of this package: a changed helper must not meet an old result."""
     return joblib.hash([path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py"))])
-
-
-def _path(world, settings, folder):
-    if folder is None:
-        return None
-    design = vars(world.design)
-    assumed = {name: value for name, value in vars(world).items() if name != "design"}
-    return Path(folder) / f"{joblib.hash([design, assumed, settings, _code()])}.nc"
-
-
-def _keep(idata, path):
-    """Write beside and then rename, so that a cut leaves a whole file or none."""
-    if path is None:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{os.getpid()}.part")
-    idata.to_netcdf(beside)
-    os.replace(beside, path)
-
-
-def _load(path):
-    with xr.open_datatree(path) as tree:
-        return tree.load()
 
 
 def world_table(fits, *, probability=0.95, reference=None):

@@ -1,5 +1,9 @@
 """Worlds side by side: kept when finished, refused when ambiguous, scored as ArviZ scores them."""
 
+import os
+import subprocess
+import sys
+
 import arviz as az
 import joblib
 import numpy as np
@@ -77,17 +81,65 @@ def test_a_failure_names_its_world(worlds, monkeypatch):
     assert "while fitting the world 'no current'" in caught.value.__notes__
 
 
-def test_a_file_is_whole_or_not_there(worlds, tmp_path, monkeypatch):
+def test_a_store_that_fills_up_costs_nothing_but_the_file(worlds, tmp_path, monkeypatch):
     def cut(tree, path, **options):
         path.write_bytes(b"half")
         raise OSError("disk full")
 
     with monkeypatch.context() as broken:
         broken.setattr(xr.DataTree, "to_netcdf", cut)
-        with pytest.raises(OSError, match="disk full"):
-            fit_worlds(worlds[:1], draws=200, folder=tmp_path)
-    assert not list(tmp_path.glob("*.nc"))
-    assert list(fit_worlds(worlds[:1], draws=200, folder=tmp_path)) == ["OLS"]
+        with pytest.warns(UserWarning, match="could not be kept .*disk full"):
+            assert list(fit_worlds(worlds[:1], draws=200, folder=tmp_path)) == ["OLS"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_the_work(worlds, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ols", never)
+    (tmp_path / "file").write_text("a reader's")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match=r"cannot be written in.*accepted is a folder where you may write"):
+            fit_worlds(worlds[:1], folder=folder)
+
+
+@pytest.mark.parametrize("harm", ["emptied", "cut", "a bit turned", "another file"])
+def test_a_damaged_file_is_set_aside_and_its_world_fitted_again(worlds, tmp_path, harm):
+    first = fit_worlds(worlds[:2], draws=200, folder=tmp_path)
+    hurt, _ = sorted(tmp_path.glob("*.nc"))
+    whole = hurt.read_bytes()
+    turned = bytearray(whole)
+    turned[len(whole) // 2] ^= 1
+    hurt.write_bytes({"emptied": b"", "cut": whole[:-100], "a bit turned": turned, "another file": b"a,b\n1,2\n"}[harm])
+    with pytest.warns(UserWarning, match="is damaged.*fitted again"):
+        second = fit_worlds(worlds[:2], draws=200, folder=tmp_path)
+    for name in first:
+        xr.testing.assert_equal(first[name]["posterior"].to_dataset(), second[name]["posterior"].to_dataset())
+    assert len(list(tmp_path.glob("*.nc"))) == 2
+    assert len(list(tmp_path.glob("*.damaged"))) == 1
+
+
+FINGERPRINTS = """
+from scipy.stats import beta, norm, truncnorm, uniform
+from helpers import World, atanh_normal, excluded, horseshoe, make_design, simulate_aquarium, spike_and_slab
+from helpers.engine.store import key
+design = make_design(simulate_aquarium(50).data, outcome="Y ~ T + X0", treatment="T ~ X0 + C(X1 > 0)")
+priors = [0.2, atanh_normal(), uniform(-0.5, 1), uniform(-0.5, 0.9), uniform(loc=-0.5, scale=0.8), norm(0, 0.2),
+          truncnorm(-1, 1, 0, 0.3), beta(2, 2, -1, 2)]
+coefficients = [spike_and_slab(), horseshoe(), excluded(["X0"]), excluded(["X0"], others=spike_and_slab(size=1))]
+worlds = [World("w", design, rho=rho) for rho in priors] + [World("w", design, coefficients=c) for c in coefficients]
+print(*[key(vars(world.design), {k: v for k, v in vars(world).items() if k != "design"}) for world in worlds])
+"""
+
+
+def test_a_fingerprint_is_the_same_in_every_process_and_only_for_the_same_world():
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", FINGERPRINTS], capture_output=True, text=True, check=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout.split()
+        for seed in ("1", "2")
+    ]  # fmt: skip
+    assert runs[0] == runs[1]
+    assert len(set(runs[0])) == len(runs[0]) == 12
 
 
 def test_dask_gives_the_same_table(worlds, fits, tmp_path):
