@@ -50,9 +50,9 @@ def main(csv, out, unit, belief, alpha, outcome_kind, force, seed, **reading):
         with _stages() as tell:
             # slow to import, and whoever asks for help does not need them
             from helpers import atanh_normal, make_design, make_report, read_table, write_report
-            from helpers.report.publish import check_free
+            from helpers.report.folder import check_free
 
-            check_free(out, force=force)
+            check_free(out, force=force, reading=csv)
             table = read_table(csv, **reading)
             names = table.names
             design = make_design(

@@ -1,10 +1,6 @@
 """A report as files: tables, figures, draws and pages in one folder, whole or not at all."""
 
-import os
 import re
-import shutil
-import tempfile
-from pathlib import Path
 
 import jinja2
 import matplotlib.pyplot as plt
@@ -14,11 +10,13 @@ import xarray as xr
 from helpers import arguments
 from helpers.plots import plot_map
 from helpers.report.contents import MANY, Report, large, readable
+from helpers.report.folder import MANIFEST, written
 from helpers.report.words import listed, number
 
 MEASURED = "Measured covariates, left out one at a time"
 FILES = (
     "table.csv", "table.html", "table.tex", "map.png", "map.svg", "draws.nc", "report.md", "report.html", "report.txt",
+    MANIFEST,
 )  # fmt: skip
 HEADS = {"alpha": "α", "rho": "ρ", "rho_sd": "sd of ρ", "P(alpha>0)": "P(α > 0)", "P(effect>0)": "P(effect > 0)"}
 
@@ -79,83 +77,25 @@ def write_report(report, folder, *, force=False):
     folder : path
         A new or empty folder.
     force : bool
-        Replace an earlier report. A folder that holds anything else is never replaced.
+        Replace an earlier report. A folder that holds anything else, or a file of it that was changed, is never
+        replaced.
 
     Returns
     -------
     pathlib.Path
-        The folder, with `FILES` in it.
+        The folder, with `FILES` in it, and a manifest of them.
 
     Raises
     ------
     FileExistsError
-        When the folder is not free; see `check_free`.
+        When the folder is not free; see `helpers.report.folder.check_free`.
     OSError
         When it cannot be written.
     """
     arguments.instance(report, Report, "report", "a Report from make_report(design)")
-    folder = check_free(folder, force=arguments.flag(force, "force"))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
-        new, old = Path(beside) / "new", Path(beside) / "old"
-        new.mkdir()
+    with written(folder, force=arguments.flag(force, "force")) as (place, new):
         _fill(report, new)
-        check_free(folder, force=force)
-        if folder.exists():
-            old.mkdir()
-            _exchange(folder, new, old)
-        else:
-            os.replace(new, folder)
-    return folder
-
-
-def _exchange(folder, new, old):
-    """Move what a folder holds to `old` and what `new` holds into it; whatever stops this half way is undone."""
-    try:
-        for source, target in ((folder, old), (new, folder)):
-            for path in sorted(source.iterdir()):
-                shutil.move(path, target / path.name)
-    except BaseException:
-        for path in folder.iterdir():
-            if not (new / path.name).exists():  # it came from there
-                path.unlink()
-        for path in old.iterdir():
-            shutil.move(path, folder / path.name)
-        raise
-
-
-def check_free(folder, *, force=False):
-    """The folder as an absolute path without links, if a report may be written there.
-
-    Raises
-    ------
-    FileExistsError
-        When it is a file, holds an earlier report and `force` is not set, or holds anything else.
-    OSError
-        When it could not be made or written in.
-    """
-    folder = arguments.path(folder, "folder", "the path of a new or empty folder").resolve()
-    above = next(path for path in folder.parents if path.exists())
-    if not above.is_dir():
-        raise NotADirectoryError(f"{above} is a file, so {folder} cannot be made; accepted is a folder in a folder.")
-    for place in (above, folder) if folder.is_dir() else (above,):
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise PermissionError(f"{place} cannot be written in; accepted is an --out where you may write.")
-    if not folder.exists():
-        return folder
-    if not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file; accepted is a new or empty folder.")
-    held = sorted(path.name for path in folder.iterdir())
-    strangers = [name for name in held if name not in FILES]
-    if strangers:
-        raise FileExistsError(
-            f"{folder} holds {strangers[:3]}, which no report wrote; accepted is a new or empty folder."
-        )
-    if held and not force:
-        raise FileExistsError(
-            f"{folder} holds an earlier report; accepted is another folder, or force=True (--force) to replace it."
-        )
-    return folder
+    return place
 
 
 def _fill(report, folder):

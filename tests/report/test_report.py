@@ -23,9 +23,11 @@ from helpers import load_lalonde, make_design, make_report, ols, read_table, sim
 from helpers.__main__ import main
 from helpers.checks import shuffle_test
 from helpers.maps import smoothed, unreliable
+from helpers.report import folder as folders
 from helpers.report.contents import _reweigh, _tipping, _unread, readable
 from helpers.report.examine import MISLED, data_checks
-from helpers.report.publish import FILES, check_free
+from helpers.report.folder import check_free
+from helpers.report.publish import FILES
 from helpers.report.sentences import conclusion, limits, overturns, unread
 from helpers.report.words import number
 
@@ -105,8 +107,7 @@ def test_a_report_is_not_replaced_unless_forced(tmp_path, written):
 
 
 def test_force_replaces_a_report_and_nothing_else(tmp_path, report):
-    folder = write_report(report, tmp_path / "out")
-    (folder / "report.txt").write_text("old")
+    folder = write_report(report._replace(paragraph="old"), tmp_path / "out")
     write_report(report, folder, force=True)
     assert (folder / "report.txt").read_text(encoding="utf-8").startswith("Among 397 of 420 rows (the other 23")
     (folder / "thesis.tex").write_text("precious")
@@ -501,13 +502,81 @@ def test_an_exchange_that_is_interrupted_is_undone(report, tmp_path, monkeypatch
             raise KeyboardInterrupt
         return move(source, target)
 
-    monkeypatch.setattr("helpers.report.publish.shutil.move", stop)
+    monkeypatch.setattr("helpers.report.folder.shutil.move", stop)
     for place in (1, 4, len(FILES) + 3):
         calls.clear()
         stops.append(place)
         with pytest.raises(KeyboardInterrupt):
             write_report(report._replace(paragraph="new"), folder, force=True)
         assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def write_letters(folder, word, move=shutil.move):
+    """Files a to e, and a manifest; `move` moves them."""
+    with folders.written(folder, force=True) as (_, new):
+        for name in "abcde":
+            (new / name).write_text(f"{name} {word}")
+        shutil.move = move
+
+
+def killed(folder, place):
+    """A process that writes again, and ends inside the move of one file, without a chance to tidy up."""
+    calls, move = [], shutil.move
+
+    def die(source, target):
+        calls.append(source)
+        return os._exit(9) if len(calls) == place else move(source, target)
+
+    if (child := os.fork()) == 0:
+        write_letters(folder, "new", die)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded")
+@pytest.mark.parametrize("place", range(1, 13))
+def test_a_killed_exchange_is_undone_by_the_next_run(tmp_path, place):
+    write_letters(folder := tmp_path / "out", "old")
+    before = contents(folder)
+    killed(folder, place)
+    with pytest.raises(FileExistsError, match="earlier report"):
+        check_free(folder)
+    assert contents(folder) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded")
+def test_what_a_reader_did_in_a_half_moved_folder_is_kept(tmp_path):
+    write_letters(folder := tmp_path / "out", "old")
+    before = contents(folder)
+    killed(folder, 10)
+    (folder / "b").write_text("hers")
+    (folder / "notes").write_text("hers too")
+    with pytest.raises(FileExistsError, match="notes"):
+        check_free(folder, force=True)
+    assert contents(folder) == before | {"b": b"hers", "b.earlier": b"b old", "notes": b"hers too"}
+
+
+@pytest.mark.parametrize("name, text", [("report.txt", "edited"), ("table.csv", "y,t\n1,2\n"), ("data.csv", "y,t\n")])
+def test_force_takes_nothing_that_is_not_its_own(report, tmp_path, name, text):
+    """A file of a report's name that no report wrote, and one that was edited since, are the reader's."""
+    folder = tmp_path / "out"
+    for start in ("report", "empty"):
+        if start == "report":
+            write_report(report, folder)
+        else:
+            folder = tmp_path / "own"
+            folder.mkdir()
+        (folder / name).write_text(text)
+        with pytest.raises(FileExistsError, match=name):
+            write_report(report, folder, force=True)
+        assert (folder / name).read_text() == text
+    with pytest.raises(FileExistsError, match="which would be replaced"):
+        check_free(tmp_path / "out", force=True, reading=tmp_path / "out" / name)
 
 
 def test_a_folder_that_cannot_be_made_is_refused_before_the_run(tmp_path, monkeypatch):
