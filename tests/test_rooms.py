@@ -93,7 +93,7 @@ def loaded(code):
 
 
 HELP = """
-import sys, helpers.__main__ as cli
+import sys, helpers.report.command as cli
 try: cli.main(["--help"])
 except SystemExit: pass
 """

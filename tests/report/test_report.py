@@ -20,10 +20,10 @@ from click.testing import CliRunner
 from scipy.stats import norm
 
 from helpers import load_lalonde, make_design, make_report, ols, read_table, simulate_aquarium, write_report
-from helpers.__main__ import main
 from helpers.checks import shuffle_test
 from helpers.maps import smoothed, unreliable
 from helpers.report import folder as folders
+from helpers.report.command import main
 from helpers.report.contents import _reweigh, _tipping, _unread, readable
 from helpers.report.examine import MISLED, data_checks
 from helpers.report.folder import check_free
@@ -595,6 +595,28 @@ def test_an_interrupted_run_says_so_and_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("helpers.make_report", stop)
     done = attempt(tmp_path / "out", "--drop-missing")
     assert (done.returncode, done.stderr.strip()) == (130, "Interrupted; nothing was written.")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
+def test_a_terminal_without_greek_gets_its_answer_in_words(tmp_path, encoding):
+    options = {"capture_output": True, "env": os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}}
+    done = subprocess.run(command(tmp_path / "out", "--drop-missing"), cwd=ROOT, **options)
+    assert done.returncode == 0 and b"Traceback" not in done.stderr
+    said = done.stdout.decode(encoding)
+    assert "The report is in" in said and ("ρ" in said or "rho" in said) and "?" not in said
+    helped = subprocess.run([sys.executable, "-m", "helpers", "--help"], cwd=ROOT, **options)
+    assert helped.returncode == 0 and helped.stderr == b""
+
+
+@pytest.mark.parametrize("after", [0.3, 0.8, 1.5, 3.0])
+def test_a_key_pressed_at_any_time_stops_in_one_line(tmp_path, after):
+    running = subprocess.Popen(command(tmp_path / "out", "--drop-missing"), cwd=ROOT,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    time.sleep(after)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert (running.returncode, said.strip()) == (130, "Interrupted; nothing was written.")
     assert list(tmp_path.iterdir()) == []
 
 

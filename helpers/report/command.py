@@ -1,0 +1,90 @@
+"""From a CSV and two formulas to a folder with a report: ``python -m helpers --help``."""
+
+import re
+import sys
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+STAGES = ("read the data", "draw the map", "read the worlds", "benchmarks", "sentences", "write")
+
+EXAMPLE = """
+\b
+Example, with the file that comes with the book:
+  python -m helpers data/ponds.csv --drop-missing --unit "g per g a day" --out report/ \\
+    --outcome "gain_g ~ feed_g + start_g + temp_c + C(site)" \\
+    --treatment "feed_g ~ start_g + temp_c + C(site)"
+"""
+
+
+@click.command(epilog=EXAMPLE, context_settings={"max_content_width": 100}, no_args_is_help=True)
+@click.argument("csv")
+@click.option("--outcome", required=True, help="Formula of the outcome equation, with the treatment among its terms. "
+              "A name with spaces stands in backticks; C(x) is categorical.")  # fmt: skip
+@click.option("--treatment", required=True, help="Formula of the treatment equation. A term that stands here and not "
+              "in the other formula is an instrument.")  # fmt: skip
+@click.option("--out", required=True, help="Folder to write; it must be new or empty.")
+@click.option("--unit", default="", help="Unit of the effect, for figures and sentences.")
+@click.option("--belief", nargs=2, type=float, default=(0.0, 0.5), show_default=True, metavar="MEAN SD",
+              help="Prior of the hidden current ρ: atanh ρ ~ Normal(MEAN, SD).")  # fmt: skip
+@click.option("--alpha", type=float, help="Prior sd of the effect.  [default: sd of the outcome / sd of the treatment]")
+@click.option("--outcome-kind", type=click.Choice(["binary", "continuous"]), help="Of the outcome.  [default: binary "
+              "if it is 0 or 1, continuous otherwise]")  # fmt: skip
+@click.option("--drop-missing", is_flag=True, help="Drop rows with a missing value in a column used, and count them.")
+@click.option("--force", is_flag=True, help="Replace an earlier report in the folder.")
+@click.option("--separator", default=",", show_default=True, help="Between the values of the CSV; \\t is a tab.")
+@click.option("--decimal", default=".", show_default=True, help="Decimal mark of the CSV.")
+@click.option("--thousands", help="Mark between thousands in the CSV, if there is one.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
+def main(csv, out, unit, belief, alpha, outcome_kind, force, seed, **reading):
+    """Which world are your data in?
+
+    Reads CSV and writes, into one folder, the table of worlds (CSV, HTML, LaTeX), the map of the effect at every
+    hidden current (PNG, SVG), the draws (netCDF) and a report in words (Markdown, HTML, text).
+    """
+    names = {}
+    try:
+        with _stages() as tell:
+            # slow to import, and whoever asks for help does not need them
+            from helpers import atanh_normal, make_design, make_report, read_table, write_report
+            from helpers.report.folder import check_free
+
+            check_free(out, force=force, reading=csv)
+            table = read_table(csv, **reading)
+            names = table.names
+            design = make_design(
+                table.data, outcome=table.outcome, treatment=table.treatment, outcome_kind=outcome_kind
+            )
+            report = make_report(design, unit=unit, belief=atanh_normal(*belief), alpha=alpha, dropped=table.dropped,
+                                 names=table.names, undefined=table.undefined, seed=seed, tell=tell)  # fmt: skip
+            tell("write")
+            folder = write_report(report, out, force=force)
+    except click.ClickException:
+        raise
+    except KeyboardInterrupt:
+        click.echo("Interrupted; nothing was written.", err=True)
+        sys.exit(130)
+    except Exception as error:
+        raise click.ClickException(_sentence(error, names)) from None
+    print(f"{report.paragraph}\n\nThe report is in {folder}.")  # click.echo would write UTF-8 to an ASCII terminal
+
+
+@contextmanager
+def _stages():
+    """A bar on a terminal's standard error, and nothing anywhere else; gives a function that names the next stage."""
+    console = Console(stderr=True)
+    with Progress(TextColumn("{task.description:>16}"), BarColumn(), TimeElapsedColumn(), console=console,
+                  transient=True, disable=not console.is_terminal) as bar:  # fmt: skip
+        task = bar.add_task(STAGES[0], total=len(STAGES))
+        yield lambda stage: bar.update(task, description=stage, completed=STAGES.index(stage))
+
+
+def _sentence(error, names):
+    """An error in one line, in the file's own names: its words when it speaks to the reader, else its kind as well."""
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m|[⧛⧚]", "", str(error)).split())
+    for plain, own in names.items():
+        text = text.replace(repr(plain), repr(own))
+    spoken = isinstance(error, (ValueError, TypeError, RuntimeError, OSError))
+    return text if spoken and text else f"{type(error).__name__}: {text}"
