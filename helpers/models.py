@@ -184,26 +184,28 @@ def _binary_treatment(index, sigma_V):
     return pm.Bernoulli("likelihood_treatment", logit_p=log_Phi(index) - log_Phi(-index), dims="obs")
 
 
-def _number_given_dose(index_O, index_T, T, effect, rho, sigma_U, sigma_V, t_mean):
-    kappa = rho * sigma_U / sigma_V
-    mean = index_O + effect * (T - pm.Data("treatment_mean", t_mean)) + kappa * (T - index_T)
-    pm.Normal("likelihood_outcome", mean, sigma_U * pt.sqrt(1 - rho**2), dims="obs")
+def _number_by_dose(index_O, index_T, T, effect, rho, sigma_U, sigma_V, t_mean):
+    dose = T - pm.Data("treatment_mean", t_mean)
+    kappa, V = rho * sigma_U / sigma_V, T - index_T
+    mean = index_O + effect * dose + kappa * V
+    sd = sigma_U * pt.sqrt(1 - rho**2)
+    pm.Normal("likelihood_outcome", mean, sd, dims="obs")
 
 
-def _number_given_choice(index_O, index_T, T, effect, rho, sigma_U, *_):
+def _number_by_choice(index_O, index_T, T, effect, rho, sigma_U, *_):
     pm.CustomDist(
         "likelihood_outcome", index_O + effect * T, sigma_U, rho, index_T, T,
         logp=selected_logp, dist=selected_draw, dims="obs",
     )  # fmt: skip
 
 
-def _answer_given_dose(index_O, index_T, T, effect, rho, sigma_U, sigma_V, t_mean):
+def _answer_by_dose(index_O, index_T, T, effect, rho, sigma_U, sigma_V, t_mean):
     mean = index_O + effect * (T - pm.Data("treatment_mean", t_mean)) + rho * (T - index_T) / sigma_V
     index = mean / pt.sqrt(1 - rho**2)
     pm.Bernoulli("likelihood_outcome", logit_p=log_Phi(index) - log_Phi(-index), dims="obs")
 
 
-def _answer_given_choice(index_O, index_T, T, effect, rho, *_):
+def _answer_by_choice(index_O, index_T, T, effect, rho, *_):
     q, mean = 2.0 * T - 1.0, index_O + effect * T
     # Φ₂(μ, qη; qρ) over Φ₂(-μ, qη; -qρ): the chances of a yes and of a no beside this T
     logit = log_Phi2(mean, q * index_T, q * rho) - log_Phi2(-mean, q * index_T, -q * rho)
@@ -212,19 +214,20 @@ def _answer_given_choice(index_O, index_T, T, effect, rho, *_):
 
 TREATMENTS = {"continuous": _continuous_treatment, "binary": _binary_treatment}
 RESPONSES = {
-    ("continuous", "continuous"): _number_given_dose,
-    ("continuous", "binary"): _number_given_choice,
-    ("binary", "continuous"): _answer_given_dose,
-    ("binary", "binary"): _answer_given_choice,
+    ("continuous", "continuous"): _number_by_dose,
+    ("continuous", "binary"): _number_by_choice,
+    ("binary", "continuous"): _answer_by_dose,
+    ("binary", "binary"): _answer_by_choice,
 }
 
 
 def selected_logp(y, mu, sigma, rho, eta, t):
-    """Log density of the outcome given which side of zero η + V fell on (extended skew normal)."""
+    """Log density of Y given on which side of zero η + V fell."""
     r = (y - mu) / sigma
     q = 2.0 * t - 1.0
     normal = -0.5 * r**2 - pt.log(sigma) - 0.5 * np.log(2 * np.pi)
-    return normal + log_Phi(q * (eta + rho * r) / pt.sqrt(1 - rho**2)) - log_Phi(q * eta)
+    side = q * (eta + rho * r) / pt.sqrt(1 - rho**2)
+    return normal + log_Phi(side) - log_Phi(q * eta)
 
 
 def selected_draw(mu, sigma, rho, eta, t, size):

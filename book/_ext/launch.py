@@ -1,37 +1,85 @@
 """What the built pages need beyond Jupyter Book's own settings.
 
-Launch buttons open the repository this book was built from.
-
-Its address is BOOK_REPOSITORY_URL where that is set, else the git remote `origin`; without either
-there are no buttons. A fork's book therefore opens the fork. Thebe, which would run cells in the
-page through another host, is left out, since this book does not use it.
+The buttons on top of a page open the repository this book was built from: its source, and on Binder. Its address is
+BOOK_REPOSITORY_URL where that is set, else the git remote `origin`; without either there are no buttons. A fork's book
+therefore opens the fork. The theme's own buttons know three hosts and stop the build on others, so they are left out.
+So is Thebe, which would run cells in the page through another host, since this book does not use it.
 """
 
 import os
 import re
 import subprocess
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+
+BINDER = "https://mybinder.org/v2"
+BRANCH = "main"
+SCP = re.compile(r"^(?:[^@/:]+@)?(?P<host>[^/:@]{2,}\.[^/:@]+):(?P<path>[^\\].*)$")  # user@host.org:path, as scp has it
+
+
+class Repository(NamedTuple):
+    """Where a repository is read on the web: no user name, no password, no token."""
+
+    host: str
+    path: str
+    scheme: str = "https"
+
+    @property
+    def url(self):
+        return f"{self.scheme}://{self.host}/{self.path}"
+
+    def binder(self, page):
+        """Binder's address of a page; hosts that it has no short name for are cloned by their address."""
+        path = quote(self.path, safe="")
+        known = {"github.com": f"gh/{self.path}", "gitlab.com": f"gl/{path}"}
+        where = known.get(self.host, f"git/{quote(self.url, safe='')}")
+        return f"{BINDER}/{where}/{BRANCH}?urlpath=lab/tree/{quote(page)}"
+
+
+def parse(address):
+    """The repository behind the address of a git remote; None for a folder of this computer, or for none."""
+    address = address.strip()
+    if found := SCP.match(address) if "://" not in address else None:
+        host, path, scheme = found["host"], found["path"], "https"
+    else:
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https", "ssh", "git", "git+ssh") or not parts.hostname:
+            return None
+        web = parts.scheme in ("http", "https")  # the port of another protocol is not the web's
+        host = f"{parts.hostname}:{parts.port}" if web and parts.port else parts.hostname
+        path, scheme = parts.path, parts.scheme if web else "https"
+    path = path.strip("/").removesuffix(".git").strip("/")
+    return Repository(host.lower(), path, scheme) if path else None
 
 
 def repository(folder):
-    """The repository's web address, or an empty string."""
+    """The repository that a folder was cloned from."""
     address = os.environ.get("BOOK_REPOSITORY_URL", "")
     if not address:
         command = ["git", "-C", str(folder), "remote", "get-url", "origin"]
-        address = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    address = re.sub(r"^git@([^:]+):", r"https://\1/", address).removesuffix(".git")
-    return address if address.startswith("https://") else ""
+        address = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return parse(address)
 
 
 def configure(app, config):
-    address = repository(app.srcdir)
-    options = dict(config.html_theme_options)
-    buttons = dict(options.get("launch_buttons", {}))
-    if address:
-        options.update(repository_url=address, use_repository_button=True, repository_branch="main")
-        buttons.update(binderhub_url="https://mybinder.org", colab_url="https://colab.research.google.com")
+    app.config.book_repository = repository(app.srcdir)
     # the sidebar has a search field; a second one in a bar of its own would only push the text down
-    config.html_theme_options = options | {"launch_buttons": buttons, "navbar_persistent": []}
+    config.html_theme_options = dict(config.html_theme_options) | {"launch_buttons": {}, "navbar_persistent": []}
     config.html_context = {"default_mode": "auto"} | dict(config.html_context)
+
+
+def add_buttons(app, page, template, context, doctree):
+    """The source of the book and, for a notebook, Binder."""
+    there, buttons = app.config.book_repository, context.get("header_buttons")
+    if there is None or buttons is None:
+        return
+    if doctree is not None and app.env.doc2path(page).endswith(".ipynb"):
+        buttons.append(_link("Run in Binder", there.binder(f"{page}.ipynb"), "fas fa-rocket", "launch-binder"))
+    buttons.append(_link("Source repository", there.url, "fas fa-code-branch", "source-repository-button"))
+
+
+def _link(text, url, icon, label):
+    return {"type": "link", "text": text, "tooltip": text, "url": url, "icon": icon, "label": label}
 
 
 def without_thebe(app, page, template, context, doctree):
@@ -45,6 +93,8 @@ def _content(script):
 
 
 def setup(app):
+    app.add_config_value("book_repository", None, "html")
     app.connect("config-inited", configure)
-    app.connect("html-page-context", without_thebe, priority=900)
+    app.connect("html-page-context", add_buttons, priority=900)
+    app.connect("html-page-context", without_thebe, priority=901)
     return {"parallel_read_safe": True}

@@ -89,22 +89,17 @@ def read_of(design):
 
 
 def beliefs(belief):
-    """The worlds of a report: a name, what is believed of ρ, and what believing it means."""
-    down, up = np.arctanh([-0.3, 0.3])
-    return {
+    """The worlds of a report: a name, what is believed of ρ, and in words."""
+    worlds = {
         "ρ = 0": (0.0, "nothing unmeasured moves both T and Y"),
         "ρ free": (belief, "a hidden current of unknown size and sign"),
-        "ρ near -0.3, loosely": (
-            atanh_normal(down, 0.25),
-            "what raises T unseen probably lowers Y",
-        ),
-        "ρ near -0.3, firmly": (atanh_normal(down, 0.05), "what raises T unseen lowers Y"),
-        "ρ near +0.3, loosely": (
-            atanh_normal(up, 0.25),
-            "what raises T unseen probably raises Y",
-        ),
-        "ρ near +0.3, firmly": (atanh_normal(up, 0.05), "what raises T unseen raises Y"),
     }
+    for rho, moves in ((-0.3, "lowers"), (0.3, "raises")):
+        for sd, how, surely in ((0.25, "loosely", " probably"), (0.05, "firmly", "")):
+            believed = atanh_normal(np.arctanh(rho), sd)
+            words = f"what raises T unseen{surely} {moves} Y"
+            worlds[f"ρ near {rho:+g}, {how}"] = believed, words
+    return worlds
 
 
 def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=None, undefined=None, seed=0, tell=None):

@@ -1,0 +1,60 @@
+"""The buttons of a page: whatever the remote's address looks like, they lead to it, and give no secret away."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+PATH = Path(__file__).parent.parent / "book" / "_ext" / "launch.py"
+SPEC = importlib.util.spec_from_file_location("launch", PATH)
+launch = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(launch)
+
+FORMS = {
+    "https://github.com/ann/tank.git": ("https://github.com/ann/tank", "gh/ann/tank"),
+    "https://github.com/ann/tank/": ("https://github.com/ann/tank", "gh/ann/tank"),
+    "git@github.com:ann/tank.git": ("https://github.com/ann/tank", "gh/ann/tank"),
+    "ssh://git@github.com/ann/tank.git": ("https://github.com/ann/tank", "gh/ann/tank"),
+    "https://ghp_secret@github.com/ann/tank.git": ("https://github.com/ann/tank", "gh/ann/tank"),
+    "https://ann:secret@gitlab.com/pets/fish/tank.git": ("https://gitlab.com/pets/fish/tank", "gl/pets%2Ffish%2Ftank"),
+    "https://oauth2:secret@gitlab.com/pets/tank": ("https://gitlab.com/pets/tank", "gl/pets%2Ftank"),
+    "git@gitlab.com:pets/tank.git": ("https://gitlab.com/pets/tank", "gl/pets%2Ftank"),
+    "https://codeberg.org/ann/tank.git": (
+        "https://codeberg.org/ann/tank", "git/https%3A%2F%2Fcodeberg.org%2Fann%2Ftank"),
+    "git@bitbucket.org:ann/tank.git": (
+        "https://bitbucket.org/ann/tank", "git/https%3A%2F%2Fbitbucket.org%2Fann%2Ftank"),
+    "ssh://ann:secret@git.example.org:2222/pets/tank.git": (
+        "https://git.example.org/pets/tank", "git/https%3A%2F%2Fgit.example.org%2Fpets%2Ftank"),
+    "https://git.example.org:8443/pets/tank": (
+        "https://git.example.org:8443/pets/tank", "git/https%3A%2F%2Fgit.example.org%3A8443%2Fpets%2Ftank"),
+    "http://git.example.org/tank?private_token=secret#secret": (
+        "http://git.example.org/tank", "git/http%3A%2F%2Fgit.example.org%2Ftank"),
+    "git://git.example.org/tank.git": ("https://git.example.org/tank", "git/https%3A%2F%2Fgit.example.org%2Ftank"),
+}  # fmt: skip
+NONE = ["", "\n", "/srv/git/tank", "../tank", "file:///srv/git/tank.git", "C:\\books\\tank", "c:/books/tank", "tank",
+        "https://", "https://github.com/", "ssh://"]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", FORMS)
+def test_every_form_of_address_leads_to_the_repository(address):
+    url, short = FORMS[address]
+    there = launch.parse(address + "\n")
+    assert there.url == url
+    assert (
+        there.binder("book/01-tank.ipynb")
+        == f"https://mybinder.org/v2/{short}/main?urlpath=lab/tree/book/01-tank.ipynb"
+    )
+    for secret in ("secret", "oauth2", "ghp_", "@"):
+        assert secret not in there.url + there.binder("book/01-tank.ipynb")
+
+
+@pytest.mark.parametrize("address", NONE)
+def test_a_folder_of_this_computer_or_nothing_has_no_buttons(address):
+    assert launch.parse(address) is None
+
+
+def test_the_environment_comes_before_the_remote(monkeypatch, tmp_path):
+    monkeypatch.setenv("BOOK_REPOSITORY_URL", "git@github.com:ann/tank.git")
+    assert launch.repository(tmp_path).url == "https://github.com/ann/tank"
+    monkeypatch.delenv("BOOK_REPOSITORY_URL")
+    assert launch.repository(tmp_path) is None  # no git repository at all
