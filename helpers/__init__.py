@@ -13,6 +13,7 @@ _WHERE = {
     "checks": ("learned", "shuffle_test"),
     "claims": ("claim", "quote"),
     "classical": ("maximum_likelihood", "ols"),
+    "clusters": ("bootstrap_map", "resemblance"),
     "data": ("load_lalonde", "load_nhefs"),
     "decisions": ("benchmark_rho", "decide", "e_value", "robustness_value"),
     "design": ("Design", "make_design"),

@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 SMALLEST, LARGEST = 1e-100, 1e100  # a spread beyond cannot be squared and divided by
 MOST = 1_000_000_000  # rows or draws; more would fit no memory
@@ -239,3 +240,22 @@ def _pandas():
 def refuse(name, value, accepted, instead="", *, error=ValueError):
     """Raise the sentence."""
     raise error(f"{name}={told(value)}; accepted is {accepted}{instead and f': write {instead}'}.")
+
+
+def groups(value, n, name="cluster"):
+    """A label a row, as whole numbers from 0: which cluster each row belongs to."""
+    accepted = f"one label for each of the design's {n:,} rows, such as table['village'], of two clusters or more"
+    labels = getattr(value, "values", value)
+    if isinstance(value, (str, Mapping)) or np.ndim(labels) != 1:
+        refuse(name, value, accepted, error=TypeError)
+    if len(labels) != n:
+        raise ValueError(
+            f"{name} has {len(labels):,} labels; accepted is {accepted}. Where rows were dropped on the way to the "
+            "design, take the labels of those that are left."
+        )
+    codes, found = pd.factorize(pd.Series(list(labels), dtype=object))
+    if (codes < 0).any():
+        raise ValueError(f"{name} has {np.sum(codes < 0):,} missing labels; accepted is {accepted}.")
+    if len(found) < 2:
+        refuse(name, value, accepted)
+    return codes

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from scipy.stats import norm
+from statsmodels.tools.numdiff import approx_fprime
 
 from helpers import arguments
 from helpers.design import check_design, separation
 from helpers.engine.counterfactual import average_effect
 from helpers.engine.laplace import ascent, columns
-from helpers.engine.likelihoods import Rows, derivatives, rows_of
+from helpers.engine.likelihoods import Rows, derivatives, pointwise, rows_of
 
 EDGE = 6.0  # |atanh ρ| beyond which the likelihood is taken to have no interior maximum (|ρ| = 0.99999)
 
@@ -63,8 +64,15 @@ class MaximumLikelihood:
         return pd.DataFrame(read, index=pd.Index(self.rho, name="rho"))
 
 
-def ols(design):
+def ols(design, *, cluster=None):
     """Least squares of the outcome on treatment and covariates.
+
+    Parameters
+    ----------
+    design : Design
+    cluster : array-like, shape (n,), optional
+        Which cluster (village, family, person) each row belongs to, in the rows' order. Standard errors then allow
+        the errors of one cluster any correlation (Liang & Zeger 1986), with statsmodels' small-sample correction.
 
     Returns
     -------
@@ -73,10 +81,13 @@ def ols(design):
         standardised, and a continuous treatment is measured from its mean.
     """
     rows = Rows.of(check_design(design), compress=False)
-    return sm.OLS(rows.y, pd.DataFrame(rows.A, columns=rows.names_O)).fit()
+    model = sm.OLS(rows.y, pd.DataFrame(rows.A, columns=rows.names_O))
+    if cluster is None:
+        return model.fit()
+    return model.fit(cov_type="cluster", cov_kwds={"groups": arguments.groups(cluster, design.n)})
 
 
-def maximum_likelihood(design, *, rho=None):
+def maximum_likelihood(design, *, rho=None, cluster=None):
     """The classical endogenous-treatment estimate, without priors.
 
     Parameters
@@ -85,6 +96,9 @@ def maximum_likelihood(design, *, rho=None):
     rho : float or sequence of float, optional
         Fixes the error correlation: a point of the profile likelihood, or several. Left out, ρ is
         estimated with everything else.
+    cluster : array-like, shape (n,), optional
+        As in `ols`: the estimates stay, the standard errors become H⁻¹(Σ sₖsₖ')H⁻¹ G/(G-1) (n-1)/(n-k), with sₖ the
+        summed scores of one of the G clusters and k parameters.
 
     Returns
     -------
@@ -101,18 +115,38 @@ def maximum_likelihood(design, *, rho=None):
 
     References
     ----------
-    Heckman 1978; Maddala 1983 (binary treatment). For a continuous treatment with one instrument the
-    estimate is two-stage least squares.
+    Heckman 1978; Maddala 1983 (binary treatment); Liang & Zeger 1986 (clusters). For a continuous
+    treatment with one instrument the estimate is two-stage least squares.
     """
     rows, given = rows_of(check_design(design)), arguments.optional(arguments.correlations, rho, "rho")
+    codes = None if cluster is None else arguments.groups(cluster, design.n)
     _check_finite(design)
     if rho is None:
         theta, a, H = _free(design, rows)
-        return _point(design, theta, a, derivatives(rows, theta, a)[0], np.linalg.inv(-H))
+        covariance = _clustered(design, np.r_[theta, a], None, np.linalg.inv(-H), codes)
+        return _point(design, theta, a, derivatives(rows, theta, a)[0], covariance)
     a, back = np.unique(np.arctanh(given), return_inverse=True)
     found = columns(rows, None, a)
-    points = [_point(design, found.mode[k], a[k], found.value[k], found.root[k] @ found.root[k].T) for k in back]
+    spread = [_clustered(design, *each, root @ root.T, codes) for *each, root in zip(found.mode, a, found.root)]
+    points = [_point(design, found.mode[k], a[k], found.value[k], spread[k]) for k in back]
     return points[0] if np.ndim(rho) == 0 else _stack(points)
+
+
+def _clustered(design, point, a, covariance, codes):
+    """The covariance of an estimate whose rows come in clusters; `point` ends with a where `a` is None."""
+    if codes is None:
+        return covariance
+    rows = Rows.of(design, compress=False)
+
+    def densities(point):
+        theta, at = (point, a) if a is not None else (point[:-1], point[-1])
+        return pointwise(rows, theta[None], np.array([at]))[0]
+
+    scores = approx_fprime(point, densities, centered=True).reshape(design.n, -1)
+    sums = np.zeros((codes.max() + 1, len(point)))
+    np.add.at(sums, codes, scores)
+    g, n, k = len(sums), design.n, len(point)
+    return g / (g - 1) * (n - 1) / (n - k) * covariance @ (sums.T @ sums) @ covariance
 
 
 _FINITE = WeakKeyDictionary()  # a profile asks for many points of one design
