@@ -249,13 +249,11 @@ def groups(value, n, name="cluster"):
     if isinstance(value, (str, Mapping)) or np.ndim(labels) != 1:
         refuse(name, value, accepted, error=TypeError)
     if len(labels) != n:
-        raise ValueError(
-            f"{name} has {len(labels):,} labels; accepted is {accepted}. Where rows were dropped on the way to the "
-            "design, take the labels of those that are left."
-        )
+        left = "where rows were dropped on the way to the design, the labels of those that are left"
+        refuse(name, value, f"{accepted}; {left}; this has {len(labels):,}")
     codes, found = pd.factorize(pd.Series(list(labels), dtype=object))
     if (codes < 0).any():
-        raise ValueError(f"{name} has {np.sum(codes < 0):,} missing labels; accepted is {accepted}.")
+        refuse(name, value, f"{accepted}; here {np.sum(codes < 0):,} are missing")
     if len(found) < 2:
         refuse(name, value, accepted)
     return codes

@@ -57,11 +57,19 @@ def resemblance(design, cluster):
     for clusters of m rows (Moulton 1986). One equation alone without correlation, and the interval is right.
     """
     codes = arguments.groups(cluster, check_design(design).n)
+    return alike(leftover(design), codes)
+
+
+def leftover(design):
+    """Residuals of the outcome, and of the treatment on the outcome's covariates: (2, n)."""
     rows = Rows.of(design, compress=False)
-    (icc_O, p_O), (icc_T, p_T) = (
-        _intraclass(response - M @ np.linalg.lstsq(M, response)[0], codes)
-        for M, response in ((rows.A, rows.y), (rows.A[:, :-1], rows.A[:, -1]))
-    )
+    parts = (rows.A, rows.y), (rows.A[:, :-1], rows.A[:, -1])
+    return np.array([response - M @ np.linalg.lstsq(M, response)[0] for M, response in parts])
+
+
+def alike(residuals, codes):
+    """`resemblance`, from the residuals of outcome and treatment."""
+    (icc_O, p_O), (icc_T, p_T) = (_intraclass(values, codes) for values in residuals)
     size = np.bincount(codes)
     grown = 1 + (size.var() / size.mean() + size.mean() - 1) * max(icc_T, 0) * max(icc_O, 0)
     return Resemblance(len(size), icc_O, icc_T, max(p_T, p_O), float(np.sqrt(grown)))

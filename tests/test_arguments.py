@@ -52,6 +52,12 @@ def joiners():
 
 
 @cache
+def village():
+    """Which village each of as many fish is of."""
+    return np.arange(80) // 8
+
+
+@cache
 def bare():
     """A design without covariates."""
     return helpers.make_design(frame(), outcome="Y ~ T", treatment="T ~ 1")
@@ -135,8 +141,8 @@ def known(path):
     return HOME.parent / "data" / path
 
 
-MADE = (frame, design, other, joiners, bare, chart, table, model, idata, posteriorless, elsewhere, world, decision,
-        report, drift, worlds, axes)  # fmt: skip
+MADE = (frame, design, other, joiners, village, bare, chart, table, model, idata, posteriorless, elsewhere, world,
+        decision, report, drift, worlds, axes)  # fmt: skip
 
 HOLED = np.ma.array([0.0, 0.1, 0.2, 0.3, 0.4], mask=[0, 1, 0, 0, 0])
 OBJECTS = [None, 3, "x", [], {}, NAN]
@@ -179,7 +185,13 @@ DRAWN = {"ax": AXES, "unit": TEXTS}
 PRIOR = {"coefficients": PRIORS, "alpha": SPREADS, "sigma": SPREADS}
 
 # a function → a valid call, and what to refuse by argument
+CLUSTERS = [3, "X0", [], [1, 2], {}, ["a"] * 80, ["a"] * 79 + [None], [1.0] * 79 + [NAN], np.zeros((80, 2)), frame]
 CALLS = {
+    "bootstrap_map": (
+        {"design": design, "cluster": village},
+        {"design": DESIGNS, "cluster": [None, *CLUSTERS], "replicates": [*COUNTS, 49], "seed": SEEDS,
+         "rho": [*RHOS, [], [NAN, 0.3], ["a"], [0.3, 1]], "probability": PROBABILITIES},
+    ),
     "World": (
         {"name": "a", "design": design},
         {"name": TEXTS, "design": DESIGNS, "rho": RHOS, **PRIOR, "interpretation": TEXTS, "treatment": FORESTS},
@@ -240,15 +252,16 @@ CALLS = {
         {"design": DESIGNS, "unit": TEXTS, "belief": [*RHOS, 0.3, "wide", [], helpers.normal()], "alpha": SPREADS,
          "dropped": COUNTED, "names": [3, "x", ["x"], {1: 2}, {"a": None}, NAN],
          "undefined": [3, "x", ["x"], {"a": "b"}, {1: 2}, {"a": -1}, NAN], "seed": SEEDS,
-         "tell": [3, "print", [], {}, NAN]},
+         "data": [3, "x", [], {}, pd.DataFrame({"a": [1]})], "tell": [3, "print", [], {}, NAN]},
     ),
     "map_rho": ({"design": design}, {"design": DESIGNS, "rho": GRIDS, **PRIOR, "draws": [*COUNTS, 0, 99],
                                      "seed": SEEDS}),
     "maximum_likelihood": ({"design": design},
                            {"design": DESIGNS,
-                            "rho": [*RHOS, [], [NAN, 0.3], [0.3, "a"], [0.3, 1], {}, helpers.atanh_normal(), [[0.1]]]}),
+                            "rho": [*RHOS, [], [NAN, 0.3], [0.3, "a"], [0.3, 1], {}, helpers.atanh_normal(), [[0.1]]],
+                            "cluster": CLUSTERS}),
     "normal": ({}, {"scale": [*SPREADS, None], "beta_O": SPREADS, "beta_T": SPREADS}),
-    "ols": ({"design": design}, {"design": DESIGNS}),
+    "ols": ({"design": design}, {"design": DESIGNS, "cluster": CLUSTERS}),
     "plot_decision": ({"decision": decision}, {"decision": [*OBJECTS, frame, chart, table], **DRAWN}),
     "plot_drift": ({"table": drift}, {"table": [*TABLES, table], **DRAWN}),
     "plot_map": ({"table": table},
@@ -275,6 +288,8 @@ CALLS = {
          "treatment": FORMULAS, "drop_missing": FLAGS, "separator": [None, 3, "", ",,", ["a"], NAN, "."],
          "decimal": [None, 3, "", "..", ["a"], NAN, ","], "thousands": [3, "", "..", ["a"], NAN, ".", ","]},
     ),
+    "resemblance": ({"design": design, "cluster": village},
+                    {"design": DESIGNS, "cluster": [None, *CLUSTERS]}),
     "robustness_value": ({"design": design}, {"design": DESIGNS, "q": [*SPREADS, None],
                                               "probability": PROBABILITIES[:-1]}),
     "shuffle_test": ({"design": joiners}, {"design": [*DESIGNS, design], "shuffles": [*COUNTS, 0],

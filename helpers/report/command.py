@@ -57,8 +57,10 @@ def main(csv, out, unit, belief, alpha, outcome_kind, force, seed, **reading):
             design = make_design(
                 table.data, outcome=table.outcome, treatment=table.treatment, outcome_kind=outcome_kind
             )
-            report = make_report(design, unit=unit, belief=atanh_normal(*belief), alpha=alpha, dropped=table.dropped,
-                                 names=table.names, undefined=table.undefined, seed=seed, tell=tell)  # fmt: skip
+            report = make_report(
+                design, unit=unit, belief=atanh_normal(*belief), alpha=alpha, dropped=table.dropped, names=table.names,
+                undefined=table.undefined, data=table.data, seed=seed, tell=tell,
+            )  # fmt: skip
             tell("write")
             folder = write_report(report, out, force=force)
     except click.ClickException:

@@ -19,7 +19,7 @@ from helpers.design import Design, check_design
 from helpers.effects import POINTS
 from helpers.maps import GRID, map_rho, read_map, smoothed, tipping_point, trusted, unreliable, weigh
 from helpers.priors import AtanhNormal, atanh_normal, check_belief, scales
-from helpers.report.examine import data_checks
+from helpers.report.examine import clusters, data_checks
 from helpers.report.sentences import assumptions, conclusion, contradiction, limits, overturns, unread
 from helpers.report.words import term
 
@@ -58,6 +58,8 @@ class Report(NamedTuple):
         Rows left out for missing values before the design was made.
     shuffled : float
         From `shuffle_test`; NaN for a continuous treatment or a binary outcome.
+    clustered : tuple of str
+        A sentence for each column that marks clusters; they stand among the `limits` too.
     """
 
     design: Design
@@ -76,6 +78,7 @@ class Report(NamedTuple):
     paragraph: str
     dropped: int = 0
     shuffled: float = np.nan
+    clustered: tuple = ()
 
     @property
     def read(self):
@@ -102,7 +105,8 @@ def beliefs(belief):
     return worlds
 
 
-def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=None, undefined=None, seed=0, tell=None):
+def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=None, undefined=None,
+                data=None, seed=0, tell=None):  # fmt: skip
     """Take a design to worlds, map, benchmarks and the sentences of a report.
 
     Parameters
@@ -120,6 +124,9 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
         The file's own names of renamed columns, from `read_table`, to be reported.
     undefined : mapping of str to int, optional
         Rows among `dropped` in which a part of a formula was undefined, from `read_table`, to be reported.
+    data : pandas.DataFrame, optional
+        The rows the design was made from, with every column of the file: those that the formulas leave out are
+        looked through for clusters.
     seed : int
     tell : function of str, optional
         Called with the name of each stage as it begins.
@@ -143,6 +150,8 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     unit = unit or ("percentage points" if design.outcome_kind == "binary" else "")
     shuffled = shuffle_test(design, seed=seed) if design.kinds == ("continuous", "binary") else np.nan
     checks = data_checks(design, dropped, shuffled, names, undefined)
+    clustered, looked = ([], []) if data is None else clusters(design, _rows_of(data, design), names)
+    checks += looked
     tell("draw the map")
     chart = survey(design, alpha=alpha, seed=seed)
     checks += unread(chart.rho.values, unreliable(chart))
@@ -155,10 +164,17 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     rv = {name: robustness_value(design, probability=p) for name, p in (("estimate", None), ("interval", PROBABILITY))}
     tip = _tipping(chart, worlds.loc["ρ = 0", read_of(design)])
     found = Report(design, unit, chart, worlds, draws, tip, pd.Series(rv), benchmarks, sensitivity,
-                   checks, limits(design, shuffled), assumptions(design, belief, alpha, dropped, unit),
-                   [], "", dropped, shuffled)  # fmt: skip
+                   checks, [*limits(design, shuffled), *clustered], assumptions(design, belief, alpha, dropped, unit),
+                   [], "", dropped, shuffled, tuple(clustered))  # fmt: skip
     found = found._replace(overturns=overturns(found))
     return found._replace(paragraph=conclusion(found))
+
+
+def _rows_of(data, design):
+    arguments.instance(data, pd.DataFrame, "data", "the DataFrame that the design was made from")
+    if len(data) != design.n:
+        arguments.refuse("data", data, f"the {design.n:,} rows that the design was made from")
+    return data
 
 
 def _told(mapping, name, check):

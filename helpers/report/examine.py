@@ -10,10 +10,13 @@ from scipy.stats import kurtosis, skew
 
 from helpers.checks import SHUFFLES
 from helpers.classical import ols
+from helpers.clusters import alike, leftover
 from helpers.report.words import listed, number, percent
 
 WEAK = 10.0  # first-stage F below which an instrument is called weak (Staiger & Stock 1997)
 MISLED = 0.15  # share of shuffles beyond which a report warns: in 2 of 100 data sets with nothing wrong, 8 at worst
+CERTAIN, NARROW = 1e-3, 1.25  # p-value, and factor of an interval's width, from which a cluster is spoken of
+FEWEST_GROUPS = 5  # with fewer, a column is a category of its own and no set of clusters
 NEAR = 0.02  # a fitted probability of treatment this close to 0 or 1 is beyond overlap
 
 
@@ -51,6 +54,55 @@ def data_checks(design, dropped=0, shuffled=np.nan, names=None, undefined=None):
         said.append(_overlap(design) if design.kind == "binary" else _variation(design))
     said += _strength(design) + _shape(design)
     return [*said, _shuffled(shuffled)] if np.isfinite(shuffled) else said
+
+
+def clusters(design, data, names=None):
+    """Columns of the file whose values mark rows that resemble each other in both equations.
+
+    Parameters
+    ----------
+    design : Design
+    data : pandas.DataFrame
+        The rows the design was made from, with every column of the file.
+    names : mapping of str to str, optional
+        As in `data_checks`.
+
+    Returns
+    -------
+    found, looked : list of str
+        A sentence for each column found; what was looked at where none was.
+    """
+    residuals, own, found, looked = leftover(design), names or {}, [], []
+    for column in data.columns.difference([design.outcome, design.treatment], sort=False):
+        codes = _groups(data[column])
+        if codes is None:
+            continue
+        name, here = repr(own.get(column, column)), alike(residuals, codes)
+        looked.append(name)
+        if here.p < CERTAIN and here.factor > NARROW:
+            found.append(
+                f"Rows with the same value of {name} resemble each other in what both equations leave (intraclass "
+                f"correlation {number(here.outcome, 0.1)} of {design.outcome} and {number(here.treatment, 0.1)} of "
+                f"{design.treatment}, {here.clusters:,} groups). The intervals here count every row as news: they are "
+                f"too narrow, by a factor of about {number(here.factor, 1)} at ρ = 0. If these are clusters, use "
+                f"bootstrap_map(design, data[{name}]) and ols(design, cluster=data[{name}]); if {name} is a cause of "
+                f"both, it belongs in both formulas, as C({column})."
+            )
+    none = f"Looked through for clusters: {listed(looked)}; no column marks rows alike in both equations."
+    return found, [] if found or not looked else [none]
+
+
+def _groups(labels):
+    """The groups that a column's values make, as whole numbers; None for a measurement, or for next to no groups."""
+    whole = pd.api.types.is_integer_dtype(labels) or not pd.api.types.is_numeric_dtype(labels)
+    if pd.api.types.is_float_dtype(labels):
+        whole = bool((labels.dropna() % 1 == 0).all())
+    codes, levels = pd.factorize(labels)
+    if not whole or not FEWEST_GROUPS <= len(levels) <= len(labels) / 2:
+        return None
+    missing = codes < 0  # a row without a label is a group of its own
+    codes[missing] = len(levels) + np.arange(missing.sum())
+    return codes
 
 
 def _outcome(design):

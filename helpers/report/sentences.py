@@ -325,7 +325,7 @@ def conclusion(report):
         f"{_value(report, 'ρ = 0')} ({_interval(report, 'ρ = 0')}).",
         *_free(report),
     ]
-    return " ".join([*said, report.overturns[0], *report.overturns[1:3], report.limits[0]])
+    return " ".join([*said, report.overturns[0], *report.overturns[1:3], report.limits[0], *report.clustered])
 
 
 def _rows(report):

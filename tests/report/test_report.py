@@ -620,6 +620,36 @@ def test_a_key_pressed_at_any_time_stops_in_one_line(tmp_path, after):
     assert list(tmp_path.iterdir()) == []
 
 
+def villages(tmp_path, *, resemble=True, seed=1):
+    """Sixty villages of twenty rows; no effect, no current; villages that share what moves both, or do not."""
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(60), 20)
+    shared = g if resemble else rng.permutation(g)
+    t = rng.normal(size=60)[shared] + 0.5 * rng.normal(size=1200)
+    y = rng.normal(size=60)[shared] + rng.normal(size=1200)
+    data = pd.DataFrame({"y": y, "t": t, "the village": [f"no {k}" for k in g], "person": range(1200), "sex": g % 2,
+                         "shoe": rng.integers(36, 46, 1200), "height": rng.normal(170, 9, 1200)})  # fmt: skip
+    data.to_csv(tmp_path / "villages.csv", index=False)
+    return tmp_path / "villages.csv"
+
+
+def test_clusters_in_the_file_are_spoken_of(tmp_path):
+    """Moulton's factor here is 2.8, as statsmodels' clustered error is 3.2 times the usual one."""
+    done = attempt(tmp_path / "out", csv=villages(tmp_path), outcome="y ~ t", treatment="t ~ 1")
+    assert "same value of 'the village' resemble each other" in done.stdout
+    assert re.search(r"too narrow, by a factor of about (3|2\.8)", done.stdout)
+    assert not re.search("person|shoe|height|sex", done.stdout)
+    assert "bootstrap_map" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+
+
+def test_rows_that_do_not_resemble_are_looked_through_and_left_alone(tmp_path):
+    csv = villages(tmp_path, resemble=False)
+    attempt(tmp_path / "out", csv=csv, outcome="y ~ t", treatment="t ~ 1")
+    said = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "Looked through for clusters: 'the village' and 'shoe'; no column marks rows alike" in said
+    assert "too narrow" not in said
+
+
 def test_an_effect_that_was_never_there_has_no_sign_to_overturn(tmp_path):
     """Least squares' interval holds zero, and value, sentence and figure say so; no benchmark is judged by it."""
     data = simulate_aquarium(300, alpha=0.0, rho=0.0, seed=4).data
