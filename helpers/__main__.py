@@ -28,6 +28,13 @@ def _stop(number, frame):
     sys.exit(128 + number)
 
 
+def __getattr__(name):
+    """`main`, for those who call the command line from Python."""
+    from helpers.report import command
+
+    return getattr(command, name)
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, _stop)
     speak_plainly()

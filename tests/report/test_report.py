@@ -20,10 +20,10 @@ from click.testing import CliRunner
 from scipy.stats import norm
 
 from helpers import load_lalonde, make_design, make_report, ols, read_table, simulate_aquarium, write_report
+from helpers.__main__ import main
 from helpers.checks import shuffle_test
 from helpers.maps import smoothed, unreliable
 from helpers.report import folder as folders
-from helpers.report.command import main
 from helpers.report.contents import _reweigh, _tipping, _unread, readable
 from helpers.report.examine import MISLED, data_checks
 from helpers.report.folder import check_free
