@@ -65,7 +65,7 @@ def bart(*, trees=50, alpha=0.95, beta=2.0, spread=None):
         A node at depth d splits with probability alpha (1 + d)^(-beta).
     spread : float, optional
         Prior sd of the forest at a point, in units of its equation: a leaf is Normal(0, spread/√trees) around the
-        response's average. Left out: the response's standard deviation, and 1.5 for the index of a binary treatment.
+        response's average. Left out: the response's standard deviation, and 1.5 for the index of a binary one.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def forest_index(design, equation, forest):
             f"equation {equation} has no covariates for a forest; accepted is a formula with at least one."
         )
     level, spread = response.mean(), response.std()
-    if equation == "T" and design.kind == "binary":
+    if design.kinds["OT".index(equation)] == "binary":
         level, spread = ndtri(level), PROBIT
     index = forest.index(f"{PREFIX}{equation}", design.C[:, included], level, spread)
     pm.Deterministic(f"intercept_{equation}", index.mean())

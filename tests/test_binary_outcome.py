@@ -12,6 +12,7 @@ from scipy.stats import chisquare, multivariate_normal, norm
 
 from helpers import (
     World,
+    bart,
     effect_at,
     excluded,
     fit,
@@ -27,6 +28,7 @@ from helpers import (
     world_table,
 )
 from helpers.engine.counterfactual import imputed_chances
+from helpers.engine.forest_gibbs import forest_gibbs
 from helpers.engine.from_pymc import extract, observed
 from helpers.engine.likelihoods import Rows
 from helpers.priors import scales
@@ -192,6 +194,32 @@ def test_the_fast_route_is_nuts(alive, kind):
 def test_the_numbers_are_taken_from_the_model_and_give_its_density(alive, kind, prior):
     joint = extract(observed(joint_model(alive[kind], coefficients=prior)))
     assert joint is not None and joint.design.kinds == ("binary", kind)
+
+
+@pytest.mark.parametrize("kind", TREATMENTS)
+def test_the_sampler_of_forests_agrees_where_there_is_no_tree(alive, kind):
+    """The latent outcome of the Gibbs sampler against the likelihood in which nothing is latent."""
+    design = alive[kind]
+    joint = extract(observed(joint_model(design)))
+    gibbs = forest_gibbs(joint, draws=3000, tune=1000, chains=4, seed=2)
+    assert distance(gibbs, fit(joint_model(design), draws=2000), ["alpha", "rho"]) < NOISE
+
+
+@pytest.mark.filterwarnings("ignore:this posterior is not to be shown")
+@pytest.mark.parametrize("kind", TREATMENTS)
+@pytest.mark.parametrize("where", ["treatment", "outcome"])
+def test_a_forest_beside_an_answer_is_fitted(alive, fish, kind, where):
+    design = alive[kind]
+    trees = fit(joint_model(design, **{where: bart(trees=20)}), draws=300, tune=300, chains=2)
+    line, effect = fit(joint_model(design))["posterior"]["effect"], trees["posterior"]["effect"]
+    assert trees.attrs["route"] == "trees" and "sigma_U" not in trees["posterior"]
+    assert abs(effect.mean() - line.mean()) < 2 * line.std()
+    assert abs(effect.mean() - fish[kind].truth["effect"]) < 4 * effect.std()
+    if where == "outcome":
+        forest, alpha = trees["posterior"]["forest_O"].values, trees["posterior"]["alpha"].values[..., None]
+        before = forest + (0 if kind == "binary" else alpha * (design.t - design.t.mean()))
+        again = 100 * (norm.cdf(before + alpha) - norm.cdf(before)).mean(axis=2)
+        np.testing.assert_allclose(effect, again, atol=1e-8)
 
 
 def test_a_sieve_finds_what_matters_to_life():

@@ -106,13 +106,17 @@ def test_the_smokers_posteriors_are_the_published_ones(request, design, prior, p
 
 
 @pytest.mark.filterwarnings("ignore:this posterior is not to be shown")  # a thousand draws are enough for a rank
-@pytest.mark.parametrize("kind, n, formulas", [("binary", 300, TANK), ("continuous", 200, INSTRUMENT)])
-def test_intervals_cover_what_the_prior_drew(kind, n, formulas):
+@pytest.mark.parametrize(
+    "kind, outcome, n, formulas",
+    [("binary", "continuous", 300, TANK), ("continuous", "continuous", 200, INSTRUMENT),
+     ("binary", "binary", 300, TANK), ("continuous", "binary", 300, INSTRUMENT)],
+)  # fmt: skip
+def test_intervals_cover_what_the_prior_drew(kind, outcome, n, formulas):
     """Simulation-based calibration: worlds drawn from the prior, each seen through the data it makes."""
-    model = joint_model(make_design(simulate_aquarium(n, treatment=kind, seed=2).data, **formulas),
-                        coefficients=normal(0.5))  # fmt: skip
+    tank = simulate_aquarium(n, treatment=kind, outcome=outcome, seed=2).data
+    model = joint_model(make_design(tank, **formulas), coefficients=normal(0.5))
     worlds = pm.sample_prior_predictive(WORLDS, model=model, random_seed=6)["prior"].isel(chain=0)
-    ranks = {"alpha": [], "rho": [], "sigma_U": []}
+    ranks = {name: [] for name in ("alpha", "rho", "effect" if outcome == "binary" else "sigma_U")}
     for k in range(WORLDS):
         world = worlds.isel(draw=k)
         seen = {f"likelihood_{name}": world[f"likelihood_{name}"].values for name in ("outcome", "treatment")}

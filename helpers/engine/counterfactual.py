@@ -15,7 +15,7 @@ POINTS = 100.0  # chances are told in percentage points
 CHUNK = 2**19  # numbers held at a time
 
 
-def average_effect(design, theta_O):
+def average_effect(design, theta_O, offset=None):
     """The effect that is read, of many θ_O.
 
     Parameters
@@ -23,6 +23,8 @@ def average_effect(design, theta_O):
     design : Design
     theta_O : ndarray, shape (..., size of θ_O)
         (intercept_O, β_O, δ, α).
+    offset : ndarray, shape (..., n), optional
+        What a forest adds to each row's index.
 
     Returns
     -------
@@ -32,8 +34,11 @@ def average_effect(design, theta_O):
     """
     if design.outcome_kind == "continuous":
         return theta_O[..., -1]
-    flat = theta_O.reshape(-1, theta_O.shape[-1])
-    each = _chunks(_difference, design, flat)
+    flat, size = theta_O.reshape(-1, theta_O.shape[-1]), max(1, CHUNK // design.n)
+    more = np.zeros((len(flat), 1)) if offset is None else offset.reshape(-1, design.n)
+    parts = [slice(i, i + size) for i in range(0, len(flat), size)]
+    jobs = (delayed(_difference)(design, flat[part], more[part]) for part in parts)
+    each = Parallel(n_jobs=min(cpu_count(), len(parts)), prefer="threads")(jobs)
     return POINTS * np.concatenate(each).reshape(theta_O.shape[:-1])
 
 
@@ -64,20 +69,12 @@ def imputed_chances(rows, theta, a, steps):
     return np.where(s > 0, stays, 1 - stays)
 
 
-def _difference(design, theta_O):
+def _difference(design, theta_O, offset):
     k, size = int(design.intercept_O), len(design.moderators)
     end = theta_O.shape[1] - 1
     X = design.C[:, design.in_outcome]
-    before = theta_O[:, k : end - size] @ X.T + (theta_O[:, :1] if k else 0.0)
+    before = offset + theta_O[:, k : end - size] @ X.T + (theta_O[:, :1] if k else 0.0)
     step = theta_O[:, -1:] + theta_O[:, end - size : end] @ design.M.T
     if design.kind == "continuous":
         before = before + step * design.dose
     return (ndtr(before + step) - ndtr(before)).mean(axis=1)
-
-
-def _chunks(function, design, draws):
-    """A function of (design, draws) over pieces of the draws, side by side."""
-    size = max(1, CHUNK // design.n)
-    parts = [draws[i : i + size] for i in range(0, len(draws), size)]
-    threads = min(cpu_count(), len(parts))
-    return Parallel(n_jobs=threads, prefer="threads")(delayed(function)(design, part) for part in parts)

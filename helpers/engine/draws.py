@@ -24,7 +24,7 @@ def named(design, theta, a, *, forests=""):
     named = {"alpha": theta_O[..., -1], "rho": np.tanh(a)}
     for name, log_sigma, scaled in zip(("sigma_U", "sigma_V"), (log_sigma_U, log_sigma_V), rows.scaled):
         named |= {name: np.exp(log_sigma)} if scaled else {}
-    if design.outcome_kind == "binary" and not forests:
+    if design.outcome_kind == "binary" and "O" not in forests:
         named["effect"] = average_effect(design, theta_O)
     theta_O, delta = apart(design, theta_O)
     if design.moderators:

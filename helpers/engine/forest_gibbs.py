@@ -3,6 +3,7 @@
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
 
+from helpers.engine.counterfactual import average_effect
 from helpers.engine.draws import named, tree
 from helpers.engine.forest_gibbs_loops import sample
 from helpers.engine.laplace import log_prior_a
@@ -37,18 +38,19 @@ def forest_gibbs(joint, *, draws, tune, chains, seed):
 
 
 def _chain(joint, prior, plan, rng):
-    design, rows, binary = joint.design, Rows.of(joint.design, compress=False), joint.design.kind == "binary"
+    design, rows = joint.design, Rows.of(joint.design, compress=False)
+    answer, choice = (kind == "binary" for kind in design.kinds)
     far = np.clip(0.5 * rng.normal(), -1.5, 1.5)  # chains start apart
     start = (
         prior[0][0] if len(prior[0]) == 1 else far,
-        np.log(design.y.std()),
-        0.0 if binary else np.log(design.t.std()),
+        0.0 if answer else np.log(design.y.std()),
+        0.0 if choice else np.log(design.t.std()),
     )
     seen, forests = zip(*(_forest(equation, design.n) for _, equation in joint.equations))
     priors = [(equation.mean, equation.sd**-2.0) for _, equation in joint.equations]
     return sample(
         design.y, design.t, rows.A, rows.Z, *seen, *priors, *forests, np.array([joint.sigma_U, joint.sigma_V]),
-        *prior, start, binary, plan, rng,
+        *prior, start, (answer, choice), plan, rng,
     )  # fmt: skip
 
 
@@ -63,11 +65,14 @@ def _forest(equation, n):
 def _posterior(joint, kept):
     """Draws under the model's names, a forest's average as its equation's intercept."""
     theta, gamma, spread, *forests = kept
-    ends = spread[..., 2:] if joint.design.kind == "continuous" else spread[..., :0]
-    whole = np.concatenate([theta, spread[..., 1:2], gamma, ends], axis=-1)
+    sigmas = [spread[..., 1 + k : 2 + k] if kind == "continuous" else spread[..., :0]
+              for k, kind in enumerate(joint.design.kinds)]  # fmt: skip
+    whole = np.concatenate([theta, sigmas[0], gamma, sigmas[1]], axis=-1)
     own = [e for e, equation in joint.equations if equation.forest is not None]
     posterior = named(joint.design, whole, spread[..., 0], forests=own)
     for e, forest in zip("OT", forests):
         if e in own:
             posterior |= {f"forest_{e}": forest, f"intercept_{e}": forest.mean(-1)}
+    if joint.design.outcome_kind == "binary" and "O" in own:
+        posterior["effect"] = average_effect(joint.design, theta, posterior["forest_O"])
     return posterior

@@ -7,7 +7,8 @@ side that t names), each equation is a regression with known noise given the oth
     η + V - ρ (σ_V/σ_U) u  ~ Normal(Z θ_T + forest_T, σ_V √(1-ρ²)),      u = y - A θ_O - forest_O
 
 so coefficients are drawn from their Gaussian, and the trees of `helpers.engine.tree_moves` against what the others
-leave. ρ and σ_U move with a latent V integrated out, and ρ moves along the ridge: whatever it adds to the mean of U
+leave. A binary outcome's y is latent as well, with σ_U = 1, and drawn from the side that the answer
+names. ρ and σ_U move with a latent V integrated out, and ρ moves along the ridge: whatever it adds to the mean of U
 given T and x is taken out of θ_O in the same step.
 """
 
@@ -77,6 +78,17 @@ def latent(y, t, mean, index, a, log_U, rng):
 
 
 @compiled
+def answered(yes, mean, V, a, log_V, rng):
+    """y of a binary outcome given its side and the treatment's error; its σ is 1."""
+    rho, y = math.tanh(a), np.empty(len(yes))
+    spread = math.sqrt(1.0 - rho * rho)
+    for i in range(len(yes)):
+        q, centre = 2.0 * yes[i] - 1.0, mean[i] + rho * V[i] * math.exp(-log_V)
+        y[i] = centre + q * spread * above(-q * centre / spread, rng)
+    return y
+
+
+@compiled
 def pull(t, index, log_V, binary):
     """E[V | T, x] in units of σ_V: what one unit of ρσ_U adds to the mean of Y given T and x."""
     m = np.empty(len(t))
@@ -100,11 +112,11 @@ def normal_terms(theta, mean, precision):
 
 
 @compiled
-def move_rho(y, t, A, inverse, rest, index, theta, a, log_U, log_V, normal, grid, density, scale_U, binary, rng):
+def move_rho(y, t, A, inverse, rest, index, theta, a, log_U, log_V, normal, grid, density, scale_U, kinds, rng):
     """ρ by Metropolis along the ridge, α and its companions giving way; returns θ_O, a and log σ_U."""
-    mean, precision = normal
+    (mean, precision), (answer, binary) = normal, kinds
     new = a + np.array([0.05, 0.2, 0.6])[rng.integers(0, 3)] * rng.normal()
-    log_new = log_U if binary else log_U + math.log(math.cosh(new)) - math.log(math.cosh(a))
+    log_new = log_U if answer or binary else log_U + math.log(math.cosh(new)) - math.log(math.cosh(a))
     step = math.tanh(new) * math.exp(log_new) - math.tanh(a) * math.exp(log_U)
     moved = theta - step * (inverse @ (A.T @ pull(t, index, log_V, binary)))
     gain = np.interp(new, grid, density) - np.interp(a, grid, density)
@@ -157,20 +169,23 @@ def equations(y, T, V, A, Z, X, normal, forest, trees, height, theta, gamma, sta
 
 @compiled
 def sample(
-    y, t, A, Z, X_O, X_T, normal_O, normal_T, forest_O, forest_T, scales, grid, density, start, binary, plan, rng
+    seen, t, A, Z, X_O, X_T, normal_O, normal_T, forest_O, forest_T, scales, grid, density, start, kinds, plan, rng
 ):
     """Draws of θ_O, θ_T, (a, log σ_U, log σ_V), forest_O and forest_T.
 
     `normal_O` and `normal_T` hold means and precisions of θ_O and θ_T; `forest_O` and `forest_T` (trees, alpha, beta,
-    leaf sd, level); `scales` those of σ_U and σ_V; `start` (a, log σ_U, log σ_V); `plan` (draws, tune, thin). One
+    leaf sd, level); `scales` those of σ_U and σ_V; `start` (a, log σ_U, log σ_V); `kinds` whether
+    outcome and treatment are binary; `plan` (draws, tune, thin). One
     point in `grid` fixes ρ.
     """
-    draws, tune, thin = plan
-    (a, log_U, log_V), n = start, len(y)
+    (draws, tune, thin), (answer, binary) = plan, kinds
+    (a, log_U, log_V), n = start, len(seen)
     X, normal, forest, height = (X_O, X_T), (normal_O, normal_T), (forest_O, forest_T), (np.zeros(n), np.zeros(n))
     theta, gamma, (f_O, f_T) = normal_O[0].copy(), normal_T[0].copy(), height
     trees = stumps(n, int(forest_O[0])), stumps(n, int(forest_T[0]))
-    inverse = np.linalg.inv(A.T @ A)
+    inverse, y = np.linalg.inv(A.T @ A), seen.astype(np.float64)
+    if answer:
+        y = 2.0 * y - 1.0  # a start on the right side
     kept = (np.empty((draws, A.shape[1])), np.empty((draws, Z.shape[1])), np.empty((draws, 3)),
             np.empty((draws, n if forest_O[0] > 0 else 0)), np.empty((draws, n if forest_T[0] > 0 else 0)))  # fmt: skip
     for sweep in range(tune + draws * thin):
@@ -178,11 +193,13 @@ def sample(
         if len(grid) > 1:
             for _ in range(2):
                 theta, a, log_U = move_rho(y, t, A, inverse, level_O, index, theta, a, log_U, log_V, normal_O,
-                                           grid, density, scales[0], binary, rng)  # fmt: skip
-        for which in range(1 if binary else 2):
+                                           grid, density, scales[0], kinds, rng)  # fmt: skip
+        for which in range(1 if answer else 0, 1 if binary else 2):
             log_U, log_V = move_spread(y, t, A @ theta + level_O, index, a, log_U, log_V, scales[0], scales[1], which,
                                        binary, rng)  # fmt: skip
         V = latent(y, t, A @ theta + level_O, index, a, log_U, rng) if binary else t - index
+        if answer:
+            y = answered(seen, A @ theta + level_O, V, a, log_V, rng)
         theta, gamma = equations(y, index + V, V, A, Z, X, normal, forest, trees, height, theta, gamma,
                                  (a, log_U, log_V), rng)  # fmt: skip
         if sweep >= tune and (sweep - tune) % thin == thin - 1:
