@@ -18,6 +18,7 @@ _WHERE = {
     "decisions": ("benchmark_rho", "decide", "e_value", "robustness_value"),
     "design": ("Design", "make_design"),
     "effects": ("effect_at", "potential_outcomes"),
+    "explore": ("explore_belief", "explore_map"),
     "forest": ("bart",),
     "maps": ("map_rho", "read_map", "tipping_point", "weigh"),
     "models": ("joint_model",),

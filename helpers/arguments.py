@@ -12,7 +12,6 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 SMALLEST, LARGEST = 1e-100, 1e100  # a spread beyond cannot be squared and divided by
 MOST = 1_000_000_000  # rows or draws; more would fit no memory
@@ -251,7 +250,8 @@ def groups(value, n, name="cluster"):
     if len(labels) != n:
         left = "where rows were dropped on the way to the design, the labels of those that are left"
         refuse(name, value, f"{accepted}; {left}; this has {len(labels):,}")
-    codes, found = pd.factorize(pd.Series(list(labels), dtype=object))
+    pandas = _pandas()
+    codes, found = pandas.factorize(pandas.Series(list(labels), dtype=object))
     if (codes < 0).any():
         refuse(name, value, f"{accepted}; here {np.sum(codes < 0):,} are missing")
     if len(found) < 2:

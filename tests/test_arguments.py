@@ -225,6 +225,17 @@ CALLS = {
     "excluded": ({"names": ["X2"]},
                  {"names": [None, 3, [], (), [3], [None], {"X2": 1}, "", [""], [["X2"]], frame, True],
                   "others": [*PRIORS, helpers.excluded(["X3"])]}),
+    "explore_belief": (
+        {"map": chart},
+        {"map": MAPS, "unit": TEXTS, "options": [3, "x", ["a"], {"a": 3}, {1: abs}, NAN],
+         "within": [3, "ab", (0.1,), (0.3, -0.3), (-1, 1), (NAN, 0.1), None, frame]},
+    ),
+    "explore_map": (
+        {"map": chart},
+        {"map": MAPS, "unit": TEXTS, "ols": [n for n in NUMBERS if n is not None],
+         "truth": [3, "ab", (1,), (1, 2, 3), ("a", 1), frame],
+         "within": [3, "ab", (0.1,), (0.3, -0.3), (-1, 1), (NAN, 0.1), None, frame]},
+    ),
     "fit": ({"model_or_design": design}, {"model_or_design": [*OBJECTS, frame, idata, chart, world], **SAMPLED,
                                           "progressbar": FLAGS}),
     "fit_worlds": ({"worlds": [world], "folder": None},

@@ -9,6 +9,7 @@ So is Thebe, which would run cells in the page through another host, since this 
 import os
 import re
 import subprocess
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -82,6 +83,15 @@ def _link(text, url, icon, label):
     return {"type": "link", "text": text, "tooltip": text, "url": url, "icon": icon, "label": label}
 
 
+def add_vega(app, error):
+    """The script that draws the figures that move, once for all pages."""
+    if error is None and app.builder.format == "html":
+        import vl_convert
+
+        script = Path(app.outdir) / "_static" / "vega.js"
+        script.write_text(vl_convert.javascript_bundle(), encoding="utf-8")
+
+
 def without_thebe(app, page, template, context, doctree):
     scripts = context.get("script_files", [])
     context["script_files"] = [script for script in scripts if "thebe" not in _content(script)]
@@ -97,4 +107,5 @@ def setup(app):
     app.connect("config-inited", configure)
     app.connect("html-page-context", add_buttons, priority=900)
     app.connect("html-page-context", without_thebe, priority=901)
+    app.connect("build-finished", add_vega)
     return {"parallel_read_safe": True}
