@@ -327,7 +327,7 @@ CALLS = {
     ),
     "write_report": ({"report": report, "folder": "/dev/null/report"},
                      {"report": [*OBJECTS, frame, design, chart], "folder": [None, 3, True, [], b"x", frame, NAN, ""],
-                      "force": FLAGS}),
+                      "force": FLAGS, "source": [3, "x", ["a"], {1: "a"}, {"file": 3}, NAN]}),
 }  # fmt: skip
 CASES = [
     pytest.param(function, argument, value, id=f"{function}-{argument}-{k}")

@@ -1,8 +1,11 @@
 """From a CSV and two formulas to a folder with a report: ``python -m helpers --help``."""
 
+import hashlib
 import re
+import shlex
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -62,7 +65,7 @@ def main(csv, out, unit, belief, alpha, outcome_kind, force, seed, **reading):
                 undefined=table.undefined, data=table.data, seed=seed, tell=tell,
             )  # fmt: skip
             tell("write")
-            folder = write_report(report, out, force=force)
+            folder = write_report(report, out, force=force, source=_source(csv, seed))
     except click.ClickException:
         raise
     except KeyboardInterrupt:
@@ -73,14 +76,22 @@ def main(csv, out, unit, belief, alpha, outcome_kind, force, seed, **reading):
     print(f"{report.paragraph}\n\nThe report is in {folder}.")  # click.echo would write UTF-8 to an ASCII terminal
 
 
+def _source(csv, seed):
+    """What a report is made from: the file and its checksum, the command and the seed."""
+    with open(csv, "rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    command = f"python -m helpers {shlex.join(sys.argv[1:])}"
+    return {"file": Path(csv).name, "sha256": checksum, "command": command, "seed": str(seed)}
+
+
 @contextmanager
 def _stages():
     """A bar on a terminal's standard error, and nothing anywhere else; gives a function that names the next stage."""
     console = Console(stderr=True)
     with Progress(TextColumn("{task.description:>16}"), BarColumn(), TimeElapsedColumn(), console=console,
                   transient=True, disable=not console.is_terminal) as bar:  # fmt: skip
-        task = bar.add_task(STAGES[0], total=len(STAGES))
-        yield lambda stage: bar.update(task, description=stage, completed=STAGES.index(stage))
+        task = bar.add_task(STAGES[0], total=None)  # it moves while there is nothing to count yet
+        yield lambda stage: bar.update(task, description=stage, total=len(STAGES), completed=STAGES.index(stage))
 
 
 def _sentence(error, names):

@@ -1,16 +1,22 @@
 """A report as files: tables, figures, draws and pages in one folder, whole or not at all."""
 
 import re
+from datetime import date
+from importlib.metadata import version
 
 import jinja2
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from helpers import arguments
+from helpers.explore import explore_map
 from helpers.plots import plot_map
 from helpers.report.contents import MANY, Report, large, readable
+from helpers.report.examine import MISLED
 from helpers.report.folder import MANIFEST, written
+from helpers.report.sentences import in_short
 from helpers.report.words import listed, number
 
 MEASURED = "Measured covariates, left out one at a time"
@@ -21,6 +27,12 @@ FILES = (
 HEADS = {"alpha": "α", "rho": "ρ", "rho_sd": "sd of ρ", "P(alpha>0)": "P(α > 0)", "P(effect>0)": "P(effect > 0)"}
 
 MARKDOWN = """# {{ title }}
+
+{% for sentence in short %}{{ sentence }}
+{% endfor %}
+{{ made }}
+
+## In full
 
 {{ paragraph }}
 
@@ -48,26 +60,34 @@ HTML = """<!DOCTYPE html>
 <style>
 body { font: 1rem/1.5 system-ui, sans-serif; color: #2b3a42; max-width: 54rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; font-size: .9rem } th, td { padding: .25rem .6rem; text-align: left }
-tr { border-bottom: 1px solid #d5dade } div { overflow-x: auto } img { max-width: 100% }
+tr { border-bottom: 1px solid #d5dade } div { overflow-x: auto } svg { max-width: 100% }
+td:not(:first-child):not(:last-child) { text-align: right; font-variant-numeric: tabular-nums }
+.short { font-size: 1.15rem } .made { font-size: .8rem; opacity: .8; overflow-wrap: anywhere } figure { margin: 0 }
+@media (prefers-color-scheme: dark) { body { color: #dde5e8; background: #16202a } .still { background: #fff } }
+@media print { body { max-width: none; margin: 0 } h2 { break-after: avoid } }
 </style></head>
 <body>
 <h1>{{ title }}</h1>
+{% for sentence in short %}<p class="short">{{ sentence }}</p>
+{% endfor %}
+{{ moving | safe }}
+<h2>In full</h2>
 <p>{{ paragraph }}</p>
 <h2>Which world?</h2>
 <div>{{ worlds | safe }}</div>
 <p>{{ read }} is {{ effect }}; low and high bound its 95 % interval. T is the treatment, Y the outcome.
 Every row but the first is a reading of one map.</p>
-<p><img src="map.svg" alt="{{ alt }}"></p>
 {% for heading, sentences in sections %}<h2>{{ heading }}</h2>
 <ul>{% for sentence in sentences %}<li>{{ sentence }}</li>
 {% endfor %}</ul>
 {% if tables[heading] %}<div>{{ tables[heading] | safe }}</div>
-{% endif %}{% endfor %}</body>
+{% endif %}{% endfor %}<p class="made">{{ made }}</p>
+</body>
 </html>
 """
 
 
-def write_report(report, folder, *, force=False):
+def write_report(report, folder, *, force=False, source=None):
     """Write every file of a report into a folder that appears whole, or not at all.
 
     Parameters
@@ -79,6 +99,8 @@ def write_report(report, folder, *, force=False):
     force : bool
         Replace an earlier report. A folder that holds anything else, or a file of it that was changed, is never
         replaced.
+    source : mapping of str to str, optional
+        What the report was made from and how (``file``, ``sha256``, ``command``, ``seed``), to be written into it.
 
     Returns
     -------
@@ -93,20 +115,28 @@ def write_report(report, folder, *, force=False):
         When it cannot be written.
     """
     arguments.instance(report, Report, "report", "a Report from make_report(design)")
-    with written(folder, force=arguments.flag(force, "force")) as (place, new):
-        _fill(report, new)
+    accepted = "names and words, such as {'file': 'mine.csv'}"
+    source = arguments.mapping({} if source is None else source, "source", accepted, check=arguments.text)
+    facts = {"date": date.today().isoformat(), "version": version("which-world")} | source
+    with written(folder, force=arguments.flag(force, "force"), **facts) as (place, new):
+        _fill(report, new, facts)
     return place
 
 
-def _fill(report, folder):
+def _fill(report, folder, facts):
     columns = [report.read, "low", "high", "gap", "rho", "rho_sd", f"P({report.read}>0)", "interpretation"]
-    shown = _rounded(report.worlds[columns]).rename(columns=HEADS)
+    worlds = report.worlds[columns]
+    if report.shuffled > MISLED:  # a number that a check disowns is not shown as if it counted
+        worlds = worlds.copy()
+        worlds.loc["ρ free", columns[:-1]] = np.nan
+        worlds.loc["ρ free", "interpretation"] = "not to be used: the likelihood finds currents where there are none"
+    shown = _rounded(worlds).rename(columns=HEADS)
     report.worlds.to_csv(folder / "table.csv")
     (folder / "table.html").write_text(_html(shown), encoding="utf-8")
     (folder / "table.tex").write_text(_latex(shown.drop(columns="interpretation")), encoding="utf-8")
     _draw(report, folder)
     xr.DataTree.from_dict({"/worlds": report.draws, "/map": report.map}).to_netcdf(folder / "draws.nc")
-    parts = _parts(report)
+    parts = _parts(report) | {"made": _made(facts), "moving": _moving(report, folder)}
     for name, template, table, escape in (
         ("report.md", MARKDOWN, _markdown, False),
         ("report.html", HTML, _html, True),
@@ -148,6 +178,26 @@ def _benchmarks(report):
                                                "effect_without": "effect without it"})  # fmt: skip
 
 
+def _made(facts):
+    """Where the report comes from, in a line."""
+    file = f" from {facts['file']} (SHA-256 {facts['sha256'][:16]}…)" if {"file", "sha256"} <= facts.keys() else ""
+    seed = f", seed {facts['seed']}" if "seed" in facts else ""
+    command = f": {facts['command']}" if "command" in facts else "."
+    return f"Made on {facts['date']}{file} with which-world {facts['version']}{seed}{command}"
+
+
+def _moving(report, folder):
+    """The map, which moves where a script may run, inside the page; a picture where it cannot."""
+    try:
+        from vl_convert import javascript_bundle
+
+        figure = explore_map(report.map, unit=report.unit, ols=float(report.worlds.loc["OLS", report.read]))
+        return figure.html(javascript_bundle())
+    except (ImportError, ValueError):  # no script at hand, or too few columns that can be relied on
+        picture = (folder / "map.svg").read_text(encoding="utf-8")
+        return f"<figure>{picture[picture.index('<svg') :]}</figure>"
+
+
 def _parts(report):
     design, unit = report.design, report.unit
     change = f"{design.treatment} = 1 against 0" if design.kind == "binary" else f"one unit of {design.treatment}"
@@ -167,9 +217,9 @@ def _parts(report):
         tables[MEASURED] = _benchmarks(report)
     else:
         del sections[MEASURED]
-    alt = f"The effect of {design.treatment} on {design.outcome} with its 95 percent interval, against rho."
     return {"title": f"The effect of {design.treatment} on {design.outcome}", "paragraph": report.paragraph,
-            "effect": effect, "read": HEADS.get(report.read, "The effect"), "alt": alt,
+            "short": in_short(report),
+            "effect": effect, "read": HEADS.get(report.read, "The effect"),
             "sections": list(sections.items()), "tables": tables}  # fmt: skip
 
 

@@ -300,6 +300,45 @@ def _between(least, most):
     return f"at {most}" if least == most else f"between {least} and {most}"
 
 
+def in_short(report):
+    """Three sentences to act on: the effect, what would overturn it, and what that means for a decision.
+
+    Returns
+    -------
+    list of str
+    """
+    design, zero = report.design, report.worlds.loc["ρ = 0"]
+    change = (f"{design.treatment} = 1 rather than 0" if design.kind == "binary"
+              else f"One more unit of {design.treatment}")  # fmt: skip
+    on = f"the chance that {design.outcome} is 1" if design.outcome_kind == "binary" else design.outcome
+    unsettled = zero["low"] <= 0 <= zero["high"]
+    effect = (f"{change} changes {on} by {_value(report, 'ρ = 0')} ({_interval(report, 'ρ = 0')}), if nothing "
+              "unmeasured moves both.")  # fmt: skip
+    if report.clustered:
+        effect += " The interval is too narrow, since rows come in clusters."
+    if unsettled:
+        return [effect, "Whether it is more or less than nothing is open even then.",
+                "Do not act on its sign; more rows, or a trial, would have to settle that first."]  # fmt: skip
+    tip, table = report.tipping["interval"], report.benchmarks.dropna(subset="rho")
+    if not np.isfinite(tip) or tip == 0:
+        return [effect, "No hidden common cause that the map could show puts its sign in doubt.",
+                "The sign may be acted on, its size less: see the table."]  # fmt: skip
+    along = float((table["rho"] * np.sign(tip)).max()) if len(table) else np.nan
+    cause = "raises both" if tip > 0 else "raises one and lowers the other"
+    overturned = (f"A hidden cause that {cause}, with a correlation of {abs(tip):.2f} between what is unmeasured, "
+                  "would put its sign in doubt")  # fmt: skip
+    if np.isnan(along):
+        return [f"{effect}", f"{overturned}.", "Nothing measured tells how likely that is: ask who knows the field "
+                "what such a cause could be, before you act."]  # fmt: skip
+    nearest = f"the strongest measured one on that side would have been {max(along, 0):.2f}"
+    if along > abs(tip) / 2:
+        advice = "Causes of that size were measured here, so another may be hidden: do not act on the sign alone."
+    else:
+        advice = ("Unless you know of a cause stronger than anything measured, act on the sign; how large the effect "
+                  "is stays more uncertain than its interval says.")  # fmt: skip
+    return [effect, f"{overturned}; {nearest}.", advice]
+
+
 def conclusion(report):
     """The paragraph: what was found, under which belief, and what would overturn it.
 

@@ -1,5 +1,7 @@
 """The report and the command-line program: whole or not at all, plain about what the data cannot say."""
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -28,7 +30,7 @@ from helpers.report.contents import _reweigh, _tipping, _unread, readable
 from helpers.report.examine import MISLED, data_checks
 from helpers.report.folder import check_free
 from helpers.report.publish import FILES
-from helpers.report.sentences import conclusion, limits, overturns, unread
+from helpers.report.sentences import conclusion, in_short, limits, overturns, unread
 from helpers.report.words import number
 
 ROOT = Path(__file__).parent.parent.parent
@@ -785,3 +787,55 @@ def test_the_template_runs_on_any_csv(template, outcome, treatment, capsys, tmp_
         exec(compile(code, "template", "exec"), space)
     assert space["report"].paragraph in capsys.readouterr().out
     assert sorted(os.listdir(tmp_path / "report")) == sorted(FILES)
+
+
+def test_a_report_opens_on_what_to_do_and_says_where_it_comes_from(written):
+    done, folder = written
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    opening = page[page.index("<h1>") : page.index("<figure")]
+    assert opening.count("<p ") == 3 and "if nothing unmeasured moves both" in opening
+    assert "correlation of 0.65" in opening  # the tipping point of these ponds
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["sha256"] == hashlib.sha256(PONDS.read_bytes()).hexdigest()
+    for fact in (manifest["sha256"][:16], "ponds.csv", "seed 0", "python -m helpers", manifest["date"]):
+        assert fact in page
+    for name, checksum in manifest["files"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == checksum
+
+
+def test_the_page_of_a_report_needs_nothing_beside_it(browser, written, tmp_path):
+    alone = tmp_path / "mailed.html"
+    shutil.copy(written[1] / "report.html", alone)
+    browser.get(alone.as_uri())
+    for _ in range(100):
+        if browser.execute_script("return document.querySelectorAll('.moving.drawn input[type=range]').length"):
+            break
+        time.sleep(0.1)
+    else:
+        raise AssertionError("the map was not drawn")
+    assert (
+        re.search(
+            r"(src|href)=.?(?!data:|#)\w", re.sub(r"<script>.*?</script>", "", alone.read_text("utf-8"), flags=re.S)
+        )
+        is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "tip", "along", "said"),
+    [
+        (-1.0, 2.0, 0.0, 0.1, "Do not act on its sign"),
+        (1.0, 3.0, 0.4, 0.1, "act on the sign; how large"),
+        (1.0, 3.0, 0.4, 0.3, "do not act on the sign alone"),
+        (-3.0, -1.0, -0.4, 0.1, "raises one and lowers the other"),
+        (1.0, 3.0, np.nan, 0.1, "No hidden common cause"),
+    ],
+)
+def test_what_to_do_follows_from_the_interval_and_the_measured_currents(report, low, high, tip, along, said):
+    worlds = report.worlds.copy()
+    worlds.loc["ρ = 0", ["low", "high"]] = low, high
+    tipping = report.tipping.copy()
+    tipping["interval"] = tip
+    benchmarks = report.benchmarks.assign(rho=along)
+    changed = report._replace(worlds=worlds, tipping=tipping, benchmarks=benchmarks)
+    assert said in " ".join(in_short(changed)) and len(in_short(changed)) == 3
