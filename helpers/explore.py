@@ -54,7 +54,9 @@ class Explorer:
         spec = json.dumps(self.spec | {"$schema": SIX}).replace("</", "<\\/")
         table = self.table.to_html(border=0, float_format=lambda x: f"{x:,.2f}")
         parts = (
-            {"load": _LOAD, "script": ""} if script is None else {"load": "", "script": f"<script>{script}</script>"}
+            {"load": _LOAD, "script": ""}
+            if script is None
+            else {"load": "", "script": f"<script>(function () {{{script}}})();</script>"}
         )
         name, caption = f"moving-{next(_NUMBER)}", escape(self.caption)
         return _FIGURE.format(name=name, caption=caption, still=self.still, spec=spec, table=table, **parts)

@@ -1,8 +1,11 @@
 """Outcomes with a yes or a no, beside statsmodels, SciPy's bivariate normal and simulated latent errors."""
 
+import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytest
 import statsmodels.api as sm
@@ -329,3 +332,23 @@ def test_worlds_are_told_in_percentage_points(fish, alive):
     both = [sm.Probit(design.y, Rows.of(design, compress=False).A), sm.Probit(design.t, Rows.of(design).Z)]
     best = sum(model.fit(disp=0).llf for model in both)
     assert best - 15 < table.loc["no current", "elpd"] < best - 4
+
+
+def test_the_coverage_is_the_one_that_is_stored():
+    """The table belongs to the script, and says what the derivations say of it."""
+    script = Path(__file__).parent / "benchmarks" / "binary_coverage.py"
+    table = pd.read_csv(script.with_suffix(".csv"))
+    assert set(table.script) == {hashlib.sha256(script.read_bytes()).hexdigest()} and (table.tanks == 200).all()
+    told = (Path(__file__).parent.parent / "book" / "appendix-derivations.md").read_text(encoding="utf-8")
+    for _, row in table.iterrows():
+        shares = f"{row['posterior_0.5']:.2f} / {row['posterior_0.9']:.2f} | {row.posterior_width:.0f} |"
+        helped = "an instrument" if row.instruments else "none"
+        line = next(line for line in told.splitlines()
+                    if line.startswith(f"| {row.treatment} treatment, ρ = {row.rho:g}, {helped} |"))  # fmt: skip
+        assert line.endswith(shares)
+        if row.likelihood_width > 0:
+            assert f"| {row['likelihood_0.5']:.2f} / {row['likelihood_0.9']:.2f} | {row.likelihood_width:.0f} |" in line
+    known, open_ = table[table.instruments == 1], table[(table.instruments == 0) & (table.treatment == "binary")]
+    for name in ("likelihood_0.9", "posterior_0.9"):  # three errors of a share of 0.9 among 200
+        assert known[name].between(0.9 - 3 * 0.021, 0.9 + 3 * 0.021).all()
+    assert open_["likelihood_0.9"].max() < 0.8 and table["posterior_0.9"].min() > 0.83

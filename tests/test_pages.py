@@ -1,15 +1,18 @@
 """The built pages, in a real browser that may reach no other host."""
 
 import re
+import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
+import axe_selenium_python
 import pytest
 
 HTML = Path(__file__).parent.parent / "_build" / "html"
+AXE = Path(axe_selenium_python.__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = sorted(str(path.relative_to(HTML)) for path in HTML.glob("book/*.html"))
 
 
@@ -90,6 +93,49 @@ def test_figures_are_described_and_links_lead_somewhere(browser, site, page):
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_nobody_is_kept_out(browser, site, page):
+    """No critical or serious finding of axe-core, whose rules are those of WCAG."""
+    visit(browser, site, page)
+    browser.execute_script(AXE.read_text(encoding="utf-8"))
+    browser.set_script_timeout(120)
+    found = browser.execute_async_script(
+        "const done = arguments[0];"
+        "axe.run(document, {resultTypes: ['violations']}).then(r => done(r.violations.map("
+        "v => [v.impact, v.id, v.nodes[0].html.slice(0, 120)])))"
+    )
+    assert [each for each in found if each[0] in ("critical", "serious")] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_light_and_says_what_it_is(browser, site, page):
+    """Under 1.5 MB; 1.4 more where mathematics is set. The script of moving figures is shared and counts apart."""
+    visit(browser, site, page)
+    size = browser.execute_script(
+        "const own = performance.getEntriesByType('navigation')[0].encodedBodySize;"
+        "return performance.getEntriesByType('resource').filter(e => !e.name.endsWith('vega.js'))"
+        ".reduce((sum, e) => sum + e.encodedBodySize, own)"
+    )
+    mathematics = "mathjax" in (HTML / page).read_text(encoding="utf-8")
+    assert size < 1.5e6 + 1.4e6 * mathematics
+    described = browser.execute_script("return document.querySelector('meta[name=description]').content")
+    assert len(described) > 30 and browser.title
+    ids = browser.execute_script("return [...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert sorted({name for name in ids if ids.count(name) > 1}) == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if 'class="moving"' in (HTML / page).read_text("utf-8")])
+def test_figures_move_without_another_host(browser, site, page):
+    visit(browser, site, page)
+    count = browser.execute_script("return document.querySelectorAll('figure.moving').length")
+    for _ in range(100):
+        drawn = "return document.querySelectorAll('figure.moving.drawn input[type=range]').length"
+        if browser.execute_script(drawn) >= count:
+            return
+        time.sleep(0.1)
+    raise AssertionError("a figure was not drawn")
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_glued_numbers_and_citations_have_arrived(browser, site, page):
     visit(browser, site, page)
     text = browser.execute_script("return document.querySelector('.bd-article').innerText")
@@ -98,7 +144,7 @@ def test_glued_numbers_and_citations_have_arrived(browser, site, page):
 
 
 def test_in_the_dark_a_figure_keeps_a_light_card(browser, site):
-    visit(browser, site, "book/index.html")
+    visit(browser, site, "book/02-ols-drift.html")
     browser.execute_script("document.documentElement.dataset.theme = 'dark'")
 
     def light(element):

@@ -9,9 +9,12 @@ So is Thebe, which would run cells in the page through another host, since this 
 import os
 import re
 import subprocess
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
+
+from docutils import nodes
 
 BINDER = "https://mybinder.org/v2"
 BRANCH = "main"
@@ -66,6 +69,7 @@ def configure(app, config):
     app.config.book_repository = repository(app.srcdir)
     # the sidebar has a search field; a second one in a bar of its own would only push the text down
     config.html_theme_options = dict(config.html_theme_options) | {"launch_buttons": {}, "navbar_persistent": []}
+    config.html_baseurl = config.html_baseurl or os.environ.get("BOOK_URL", "")
     config.html_context = {"default_mode": "auto"} | dict(config.html_context)
 
 
@@ -83,13 +87,48 @@ def _link(text, url, icon, label):
     return {"type": "link", "text": text, "tooltip": text, "url": url, "icon": icon, "label": label}
 
 
-def add_vega(app, error):
-    """The script that draws the figures that move, once for all pages."""
-    if error is None and app.builder.format == "html":
-        import vl_convert
+def describe(app, page, template, context, doctree):
+    """What search engines and messengers show of a page: its first words and, where an address is known, a picture."""
+    first = next(iter(doctree.findall(nodes.paragraph)), None) if doctree is not None else None
+    words = " ".join((first.astext() if first is not None else app.config.project).split())[:200]
+    tags = {"description": words, "og:title": context.get("title", app.config.project), "og:description": words}
+    if app.config.html_baseurl:
+        tags["og:image"] = app.config.html_baseurl.rstrip("/") + "/_static/preview.png"
+    lines = (
+        f'<meta name="{escape(name)}" content="{escape(re.sub("<[^>]*>", "", text))}">' for name, text in tags.items()
+    )
+    context["metatags"] = context.get("metatags", "") + "\n".join(lines)
 
-        script = Path(app.outdir) / "_static" / "vega.js"
-        script.write_text(vl_convert.javascript_bundle(), encoding="utf-8")
+
+def finish(app, error):
+    """What no page needs is taken out, and what they share is put in once."""
+    if error is not None or app.builder.format != "html":
+        return
+    import vl_convert
+
+    out = Path(app.outdir)
+    script = f"(function () {{{vl_convert.javascript_bundle()}}})();"  # its names stay its own
+    (out / "_static" / "vega.js").write_text(script, encoding="utf-8")
+    for path in out.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(_slim(text), encoding="utf-8")
+    for path in [*out.rglob("*.map"), *out.rglob("fontawesome*.js"), *out.rglob("fa-*.ttf")]:
+        path.unlink()
+
+
+def _slim(text):
+    """A page without the icon font (the style sheet draws the few icons), and without MathJax where nothing is set."""
+    text = re.sub(r"<script[^>]*fontawesome\.js[^>]*></script>|<link[^>]*fa-[a-z]+-\d+\.woff2[^>]*/?>", "", text)
+    if 'class="math' not in text:
+        text = re.sub(r"<script[^>]*mathjax[^>]*></script>|<script>window\.MathJax[^<]*</script>", "", text)
+    # a table that scrolls can be reached by keyboard; a list of references is made of no list items
+    text = re.sub(r'<table (border="1" class="dataframe"|class="table")>', r'<table \1 tabindex="0">', text)
+    text = text.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+    text = re.sub(r' id="(exercise|solution)-content"', "", text)  # many on a page, and an id is one
+    if "<title>" not in text:
+        text = text.replace("<head>", "<head><title>Which World Are We In?</title>", 1)
+        text = text if "<head>" in text else f"<!DOCTYPE html><title>Which World Are We In?</title>{text}"
+    return text
 
 
 def without_thebe(app, page, template, context, doctree):
@@ -107,5 +146,6 @@ def setup(app):
     app.connect("config-inited", configure)
     app.connect("html-page-context", add_buttons, priority=900)
     app.connect("html-page-context", without_thebe, priority=901)
-    app.connect("build-finished", add_vega)
+    app.connect("html-page-context", describe)
+    app.connect("build-finished", finish)
     return {"parallel_read_safe": True}
