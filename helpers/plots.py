@@ -216,6 +216,47 @@ def _draws(posterior):
     return rho.ravel(), alpha.ravel()
 
 
+def plot_diagram(*, treatment="T", outcome="Y", covariates="X", hidden="unmeasured", instrument=None, ax=None):
+    """The causal diagram of a tank: what moves what, and what nobody measured.
+
+    Parameters
+    ----------
+    treatment, outcome, covariates, hidden : str
+        What stands in the nodes; a line break is allowed.
+    instrument : str, optional
+        What moves the treatment alone; left out, there is none.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    words = {"treatment": treatment, "outcome": outcome, "covariates": covariates, "hidden": hidden}
+    words = {name: arguments.text(word, name, accepted="words") for name, word in words.items()}
+    words |= {} if instrument is None else {"instrument": arguments.text(instrument, "instrument", accepted="words")}
+    ax = _axes(ax, "", height=3.0)
+    place = {"treatment": (0.38, 0.4), "outcome": (0.88, 0.4), "covariates": (0.63, 0.92), "hidden": (0.63, -0.12),
+             "instrument": (0.06, 0.4)}  # fmt: skip
+    arrows = [("treatment", "outcome"), ("covariates", "treatment"), ("covariates", "outcome"),
+              ("hidden", "treatment"), ("hidden", "outcome"), ("instrument", "treatment")]  # fmt: skip
+    for start, end in arrows:
+        if {start, end} <= words.keys():
+            unseen = start == "hidden"
+            ax.annotate("", place[end], place[start], arrowprops={
+                "arrowstyle": "-|>", "color": TRUTH if unseen else INK, "linestyle": "--" if unseen else "-",
+                "shrinkA": 26, "shrinkB": 26, "linewidth": 1.5})  # fmt: skip
+    for name, word in words.items():
+        colour = TRUTH if name == "hidden" else INK
+        box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": colour, "linewidth": 1.2,
+               "linestyle": "--" if name == "hidden" else "-"}  # fmt: skip
+        ax.text(*place[name], word, ha="center", va="center", color=colour, bbox=box)
+    ax.text(0.63, 0.47, "α", ha="center", color=INK)
+    ax.text(0.63, 0.1, "ρ", ha="center", color=TRUTH)
+    ax.set(xlim=(-0.05, 1.05), ylim=(-0.35, 1.12))
+    ax.set_axis_off()
+    return ax
+
+
 def _point(value, name):
     return arguments.pair(value, name, MARKS)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import plot_drift, plot_map, plot_prior_posterior, plot_ridge, plot_worlds
+from helpers import plot_diagram, plot_drift, plot_map, plot_prior_posterior, plot_ridge, plot_worlds
 
 RHO = np.linspace(-0.5, 0.5, 11)
 DRAWS = {"rho": RHO.reshape(1, -1), "alpha": 3 - 12 * RHO.reshape(1, -1)}
@@ -85,3 +85,14 @@ def test_the_legend_says_what_tips():
     """The interval reaches zero before the mean does."""
     (said,) = [text.get_text() for text in plot_map(MAP, tipping=0.2).get_legend().texts if "zero" in text.get_text()]
     assert said == "interval reaches zero (tipping point)"
+
+
+def test_a_diagram_names_what_moves_what_and_dashes_what_nobody_measured():
+    plain = plot_diagram(treatment="quits", outcome="gains", hidden="worry")
+    words = [text.get_text() for text in plain.texts]
+    assert {"quits", "gains", "worry", "α", "ρ"} <= set(words)
+    piped = plot_diagram(instrument="pipe")
+    assert len(piped.texts) == len(plain.texts) + 2  # a node and its arrow
+    arrows = [arrow for arrow in (getattr(text, "arrow_patch", None) for text in plain.texts) if arrow is not None]
+    dashed = [arrow for arrow in arrows if arrow.get_linestyle() == "--"]
+    assert len(dashed) == 2

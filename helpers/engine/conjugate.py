@@ -13,13 +13,14 @@ from scipy.interpolate import RectBivariateSpline
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.special import logsumexp
-from scipy.stats import halfnorm
 from statsmodels.tools.numdiff import approx_hess
 
 from helpers.engine.laplace import start
 from helpers.engine.pairs import LOG_2PI
 
 NODES = np.linspace(-6.0, 6.0, 11)  # of each scale, in its own standard deviations
+SMALL = 40  # coefficients up to which stacked matrices are quicker than one after the other
+CHUNK = 2**22  # numbers of a matrix held at a time
 
 
 class Sums(NamedTuple):
@@ -77,7 +78,10 @@ def column(sums, a, near, z):
     """
     found = minimize(lambda s: -_given(sums, a, s)[0], near, method="BFGS", options={"gtol": 1e-6})
     root = np.linalg.inv(np.linalg.cholesky(-approx_hess(found.x, lambda s: _given(sums, a, s)[0]))).T
-    nodes = [[_given(sums, a, found.x + root @ [i, j]) for j in NODES] for i in NODES]
+    steps = np.stack(np.meshgrid(NODES, NODES, indexing="ij"), axis=-1).reshape(-1, 2)
+    size = max(1, CHUNK // len(sums.mean) ** 2)
+    parts = [_given(sums, a, found.x + steps[i : i + size] @ root.T) for i in range(0, len(steps), size)]
+    nodes = np.concatenate(parts).reshape(len(NODES), len(NODES), 3)
     at = z[:, :2].clip(NODES[0], NODES[-1])
     value, mean, log_sd = (
         RectBivariateSpline(NODES, NODES, each, kx=5, ky=5).ev(*at.T) for each in np.moveaxis(nodes, -1, 0)
@@ -90,20 +94,36 @@ def column(sums, a, near, z):
 
 
 def _given(sums, a, log_sigma):
-    """Log evidence of two scales (with their prior), and the mean and log sd of α given them."""
-    U, V = np.exp(-log_sigma)
-    outcome, cross, treatment = U**2 * sums.outcome, -np.tanh(a) * U * V * sums.cross, V**2 * sums.treatment
-    whole = np.cosh(a) ** 2 * np.block([[outcome, cross], [cross.T, treatment]])
-    k = len(outcome)
-    own = np.r_[0 : k - 1, k : len(whole) - 1]  # coefficients; the two responses stand last in their blocks
-    rest = whole[np.ix_([k - 1, -1], [k - 1, -1])]
-    P, b = whole[np.ix_(own, own)], whole[np.ix_(own, [k - 1, -1])].sum(axis=1)
-    P[np.diag_indices_from(P)] += sums.sd**-2.0
-    b = b + sums.mean / sums.sd**2
-    factor = cho_factor(P, lower=True)
-    solved = cho_solve(factor, np.column_stack([b, np.eye(len(P))[:, sums.place]]))
-    value = sums.n * (np.log(np.cosh(a)) - log_sigma.sum() - LOG_2PI) - 0.5 * rest.sum()
-    value += 0.5 * b @ solved[:, 0] - np.log(np.diagonal(factor[0])).sum()
+    """Log evidence of scales (..., 2), with their prior, and the mean and log sd of α given them: (..., 3)."""
+    U, V = np.exp(-log_sigma)[..., None, None, :].transpose(-1, *range(log_sigma.ndim + 1))
+    cross = -np.tanh(a) * U * V * sums.cross
+    rows = [U**2 * sums.outcome, cross], [np.swapaxes(cross, -1, -2), V**2 * sums.treatment]
+    whole = np.cosh(a) ** 2 * np.concatenate([np.concatenate(row, axis=-1) for row in rows], axis=-2)
+    k, m = len(sums.outcome), whole.shape[-1]
+    responses = [k - 1, m - 1]  # they stand last in their blocks
+    own = np.delete(np.arange(m), responses)
+    rest = whole[..., responses, :][..., responses].sum(axis=(-1, -2))
+    P = whole[..., own, :]
+    b = P[..., responses].sum(axis=-1) + sums.mean / sums.sd**2
+    P = P[..., own] + np.diag(sums.sd**-2.0)
+    unit = np.broadcast_to(np.eye(len(own))[sums.place], b.shape)
+    solved, log_det = _solve(P, np.stack([b, unit], axis=-1))
+    value = sums.n * (np.log(np.cosh(a)) - log_sigma.sum(axis=-1) - LOG_2PI) - 0.5 * rest - log_det
+    value += 0.5 * (b * solved[..., 0]).sum(axis=-1)
     value -= 0.5 * np.sum((sums.mean / sums.sd) ** 2) + np.log(sums.sd).sum()
-    value += np.sum(halfnorm.logpdf(np.exp(log_sigma), scale=sums.spread) + log_sigma)
-    return value, solved[sums.place, 0], 0.5 * np.log(solved[sums.place, 1])
+    value += np.sum(log_sigma - 0.5 * (np.exp(log_sigma) / sums.spread) ** 2 - np.log(sums.spread), axis=-1)
+    value += np.log(2 / np.pi)  # of two half-normals
+    return np.stack([value, solved[..., sums.place, 0], 0.5 * np.log(solved[..., sums.place, 1])], axis=-1)
+
+
+def _solve(P, right):
+    """P⁻¹ right and half of log|P|, of many P: stacked while they are small, one after the other when not."""
+    if P.shape[-1] <= SMALL:
+        root = np.linalg.cholesky(P)
+        return np.linalg.solve(P, right), np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
+    solved, log_det = np.empty_like(right), np.empty(P.shape[:-2])
+    for each in np.ndindex(P.shape[:-2]):
+        factor = cho_factor(P[each], lower=True, check_finite=False)
+        solved[each] = cho_solve(factor, right[each], check_finite=False)
+        log_det[each] = np.log(np.diagonal(factor[0])).sum()
+    return solved, log_det
