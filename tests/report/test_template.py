@@ -1,0 +1,42 @@
+"""The notebook a reader takes away: on outcomes and treatments of three kinds, with the one cell changed."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from helpers.report.publish import FILES
+
+ROOT = Path(__file__).parent.parent.parent
+CELLS = json.loads((ROOT / "book" / "template" / "my-own-tank.ipynb").read_text(encoding="utf-8"))["cells"]
+CODE = ["".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "code"]
+TABLES = {
+    "both continuous": ("ponds.csv", "gain_g ~ feed_g + start_g", "feed_g ~ start_g"),
+    "a binary treatment": ("lalonde_experimental.csv", "re78 ~ treat + age + re75", "treat ~ age + re75"),
+    "a binary outcome": ("nhefs_everyone.csv", "death ~ qsmk + age + sex", "qsmk ~ age + sex"),
+}
+
+
+def test_it_is_short_and_quiet():
+    assert len(CELLS) <= 12
+    assert [cell["outputs"] for cell in CELLS if "outputs" in cell and any("ename" in o for o in cell["outputs"])] == []
+    assert str(ROOT) not in json.dumps(CELLS)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_it_runs_on_a_table_of_another_kind(name, tmp_path, capsys):
+    csv, outcome, treatment = TABLES[name]
+    (place,) = [k for k, code in enumerate(CODE) if code.startswith("# Your data")]
+    own = (
+        f"csv, outcome, treatment = {str(ROOT / 'data' / csv)!r}, {outcome!r}, {treatment!r}\n"
+        f"unit, drop_missing, folder = '', True, {str(tmp_path / 'report')!r}\n"
+        "options, within = {'none': (0.0, 0.0), 'all': (1.0, 1.0)}, (-0.3, 0.3)"
+    )
+    space = {}
+    for code in [*CODE[:place], own, *CODE[place + 1 :]]:
+        exec(compile(code, "template", "exec"), space)
+    said = capsys.readouterr().out
+    assert space["report"].paragraph in said and "written: report" in said
+    assert sorted(os.listdir(tmp_path / "report")) == sorted(FILES)
+    assert ("percentage points" in said) == (name == "a binary outcome")
