@@ -26,6 +26,7 @@ LITE = "application/vnd.vegalite.v5+json"
 SIX = "https://vega.github.io/schema/vega-lite/v6.json"  # of the script that a page has; JupyterLab knows version 5
 CONFIG = {
     "background": None,
+    "aria": False,  # the caption and the table speak for it
     "axis": {"labelFontSize": 12, "titleFontSize": 13, "labelColor": "currentColor", "titleColor": "currentColor",
              "titleFontWeight": "normal", "gridColor": "#9aa5ab", "gridOpacity": 0.25, "domainColor": "#9aa5ab",
              "tickColor": "#9aa5ab"},

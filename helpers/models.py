@@ -82,8 +82,6 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
         else:
             index_O, index_T = _with_forest(design, X, coefficients, prior, outcome, treatment)
         effect = _effect(model, design, X, prior)
-        if design.outcome_kind == "binary":
-            pm.Deterministic("effect", _average_effect(design, index_O, effect))
         T = TREATMENTS[design.kind](index_T, sigma_V)
         RESPONSES[design.kinds](index_O, index_T, T, effect, rho, sigma_U, sigma_V, design.t_mean)
         for name, values, kind in zip(("outcome", "treatment"), (design.y, design.t), design.kinds):
@@ -120,10 +118,10 @@ def _effect(model, design, X, prior):
     return alpha + X[:, np.flatnonzero(design.moderates)] @ delta
 
 
-def _average_effect(design, index_O, effect):
+def _average_effect(before, effect):
     """The average difference in the chance of Y = 1, in percentage points: one unit more of T, or 1 against 0."""
-    before = index_O + effect * design.dose if design.kind == "continuous" else index_O
-    return 100 * pt.mean(pt.exp(log_Phi(before + effect)) - pt.exp(log_Phi(before)))
+    difference = pt.exp(log_Phi(before + effect)) - pt.exp(log_Phi(before))
+    pm.Deterministic("effect", 100 * pt.mean(difference))
 
 
 def _with_forest(design, X, coefficients, prior, outcome, treatment):
@@ -200,12 +198,14 @@ def _number_by_choice(index_O, index_T, T, effect, rho, sigma_U, *_):
 
 
 def _answer_by_dose(index_O, index_T, T, effect, rho, sigma_U, sigma_V, t_mean):
-    mean = index_O + effect * (T - pm.Data("treatment_mean", t_mean)) + rho * (T - index_T) / sigma_V
-    index = mean / pt.sqrt(1 - rho**2)
+    before = index_O + effect * (T - pm.Data("treatment_mean", t_mean))
+    _average_effect(before, effect)
+    index = (before + rho * (T - index_T) / sigma_V) / pt.sqrt(1 - rho**2)
     pm.Bernoulli("likelihood_outcome", logit_p=log_Phi(index) - log_Phi(-index), dims="obs")
 
 
 def _answer_by_choice(index_O, index_T, T, effect, rho, *_):
+    _average_effect(index_O, effect)
     q, mean = 2.0 * T - 1.0, index_O + effect * T
     # Φ₂(μ, qη; qρ) over Φ₂(-μ, qη; -qρ): the chances of a yes and of a no beside this T
     logit = log_Phi2(mean, q * index_T, q * rho) - log_Phi2(-mean, q * index_T, -q * rho)
