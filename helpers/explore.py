@@ -26,7 +26,6 @@ LITE = "application/vnd.vegalite.v5+json"
 SIX = "https://vega.github.io/schema/vega-lite/v6.json"  # of the script that a page has; JupyterLab knows version 5
 CONFIG = {
     "background": None,
-    "aria": False,  # the caption and the table speak for it
     "axis": {"labelFontSize": 12, "titleFontSize": 13, "labelColor": "currentColor", "titleColor": "currentColor",
              "titleFontWeight": "normal", "gridColor": "#9aa5ab", "gridOpacity": 0.25, "domainColor": "#9aa5ab",
              "tickColor": "#9aa5ab"},
@@ -328,7 +327,10 @@ _FIGURE = """<figure class="moving" id="{name}">
   function draw() {{
     {load}
     window.vegaEmbed(figure.querySelector(".live"), spec, {{actions: false, renderer: "svg"}})
-      .then(() => figure.classList.add("drawn"));
+      .then(() => {{
+        figure.querySelectorAll(".live svg").forEach((svg) => svg.setAttribute("aria-hidden", "true"));
+        figure.classList.add("drawn");
+      }});
   }}
   draw();
 }})();</script>
