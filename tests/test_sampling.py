@@ -126,8 +126,9 @@ def test_intervals_cover_what_the_prior_drew(kind, outcome, n, formulas):
     for rank in map(np.array, ranks.values()):
         for probability in (0.5, 0.9):
             covered = int(np.sum(np.abs(rank - 0.5) < probability / 2))
-            assert binom.cdf(covered, len(rank), probability) > 1e-3
-            assert binom.sf(covered - 1, len(rank), probability) > 1e-3
+            # 48 such checks over the four kinds: all of them pass by chance in all but one of two hundred seeds
+            assert binom.cdf(covered, len(rank), probability) > 1e-4
+            assert binom.sf(covered - 1, len(rank), probability) > 1e-4
         assert abs(rank.mean() - 0.5) < 4 / np.sqrt(12 * len(rank))
 
 
