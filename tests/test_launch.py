@@ -30,9 +30,22 @@ FORMS = {
     "http://git.example.org/tank?private_token=secret#secret": (
         "http://git.example.org/tank", "git/http%3A%2F%2Fgit.example.org%2Ftank"),
     "git://git.example.org/tank.git": ("https://git.example.org/tank", "git/https%3A%2F%2Fgit.example.org%2Ftank"),
+    # the same hosts where the usual port is closed
+    "ssh://git@ssh.github.com:443/ann/tank.git": ("https://github.com/ann/tank", "gh/ann/tank"),
+    "ssh://git@altssh.gitlab.com:443/pets/tank.git": ("https://gitlab.com/pets/tank", "gl/pets%2Ftank"),
+    "ssh://git@altssh.bitbucket.org:443/ann/tank.git": (
+        "https://bitbucket.org/ann/tank", "git/https%3A%2F%2Fbitbucket.org%2Fann%2Ftank"),
+    "https://www.github.com/ann/tank": ("https://github.com/ann/tank", "gh/ann/tank"),
 }  # fmt: skip
 NONE = ["", "\n", "/srv/git/tank", "../tank", "file:///srv/git/tank.git", "C:\\books\\tank", "c:/books/tank", "tank",
-        "https://", "https://github.com/", "ssh://"]  # fmt: skip
+        "https://", "https://github.com/", "ssh://",
+        # a secret that was not quoted, so that the host ends where it should not; and what is no address at all
+        "https://ann:sec/ret@gitlab.com/pets/tank", "https://ann:12/secret@gitlab.com/pets/tank",
+        "https://ann:12#secret@gitlab.com/pets/tank", "https://ann:1?secret@gitlab.com/pets/tank",
+        "ann:secret@github.com:ann/tank.git", "https://git.example.org/tank.git;token=secret",
+        "https://git.example.org:port/tank", "https://[::1/tank", "https://git.example.org/a b", "github.com/ann/tank",
+        "work:ann/tank.git", "git@ssh.dev.azure.com:v3/pets/fish/tank", "git@host.example.org:~/tank.git",
+        "git@host.example.org:../tank", "ext::sh -c tank", "codecommit::eu-west-1://tank"]  # fmt: skip
 
 
 @pytest.mark.parametrize("address", FORMS)
@@ -58,3 +71,12 @@ def test_the_environment_comes_before_the_remote(monkeypatch, tmp_path):
     assert launch.repository(tmp_path).url == "https://github.com/ann/tank"
     monkeypatch.delenv("BOOK_REPOSITORY_URL")
     assert launch.repository(tmp_path) is None  # no git repository at all
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert launch.repository(tmp_path) is None  # and no git
+
+
+@pytest.mark.parametrize("host", ["localhost:3000", "127.0.0.1", "192.168.1.4:3000", "[::1]:3000", "tank.local"])
+def test_binder_is_not_sent_to_a_host_of_this_network(host):
+    there = launch.parse(f"http://ann:secret@{host}/ann/tank.git")
+    assert there.url == f"http://{host}/ann/tank"
+    assert there.binder("book/01.ipynb") is None

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 from html import escape
+from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
@@ -19,6 +20,10 @@ from docutils import nodes
 BINDER = "https://mybinder.org/v2"
 BRANCH = "main"
 SCP = re.compile(r"^(?:[^@/:]+@)?(?P<host>[^/:@]{2,}\.[^/:@]+):(?P<path>[^\\].*)$")  # user@host.org:path, as scp has it
+PATH = re.compile(r"[\w.~+/-]+")  # with an @ or a ; in it, part of a secret would be taken for a path
+# hosts that are read on the web under another name, or under another path
+WEB = {"ssh.github.com": "github.com", "www.github.com": "github.com", "altssh.gitlab.com": "gitlab.com",
+       "altssh.bitbucket.org": "bitbucket.org", "ssh.dev.azure.com": ""}  # fmt: skip
 
 
 class Repository(NamedTuple):
@@ -33,27 +38,41 @@ class Repository(NamedTuple):
         return f"{self.scheme}://{self.host}/{self.path}"
 
     def binder(self, page):
-        """Binder's address of a page; hosts that it has no short name for are cloned by their address."""
+        """Binder's address of a page, or None: it takes hosts that it has no short name for by address."""
+        if _near(self.host):
+            return None
         path = quote(self.path, safe="")
         known = {"github.com": f"gh/{self.path}", "gitlab.com": f"gl/{path}"}
         where = known.get(self.host, f"git/{quote(self.url, safe='')}")
         return f"{BINDER}/{where}/{BRANCH}?urlpath=lab/tree/{quote(page)}"
 
 
+def _near(host):
+    """Whether a host is known in its own network only."""
+    name = urlsplit(f"//{host}").hostname
+    try:
+        return not ip_address(name).is_global
+    except ValueError:  # a name
+        return "." not in name or name.endswith((".local", ".localhost", ".lan", ".internal"))
+
+
 def parse(address):
-    """The repository behind the address of a git remote; None for a folder of this computer, or for none."""
+    """The repository behind the address of a git remote; None for a folder of this computer, or for no address."""
     address = address.strip()
-    if found := SCP.match(address) if "://" not in address else None:
-        host, path, scheme = found["host"], found["path"], "https"
-    else:
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https", "ssh", "git", "git+ssh") or not parts.hostname:
-            return None
-        web = parts.scheme in ("http", "https")  # the port of another protocol is not the web's
-        host = f"{parts.hostname}:{parts.port}" if web and parts.port else parts.hostname
-        path, scheme = parts.path, parts.scheme if web else "https"
-    path = path.strip("/").removesuffix(".git").strip("/")
-    return Repository(host.lower(), path, scheme) if path else None
+    try:
+        found = SCP.match(address) if "://" not in address else None
+        parts = urlsplit(f"ssh://{found['host']}/{found['path']}" if found else address)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # a port that is no number, half an IPv6 address
+        return None
+    if parts.scheme not in ("http", "https", "ssh", "git", "git+ssh") or not host:
+        return None
+    web = parts.scheme in ("http", "https")  # the port of another protocol is not the web's
+    host = f"[{host}]" if ":" in host else WEB.get(host, host)
+    path = parts.path.strip("/").removesuffix(".git").strip("/")
+    if not host or not PATH.fullmatch(path) or not all(part.strip(".~") for part in path.split("/")):
+        return None
+    return Repository(f"{host}:{port}" if web and port else host, path, parts.scheme if web else "https")
 
 
 def repository(folder):
@@ -61,7 +80,10 @@ def repository(folder):
     address = os.environ.get("BOOK_REPOSITORY_URL", "")
     if not address:
         command = ["git", "-C", str(folder), "remote", "get-url", "origin"]
-        address = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        try:
+            address = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        except OSError:  # no git on this computer
+            return None
     return parse(address)
 
 
@@ -78,8 +100,9 @@ def add_buttons(app, page, template, context, doctree):
     there, buttons = app.config.book_repository, context.get("header_buttons")
     if there is None or buttons is None:
         return
-    if doctree is not None and app.env.doc2path(page).endswith(".ipynb"):
-        buttons.append(_link("Run in Binder", there.binder(f"{page}.ipynb"), "fas fa-rocket", "launch-binder"))
+    notebook = doctree is not None and app.env.doc2path(page).endswith(".ipynb")
+    if notebook and (binder := there.binder(f"{page}.ipynb")):
+        buttons.append(_link("Run in Binder", binder, "fas fa-rocket", "launch-binder"))
     buttons.append(_link("Source repository", there.url, "fas fa-code-branch", "source-repository-button"))
 
 
