@@ -22,19 +22,23 @@ def chart():
     return map_rho(make_design(tank, outcome="Y ~ T + X0 + X1", treatment="T ~ X0 + X1"))
 
 
-@pytest.fixture(scope="module")
-def page(browser, chart, tmp_path_factory):
-    """Both figures in one file that needs nothing else."""
-    path = tmp_path_factory.mktemp("moving") / "page.html"
+def show(browser, path, *figures):
+    """The figures in one file that needs nothing else."""
     script = vl_convert.javascript_bundle()
-    figures = explore_map(chart, unit="cm", ols=1.5).html(script) + explore_belief(chart, options=OPTIONS).html("")
-    path.write_text(f"<!doctype html><meta charset=utf-8><title>x</title>{figures}", encoding="utf-8")
+    text = "".join(figure.html(script if k == 0 else "") for k, figure in enumerate(figures))
+    path.write_text(f"<!doctype html><meta charset=utf-8><title>x</title>{text}", encoding="utf-8")
     browser.get(path.as_uri())
     for _ in range(100):
-        if browser.execute_script("return document.querySelectorAll('.moving.drawn').length") == 2:
+        if browser.execute_script("return document.querySelectorAll('.moving.drawn').length") == len(figures):
             return browser
         time.sleep(0.1)
     raise AssertionError("the figures were not drawn")
+
+
+@pytest.fixture(scope="module")
+def page(browser, chart, tmp_path_factory):
+    path = tmp_path_factory.mktemp("moving") / "page.html"
+    return show(browser, path, explore_map(chart, unit="cm", ols=1.5), explore_belief(chart, options=OPTIONS))
 
 
 def move(page, label, value):
@@ -56,15 +60,11 @@ def said(page, start):
 @pytest.mark.parametrize("rho", [-0.4, 0.0, 0.25])
 def test_the_slider_tells_the_column_of_the_map(page, chart, rho):
     move(page, "hidden current", rho)
-    mean, low, high = (float(number) for number in _numbers(page))
+    told = re.findall(r"-?\d+\.\d+", said(page, "ρ =").split("effect")[1])
+    mean, low, high = map(float, told)
     reading = weigh(chart, rho).effect.values
     expected = reading.mean(), *np.quantile(reading, [0.025, 0.975])
     np.testing.assert_allclose([mean, low, high], expected, atol=0.15 * reading.std() + 0.01)
-
-
-def _numbers(page):
-    text = said(page, "ρ =").split("effect")[1].replace("95 %", "")
-    return re.findall(r"-?\d+\.\d+", text)
 
 
 @pytest.mark.parametrize("middle, width", [(0.0, 0.2), (0.3, 0.1), (-0.3, 0.5)])
@@ -79,10 +79,39 @@ def test_a_belief_set_in_the_page_is_the_reading_under_that_prior(page, chart, m
     assert words.endswith(min(losses, key=losses.get))
 
 
+WORDS = ["", "g/d'ay", 'the "usual" unit', "100 % \\ n", "€ <b>per</b> fish", "</script>"]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_any_unit_and_any_option_is_shown_as_it_is(browser, chart, tmp_path, word):
+    options = {word or "none": lambda effect: 0 * effect, "other": lambda effect: 1 + 0 * effect}
+    page = show(browser, tmp_path / "page.html", explore_map(chart, unit=word), explore_belief(chart, options=options))
+    assert said(page, "P(effect > 0)").endswith(f"least expected loss: {word or 'none'}")
+    assert f"{word}, 95 % interval" in said(page, "ρ =")
+
+
+@pytest.mark.parametrize("within, start", [((0.2, 0.5), 0.2), ((-0.5, -0.1), -0.1), ((-0.9, 0.9), 0.0)])
+def test_a_slider_starts_on_what_is_shown(browser, chart, tmp_path, within, start):
+    figures = explore_map(chart, within=within), explore_belief(chart, within=within)
+    page = show(browser, tmp_path / "page.html", *figures)
+    assert said(page, "ρ =").startswith(f"ρ = {start:.2f}:") and "NaN" not in said(page, "ρ =")
+    assert "NaN" not in said(page, "P(effect > 0)")
+
+
+def test_a_map_with_too_little_left_is_refused(chart):
+    bad = chart.copy(deep=True)
+    bad["pareto_k"][np.abs(chart.rho.values) > 0.1] = 0.9
+    for explore in (explore_map, explore_belief):
+        with pytest.raises(ValueError, match="too little is left to be drawn"):
+            explore(bad)
+        with pytest.raises(ValueError, match="holds two columns of the map"):
+            explore(chart, within=(0.001, 0.002))
+
+
 def test_a_figure_has_a_still_picture_and_a_table(chart):
     figure = explore_map(chart, truth=(0.3, 2.0))
-    text = figure.html()
-    assert "<svg" in text and "<table" in text
+    assert "<svg" in figure.html() and "<table" in figure.html()
+    assert figure.html() == explore_map(chart, truth=(0.3, 2.0)).html()  # nothing of a page depends on its making
     assert figure.table.index.is_monotonic_increasing
     bundle = figure._repr_mimebundle_()
     assert set(bundle) == {"application/vnd.vegalite.v5+json", "text/html", "text/plain"}
