@@ -20,7 +20,7 @@ _WHERE = {
     "effects": ("effect_at", "potential_outcomes"),
     "explore": ("explore_belief", "explore_map"),
     "forest": ("bart",),
-    "maps": ("map_rho", "read_map", "tipping_point", "weigh"),
+    "maps": ("map_rho",),
     "models": ("joint_model",),
     "plots": (
         "plot_decision",
@@ -32,6 +32,7 @@ _WHERE = {
         "plot_worlds",
     ),
     "priors": ("atanh_normal", "normal"),
+    "readings": ("read_map", "reading_table", "tipping_point", "weigh"),
     "report.contents": ("make_report",),
     "report.intake": ("read_table",),
     "report.publish": ("write_report",),

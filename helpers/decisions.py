@@ -15,8 +15,9 @@ from scipy.stats import t as student
 from helpers import arguments
 from helpers.classical import maximum_likelihood, ols
 from helpers.design import check_design
-from helpers.maps import between, chart_of, effect_of, refuse, unreliable, weigh
+from helpers.maps import between, chart_of, effect_of, refuse, unreliable
 from helpers.priors import atanh_normal, check_reading
+from helpers.readings import weigh
 
 FARTHEST = 0.99  # |ρ| beyond which no benchmark is looked for
 FINE = 2001  # points at which actions are compared

@@ -19,8 +19,9 @@ from scipy.interpolate import CubicSpline
 from scipy.stats import norm
 
 from helpers import arguments
-from helpers.maps import chart_of, effect_of, read_map, refuse, trusted, unreliable
+from helpers.maps import chart_of, effect_of, refuse, trusted, unreliable
 from helpers.plots import INK, JOINT, OLS, PRIOR, TRUTH, plot_map
+from helpers.readings import read_map
 
 STEP = 0.01  # of a slider for ρ
 FINE = 0.02  # between the columns of a belief, in atanh ρ

@@ -82,7 +82,7 @@ def plot_map(table, *, tipping=None, marks=None, ax=None, unit=""):
     Parameters
     ----------
     table : pandas.DataFrame
-        From `helpers.maps.read_map`: index ρ; columns ``mean``, ``low``, ``high``.
+        From `read_map`: index ρ; columns ``mean``, ``low``, ``high``.
     tipping : float, optional
         ρ at which the interval first touches zero; of 0, where it holds zero already, the legend tells.
     marks : mapping of str to (ρ, α), optional

@@ -74,6 +74,11 @@ def table():
 
 
 @cache
+def reading():
+    return helpers.weigh(chart(), 0.0, draws=100)
+
+
+@cache
 def model():
     return helpers.joint_model(design(), rho=0.0)
 
@@ -301,6 +306,9 @@ CALLS = {
          "treatment": FORMULAS, "drop_missing": FLAGS, "separator": [None, 3, "", ",,", ["a"], NAN, "."],
          "decimal": [None, 3, "", "..", ["a"], NAN, ","], "thousands": [3, "", "..", ["a"], NAN, ".", ","]},
     ),
+    "reading_table": ({"readings": {"a": reading, "b": idata}},
+                      {"readings": [*FITS, {"a": 3}, {"a": None}, {"a": chart}, reading, {"a": frame}],
+                       "probability": PROBABILITIES}),
     "resemblance": ({"design": design, "cluster": village},
                     {"design": DESIGNS, "cluster": [None, *CLUSTERS]}),
     "robustness_value": ({"design": design}, {"design": DESIGNS, "q": [*SPREADS, None],

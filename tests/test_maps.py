@@ -19,6 +19,7 @@ from helpers import (
     map_rho,
     normal,
     read_map,
+    reading_table,
     simulate_aquarium,
     tipping_point,
     weigh,
@@ -336,3 +337,21 @@ def test_what_is_no_grid_is_refused(designs, rho):
 def test_too_few_draws_to_tell_k_are_refused(designs, draws):
     with pytest.raises(ValueError, match=rf"draws={draws}; accepted is a whole number of at least 100"):
         map_rho(designs["continuous", "plain"], draws=draws)
+
+
+def test_a_table_of_readings_has_the_moments_of_its_draws():
+    """On a map drawn by hand α is Normal(3 - 12 ρ, 1/2): at a fixed ρ, and under a prior without evidence."""
+    chart = by_hand()
+    spread = np.sqrt(0.25 + 144 * 0.2**2 / 3)
+    table = reading_table({"still": weigh(chart, 0.2), "even": weigh(chart, uniform(-0.2, 0.4), draws=40_000)})
+    assert list(table.columns) == ["effect", "low", "high", "P(effect>0)", "rho", "rho_sd"]
+    still = norm(3 - 12 * 0.2, 0.5)
+    expected = [still.mean(), *still.interval(0.95), still.sf(0), 0.2, 0.0]
+    np.testing.assert_allclose(table.loc["still"], expected, atol=0.03)
+    np.testing.assert_allclose(table.loc["even", ["effect", "rho", "rho_sd"]], [3, 0, 0.2 / np.sqrt(3)], atol=0.02)
+    # the sum of a uniform and a normal: P(effect > 0) by its integral
+    u = np.linspace(-0.2, 0.2, 4001)
+    assert table.loc["even", "P(effect>0)"] == pytest.approx(norm.cdf((3 - 12 * u) / 0.5).mean(), abs=0.003)
+    assert weigh(chart, uniform(-0.2, 0.4), draws=40_000).alpha.std().item() == pytest.approx(spread, rel=0.01)
+    half = reading_table({"still": weigh(chart, 0.2)}, probability=0.5)
+    np.testing.assert_allclose(half.loc["still", ["low", "high"]].astype(float), still.interval(0.5), atol=0.02)

@@ -16,10 +16,11 @@ FILES = {
 DOORS = {"helpers.__init__", "helpers.__main__"}  # they hand names out, and know every room
 TAUGHT = {
     "arguments", "data", "simulate", "formulas", "design", "priors", "selection", "forest", "models", "classical",
-    "sampling", "effects", "maps", "worlds", "decisions", "checks", "claims", "clusters", "plots", "explore",
+    "sampling", "effects", "maps", "readings", "worlds", "decisions", "checks", "claims", "clusters", "plots",
+    "explore",
 }  # fmt: skip
 # the files that ask the engine for numbers; all others are what they say and nothing behind it
-ASK = {"models", "selection", "classical", "sampling", "effects", "maps", "worlds", "checks", "clusters"}
+ASK = {"models", "selection", "classical", "sampling", "effects", "maps", "readings", "worlds", "checks", "clusters"}
 HEAVY = {"pymc", "pytensor", "nutpie", "numba", "pymc_bart", "bartrs", "distributed"}
 
 

@@ -26,7 +26,6 @@ from helpers import (
 from helpers.engine.from_pymc import extract, observed
 
 NOISE = 4.5  # Monte Carlo standard errors allowed between two posteriors, over some forty figures
-WORLDS = 100
 TALKS_PRIOR = {"alpha": 3, "sigma": 0.5, "coefficients": normal(beta_O=3, beta_T=1)}
 
 
@@ -107,17 +106,17 @@ def test_the_smokers_posteriors_are_the_published_ones(request, design, prior, p
 
 @pytest.mark.filterwarnings("ignore:this posterior is not to be shown")  # a thousand draws are enough for a rank
 @pytest.mark.parametrize(
-    "kind, outcome, n, formulas",
-    [("binary", "continuous", 300, TANK), ("continuous", "continuous", 200, INSTRUMENT),
-     ("binary", "binary", 300, TANK), ("continuous", "binary", 300, INSTRUMENT)],
+    "kind, outcome, n, formulas, drawn",
+    [("binary", "continuous", 300, TANK, 100), ("continuous", "continuous", 200, INSTRUMENT, 100),
+     ("binary", "binary", 300, TANK, 200), ("continuous", "binary", 300, INSTRUMENT, 200)],
 )  # fmt: skip
-def test_intervals_cover_what_the_prior_drew(kind, outcome, n, formulas):
+def test_intervals_cover_what_the_prior_drew(kind, outcome, n, formulas, drawn):
     """Simulation-based calibration: worlds drawn from the prior, each seen through the data it makes."""
     tank = simulate_aquarium(n, treatment=kind, outcome=outcome, seed=2).data
     model = joint_model(make_design(tank, **formulas), coefficients=normal(0.5))
-    worlds = pm.sample_prior_predictive(WORLDS, model=model, random_seed=6)["prior"].isel(chain=0)
+    worlds = pm.sample_prior_predictive(drawn, model=model, random_seed=6)["prior"].isel(chain=0)
     ranks = {name: [] for name in ("alpha", "rho", "effect" if outcome == "binary" else "sigma_U")}
-    for k in range(WORLDS):
+    for k in range(drawn):
         world = worlds.isel(draw=k)
         seen = {f"likelihood_{name}": world[f"likelihood_{name}"].values for name in ("outcome", "treatment")}
         posterior = fit(pm.observe(model, seen), draws=250)["posterior"]
@@ -126,9 +125,8 @@ def test_intervals_cover_what_the_prior_drew(kind, outcome, n, formulas):
     for rank in map(np.array, ranks.values()):
         for probability in (0.5, 0.9):
             covered = int(np.sum(np.abs(rank - 0.5) < probability / 2))
-            # 48 such checks over the four kinds: all of them pass by chance in all but one of two hundred seeds
-            assert binom.cdf(covered, len(rank), probability) > 1e-4
-            assert binom.sf(covered - 1, len(rank), probability) > 1e-4
+            assert binom.cdf(covered, len(rank), probability) > 1e-3
+            assert binom.sf(covered - 1, len(rank), probability) > 1e-3
         assert abs(rank.mean() - 0.5) < 4 / np.sqrt(12 * len(rank))
 
 

@@ -17,8 +17,9 @@ from helpers.classical import ols
 from helpers.decisions import benchmark_rho, robustness_value
 from helpers.design import Design, check_design
 from helpers.effects import POINTS
-from helpers.maps import GRID, map_rho, read_map, smoothed, tipping_point, trusted, unreliable, weigh
+from helpers.maps import GRID, map_rho, smoothed, trusted, unreliable
 from helpers.priors import AtanhNormal, atanh_normal, check_belief, scales
+from helpers.readings import read_map, tipping_point, weigh
 from helpers.report.examine import clusters, data_checks
 from helpers.report.sentences import assumptions, conclusion, contradiction, limits, overturns, unread
 from helpers.report.words import term
