@@ -3,16 +3,35 @@
 import codecs
 import signal
 import sys
+import unicodedata
 
-SPOKEN = {"ρ": "rho", "α": "alpha", "β": "beta", "σ": "sigma", "δ": "delta", "κ": "kappa", "–": "-", "“": '"',
-          "”": '"', "’": "'", "…": "...", "k̂": "k", "−": "-", "²": "^2", "\u00a0": " ", "\u202f": " "}  # fmt: skip
+SIGNS = {"−": "-", "⁄": "/", "×": "x", "≤": "<=", "≥": ">=", "→": "->"}
+KINDS = {"Pd": "-", "Zs": " ", "Mn": ""}  # dashes, spaces, and marks over a letter
+QUOTES = {"Pi", "Pf"}
+
+
+def _plain(sign):
+    """A sign in ASCII: a Greek letter by its name, any other by what it is made of."""
+    kind, name = unicodedata.category(sign), unicodedata.name(sign, "")
+    if sign.isascii() or sign in SIGNS:
+        return SIGNS.get(sign, sign)
+    if name.startswith("GREEK") and "LETTER" in name:
+        word = name.partition("LETTER ")[2].partition(" ")[0]
+        return word.capitalize() if sign.isupper() else word.lower()
+    if kind in QUOTES:
+        return '"' if "DOUBLE" in name else "'"
+    if kind in KINDS:
+        return KINDS[kind]
+    parts = unicodedata.normalize("NFKD", sign)
+    above = "^" * unicodedata.decomposition(sign).startswith("<super>")
+    return "?" if parts == sign else above + "".join(map(_plain, parts))
 
 
 def _say_plainly(error):
     """What a terminal's encoding lacks, in letters that it has: an answer is not lost for a ρ."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(SPOKEN.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
+    return "".join(map(_plain, error.object[error.start : error.end])), error.end
 
 
 def speak_plainly():

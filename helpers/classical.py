@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from scipy.stats import norm
-from statsmodels.tools.numdiff import approx_fprime
 
 from helpers import arguments
 from helpers.design import check_design, separation
 from helpers.engine.counterfactual import average_effect
 from helpers.engine.laplace import ascent, columns
-from helpers.engine.likelihoods import Rows, derivatives, pointwise, rows_of
+from helpers.engine.likelihoods import Rows, derivatives, rows_of, scores
 
 EDGE = 6.0  # |atanh ρ| beyond which the likelihood is taken to have no interior maximum (|ρ| = 0.99999)
 
@@ -136,15 +135,10 @@ def _clustered(design, point, a, covariance, codes):
     """The covariance of an estimate whose rows come in clusters; `point` ends with a where `a` is None."""
     if codes is None:
         return covariance
-    rows = Rows.of(design, compress=False)
-
-    def densities(point):
-        theta, at = (point, a) if a is not None else (point[:-1], point[-1])
-        return pointwise(rows, theta[None], np.array([at]))[0]
-
-    scores = approx_fprime(point, densities, centered=True).reshape(design.n, -1)
+    theta, at = (point, a) if a is not None else (point[:-1], point[-1])
+    each = scores(Rows.of(design, compress=False), theta, at)[:, : len(point)]
     sums = np.zeros((codes.max() + 1, len(point)))
-    np.add.at(sums, codes, scores)
+    np.add.at(sums, codes, each)
     g, n, k = len(sums), design.n, len(point)
     return g / (g - 1) * (n - 1) / (n - k) * covariance @ (sums.T @ sums) @ covariance
 

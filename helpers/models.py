@@ -118,8 +118,8 @@ def _effect(model, design, X, prior):
     return alpha + X[:, np.flatnonzero(design.moderates)] @ delta
 
 
-def _average_effect(before, effect):
-    """The average difference in the chance of Y = 1, in percentage points: one unit more of T, or 1 against 0."""
+def _tell_effect(before, effect):
+    """Register the average difference in the chance of Y = 1, in points: for one more unit of T, or 1 against 0."""
     difference = pt.exp(log_Phi(before + effect)) - pt.exp(log_Phi(before))
     pm.Deterministic("effect", 100 * pt.mean(difference))
 
@@ -199,13 +199,13 @@ def _number_by_choice(index_O, index_T, T, effect, rho, sigma_U, *_):
 
 def _answer_by_dose(index_O, index_T, T, effect, rho, sigma_U, sigma_V, t_mean):
     before = index_O + effect * (T - pm.Data("treatment_mean", t_mean))
-    _average_effect(before, effect)
+    _tell_effect(before, effect)
     index = (before + rho * (T - index_T) / sigma_V) / pt.sqrt(1 - rho**2)
     pm.Bernoulli("likelihood_outcome", logit_p=log_Phi(index) - log_Phi(-index), dims="obs")
 
 
 def _answer_by_choice(index_O, index_T, T, effect, rho, *_):
-    _average_effect(index_O, effect)
+    _tell_effect(index_O, effect)
     q, mean = 2.0 * T - 1.0, index_O + effect * T
     # Φ₂(μ, qη; qρ) over Φ₂(-μ, qη; -qρ): the chances of a yes and of a no beside this T
     logit = log_Phi2(mean, q * index_T, q * rho) - log_Phi2(-mean, q * index_T, -q * rho)

@@ -5,12 +5,15 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import is_color_like
 
 from helpers import arguments
 
 INK, OLS, JOINT, TRUTH, PRIOR = "#2b3a42", "#b5651d", "#1f6f8b", "#8b1e3f", "#9aa5ab"
 PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # behind a label that crosses a line
 """One colour, one meaning, in every chapter: text, least squares, joint model, truth, prior."""
+STYLES = ["-", "--", ":", "-."]
+COLOURS = "a mapping of worlds to colours that Matplotlib knows, such as {'OLS': 'orange'}"
 MARKS = "a mapping of names to points (ρ, α), such as {'here': (0.3, 2.0)}"
 
 
@@ -119,13 +122,15 @@ def plot_map(table, *, tipping=None, marks=None, ax=None, unit=""):
     return ax
 
 
-def plot_worlds(table, *, ax=None, unit=""):
+def plot_worlds(table, *, colours=None, ax=None, unit=""):
     """One interval a world, in the table's order.
 
     Parameters
     ----------
     table : pandas.DataFrame
         From `world_table`: index of names; columns ``alpha`` (or a binary outcome's ``effect``), ``low``, ``high``.
+    colours : mapping of str to colour, optional
+        Of the worlds that are not to have the joint model's.
     ax, unit
         As in `plot_drift`.
 
@@ -135,11 +140,12 @@ def plot_worlds(table, *, ax=None, unit=""):
     """
     read = "effect" if isinstance(table, pd.DataFrame) and "effect" in table else "alpha"
     arguments.table(table, (read, "low", "high"), "table", "a table of worlds, from world_table(fits)")
+    colours = arguments.mapping({} if colours is None else colours, "colours", COLOURS, check=_colour)
     ax = _axes(ax, unit, height=0.6 + 0.45 * len(table))
     place = np.arange(len(table))
-    effect = table[read].to_numpy(dtype=float)
-    reach = [effect - table["low"].to_numpy(dtype=float), table["high"].to_numpy(dtype=float) - effect]
-    ax.errorbar(effect, place, xerr=reach, fmt="o", color=JOINT, capsize=3)
+    for k, (name, row) in enumerate(table[[read, "low", "high"]].astype(float).iterrows()):
+        reach = [[row[read] - row["low"]], [row["high"] - row[read]]]
+        ax.errorbar(row[read], k, xerr=reach, fmt="o", color=colours.get(name, JOINT), capsize=3)
     ax.axvline(0, color=PRIOR, linewidth=1)
     ax.set(
         yticks=place,
@@ -152,12 +158,12 @@ def plot_worlds(table, *, ax=None, unit=""):
 
 
 def plot_decision(decision, *, ax=None, unit=""):
-    """The expected loss of each action in every world, and where the best action changes.
+    """The regret of each action in every world, shaded by the action that is best there.
 
     Parameters
     ----------
     decision : helpers.decisions.Decision
-        From `decide`: its ``loss`` (index ρ, one column an action) and its ``ranges``.
+        From `decide`: its ``regret`` (index ρ, one column an action) and its ``ranges``.
     ax : matplotlib Axes, optional
     unit : str
         Unit of the loss, for the axis.
@@ -168,12 +174,16 @@ def plot_decision(decision, *, ax=None, unit=""):
     """
     arguments.having(decision, ("loss", "ranges", "regret"), "decision", "a Decision, from decide(map, loss, ...)")
     ax = _axes(ax, unit)
-    long = decision.loss.melt(var_name="action", value_name="loss", ignore_index=False).reset_index()
-    sns.lineplot(long, x="rho", y="loss", hue="action", style="action", palette="crest", ax=ax, errorbar=None)
-    for place, switch in enumerate(decision.ranges["low"].iloc[1:]):
-        ax.axvline(switch, color=INK, linestyle=":", linewidth=1, label="" if place else "best action changes")
-    ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label("expected loss", unit))
+    actions = decision.regret.columns
+    colours = dict(zip(actions, sns.color_palette("crest", len(actions))))
+    for (name, regret), style in zip(decision.regret.items(), STYLES * len(actions)):
+        ax.plot(regret.index, regret, color=colours[name], linestyle=style, label=name)
+    top = float(np.nanmax(decision.regret.to_numpy())) or 1.0
+    for row in decision.ranges.itertuples():
+        ax.axvspan(row.low, row.high, color=colours[row.action], alpha=0.15, linewidth=0)
+    ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label("regret", unit), ylim=(-0.03 * top, 1.06 * top))
     _legend(ax)
+    ax.get_legend().set_title("option (shaded where best)")
     return ax
 
 
@@ -255,6 +265,12 @@ def plot_diagram(*, treatment="T", outcome="Y", covariates="X", hidden="unmeasur
     ax.set(xlim=(-0.05, 1.05), ylim=(-0.35, 1.12))
     ax.set_axis_off()
     return ax
+
+
+def _colour(value, name):
+    if not is_color_like(value):
+        arguments.refuse(name, value, "a colour that Matplotlib knows, such as 'orange'")
+    return value
 
 
 def _point(value, name):

@@ -239,7 +239,7 @@ def reading_table(readings, *, probability=0.95):
 
     Parameters
     ----------
-    readings : mapping of str to Dataset or DataTree
+    readings : mapping of labels to Dataset or DataTree
         From `weigh`, or from `fit`.
     probability : float
         Of the central interval.
@@ -260,7 +260,7 @@ def reading_table(readings, *, probability=0.95):
     """
     probability = arguments.probability(probability)
     accepted = "a mapping of names to readings, from weigh (or to fits, from fit)"
-    draws = arguments.mapping(readings, "readings", accepted, check=_drawn, least=1)
+    draws = arguments.mapping(readings, "readings", accepted, keys=object, check=_drawn, least=1)
     ends = (1 - probability) / 2, (1 + probability) / 2
     rows = {name: _row(*pair, ends) for name, pair in draws.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("reading")

@@ -292,7 +292,8 @@ CALLS = {
                                   {"alpha": [1.0, 2.0], "rho": [0.1]}, {"alpha": [], "rho": []}],
                     "curve": [3, "x", [1.0], frame, pd.Series(["a"])],
                     "truth": [3, "ab", (1,), (1, 2, 3), ("a", 1), frame], **DRAWN}),
-    "plot_worlds": ({"table": worlds}, {"table": [*TABLES, table], **DRAWN}),
+    "plot_worlds": ({"table": worlds}, {"table": [*TABLES, table], "colours": [3, "red", [], {"a": "no colour"}, frame],
+                                        **DRAWN}),
     "potential_outcomes": (
         {"idata": idata, "design": design},
         {"idata": [*FITS, elsewhere], "design": [*DESIGNS, other, joiners, bare],

@@ -311,6 +311,20 @@ def test_decisions_come_from_a_real_map(designs):
     plt.close("all")
 
 
+def test_the_picture_of_a_decision_is_its_regret():
+    """The effect is 3 - 12ρ: waiting loses it, acting nothing, so acting is best below ρ = 1/4."""
+    found = decide(by_hand(), lambda action, effect: effect * (action == "wait"), actions=["wait", "act"])
+    ax = plot_decision(found)
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    effect = 3 - 12 * lines["act"].get_xdata()
+    np.testing.assert_allclose(lines["wait"].get_ydata(), np.clip(effect, 0, None), atol=1e-6)
+    np.testing.assert_allclose(lines["act"].get_ydata(), np.clip(-effect, 0, None), atol=1e-6)
+    left, right = sorted(ax.patches, key=lambda patch: patch.get_x())
+    assert right.get_x() == pytest.approx(0.25, abs=1e-3) == left.get_x() + left.get_width()
+    assert left.get_facecolor()[:3] == pytest.approx(plt.matplotlib.colors.to_rgb(lines["act"].get_color()))
+    plt.close("all")
+
+
 REFUSED = {
     "shape": (lambda a, x: np.zeros(3), {}, r"loss gave the shape \(3,\) for action 'wait'.*accepted are as many"),
     "nan": (lambda a, x: x * np.nan, {}, r"loss gave .* infinite or undefined values for action 'wait'"),

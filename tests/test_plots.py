@@ -46,11 +46,13 @@ def test_a_plot_without_axes_makes_its_own_and_names_both(plot):
 
 
 def test_worlds_stand_in_the_tables_order_with_their_own_intervals():
-    ax = plot_worlds(WORLDS)
+    ax = plot_worlds(WORLDS, colours={"OLS": "orange"})
     assert [label.get_text() for label in ax.get_yticklabels()] == ["OLS", "free"]
     assert ax.yaxis_inverted()
-    (bars,) = ax.containers
-    np.testing.assert_allclose([segment[:, 0] for segment in bars[2][0].get_segments()], WORLDS[["low", "high"]])
+    reach = [bars[2][0].get_segments()[0][:, 0] for bars in ax.containers]
+    np.testing.assert_allclose(reach, WORLDS[["low", "high"]])
+    first, second = (plt.matplotlib.colors.to_hex(bars[0].get_color()) for bars in ax.containers)
+    assert first == plt.matplotlib.colors.to_hex("orange") != second
 
 
 def test_the_ridge_shows_every_draw():

@@ -115,8 +115,7 @@ def pointwise(rows, theta, a, *, offsets=(0.0, 0.0)):
 
     `offsets`, as in `numbers`, is where a forest comes in.
     """
-    if len(rows.y) != rows.n:
-        raise ValueError(f"rows stand for {rows.n} observations in {len(rows.y)}; accepted are uncompressed rows.")
+    _check_whole(rows)
     return _kernel(rows, theta, a, offsets) + _constant(rows, theta, a)[:, None]
 
 
@@ -155,11 +154,8 @@ def derivatives(rows, theta, a):
         The last entry of each belongs to a = atanh ρ.
     """
     _, log_sigma_U, _, log_sigma_V = rows.split(theta)
-    u, v = numbers(rows, theta)
     outcome, treatment = (KINDS[kind] for kind in rows.kinds)
-    p = PAIRS[rows.kinds].partials(u, v, 2 * rows.y - 1, 2 * rows.t - 1, a)
-    # u and v move with θ through the rows of these two Jacobians
-    J_u, J_v = outcome.jacobian(rows.A, u, log_sigma_U), treatment.jacobian(rows.Z, v, log_sigma_V)
+    p, J_u, J_v = _parts(rows, theta, a)
     k, m = J_u.shape[1], rows.size
     gradient = np.concatenate([p.first @ J_u, p.second @ J_v, [p.a.sum()]])
     H = np.empty((m + 1, m + 1))
@@ -173,6 +169,36 @@ def derivatives(rows, theta, a):
     gradient[m] += rows.n * slope
     H[m, m] += rows.n * bend
     return float(p.value.sum() + rows.n * (constant - log_sigma_U - log_sigma_V)), gradient, H
+
+
+def scores(rows, theta, a):
+    """The gradient in (θ, a) of each observation's log-likelihood, at one point; wants uncompressed rows.
+
+    Returns
+    -------
+    ndarray, shape (rows.n, rows.size + 1)
+        The last column belongs to a = atanh ρ.
+    """
+    _check_whole(rows)
+    p, J_u, J_v = _parts(rows, theta, a)
+    each = np.column_stack([p.first[:, None] * J_u, p.second[:, None] * J_v, p.a])
+    each[:, [place for place in rows.places if place is not None]] -= 1  # of -log σ
+    each[:, -1] += PAIRS[rows.kinds].constant(a)[1]
+    return each
+
+
+def _parts(rows, theta, a):
+    """Each observation's derivatives in its two numbers, and the Jacobians of these in θ."""
+    _, log_sigma_U, _, log_sigma_V = rows.split(theta)
+    u, v = numbers(rows, theta)
+    outcome, treatment = (KINDS[kind] for kind in rows.kinds)
+    p = PAIRS[rows.kinds].partials(u, v, 2 * rows.y - 1, 2 * rows.t - 1, a)
+    return p, outcome.jacobian(rows.A, u, log_sigma_U), treatment.jacobian(rows.Z, v, log_sigma_V)
+
+
+def _check_whole(rows):
+    if len(rows.y) != rows.n:
+        raise ValueError(f"rows stand for {rows.n} observations in {len(rows.y)}; accepted are uncompressed rows.")
 
 
 def _curvature(J, f, kind):

@@ -1,6 +1,5 @@
 """From a CSV and two formulas to a folder with a report: ``python -m helpers --help``."""
 
-import hashlib
 import re
 import shlex
 import sys
@@ -78,10 +77,10 @@ def main(csv, out, unit, belief, alpha, outcome_kind, force, seed, **reading):
 
 def _source(csv, seed):
     """What a report is made from: the file and its checksum, the command and the seed."""
-    with open(csv, "rb") as file:
-        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    from helpers.report.folder import checksum
+
     command = f"python -m helpers {shlex.join(sys.argv[1:])}"
-    return {"file": Path(csv).name, "sha256": checksum, "command": command, "seed": str(seed)}
+    return {"file": Path(csv).name, "sha256": checksum(csv), "command": command, "seed": str(seed)}
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def written(folder, *, force=False, **facts):
         new = Path(beside) / "new"
         new.mkdir()
         yield folder, new
-        files = {path.name: _checksum(path) for path in sorted(new.iterdir())}
+        files = {path.name: checksum(path) for path in sorted(new.iterdir())}
         manifest = json.dumps(facts | {"files": files}, indent=1, ensure_ascii=False)
         (new / MANIFEST).write_text(manifest + "\n", encoding="utf-8")
         check_free(folder, force=force)
@@ -89,7 +89,7 @@ def _strangers(folder):
     """What a folder holds that is not in its manifest, or is not what was written."""
     files = _read(folder / MANIFEST)
     for path in folder.iterdir():
-        if path.name != MANIFEST and not (path.is_file() and files.get(path.name) == _checksum(path)):
+        if path.name != MANIFEST and not (path.is_file() and files.get(path.name) == checksum(path)):
             yield path.name
     if not files and (folder / MANIFEST).exists():
         yield MANIFEST
@@ -123,10 +123,10 @@ def _undo(folder, beside):
     """Give a folder its old files back, wherever the exchange was cut, and wherever an undoing was cut."""
     new, old, moved = beside / "new", beside / "old", beside / "moved"
     if moved.exists():
-        arrived = _read(moved) | {MANIFEST: _checksum(moved)}
-        for name, checksum in arrived.items():
+        arrived = _read(moved) | {MANIFEST: checksum(moved)}
+        for name, whole in arrived.items():
             path = folder / name
-            if not (new / name).exists() and path.is_file() and _checksum(path) == checksum:
+            if not (new / name).exists() and path.is_file() and checksum(path) == whole:
                 path.unlink()
         moved.unlink()
     for path in old.iterdir():
@@ -156,6 +156,6 @@ def _alive(pid):
     return True
 
 
-def _checksum(path):
+def checksum(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

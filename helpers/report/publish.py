@@ -16,7 +16,7 @@ from helpers.plots import plot_map
 from helpers.report.contents import MANY, Report, large, readable
 from helpers.report.examine import MISLED
 from helpers.report.folder import MANIFEST, written
-from helpers.report.sentences import in_short
+from helpers.report.short import in_short
 from helpers.report.words import listed, number
 
 MEASURED = "Measured covariates, left out one at a time"

@@ -5,7 +5,7 @@ import numpy as np
 from helpers.maps import runs
 from helpers.priors import AtanhNormal, described, scales
 from helpers.report.examine import MISLED, WEAK, count, first_stage
-from helpers.report.words import chance, listed, number, percent, terms
+from helpers.report.words import chance, effect_in, ends_in, listed, number, percent, terms, unit_of, width_in
 
 NONE = 0.005  # a measured current that is 0.00 when written
 
@@ -191,10 +191,10 @@ def overturns(report):
 
 
 def _tipping(report):
-    tip, learned = report.tipping, _learned(report)
+    tip, learned = report.tipping, by_instruments(report)
     if tip["interval"] == 0:
         return (f"{learned}With no hidden current the 95 % interval already contains zero "
-                f"({_interval(report, 'ρ = 0')}): there is no sign to overturn.")  # fmt: skip
+                f"({ends_in(report, 'ρ = 0')}): there is no sign to overturn.")  # fmt: skip
     if tip.get("refused"):
         return (
             f"{learned}Where a current brings the interval to zero cannot be read: columns on the way are not reliable."
@@ -216,7 +216,7 @@ def _rho_range(report):
     return np.quantile(report.draws.rho.sel(world="ρ free"), [0.025, 0.975])
 
 
-def _learned(report):
+def by_instruments(report):
     """What an instrument that is not weak says about ρ; empty without one, or where the errors' shape misleads."""
     design, free = report.design, report.worlds.loc["ρ free"]
     if not first_stage(design) >= WEAK or not np.isfinite(free[report.read]) or report.shuffled > MISLED:
@@ -224,8 +224,10 @@ def _learned(report):
     low, high = _rho_range(report)
     means = "and normal errors " if "binary" in design.kinds else ""
     as_one = "as instrument" if len(design.instruments) == 1 else "as instruments"
-    off = number(abs(free["gap"]), _width(report, "ρ free"))
-    away = "zero included" if low <= 0 <= high else f"away from zero: least squares is then off by {off}{_unit(report)}"
+    off = number(abs(free["gap"]), width_in(report, "ρ free"))
+    away = (
+        "zero included" if low <= 0 <= high else f"away from zero: least squares is then off by {off}{unit_of(report)}"
+    )
     return (f"With {listed(design.instruments)} {as_one} {means}the data put ρ at {free['rho']:.2f} "
             f"({low:.2f} to {high:.2f}), {away}. ")  # fmt: skip
 
@@ -277,7 +279,7 @@ def _hidden(report):
     for name, row in report.worlds.iterrows():
         if name.endswith("firmly") and np.isfinite(row[report.read]):
             against = row["interpretation"].partition("; ")[2]
-            shown.append(f"{_value(report, name)} ({_interval(report, name)}) in the world “{name}”"
+            shown.append(f"{effect_in(report, name)} ({ends_in(report, name)}) in the world “{name}”"
                          f"{f' ({against})' if against else ''}")  # fmt: skip
     return f"Belief moves the effect: it is {listed(shown)}." if shown else "No world with a current could be read."
 
@@ -288,55 +290,16 @@ def _other_priors(report):
         return "How far the priors matter could not be read off this map."
     of = "ρ and α" if any("of ρ" in name for name in table.index) else "α"
     effect, p = table[report.read], table[f"P({report.read}>0)"]
-    effects = _between(*(number(end, _width(report, "ρ free")) for end in (effect.min(), effect.max())))
+    effects = _between(*(number(end, width_in(report, "ρ free")) for end in (effect.min(), effect.max())))
     name = "effect" if report.read == "effect" else "α"
     clear = int(((table["low"] > 0) | (table["high"] < 0)).sum())
     return (f"As reported and under priors of {of} half and twice as wide, the effect of the world “ρ free” "
-            f"lies {effects}{_unit(report)}, P({name} > 0) {_between(chance(p.min()), chance(p.max()))}, and its "
+            f"lies {effects}{unit_of(report)}, P({name} > 0) {_between(chance(p.min()), chance(p.max()))}, and its "
             f"interval excludes zero in {clear} of {len(table)} cases.")  # fmt: skip
 
 
 def _between(least, most):
     return f"at {most}" if least == most else f"between {least} and {most}"
-
-
-def in_short(report):
-    """Three sentences to act on: the effect, what would overturn it, and what that means for a decision.
-
-    Returns
-    -------
-    list of str
-    """
-    design, zero = report.design, report.worlds.loc["ρ = 0"]
-    change = (f"{design.treatment} = 1 rather than 0" if design.kind == "binary"
-              else f"One more unit of {design.treatment}")  # fmt: skip
-    on = f"the chance that {design.outcome} is 1" if design.outcome_kind == "binary" else design.outcome
-    unsettled = zero["low"] <= 0 <= zero["high"]
-    effect = (f"{change} changes {on} by {_value(report, 'ρ = 0')} ({_interval(report, 'ρ = 0')}), if nothing "
-              "unmeasured moves both.")  # fmt: skip
-    if report.clustered:
-        effect += " The interval is too narrow, since rows come in clusters."
-    if unsettled:
-        return [effect, "Whether it is more or less than nothing is open even then.",
-                "Do not act on its sign; more rows, or a trial, would have to settle that first."]  # fmt: skip
-    tip, table = report.tipping["interval"], report.benchmarks.dropna(subset="rho")
-    if not np.isfinite(tip) or tip == 0:
-        return [effect, "No hidden common cause that the map could show puts its sign in doubt.",
-                "The sign may be acted on, its size less: see the table."]  # fmt: skip
-    along = float((table["rho"] * np.sign(tip)).max()) if len(table) else np.nan
-    cause = "raises both" if tip > 0 else "raises one and lowers the other"
-    overturned = (f"A hidden cause that {cause}, with a correlation of {abs(tip):.2f} between what is unmeasured, "
-                  "would put its sign in doubt")  # fmt: skip
-    if np.isnan(along):
-        return [f"{effect}", f"{overturned}.", "Nothing measured tells how likely that is: ask who knows the field "
-                "what such a cause could be, before you act."]  # fmt: skip
-    nearest = f"the strongest measured one on that side would have been {max(along, 0):.2f}"
-    if along > abs(tip) / 2:
-        advice = "Causes of that size were measured here, so another may be hidden: do not act on the sign alone."
-    else:
-        advice = ("Unless you know of a cause stronger than anything measured, act on the sign; how large the effect "
-                  "is stays more uncertain than its interval says.")  # fmt: skip
-    return [effect, f"{overturned}; {nearest}.", advice]
 
 
 def conclusion(report):
@@ -347,7 +310,7 @@ def conclusion(report):
     str
     """
     design, others = report.design, listed(terms(report.design, report.design.in_outcome))
-    estimate, interval = _value(report, "OLS"), _interval(report, "OLS")
+    estimate, interval = effect_in(report, "OLS"), ends_in(report, "OLS")
     adjusted = f"adjusted for {others}" if others else "with no covariates"
     if design.outcome_kind == "binary":
         change = f"from {design.treatment} = 0 to 1" if design.kind == "binary" else f"with one more {design.treatment}"
@@ -361,7 +324,7 @@ def conclusion(report):
     said = [
         f"{_rows(report)} {found} (95 % interval {interval}), {adjusted}.",
         f"That is the effect of {design.treatment} if nothing unmeasured moves both: with ρ = 0 the joint model gives "
-        f"{_value(report, 'ρ = 0')} ({_interval(report, 'ρ = 0')}).",
+        f"{effect_in(report, 'ρ = 0')} ({ends_in(report, 'ρ = 0')}).",
         *_free(report),
     ]
     return " ".join([*said, report.overturns[0], *report.overturns[1:3], report.limits[0], *report.clustered])
@@ -379,30 +342,13 @@ def _free(report):
     """What the world "ρ free" says, and what it says under other priors."""
     design, free = report.design, report.worlds.loc["ρ free"]
     if np.isfinite(free[report.read]) and report.shuffled > MISLED:
-        return [f"With ρ free it would be {_value(report, 'ρ free')}, but the likelihood finds a current where "
+        return [f"With ρ free it would be {effect_in(report, 'ρ free')}, but the likelihood finds a current where "
                 "a shuffle has left none, so this number is not to be used."]  # fmt: skip
     if np.isfinite(free[report.read]):
-        return [f"With ρ free under its prior it is {_value(report, 'ρ free')} ({_interval(report, 'ρ free')}), "
+        return [f"With ρ free under its prior it is {effect_in(report, 'ρ free')} ({ends_in(report, 'ρ free')}), "
                 f"positive with probability {chance(free[f'P({report.read}>0)'])}.", _other_priors(report)]  # fmt: skip
     plural = "" if len(design.instruments) == 1 else "s"
     check = f"Check the instrument{plural} {listed(design.instruments)}, or" if design.instruments else "You may"
     return [f"With ρ free no answer can be given: {free['interpretation'].removeprefix('not shown: ')}, so these "
             f"formulas and this belief do not fit together. {check} state a narrower belief "
             "(--belief 0 0.2)."]  # fmt: skip
-
-
-def _value(report, world):
-    return f"{number(report.worlds.loc[world, report.read], _width(report, world))}{_unit(report)}"
-
-
-def _interval(report, world):
-    low, high = report.worlds.loc[world, ["low", "high"]]
-    return f"{number(low, high - low)} to {number(high, high - low)}"
-
-
-def _width(report, world):
-    return report.worlds.loc[world, "high"] - report.worlds.loc[world, "low"]
-
-
-def _unit(report):
-    return f" {report.unit}" if report.unit else ""

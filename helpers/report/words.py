@@ -39,3 +39,22 @@ def term(label):
 def terms(design, mask):
     """The terms of an equation: a categorical one once, not dummy by dummy."""
     return list(dict.fromkeys(term(label) for label in np.array(design.covariates, dtype=object)[mask]))
+
+
+def effect_in(report, world):
+    """The effect in one world of a report, with its unit."""
+    return f"{number(report.worlds.loc[world, report.read], width_in(report, world))}{unit_of(report)}"
+
+
+def ends_in(report, world):
+    """Its interval there."""
+    low, high = report.worlds.loc[world, ["low", "high"]]
+    return f"{number(low, high - low)} to {number(high, high - low)}"
+
+
+def width_in(report, world):
+    return report.worlds.loc[world, "high"] - report.worlds.loc[world, "low"]
+
+
+def unit_of(report):
+    return f" {report.unit}" if report.unit else ""

@@ -1,8 +1,8 @@
 """What the sieve's intervals cover, by its candidates: `python tests/benchmarks/sparse_candidates.py [tanks]`.
 
-Chapter 5's other tanks, 1,000 fish each. "two agree": one confounder and two valid instruments, with a current of 0.6
-and with none. "weak leak": a strong valid instrument and a weak one that leaks into the outcome, a current of 0.45;
-the prior of ρ favours neither. Keeps the ends and the median of the 95 % interval of α, and P(X is left out of the
+Tanks of 1,000 fish each. "two agree": one confounder and two valid instruments, with a current of 0.6 and with none.
+"weak leak": a strong valid instrument and a weak one that leaks into the outcome, a current of 0.45; the prior of ρ
+favours neither. Keeps the ends and the median of the 95 % interval of α, and P(X is left out of the
 outcome) for the covariates that move the treatment. `sparse_candidates.csv` names the checksum of this file.
 """
 

@@ -1,7 +1,7 @@
-"""How often the intervals of chapter 5's priors cover: `python tests/benchmarks/sparse_coverage.py [tanks]`.
+"""How often the intervals of sparse priors cover: `python tests/benchmarks/sparse_coverage.py [tanks]`.
 
-Chapter 5's tank (two confounders, one instrument, two causes of Y alone, three covariates of no use), with n = 300 and
-a current of 0 or 0.6. Every tank is fitted under four priors. Writes a row as soon as it has one and goes on where it
+A tank of two confounders, one instrument, two causes of Y alone and three covariates of no use, with n = 300 and a
+current of 0 or 0.6. Every tank is fitted under four priors. Writes a row as soon as it has one and goes on where it
 stopped. `sparse_coverage.csv` names the checksum of this file; rows of another one are thrown away.
 """
 

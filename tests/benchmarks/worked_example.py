@@ -1,6 +1,6 @@
 """The specification behind the talk in plain PyMC, as a baseline: nothing integrated out, no intercepts.
 
-Compare Chapter 8, which audits it. Here only its speed matters.
+Compare Chapter 9, which audits it. Here only its speed matters.
 """
 
 import numpy as np

@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal, norm
 from statsmodels.tools.numdiff import approx_fprime
 
 from helpers.engine.laplace import ascent
-from helpers.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise
+from helpers.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise, scores
 from helpers.engine.pairs import KINDS as OF_A_KIND
 from helpers.engine.pairs import PAIRS
 
@@ -41,6 +41,16 @@ def test_derivatives_are_finite_differences(kinds):
     np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=1e-5)
     curvatures = approx_fprime(point, lambda x: derivatives(rows, x[:-1], x[-1])[1], centered=True)
     np.testing.assert_allclose(hessian, curvatures, rtol=1e-6, atol=1e-6 * np.abs(hessian).max())
+
+
+@pytest.mark.parametrize("kinds", KINDS)
+def test_each_rows_score_is_its_finite_difference(kinds):
+    rows, theta, a = tank(kinds)
+    point = np.r_[theta[0], a[0]]
+    slopes = approx_fprime(point, lambda x: pointwise(rows, x[None, :-1], x[-1:])[0], centered=True)
+    np.testing.assert_allclose(scores(rows, point[:-1], point[-1]), slopes, rtol=1e-6, atol=1e-6)
+    with pytest.raises(ValueError, match="uncompressed"):
+        scores(rows._replace(n=2 * rows.n), point[:-1], point[-1])
 
 
 @pytest.mark.parametrize("kinds", KINDS)
