@@ -18,7 +18,7 @@ _WHERE = {
     "decisions": ("benchmark_rho", "decide", "e_value", "robustness_value"),
     "design": ("Design", "make_design"),
     "effects": ("effect_at", "potential_outcomes"),
-    "explore": ("explore_belief", "explore_map"),
+    "explore": ("explore_belief", "explore_map", "explore_steps"),
     "forest": ("bart",),
     "maps": ("map_rho",),
     "models": ("joint_model",),

@@ -167,6 +167,76 @@ def explore_belief(map, *, unit="", options=None, within=WITHIN):
     return _explorer(params, layers, inside, unit, caption)
 
 
+def explore_steps(table, *, x, y, step, labels=None, truth=None):
+    """Points that change in steps: a slider goes from one set to the next, such as tanks that survive more fish.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row a point.
+    x, y, step : str
+        Its columns of numbers: where a point stands, and in which step. There are two steps at least.
+    labels : mapping of str to str, optional
+        What to call these columns, with their units.
+    truth : pair of float, optional
+        A point to mark, (x, y).
+
+    Returns
+    -------
+    Explorer
+
+    Raises
+    ------
+    ValueError
+        When a column is missing or holds anything but finite numbers, or there is one step alone.
+    """
+    accepted = "a DataFrame with numbers in three columns, and two steps at least"
+    arguments.table(table, (), "table", accepted)
+    has = tuple(table.select_dtypes("number").columns)
+    for name, column in {"x": x, "y": y, "step": step}.items():
+        if not isinstance(column, str) or column not in has:
+            arguments.refuse(name, column, f"a column of numbers of the table, which has {', '.join(map(str, has))}")
+    columns = [x, y, step]
+    table = arguments.table(table, columns, "table", accepted)[columns].dropna().astype(float)
+    labels = arguments.mapping({} if labels is None else labels, "labels", "a mapping of columns to words",
+                               check=arguments.text)  # fmt: skip
+    labels = {name: labels.get(name, name) for name in columns}
+    truth = arguments.optional(arguments.pair, truth, "truth", accepted="a pair of numbers, (x, y)")
+    steps = sorted(table[step].unique().tolist())
+    if len(steps) < 2:
+        arguments.refuse("table", table, accepted)
+    points = table.assign(k=table[step].map(steps.index).astype(float)).round(3).rename(columns={x: "x", y: "y"})
+    params = [
+        _slider("k", f"{labels[step]}, step ", 0, len(steps) - 1, 1),
+        {"name": "steps", "value": steps},
+    ]
+    axes = {each: _at(field=each, title=labels[name], scale={"domain": [points[each].min(), points[each].max()]})
+            for each, name in (("x", x), ("y", y))}  # fmt: skip
+    layer = _once({"type": "point", "filled": True, "opacity": 0.45, "size": 14}, JOINT,
+                  {"values": points[["x", "y", "k"]].to_dict("records")}, **axes)  # fmt: skip
+    layers = [layer | {"transform": [{"filter": "datum.k == k"}]}]
+    if truth is not None:
+        layers += [_once({"type": "point", "shape": "cross", "filled": True, "size": 90}, TRUTH,
+                         x=_at(datum=truth[0]), y=_at(datum=truth[1]))]  # fmt: skip
+    title = {"text": {"expr": f"{_js(labels[step] + ': ')} + steps[k]"}}
+    caption = f"{labels[y]} against {labels[x]}, by {labels[step]}. Move the slider."
+    told = table.groupby(step)[[x, y]].agg(["mean", "std"])
+    spec = _spec(params, layers, caption, title=title)
+    return Explorer(spec, told, _svg(lambda ax: _scattered(ax, table, columns, labels), height=3.6), caption)
+
+
+def _scattered(ax, table, columns, labels):
+    """The first, a middle and the last step, one over the other."""
+    x, y, step = columns
+    steps = sorted(table[step].unique())
+    shown = dict.fromkeys((steps[0], steps[len(steps) // 2], steps[-1]))
+    for each, colour in zip(shown, (PRIOR, JOINT, TRUTH)):
+        part = table[table[step] == each]
+        ax.plot(part[x], part[y], ".", color=colour, markersize=3, alpha=0.6, label=f"{labels[step]}: {each:g}")
+    ax.set(xlabel=labels[x], ylabel=labels[y])
+    ax.legend(frameon=False)
+
+
 def _columns(map):
     """Mean, ends, sd and relative evidence of the columns that can be relied on."""
     chart = chart_of(map)
@@ -212,11 +282,15 @@ def _grid(columns, within):
 
 
 def _explorer(params, layers, columns, unit, caption, **more):
-    spec = {
+    shown = columns.iloc[:: max(1, len(columns) // 9)]
+    return Explorer(_spec(params, layers, caption, **more), shown, _still(columns, unit), caption)
+
+
+def _spec(params, layers, caption, **more):
+    return {
         "$schema": SCHEMA.format(5), "description": caption, "width": "container", "height": 300, "config": CONFIG,
         "autosize": {"type": "fit", "contains": "padding"}, "params": params, "layer": layers,
-    }  # fmt: skip
-    return Explorer(spec | more, columns.iloc[:: max(1, len(columns) // 9)], _still(columns, unit), caption)
+    } | more  # fmt: skip
 
 
 def _js(text, before=""):
@@ -309,9 +383,14 @@ def _verdict(fixed, options):
 
 
 def _still(columns, unit):
-    """The map as an SVG picture, for paper and for readers without scripts."""
-    figure, ax = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
-    plot_map(columns, ax=ax, unit=unit)
+    """The map, for paper and for readers without scripts."""
+    return _svg(lambda ax: plot_map(columns, ax=ax, unit=unit))
+
+
+def _svg(draw, height=3.2):
+    """What `draw` puts on axes, as an SVG picture."""
+    figure, ax = plt.subplots(figsize=(6.5, height), layout="constrained")
+    draw(ax)
     text = io.StringIO()
     with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "map"}):
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})

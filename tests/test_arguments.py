@@ -74,6 +74,11 @@ def table():
 
 
 @cache
+def steps():
+    return pd.DataFrame({"a": [1.0, 2.0], "b": [0.0, 1.0], "n": [0, 20], "c": ["x", "y"]})
+
+
+@cache
 def reading():
     return helpers.weigh(chart(), 0.0, draws=100)
 
@@ -146,8 +151,8 @@ def known(path):
     return HOME.parent / "data" / path
 
 
-MADE = (frame, design, other, joiners, village, bare, chart, table, model, idata, posteriorless, elsewhere, world,
-        decision, report, drift, worlds, axes)  # fmt: skip
+MADE = (frame, design, other, joiners, village, bare, chart, steps, reading, table, model, idata, posteriorless,
+        elsewhere, world, decision, report, drift, worlds, axes)  # fmt: skip
 
 HOLED = np.ma.array([0.0, 0.1, 0.2, 0.3, 0.4], mask=[0, 1, 0, 0, 0])
 OBJECTS = [None, 3, "x", [], {}, NAN]
@@ -240,6 +245,12 @@ CALLS = {
         {"map": MAPS, "unit": TEXTS, "ols": [n for n in NUMBERS if n is not None],
          "truth": [3, "ab", (1,), (1, 2, 3), ("a", 1), frame],
          "within": [3, "ab", (0.1,), (0.3, -0.3), (-1, 1), (NAN, 0.1), None, frame]},
+    ),
+    "explore_steps": (
+        {"table": steps, "x": "a", "y": "b", "step": "n"},
+        {"table": [*OBJECTS, design, chart, pd.DataFrame({"a": [1.0], "b": [2.0], "n": [0]})],
+         "x": [None, 3, "no", [], {}], "y": [None, 3, "no", [], {}], "step": [None, 3, "no", [], {}, "c"],
+         "labels": [3, "a", [], {"a": 3}, {1: "a"}, frame], "truth": [3, "ab", (1,), (1, 2, 3), ("a", 1), frame]},
     ),
     "fit": ({"model_or_design": design}, {"model_or_design": [*OBJECTS, frame, idata, chart, world], **SAMPLED,
                                           "progressbar": FLAGS}),

@@ -4,9 +4,11 @@ import re
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from helpers import atanh_normal, explore_belief, explore_map, make_design, map_rho, simulate_aquarium, weigh
+from helpers import atanh_normal, explore_belief, explore_map, explore_steps, make_design, map_rho, weigh
+from helpers import simulate_aquarium as aquarium
 
 vl_convert = pytest.importorskip("vl_convert")
 
@@ -18,7 +20,7 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def chart():
-    tank = simulate_aquarium(400, rho=0.3, treatment="binary", seed=5, alpha=2.0).data
+    tank = aquarium(400, rho=0.3, treatment="binary", seed=5, alpha=2.0).data
     return map_rho(make_design(tank, outcome="Y ~ T + X0 + X1", treatment="T ~ X0 + X1"))
 
 
@@ -115,3 +117,15 @@ def test_a_figure_has_a_still_picture_and_a_table(chart):
     assert figure.table.index.is_monotonic_increasing
     bundle = figure._repr_mimebundle_()
     assert set(bundle) == {"application/vnd.vegalite.v5+json", "text/html", "text/plain"}
+
+
+def test_a_step_shows_its_own_points_and_no_others(browser, tmp_path):
+    """Steps of 3, 5 and 2 points: as many marks are drawn as the slider's step has, and the words name it."""
+    table = pd.DataFrame({"a": range(10), "b": np.arange(10) ** 2, "n": [0] * 3 + [20] * 5 + [200] * 2})
+    figure = explore_steps(table, x="a", y="b", step="n", labels={"n": "fish"})
+    page = show(browser, tmp_path / "steps.html", figure)
+    for k, (points, fish) in enumerate(((3, 0), (5, 20), (2, 200))):
+        move(page, "fish", k)
+        marks = page.execute_script("return document.querySelectorAll('.live svg .mark-symbol path').length")
+        assert (marks, said(page, "fish:")) == (points, f"fish: {fish}")
+    assert figure.table[("a", "mean")].tolist() == [1, 5, 8.5]

@@ -108,7 +108,7 @@ def test_nobody_is_kept_out(browser, site, page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_light_and_says_what_it_is(browser, site, page):
-    """Under 1.5 MB; 1.4 more where mathematics is set. The script of moving figures is shared and counts apart."""
+    """Under 1.5 MB; 0.75 more where mathematics is set. The script of moving figures is shared and counts apart."""
     visit(browser, site, page)
     size = browser.execute_script(
         "const own = performance.getEntriesByType('navigation')[0].encodedBodySize;"
@@ -116,7 +116,7 @@ def test_a_page_is_light_and_says_what_it_is(browser, site, page):
         ".reduce((sum, e) => sum + e.encodedBodySize, own)"
     )
     mathematics = "mathjax" in (HTML / page).read_text(encoding="utf-8")
-    assert size < 1.5e6 + 1.4e6 * mathematics
+    assert size < 1.5e6 + 0.75e6 * mathematics
     described = browser.execute_script("return document.querySelector('meta[name=description]').content")
     assert len(described) > 30 and browser.title
     ids = browser.execute_script("return [...document.querySelectorAll('[id]')].map(e => e.id)")

@@ -93,6 +93,10 @@ def configure(app, config):
     config.html_theme_options = dict(config.html_theme_options) | {"launch_buttons": {}, "navbar_persistent": []}
     config.html_baseurl = config.html_baseurl or os.environ.get("BOOK_URL", "")
     config.html_context = {"default_mode": "auto"} | dict(config.html_context)
+    config.mathjax_path = "mathjax/startup.js"
+    options = {"processHtmlClass": "tex2jax_process|mathjax_process|math|output_area"}
+    packages = {"[+]": ["ams", "noundefined"]}
+    config.mathjax3_config = {"loader": {"load": MATHJAX}, "tex": {"packages": packages}, "options": options}
 
 
 def add_buttons(app, page, template, context, doctree):
@@ -135,8 +139,19 @@ def finish(app, error):
     for path in out.rglob("*.html"):
         text = path.read_text(encoding="utf-8")
         path.write_text(_slim(text), encoding="utf-8")
+    mathjax = out / "_static" / "mathjax"
+    for path in [file for file in mathjax.rglob("*") if file.is_file()]:
+        name = path.relative_to(mathjax).as_posix()
+        if name not in SHIPPED and not name.startswith("output/chtml/fonts/"):
+            path.unlink()
     for path in [*out.rglob("*.map"), *out.rglob("fontawesome*.js"), *out.rglob("fa-*.ttf")]:
         path.unlink()
+
+
+MATHJAX = ["input/tex-base", "output/chtml", "[tex]/ams", "[tex]/noundefined"]  # what the formulas of the book need
+SHIPPED = {"startup.js", "core.js", "input/tex-base.js", "output/chtml.js", "input/tex/extensions/ams.js",
+           "input/tex/extensions/noundefined.js"}  # fmt: skip
+FOLDED = {"source": "code", "content": "code and what it gives", "output": "answer", "outputs": "answer"}
 
 
 def _slim(text):
@@ -148,6 +163,7 @@ def _slim(text):
     text = re.sub(r'<table (border="1" class="dataframe"|class="table")>', r'<table \1 tabindex="0">', text)
     text = text.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     text = re.sub(r' id="(exercise|solution)-content"', "", text)  # many on a page, and an id is one
+    text = re.sub(r"(Show|Hide) the (source|content|outputs?)\b", lambda said: f"{said[1]} the {FOLDED[said[2]]}", text)
     if "<title>" not in text:
         text = text.replace("<head>", "<head><title>Which World Are We In?</title>", 1)
         text = text if "<head>" in text else f"<!DOCTYPE html><title>Which World Are We In?</title>{text}"
