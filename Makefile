@@ -9,7 +9,7 @@ SOURCES := $(shell find book helpers data _config.yml _toc.yml -type f -not -pat
 # with one thread each, the workers of a test run do not fight over the cores
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help environment book test execute lint lock clean
+.PHONY: help environment book test execute bench lint lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -36,6 +36,9 @@ test: $(BOOK)  ## run every test: helpers, notebooks, built pages
 execute: .venv/ready  ## run every notebook again, in place, each from a clean kernel
 	$(BIN)/python book/execute.py
 	$(BIN)/python book/appendices.py
+
+bench: .venv/ready  ## measure speed and memory again (an hour)
+	$(BIN)/python tests/benchmarks/speed.py
 
 lint: .venv/ready  ## check the style of the code
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -278,6 +278,7 @@ CALLS = {
         {"design": bare},
         {"design": DESIGNS, "unit": TEXTS, "belief": [*RHOS, 0.3, "wide", [], helpers.normal()], "alpha": SPREADS,
          "dropped": COUNTED, "names": [3, "x", ["x"], {1: 2}, {"a": None}, NAN],
+         "labels": [3, "x", ["x"], {1: 2}, {"Y": None}, {"a": "b"}, {"Y": "T"}, NAN],
          "undefined": [3, "x", ["x"], {"a": "b"}, {1: 2}, {"a": -1}, NAN], "seed": SEEDS,
          "data": [3, "x", [], {}, pd.DataFrame({"a": [1]})], "tell": [3, "print", [], {}, NAN]},
     ),

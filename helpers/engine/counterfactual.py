@@ -12,7 +12,7 @@ from helpers.engine.likelihoods import numbers
 from helpers.engine.pairs import PAIRS
 
 POINTS = 100.0  # chances are told in percentage points
-CHUNK = 2**19  # numbers held at a time
+CHUNK = 2**16  # numbers held at a time, in the cache
 
 
 def average_effect(design, theta_O, offset=None):

@@ -85,7 +85,7 @@ def rows_of(design):
     return _BUILT[design]
 
 
-def log_likelihood(rows, theta, a, *, chunk=2**19):
+def log_likelihood(rows, theta, a, *, chunk=2**16):
     """Log-likelihood of many parameter vectors.
 
     Parameters
@@ -95,7 +95,7 @@ def log_likelihood(rows, theta, a, *, chunk=2**19):
     a : ndarray, shape (draws,)
         atanh ρ of each draw.
     chunk : int
-        Numbers held at a time, so that memory does not grow with draws times rows.
+        Numbers held at a time: what fits a processor's cache, and memory does not grow with draws times rows.
 
     Returns
     -------

@@ -29,6 +29,8 @@ Example, with the file that comes with the book:
               "in the other formula is an instrument.")  # fmt: skip
 @click.option("--out", required=True, help="Folder to write; it must be new or empty.")
 @click.option("--unit", default="", help="Unit of the effect, for figures and sentences.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=WORDS", help="What to call a variable in the report, "
+              "for each that is to have a name of its own: --label wt82_71=\"the weight gain\".")  # fmt: skip
 @click.option("--belief", nargs=2, type=float, default=(0.0, 0.5), show_default=True, metavar="MEAN SD",
               help="Prior of the hidden current ρ: atanh ρ ~ Normal(MEAN, SD).")  # fmt: skip
 @click.option("--alpha", type=float, help="Prior sd of the effect.  [default: sd of the outcome / sd of the treatment]")
@@ -40,7 +42,7 @@ Example, with the file that comes with the book:
 @click.option("--decimal", default=".", show_default=True, help="Decimal mark of the CSV.")
 @click.option("--thousands", help="Mark between thousands in the CSV, if there is one.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
-def main(csv, out, unit, belief, alpha, outcome_kind, force, seed, **reading):
+def main(csv, out, unit, labels, belief, alpha, outcome_kind, force, seed, **reading):
     """Which world are your data in?
 
     Reads CSV and writes, into one folder, the table of worlds (CSV, HTML, LaTeX), the map of the effect at every
@@ -61,7 +63,7 @@ def main(csv, out, unit, belief, alpha, outcome_kind, force, seed, **reading):
             )
             report = make_report(
                 design, unit=unit, belief=atanh_normal(*belief), alpha=alpha, dropped=table.dropped, names=table.names,
-                undefined=table.undefined, data=table.data, seed=seed, tell=tell,
+                labels=_labels(labels), undefined=table.undefined, data=table.data, seed=seed, tell=tell,
             )  # fmt: skip
             tell("write")
             folder = write_report(report, out, force=force, source=_source(csv, seed))
@@ -73,6 +75,15 @@ def main(csv, out, unit, belief, alpha, outcome_kind, force, seed, **reading):
     except Exception as error:
         raise click.ClickException(_sentence(error, names)) from None
     print(f"{report.paragraph}\n\nThe report is in {folder}.")  # click.echo would write UTF-8 to an ASCII terminal
+
+
+def _labels(pairs):
+    """NAME=WORDS, each, as a mapping."""
+    apart = [pair.partition("=") for pair in pairs]
+    for pair, (name, sign, words) in zip(pairs, apart):
+        if not (name.strip() and sign and words.strip()):
+            raise ValueError(f'--label {pair!r} is no NAME=WORDS; accepted is, for one, age="age in years".')
+    return {name.strip(): words for name, _, words in apart}
 
 
 def _source(csv, seed):

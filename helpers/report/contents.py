@@ -106,7 +106,7 @@ def beliefs(belief):
     return worlds
 
 
-def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=None, undefined=None,
+def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=None, labels=None, undefined=None,
                 data=None, seed=0, tell=None):  # fmt: skip
     """Take a design to worlds, map, benchmarks and the sentences of a report.
 
@@ -123,6 +123,9 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
         Rows left out for missing values before the design was made, to be reported.
     names : mapping of str to str, optional
         The file's own names of renamed columns, from `read_table`, to be reported.
+    labels : mapping of str to str, optional
+        What to call the outcome, the treatment and the terms of the formulas in sentences, tables and figures:
+        ``{"wt82_71": "the weight gain"}``.
     undefined : mapping of str to int, optional
         Rows among `dropped` in which a part of a formula was undefined, from `read_table`, to be reported.
     data : pandas.DataFrame, optional
@@ -140,7 +143,8 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     Raises
     ------
     TypeError, ValueError
-        When `design` is no Design or `belief` no prior; when the map cannot carry even ρ = 0.
+        When `design` is no Design or `belief` no prior; when a label is of no variable, or two are the same; when the
+        map cannot carry even ρ = 0.
     """
     check_design(design)
     unit, alpha = arguments.text(unit, "unit"), arguments.optional(arguments.positive, alpha, "alpha")
@@ -149,9 +153,10 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     names, undefined = _told(names, "names", arguments.text), _told(undefined, "undefined", arguments.count)
     tell = (lambda stage: None) if tell is None else arguments.function(tell, "tell", "a function of a stage's name")
     unit = unit or ("percentage points" if design.outcome_kind == "binary" else "")
+    of_file, design = design, _labelled(design, labels, names)
     shuffled = shuffle_test(design, seed=seed) if design.kinds == ("continuous", "binary") else np.nan
     checks = data_checks(design, dropped, shuffled, names, undefined)
-    clustered, looked = ([], []) if data is None else clusters(design, _rows_of(data, design), names)
+    clustered, looked = ([], []) if data is None else clusters(of_file, _rows_of(data, design), names)
     checks += looked
     tell("draw the map")
     chart = survey(design, alpha=alpha, seed=seed)
@@ -169,6 +174,29 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
                    [], "", dropped, shuffled, tuple(clustered))  # fmt: skip
     found = found._replace(overturns=overturns(found))
     return found._replace(paragraph=conclusion(found))
+
+
+def _labelled(design, labels, names):
+    """The design, its variables called as the reader calls them."""
+    accepted = "a mapping of names in the formulas to words, such as {'wt82_71': 'the weight gain'}"
+    labels = arguments.mapping({} if labels is None else labels, "labels", accepted, check=arguments.text)
+    own = {own: plain for plain, own in names.items()}
+    labels = {own.get(name, name): words.strip() for name, words in labels.items()}
+    known = dict.fromkeys([design.outcome, design.treatment, *map(term, design.covariates)])
+    strange = [name for name in labels if name not in known]
+    if strange or not all(labels.values()):
+        arguments.refuse("labels", labels, f"words for {', '.join(known)}")
+    called = [labels.get(name, name) for name in known]
+    if len(set(called)) < len(called):
+        arguments.refuse("labels", labels, "another label for each variable")
+
+    def call(name):
+        return name.replace(term(name), labels.get(term(name), term(name)), 1)
+
+    return replace(
+        design, outcome=call(design.outcome), treatment=call(design.treatment), scales=design.scales.rename(index=call),
+        covariates=tuple(map(call, design.covariates)),
+    )  # fmt: skip
 
 
 def _rows_of(data, design):

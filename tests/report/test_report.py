@@ -874,3 +874,40 @@ def test_with_a_strong_instrument_the_first_sentence_is_the_instruments(piped):
     first, second, third = in_short(piped)
     assert "if X2 moves Y only through T" in first and " by -" in first
     assert "X2" in second and "least squares" in third
+
+
+LABELS = {"gain_g": "weight <gain> & 50% more_or_less", "feed_g": "daily feed", "C(site)": "the site"}
+
+
+def test_labels_take_the_place_of_names_everywhere(tmp_path):
+    options = [f"--label={name}={words}" for name, words in LABELS.items()]
+    done = attempt(tmp_path / "out", "--drop-missing", *options)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    told = "\n".join(line for line in text.splitlines() if "python -m helpers" not in line)  # that has the names
+    assert "daily feed" in told and "the site" in told and "feed_g" not in told and "gain_g" not in told
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<gain>" not in page and "&lt;gain&gt;" in page
+    plain = attempt(tmp_path / "plain", "--drop-missing")
+    assert plain.returncode == 0
+    tables = [pd.read_csv(tmp_path / each / "table.csv").select_dtypes("number") for each in ("out", "plain")]
+    pd.testing.assert_frame_equal(*tables)
+
+
+@pytest.mark.parametrize(
+    "labels, said",
+    [({"feed": "x"}, "gain_g, feed_g"), ({"gain_g": " "}, "words for"), ({"gain_g": "feed_g"}, "another label"),
+     ({"gain_g": 3}, "labels"), (["gain_g"], "labels"), ({"C(site)[T.b]": "x"}, "words for")],
+)  # fmt: skip
+def test_a_label_of_nothing_is_refused(labels, said):
+    table = read_table(ROOT / "data" / "ponds.csv", outcome=OUTCOME, treatment=TREATMENT, drop_missing=True)
+    design = make_design(table.data, outcome=table.outcome, treatment=table.treatment)
+    with pytest.raises((ValueError, TypeError), match=said):
+        make_report(design, names=table.names, labels=labels)
+
+
+@pytest.mark.parametrize("pair", ["gain_g", "=x", "gain_g=", " = "])
+def test_a_label_without_both_sides_is_one_line(tmp_path, pair):
+    done = attempt(tmp_path / "out", "--drop-missing", f"--label={pair}")
+    assert done.returncode == 1 and "NAME=WORDS" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
