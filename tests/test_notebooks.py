@@ -75,6 +75,17 @@ def test_a_chapter_asks_before_it_answers(path):
     assert text.count("claim(") >= 3
 
 
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_takes_as_long_as_it_says(path):
+    """Words at two hundred a minute, open lines of code at ten, to within five minutes."""
+    prose = " ".join(source(cell) for cell in read(path) if cell["cell_type"] == "markdown")
+    prose = re.sub(r"\$\$.*?\$\$|\{[a-z]+[^}]*\}`[^`]*`", " x ", prose, flags=re.S)
+    open_ = [cell for cell in code(path) if not FOLDED & set(cell["metadata"].get("tags", []))]
+    lines = sum(bool(line.strip()) for cell in open_ for line in source(cell).splitlines())
+    minutes = len(re.findall(r"\w[\w'’-]*", prose)) / 200 + lines / 10
+    assert int(re.search(r"\*\*Time:\*\* (\d+) minutes", prose)[1]) == pytest.approx(minutes, abs=5)
+
+
 def test_the_checker_sees_faults(tmp_path):
     bad = tmp_path / "bad.ipynb"
     cell = {"cell_type": "code", "execution_count": 2, "metadata": {}, "source": "claim('x', True)\n" * 21 + "x" * 81,
