@@ -145,6 +145,17 @@ def test_glued_numbers_and_citations_have_arrived(browser, site, page):
         assert trace not in text
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_tables_head_has_no_row_for_the_name_of_its_index(browser, site, page):
+    """One row, or two where columns are in groups; never one whose cells are empty but for the first."""
+    visit(browser, site, page)
+    heads = browser.execute_script(
+        "return [...document.querySelectorAll('table.dataframe thead tr + tr')]"
+        ".map(row => [...row.cells].map(cell => cell.innerText.trim()))"
+    )
+    assert not [head for head in heads if head[0] and not any(head[2:])]
+
+
 def test_in_the_dark_a_figure_is_dark_and_its_words_are_light(browser, site):
     visit(browser, site, "book/02-ols-drift.html")
     browser.execute_script("document.documentElement.dataset.theme = 'dark'")

@@ -154,6 +154,20 @@ SHIPPED = {"startup.js", "core.js", "input/tex-base.js", "output/chtml.js", "inp
 FOLDED = {"source": "code", "content": "code and what it gives", "output": "answer", "outputs": "answer"}
 
 
+def _one_head(found):
+    """A table's head without the row that pandas gives the names of the index alone: they go into the row above."""
+    rows = re.findall(r"<tr.*?</tr>", found[0], re.S)
+    if len(rows) < 2:
+        return found[0]
+    above, below = (re.findall(r"<th[^>]*>(.*?)</th>", row, re.S) for row in rows[-2:])
+    names = [word for word in below if word.strip()]
+    alone = names and below[: len(names)] == names and not any(word.strip() for word in above[: len(names)])
+    if not alone:
+        return found[0]
+    cells = "".join(f"<th>{word}</th>" for word in names + above[len(names) :])
+    return f"<thead>{''.join(rows[:-2])}<tr>{cells}</tr></thead>"
+
+
 def _slim(text):
     """A page without the icon font (the style sheet draws the few icons), and without MathJax where nothing is set."""
     text = re.sub(r"<script[^>]*fontawesome\.js[^>]*></script>|<link[^>]*fa-[a-z]+-\d+\.woff2[^>]*/?>", "", text)
@@ -161,6 +175,7 @@ def _slim(text):
         text = re.sub(r"<script[^>]*mathjax[^>]*></script>|<script>window\.MathJax[^<]*</script>", "", text)
     # a table that scrolls can be reached by keyboard; a list of references is made of no list items
     text = re.sub(r'<table (border="1" class="dataframe"|class="table")>', r'<table \1 tabindex="0">', text)
+    text = re.sub(r"<thead>.*?</thead>", _one_head, text, flags=re.S)
     text = text.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     text = re.sub(r' id="(exercise|solution)-content"', "", text)  # many on a page, and an id is one
     text = re.sub(r"(Show|Hide) the (source|content|outputs?)\b", lambda said: f"{said[1]} the {FOLDED[said[2]]}", text)
