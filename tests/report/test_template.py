@@ -40,3 +40,9 @@ def test_it_runs_on_a_table_of_another_kind(name, tmp_path, capsys):
     assert space["report"].paragraph in said and "written: report" in said
     assert sorted(os.listdir(tmp_path / "report")) == sorted(FILES)
     assert ("percentage points" in said) == (name == "a binary outcome")
+
+
+def test_each_figure_of_the_template_is_described():
+    for cell in CELLS:
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+            assert len(cell["metadata"]["mystnb"]["image"]["alt"]) > 30
