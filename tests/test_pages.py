@@ -156,6 +156,19 @@ def test_a_tables_head_has_no_row_for_the_name_of_its_index(browser, site, page)
     assert not [head for head in heads if head[0] and not any(head[2:])]
 
 
+@pytest.mark.parametrize("width", [360, 1400])
+def test_a_figure_keeps_its_shape_on_any_screen(browser, site, width):
+    before = browser.get_window_size()
+    browser.set_window_size(width, 900)
+    visit(browser, site, "book/02-ols-drift.html")
+    ratios = browser.execute_script(
+        "return [...document.querySelectorAll('.cell_output img')]"
+        ".map(i => i.clientWidth / i.clientHeight / (i.naturalWidth / i.naturalHeight))"
+    )
+    browser.set_window_size(before["width"], before["height"])
+    assert len(ratios) >= 3 and ratios == pytest.approx([1] * len(ratios), abs=0.02)
+
+
 def test_in_the_dark_a_figure_is_dark_and_its_words_are_light(browser, site):
     visit(browser, site, "book/02-ols-drift.html")
     browser.execute_script("document.documentElement.dataset.theme = 'dark'")
