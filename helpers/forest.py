@@ -76,6 +76,11 @@ def bart(*, trees=50, alpha=0.95, beta=2.0, spread=None):
     ValueError
         When `trees` is no positive integer, `alpha` no probability, or `beta` or `spread` not positive.
 
+    Notes
+    -----
+    A model with a forest can be fitted, not run forwards: PyMC-BART's variable has no draws from its own prior, and
+    ``pm.sample_prior_predictive`` gives the same flat value to every row.
+
     References
     ----------
     Chipman, George & McCulloch 2010, doi:10.1214/09-AOAS285; Quiroga et al. 2022, arXiv:2206.03619.

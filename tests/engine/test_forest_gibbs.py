@@ -259,3 +259,10 @@ def test_a_tree_without_data_has_as_many_leaves_as_its_prior_says():
         seen[(variable[0] == -1).sum() - 1] += 1
     assert expected[0] == pytest.approx(0.519, abs=5e-4)
     np.testing.assert_allclose(seen / steps, expected, atol=0.012)
+
+
+def test_a_forest_has_no_draws_from_its_prior_as_its_notes_say(designs):
+    """PyMC-BART gives every row of a prior draw one value; should that change, `bart` can be run forwards."""
+    model = joint_model(designs["binary", "plain"], treatment=bart(trees=5))
+    drawn = pm.sample_prior_predictive(3, model=model, random_seed=1)["prior"]["forest_T"]
+    assert float(drawn.std("obs").max()) < 1e-9
