@@ -42,7 +42,7 @@ bench: .venv/ready  ## measure speed and memory again (an hour)
 
 lint: .venv/ready  ## check the style of the code
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	$(BIN)/ruff check --line-length 80 --ignore I001 $(NOTEBOOKS)
+	$(BIN)/ruff check --line-length 80 --preview --extend-select E1,E2,E3 --ignore I001,CPY $(NOTEBOOKS)
 
 lock: .venv/ready  ## compile requirements.txt from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv

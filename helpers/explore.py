@@ -190,14 +190,14 @@ def explore_steps(table, *, x, y, step, labels=None, truth=None):
     ValueError
         When a column is missing or holds anything but finite numbers, or there is one step alone.
     """
-    accepted = "a DataFrame with numbers in three columns, and two steps at least"
+    accepted = "a DataFrame with finite numbers in three columns, and two steps at least"
     arguments.table(table, (), "table", accepted)
-    has = tuple(table.select_dtypes("number").columns)
+    has, columns = tuple(table.select_dtypes("number").columns), [x, y, step]
     for name, column in {"x": x, "y": y, "step": step}.items():
-        if not isinstance(column, str) or column not in has:
-            arguments.refuse(name, column, f"a column of numbers of the table, which has {', '.join(map(str, has))}")
-    columns = [x, y, step]
-    table = arguments.table(table, columns, "table", accepted)[columns].dropna().astype(float)
+        if not isinstance(column, str) or column not in has or columns.count(column) > 1:
+            told = ", ".join(map(str, has))
+            arguments.refuse(name, column, f"a column of numbers of the table, which has {told}; each is used once")
+    table = pd.DataFrame({name: arguments.numbers(table[name], f"table[{name!r}]", accepted) for name in columns})
     labels = arguments.mapping({} if labels is None else labels, "labels", "a mapping of columns to words",
                                check=arguments.text)  # fmt: skip
     labels = {name: labels.get(name, name) for name in columns}
@@ -214,25 +214,24 @@ def explore_steps(table, *, x, y, step, labels=None, truth=None):
             for each, name in (("x", x), ("y", y))}  # fmt: skip
     layer = _once({"type": "point", "filled": True, "opacity": 0.45, "size": 14}, JOINT,
                   {"values": points[["x", "y", "k"]].to_dict("records")}, **axes)  # fmt: skip
-    layers = [layer | {"transform": [{"filter": "datum.k == k"}]}]
-    if truth is not None:
-        layers += [_once({"type": "point", "shape": "cross", "filled": True, "size": 90}, TRUTH,
-                         x=_at(datum=truth[0]), y=_at(datum=truth[1]))]  # fmt: skip
+    layers = [layer | {"transform": [{"filter": "datum.k == k"}]}, *_marks(None, truth)]
     title = {"text": {"expr": f"{_js(labels[step] + ': ')} + steps[k]"}}
     caption = f"{labels[y]} against {labels[x]}, by {labels[step]}. Move the slider."
     told = table.groupby(step)[[x, y]].agg(["mean", "std"])
     spec = _spec(params, layers, caption, title=title)
-    return Explorer(spec, told, _svg(lambda ax: _scattered(ax, table, columns, labels), height=3.6), caption)
+    return Explorer(spec, told, _svg(lambda ax: _scattered(ax, table, columns, labels, truth), height=3.6), caption)
 
 
-def _scattered(ax, table, columns, labels):
-    """The first, a middle and the last step, one over the other."""
+def _scattered(ax, table, columns, labels, truth):
+    """The first, a middle and the last step, one over the other, and the truth."""
     x, y, step = columns
     steps = sorted(table[step].unique())
     shown = dict.fromkeys((steps[0], steps[len(steps) // 2], steps[-1]))
-    for each, colour in zip(shown, (PRIOR, JOINT, TRUTH)):
+    for each, colour in zip(shown, (PRIOR, JOINT, INK)):
         part = table[table[step] == each]
         ax.plot(part[x], part[y], ".", color=colour, markersize=3, alpha=0.6, label=f"{labels[step]}: {each:g}")
+    if truth is not None:
+        ax.plot(*truth, "x", color=TRUTH, label="truth")
     ax.set(xlabel=labels[x], ylabel=labels[y])
     ax.legend(frameon=False)
 

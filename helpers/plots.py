@@ -141,6 +141,8 @@ def plot_worlds(table, *, colours=None, ax=None, unit=""):
     read = "effect" if isinstance(table, pd.DataFrame) and "effect" in table else "alpha"
     arguments.table(table, (read, "low", "high"), "table", "a table of worlds, from world_table(fits)")
     colours = arguments.mapping({} if colours is None else colours, "colours", COLOURS, check=_colour)
+    if strange := [name for name in colours if name not in table.index]:
+        arguments.refuse("colours", colours, f"colours of worlds of the table, which has no {strange[0]!r}")
     ax = _axes(ax, unit, height=0.6 + 0.45 * len(table))
     place = np.arange(len(table))
     for k, (name, row) in enumerate(table[[read, "low", "high"]].astype(float).iterrows()):

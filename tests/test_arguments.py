@@ -248,8 +248,9 @@ CALLS = {
     ),
     "explore_steps": (
         {"table": steps, "x": "a", "y": "b", "step": "n"},
-        {"table": [*OBJECTS, design, chart, pd.DataFrame({"a": [1.0], "b": [2.0], "n": [0]})],
-         "x": [None, 3, "no", [], {}], "y": [None, 3, "no", [], {}], "step": [None, 3, "no", [], {}, "c"],
+        {"table": [*OBJECTS, design, chart, pd.DataFrame({"a": [1.0], "b": [2.0], "n": [0]}),
+                   pd.DataFrame({"a": [1.0, NAN], "b": [2.0, 1.0], "n": [0, 1]})],
+         "x": [None, 3, "no", [], {}, "b", "n"], "y": [None, 3, "no", [], {}], "step": [None, 3, "no", [], {}, "c"],
          "labels": [3, "a", [], {"a": 3}, {1: "a"}, frame], "truth": [3, "ab", (1,), (1, 2, 3), ("a", 1), frame]},
     ),
     "fit": ({"model_or_design": design}, {"model_or_design": [*OBJECTS, frame, idata, chart, world], **SAMPLED,
@@ -304,7 +305,8 @@ CALLS = {
                                   {"alpha": [1.0, 2.0], "rho": [0.1]}, {"alpha": [], "rho": []}],
                     "curve": [3, "x", [1.0], frame, pd.Series(["a"])],
                     "truth": [3, "ab", (1,), (1, 2, 3), ("a", 1), frame], **DRAWN}),
-    "plot_worlds": ({"table": worlds}, {"table": [*TABLES, table], "colours": [3, "red", [], {"a": "no colour"}, frame],
+    "plot_worlds": ({"table": worlds}, {"table": [*TABLES, table],
+                                        "colours": [3, "red", [], {"a": "no colour"}, frame, {"nobody": "red"}],
                                         **DRAWN}),
     "potential_outcomes": (
         {"idata": idata, "design": design},

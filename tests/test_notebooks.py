@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,17 @@ def test_a_chapter_asks_before_it_answers(path):
     assert text.count("{exercise-start}") >= 3
     assert text.count("{solution-start}") == text.count("{exercise-start}")
     assert text.count("claim(") >= 3
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_imports_fill_their_lines_in_order(path):
+    """Where the linter's own layout has a name a line, here are several lines of names, sorted and each once."""
+    text = "\n".join(map(source, code(path)))
+    names = [name.strip() for line in re.findall(r"^from helpers import (.+)$", text, re.M) for name in line.split(",")]
+    others = [line for line in re.findall(r"^(?:import|from) (\S+)", text, re.M) if not line.startswith("helpers")]
+    kinds = [name.partition(".")[0] in sys.stdlib_module_names for name in others]
+    assert names == sorted(set(names), key=lambda name: (not name.isupper(), name[0].islower(), name))
+    assert kinds == sorted(kinds, reverse=True) and len(others) == len(set(others))
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

@@ -156,6 +156,15 @@ def test_a_tables_head_has_no_row_for_the_name_of_its_index(browser, site, page)
     assert not [head for head in heads if head[0] and not any(head[2:])]
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_fold_says_what_it_holds(browser, site, page):
+    visit(browser, site, page)
+    said = browser.execute_script(
+        "return [...document.querySelectorAll('summary')].map(s => (s.ariaLabel || s.textContent).trim())"
+    )
+    assert not [words for words in said if not words or "hidden content" in words or "source" in words]
+
+
 @pytest.mark.parametrize("width", [360, 1400])
 def test_a_figure_keeps_its_shape_on_any_screen(browser, site, width):
     before = browser.get_window_size()

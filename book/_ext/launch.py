@@ -151,7 +151,7 @@ def finish(app, error):
 MATHJAX = ["input/tex-base", "output/chtml", "[tex]/ams", "[tex]/noundefined"]  # what the formulas of the book need
 SHIPPED = {"startup.js", "core.js", "input/tex-base.js", "output/chtml.js", "input/tex/extensions/ams.js",
            "input/tex/extensions/noundefined.js"}  # fmt: skip
-FOLDED = {"source": "code", "content": "code and what it gives", "output": "answer", "outputs": "answer"}
+FOLDED = {"source": "code", "content": "code and its output", "output": "output", "outputs": "output"}
 
 
 def _one_head(found):
@@ -178,7 +178,10 @@ def _slim(text):
     text = re.sub(r"<thead>.*?</thead>", _one_head, text, flags=re.S)
     text = text.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     text = re.sub(r' id="(exercise|solution)-content"', "", text)  # many on a page, and an id is one
-    text = re.sub(r"(Show|Hide) the (source|content|outputs?)\b", lambda said: f"{said[1]} the {FOLDED[said[2]]}", text)
+    # a fold is called by the words on it, and those are a reader's
+    text = text.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+    prompt = r'(admonition-title">(?:Show|Hide) the )(source|content|outputs?)</p>'
+    text = re.sub(prompt, lambda said: f"{said[1]}{FOLDED[said[2]]}</p>", text)
     if "<title>" not in text:
         text = text.replace("<head>", "<head><title>Which World Are We In?</title>", 1)
         text = text if "<head>" in text else f"<!DOCTYPE html><title>Which World Are We In?</title>{text}"

@@ -83,7 +83,10 @@ def _labels(pairs):
     for pair, (name, sign, words) in zip(pairs, apart):
         if not (name.strip() and sign and words.strip()):
             raise ValueError(f'--label {pair!r} is no NAME=WORDS; accepted is, for one, age="age in years".')
-    return {name.strip(): words for name, _, words in apart}
+    labels = {name.strip(): words for name, _, words in apart}
+    if len(labels) < len(pairs):
+        raise ValueError(f"--label names a variable twice: {', '.join(pairs)}; accepted is one label a variable.")
+    return labels
 
 
 def _source(csv, seed):

@@ -186,17 +186,18 @@ def _labelled(design, labels, names):
     strange = [name for name in labels if name not in known]
     if strange or not all(labels.values()):
         arguments.refuse("labels", labels, f"words for {', '.join(known)}")
+    if any(re.search(r"[\[\]\r\n]", words) for words in labels.values()):  # brackets hold a categorical's level
+        arguments.refuse("labels", labels, "words on one line, without square brackets")
     called = [labels.get(name, name) for name in known]
     if len(set(called)) < len(called):
         arguments.refuse("labels", labels, "another label for each variable")
 
-    def call(name):
-        return name.replace(term(name), labels.get(term(name), term(name)), 1)
+    def call(column):
+        return column.replace(term(column), labels.get(term(column), term(column)), 1)
 
-    return replace(
-        design, outcome=call(design.outcome), treatment=call(design.treatment), scales=design.scales.rename(index=call),
-        covariates=tuple(map(call, design.covariates)),
-    )  # fmt: skip
+    outcome, treatment = (labels.get(name, name) for name in (design.outcome, design.treatment))
+    covariates, scales = tuple(map(call, design.covariates)), design.scales.rename(index=call)
+    return replace(design, outcome=outcome, treatment=treatment, covariates=covariates, scales=scales)
 
 
 def _rows_of(data, design):

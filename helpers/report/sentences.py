@@ -191,7 +191,7 @@ def overturns(report):
 
 
 def _tipping(report):
-    tip, learned = report.tipping, by_instruments(report)
+    tip, learned = report.tipping, _by_instruments(report)
     if tip["interval"] == 0:
         return (f"{learned}With no hidden current the 95 % interval already contains zero "
                 f"({ends_in(report, 'ρ = 0')}): there is no sign to overturn.")  # fmt: skip
@@ -216,11 +216,17 @@ def _rho_range(report):
     return np.quantile(report.draws.rho.sel(world="ρ free"), [0.025, 0.975])
 
 
-def by_instruments(report):
-    """What an instrument that is not weak says about ρ; empty without one, or where the errors' shape misleads."""
-    design, free = report.design, report.worlds.loc["ρ free"]
-    if not first_stage(design) >= WEAK or not np.isfinite(free[report.read]) or report.shuffled > MISLED:
+def identified(report):
+    """Whether ρ can be read off the data: an instrument that is not weak, and errors whose shape does not mislead."""
+    read = np.isfinite(report.worlds.loc["ρ free", report.read])
+    return bool(first_stage(report.design) >= WEAK and read and not report.shuffled > MISLED)
+
+
+def _by_instruments(report):
+    """What the instruments say about ρ; empty where they say nothing."""
+    if not identified(report):
         return ""
+    design, free = report.design, report.worlds.loc["ρ free"]
     low, high = _rho_range(report)
     means = "and normal errors " if "binary" in design.kinds else ""
     as_one = "as instrument" if len(design.instruments) == 1 else "as instruments"

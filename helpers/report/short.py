@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helpers.report.sentences import by_instruments
+from helpers.report.sentences import identified
 from helpers.report.words import effect_in, ends_in, listed
 
 
@@ -13,7 +13,7 @@ def in_short(report):
     -------
     list of str
     """
-    learned = by_instruments(report) != ""
+    learned = identified(report)
     world = "ρ free" if learned else "ρ = 0"
     row = report.worlds.loc[world]
     effect = f"{_changes(report)} by {effect_in(report, world)} ({ends_in(report, world)}), {_if(report, learned)}."

@@ -897,13 +897,19 @@ def test_labels_take_the_place_of_names_everywhere(tmp_path):
 @pytest.mark.parametrize(
     "labels, said",
     [({"feed": "x"}, "gain_g, feed_g"), ({"gain_g": " "}, "words for"), ({"gain_g": "feed_g"}, "another label"),
-     ({"gain_g": 3}, "labels"), (["gain_g"], "labels"), ({"C(site)[T.b]": "x"}, "words for")],
+     ({"gain_g": 3}, "labels"), (["gain_g"], "labels"), ({"C(site)[T.b]": "x"}, "words for"),
+     ({"C(site)": "site [x]"}, "brackets"), ({"gain_g": "two\nlines"}, "one line")],
 )  # fmt: skip
 def test_a_label_of_nothing_is_refused(labels, said):
     table = read_table(ROOT / "data" / "ponds.csv", outcome=OUTCOME, treatment=TREATMENT, drop_missing=True)
     design = make_design(table.data, outcome=table.outcome, treatment=table.treatment)
     with pytest.raises((ValueError, TypeError), match=said):
         make_report(design, names=table.names, labels=labels)
+
+
+def test_two_labels_for_one_variable_are_one_line(tmp_path):
+    done = attempt(tmp_path / "out", "--drop-missing", "--label=gain_g=a", "--label= gain_g=b")
+    assert done.returncode == 1 and "twice" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("pair", ["gain_g", "=x", "gain_g=", " = "])
