@@ -11,7 +11,7 @@ from importlib import import_module
 
 _WHERE = {
     "checks": ("learned", "shuffle_test"),
-    "claims": ("claim", "quote"),
+    "claims": ("claim", "quote", "stored"),
     "classical": ("maximum_likelihood", "ols"),
     "clusters": ("bootstrap_map", "resemblance"),
     "data": ("load_lalonde", "load_nhefs"),

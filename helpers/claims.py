@@ -1,5 +1,7 @@
 """The sentences and the numbers of the book, checked and computed each time it is run."""
 
+import hashlib
+
 import numpy as np
 
 from helpers import arguments
@@ -61,3 +63,36 @@ def quote(chapter, **values):
         arguments.refuse("chapter", chapter, "the chapter's prefix, such as 'c08'")
     for name, value in {name: arguments.number(value, name) for name, value in values.items()}.items():
         glue(f"{chapter}_{name}", int(value) if value.is_integer() else value, display=False)
+
+
+def stored(path):
+    """A table that a script made once, and whether it is that script that stands beside it.
+
+    Parameters
+    ----------
+    path : path
+        Of a CSV with a column ``script``, the SHA-256 of the file of the same name that ends in ``.py``.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+    genuine : bool
+        Whether every row was made by the script as it is now.
+
+    Raises
+    ------
+    OSError
+        When there is no such table, or no script beside it.
+    ValueError
+        When the table has no column ``script``.
+    """
+    import pandas as pd  # a claim needs none
+
+    path = arguments.path(path, "path", accepted := "a CSV with a column 'script', and the script beside it")
+    script = path.with_suffix(".py")
+    if not (path.is_file() and script.is_file()):
+        arguments.refuse("path", str(path), accepted, error=FileNotFoundError)
+    table = pd.read_csv(path)
+    if "script" not in table:
+        arguments.refuse("path", str(path), accepted)
+    return table, bool((table["script"] == hashlib.sha256(script.read_bytes()).hexdigest()).all())

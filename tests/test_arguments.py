@@ -147,6 +147,9 @@ def loss(action, effect):
     return effect
 
 
+BENCH = HOME.parent / "tests" / "benchmarks" / "bart_bias.csv"
+
+
 def known(path):
     return HOME.parent / "data" / path
 
@@ -342,6 +345,7 @@ CALLS = {
         {"inclusion": [*PROBABILITIES, (1.0,), (1.0, 1.0, 1.0), (0, 1), ("a", 1), (NAN, 1), (1, True), {}, frame],
          "size": SPREADS, "slab": [*SPREADS, None]},
     ),
+    "stored": ({"path": BENCH}, {"path": [None, 3, "nowhere.csv", [], {}, NAN, design]}),
     "tipping_point": ({"map": chart}, {"map": MAPS, "probability": PROBABILITIES}),
     "weigh": ({"map": chart}, {"map": MAPS, "prior": [r for r in RHOS if not callable(r) or r is frame],
                                "draws": [*COUNTS, 0], "seed": SEEDS}),

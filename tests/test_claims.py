@@ -1,10 +1,12 @@
 """Sentences are checked, and numbers reach the prose."""
 
+import subprocess
+
 import myst_nb
 import numpy as np
 import pytest
 
-from helpers import claim, quote
+from helpers import claim, quote, stored
 
 
 def test_a_sentence_that_holds_is_printed(capsys):
@@ -31,3 +33,23 @@ def test_numbers_are_glued_under_the_chapters_prefix(monkeypatch):
 def test_what_is_neither_true_nor_false_is_no_claim(holds):
     with pytest.raises(TypeError, match=r"claim\('Fish fly\.'\): holds=.*accepted is True or False"):
         claim("Fish fly.", holds)
+
+
+def test_a_stored_table_is_genuine_until_its_script_changes(tmp_path):
+    """The checksum is `sha256sum`'s, of the bytes of the script."""
+    script = tmp_path / "made.py"
+    script.write_bytes(b"print()\n")
+    told = "d8c1e0a0"  # no checksum of these bytes
+    (tmp_path / "made.csv").write_text(f"x,script\n1,{told}\n")
+    assert stored(tmp_path / "made.csv")[1] is False
+    told = subprocess.run(["sha256sum", script], capture_output=True, text=True, check=True).stdout.split()[0]
+    (tmp_path / "made.csv").write_text(f"x,script\n1,{told}\n2,{told}\n")
+    table, genuine = stored(tmp_path / "made.csv")
+    assert genuine is True and table.x.tolist() == [1, 2]
+    (tmp_path / "made.csv").write_text(f"x,script\n1,{told}\n2,other\n")
+    assert stored(tmp_path / "made.csv")[1] is False
+    (tmp_path / "made.csv").write_text("x\n1\n")
+    with pytest.raises(ValueError, match="column 'script'"):
+        stored(tmp_path / "made.csv")
+    with pytest.raises(OSError):
+        stored(tmp_path / "none.csv")
