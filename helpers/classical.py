@@ -10,7 +10,7 @@ import statsmodels.api as sm
 from scipy.stats import norm
 
 from helpers import arguments
-from helpers.design import check_design, separation
+from helpers.design import check_design, check_rows, separation
 from helpers.engine.counterfactual import average_effect
 from helpers.engine.laplace import ascent, columns
 from helpers.engine.likelihoods import Rows, derivatives, rows_of, scores
@@ -77,12 +77,19 @@ def ols(design, *, cluster=None):
     -------
     statsmodels.regression.linear_model.RegressionResults
         The effect is the coefficient named ``alpha``, a moderator's part of it ``delta[...]``; covariates are
-        standardised, and a continuous treatment is measured from its mean.
+        standardised, and a continuous treatment is measured from its mean. Where the design stands for rows that are
+        not at hand, residuals and log-likelihood are those of the few rows it has; all else is as ever.
     """
     rows = Rows.of(check_design(design), compress=False)
-    model = sm.OLS(rows.y, pd.DataFrame(rows.A, columns=rows.names_O))
+    A = pd.DataFrame(rows.A, columns=rows.names_O)
+    if design.stands_for and cluster is None:
+        model = sm.WLS(rows.y, A, weights=design.n / len(A))
+        model.nobs = float(design.n)  # each weight counts rows
+        return model.fit()
+    model = sm.OLS(rows.y, A)
     if cluster is None:
         return model.fit()
+    check_rows(design)
     return model.fit(cov_type="cluster", cov_kwds={"groups": arguments.groups(cluster, design.n)})
 
 
@@ -135,6 +142,7 @@ def _clustered(design, point, a, covariance, codes):
     """The covariance of an estimate whose rows come in clusters; `point` ends with a where `a` is None."""
     if codes is None:
         return covariance
+    check_rows(design)
     theta, at = (point, a) if a is not None else (point[:-1], point[-1])
     each = scores(Rows.of(design, compress=False), theta, at)[:, : len(point)]
     sums = np.zeros((codes.max() + 1, len(point)))

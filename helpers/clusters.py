@@ -14,10 +14,11 @@ from joblib import Parallel, delayed
 from scipy.stats import f, t
 
 from helpers import arguments
-from helpers.design import check_design
+from helpers.design import check_rows
 from helpers.engine.counterfactual import average_effect
 from helpers.engine.laplace import columns
 from helpers.engine.likelihoods import Rows, rows_of
+from helpers.moments import condensed
 from helpers.priors import scales
 
 RHO = tuple(np.tanh(np.linspace(-1.1, 1.1, 9)).round(3))
@@ -56,15 +57,25 @@ def resemblance(design, cluster):
     covariates. The factor is Moulton's: the variance of α grows by 1 + (Var(m)/m̄ + m̄ - 1) times the product of the two,
     for clusters of m rows (Moulton 1986). One equation alone without correlation, and the interval is right.
     """
-    codes = arguments.groups(cluster, check_design(design).n)
+    codes = arguments.groups(cluster, check_rows(design).n)
     return alike(leftover(design), codes)
 
 
 def leftover(design):
     """Residuals of the outcome, and of the treatment on the outcome's covariates: (2, n)."""
-    rows = Rows.of(design, compress=False)
-    parts = (rows.A, rows.y), (rows.A[:, :-1], rows.A[:, -1])
-    return np.array([response - M @ np.linalg.lstsq(M, response)[0] for M, response in parts])
+    rows = Rows.of(condensed(check_rows(design)), compress=False)
+    outcome, treatment = (
+        np.linalg.lstsq(M, value)[0] for M, value in ((rows.A, rows.y), (rows.A[:, :-1], rows.A[:, -1]))
+    )
+    return np.array([design.y - _line(design, outcome), design.dose - _line(design, np.r_[treatment, 0.0])])
+
+
+def _line(design, theta):
+    """The outcome's equation in every row, without another copy of its columns."""
+    one, used, k = int(design.intercept_O), design.in_outcome, design.moderates.sum()
+    beta = np.zeros(len(used))
+    beta[used] = theta[one : one + used.sum()]
+    return theta[:one].sum() + design.C @ beta + design.dose * (theta[-1] + design.M @ theta[len(theta) - 1 - k : -1])
 
 
 def alike(residuals, codes):
@@ -121,7 +132,7 @@ def bootstrap_map(design, cluster, *, rho=RHO, replicates=200, probability=0.95,
     some thirty clusters every such interval is too narrow (Cameron & Miller 2015). Runs through joblib: one process
     unless ``joblib.parallel_config`` says otherwise.
     """
-    codes = arguments.groups(cluster, check_design(design).n)
+    codes = arguments.groups(cluster, check_rows(design).n)
     rho, seed = np.sort(arguments.correlations(rho, "rho")), arguments.seed(seed)
     replicates, probability = arguments.count(replicates, "replicates", least=50), arguments.probability(probability)
     members = pd.Series(np.arange(design.n)).groupby(codes).indices

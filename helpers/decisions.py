@@ -16,6 +16,7 @@ from helpers import arguments
 from helpers.classical import maximum_likelihood, ols
 from helpers.design import check_design
 from helpers.maps import between, chart_of, effect_of, refuse, unreliable
+from helpers.moments import condensed
 from helpers.priors import atanh_normal, check_reading
 from helpers.readings import weigh
 
@@ -58,7 +59,9 @@ def benchmark_rho(design, groups=None):
     residual standard deviations. Benchmarks of omitted variables against measured ones: Cinelli & Hazlett 2020
     (JRSS B 82:39), in partial R².
     """
-    full = maximum_likelihood(check_design(design), rho=0).effect
+    if "binary" not in check_design(design).kinds:
+        design = condensed(design)
+    full = maximum_likelihood(design, rho=0).effect
     without = "effect_without" if design.outcome_kind == "binary" else "alpha_without"
     groups = _groups(design, groups)
     found = [_benchmark(_without(design, labels), full) for labels in groups.values()]
@@ -155,7 +158,7 @@ def robustness_value(design, *, q=1.0, probability=None):
     """
     check_design(design)
     q, probability = arguments.positive(q, "q"), arguments.optional(arguments.probability, probability, "probability")
-    result = ols(design)
+    result = ols(condensed(design))
     return _robustness(result.tvalues["alpha"], result.df_resid, q, probability)
 
 

@@ -6,14 +6,15 @@ The outcome equation measures a continuous treatment from its mean. Zeros and on
 """
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from scipy.linalg import qr
 from scipy.optimize import linprog
 
-from helpers import arguments, formulas
+from helpers import arguments, formulas, pieces
+from helpers.moments import know
 
 SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
 DIGITS = 1e-12  # a column that varies by less of its mean has lost too many digits
@@ -47,6 +48,9 @@ class Design:
         Of the treatment and of the outcome; `kinds` is the pair, outcome first.
     notes : tuple of str
         What was decided when the formulas were read, in sentences: a term that is no instrument, a level without rows.
+    stands_for : int, optional
+        How many observations the rows of `y`, `t` and `C` stand for, each for as many as any other, where data that no
+        memory holds were condensed: the rows then have their means, variances and covariances, and are none of them.
     """
 
     y: np.ndarray
@@ -65,6 +69,7 @@ class Design:
     centre: float | None = None
     notes: tuple = ()
     outcome_kind: str = "continuous"
+    stands_for: int | None = None
 
     @property
     def kinds(self):
@@ -106,7 +111,7 @@ class Design:
     @property
     def n(self):
         """Number of observations."""
-        return len(self.y)
+        return self.stands_for or len(self.y)
 
     def __repr__(self):
         answer = " (binary)" * (self.outcome_kind == "binary")
@@ -123,7 +128,10 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
 
     Parameters
     ----------
-    data : pandas.DataFrame
+    data : pandas.DataFrame, dask.dataframe.DataFrame or path
+        Rows in memory; or, where outcome and treatment are continuous, data that come in pieces: a Dask DataFrame, or
+        the path of Parquet files. Those are read twice, piece by piece, and the design holds as many rows as it has
+        columns, and three, with the means, variances and covariances of all.
     outcome : str
         Formula of the outcome equation, with the treatment among its terms:
         ``"wt82_71 ~ qsmk + age + C(education)"``. ``qsmk * age`` lets the effect change with age: age is
@@ -154,18 +162,18 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
         columns; when a continuous outcome or treatment is an exact combination of the columns of its equation; when
         numbers are too large, too small or too far from zero for arithmetic.
     """
-    formulas.check_frame(data)
+    if not pieces.come(data):
+        formulas.check_frame(data)
     arguments.one_of(outcome_kind, (None, *KINDS), "outcome_kind")
     both = formulas.read(outcome, "outcome"), formulas.read(treatment, "treatment")
-    data, notes = formulas.usable(data, both)
-    terms, moderators = formulas.split_moderators(*both)
-    formulas.check_apart(*both, terms)
-    y, t, frame_O, frame_T = formulas.columns_of(data, *both, terms)
     lhs_O, lhs_T = (equation.response.expr for equation in both)
-    kind = _kind(t, lhs_T)
+    (y, t, frame_O, frame_T, n, notes, values, levels), terms, moderators = _columns(data, both)
+    kind = _kind(values["treatment"], lhs_T)
     _check_unit(t, f"the treatment {lhs_T!r}", BESIDE)
     _check_spread(y, lhs_O, frame_O, frame_T)
-    outcome_kind = _outcome_kind(y, lhs_O, outcome_kind)
+    outcome_kind = _outcome_kind(values["outcome"], lhs_O, outcome_kind)
+    if pieces.come(data):
+        _check_condensed({"outcome": outcome_kind, "treatment": kind})
     frame, in_treatment, none = _instruments(frame_O, frame_T)
     scales = pd.DataFrame({"mean": frame.mean(), "sd": frame.std(ddof=0)})
     moderating = [label for term in moderators for label in frame_O.attrs["labels"][term]]
@@ -174,8 +182,13 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
         in_outcome=frame.columns.isin(frame_O.columns), in_treatment=frame.columns.isin(in_treatment),
         moderates=frame.columns.isin(moderating), intercept_O=both[0].intercept, intercept_T=both[1].intercept,
         outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales, notes=(*notes, *none), outcome_kind=outcome_kind,
+        stands_for=n,
     )  # fmt: skip
     _check_rank(design, frame_T)
+    if n and not pieces.come(data):
+        y, t, C = pieces.rows_of(data, both, terms, levels, scales)
+        few, design = design, replace(design, y=y, t=t, C=C, stands_for=None)
+        know(design, few)
     _check_overlap(design)
     _check_answers(design)
     return design
@@ -184,6 +197,46 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
 def check_design(design):
     """The design, if it is one."""
     return arguments.instance(design, Design, "design", "a Design from make_design(data, outcome=..., treatment=...)")
+
+
+def check_rows(design):
+    """The design, if its rows are at hand and do not stand for others."""
+    if check_design(design).stands_for:
+        raise ValueError(
+            f"design stands for {design.n:,} rows in {len(design.y)}, and this looks at each row; accepted is a design "
+            "of a pandas.DataFrame, such as a random part of the data: data.sample(frac=0.01).compute()."
+        )
+    return design
+
+
+def _columns(data, both):
+    """`pieces.Columns`, of all rows or condensed; the outcome's terms, and those that change the effect."""
+    terms, moderators = formulas.split_moderators(*both)
+    formulas.check_apart(*both, terms)
+    if pieces.come(data) and moderators:
+        _refuse_pieces(f"the effect changes with {', '.join(map(str, moderators))}, so that every row's product counts")
+    if pieces.come(data) or (pieces.many(data, both) and not moderators):
+        return pieces.condense(data, both, terms), terms, moderators
+    data, notes = formulas.usable(data, both)
+    y, t, *frames = formulas.columns_of(data, *both, terms)
+    return pieces.Columns(y, t, *frames, None, notes, {"outcome": y, "treatment": t}, {}), terms, moderators
+
+
+def _check_condensed(kinds):
+    """Refuse data in pieces whose means and covariances do not say all that they say."""
+    for equation, kind in kinds.items():
+        if kind == "binary":
+            line = "outcome_kind='continuous', for a straight line through zeros and ones, or " * (
+                equation == "outcome"
+            )
+            _refuse_pieces(f"the {equation} is binary, so its equation reads every row", line)
+
+
+def _refuse_pieces(reason, line=""):
+    raise ValueError(
+        f"data come in pieces, and {reason}; accepted are a continuous outcome and a continuous treatment with one "
+        f"effect, {line}rows in memory: data.sample(frac=0.01).compute()."
+    )
 
 
 def _standardised(frame):
@@ -236,8 +289,9 @@ def _outcome_kind(y, name, wanted):
         return wanted or "binary"
     if wanted == "binary" or (len(levels) == 2 and wanted is None):
         low, high = (f"{level:g}" for level in levels[[0, -1]])
+        many = len(levels) if len(levels) <= pieces.FEW else f"{pieces.FEW + 1} or more"
         raise ValueError(
-            f"the outcome {name!r} has {len(levels)} values, from {low} to {high}; accepted as a yes or a no are 0 and "
+            f"the outcome {name!r} has {many} values, from {low} to {high}; accepted as a yes or a no are 0 and "
             f"1: write I({name} == {high}) for it, or outcome_kind='continuous' for a straight line."
         )
     return "continuous"

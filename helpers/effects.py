@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from helpers import arguments
-from helpers.design import check_design
+from helpers.design import check_rows
 from helpers.engine.counterfactual import CHUNK, POINTS, average_effect, imputed_chances
 from helpers.engine.draws import vectors
 from helpers.engine.likelihoods import Rows
@@ -56,7 +56,7 @@ def potential_outcomes(idata, design, *, levels=(0.0, 1.0)):
     came from. Potential outcomes: Rubin 1974 (Journal of Educational Psychology 66:688).
     """
     low, high = _levels(levels)
-    alpha, delta = _draws(idata, check_design(design))
+    alpha, delta = _draws(idata, check_rows(design))
     if design.outcome_kind == "binary":
         return _chances(idata["posterior"].to_dataset(), design, (low, high))
     parts = [_group(design, alpha, delta, rows, (low, high)) for rows in _groups(design).values()]
@@ -88,7 +88,7 @@ def effect_at(idata, design, values):
         When `idata` is a fit of another design, a label is no moderator, or the values are not equally many finite
         numbers.
     """
-    alpha, delta = _draws(idata, check_design(design))
+    alpha, delta = _draws(idata, check_rows(design))
     values = _values(values, design)
     size = len(next(iter(values.values())))
     m = xr.DataArray(np.zeros((size, len(design.moderators))), dims=("at", "moderator"),

@@ -141,8 +141,8 @@ def _check_signs(node, text, argument):
             )
 
 
-def usable(data, equations):
-    """The columns that formulas need, over all rows, as `columns.plain` gives them.
+def usable(data, equations, *, whole=True):
+    """The columns that formulas need, over all rows, as `columns.plain` gives them; `whole` says if these are all.
 
     Returns
     -------
@@ -157,11 +157,13 @@ def usable(data, equations):
         Naming a column that is not there, has missing or infinite values, or holds what no equation can use.
     """
     for equation in equations:
-        _check_there(data, equation)
+        check_names(data.columns, equation)
+        own = sorted(equation.names)
+        refuse_holes({name: int(k) for name, k in data[own].isna().sum().items() if k}, len(data), equation)
     found, notes, rows = {}, [], data.reset_index(drop=True)
     for name, categorical in merged(equation.names for equation in equations).items():
-        found[name] = columns.plain(rows[name], name, categorical=categorical)
-        if isinstance(rows.dtypes[name], pd.CategoricalDtype):
+        found[name] = columns.plain(rows[name], name, categorical=categorical, whole=whole)
+        if whole and isinstance(rows.dtypes[name], pd.CategoricalDtype):
             gone = rows[name].cat.categories.difference(found[name].cat.categories, sort=False)
             notes += [f"{name} has no row of the level {str(level)!r}, which is left out." for level in gone]
         if pd.api.types.is_float_dtype(found[name]):
@@ -170,19 +172,21 @@ def usable(data, equations):
     return pd.DataFrame(found), notes
 
 
-def _check_there(data, equation):
-    """The columns of an equation are there and whole."""
-    own = sorted(equation.names)
-    if missing := [name for name in own if name not in data.columns]:
+def check_names(names, equation):
+    """Refuse an equation that names a column that is not there."""
+    if missing := [name for name in sorted(equation.names) if name not in names]:
         raise ValueError(
             f"{equation.argument}={equation.text!r} names {missing}, which the data do not have; "
-            f"their columns are {list(map(str, data.columns))}."
+            f"their columns are {list(map(str, names))}."
         )
-    holes = {name: int(k) for name, k in data[own].isna().sum().items() if k}
+
+
+def refuse_holes(holes, rows, equation):
+    """Refuse missing values, counted by column."""
     if holes:
         counts = ", ".join(f"{name!r} has {k}" for name, k in holes.items())
         raise ValueError(
-            f"{equation.argument}={equation.text!r}: {counts} missing values (NaN) of {len(data)} rows; accepted are "
+            f"{equation.argument}={equation.text!r}: {counts} missing values (NaN) of {rows} rows; accepted are "
             f"complete rows: drop them with data.dropna(subset={list(holes)}) or fill them in."
         )
 
@@ -201,7 +205,10 @@ def check_frame(data, argument="data"):
 
 
 def check_finite(values, name, argument):
-    infinite = int((~np.isfinite(np.asarray(values, dtype=float))).sum())
+    refuse_infinite(int((~np.isfinite(np.asarray(values, dtype=float))).sum()), name, argument)
+
+
+def refuse_infinite(infinite, name, argument):
     if infinite:
         raise ValueError(
             f"{argument}: {name!r} has {infinite} infinite or undefined values; accepted are finite numbers."
@@ -237,6 +244,13 @@ def say_undefined(data, found):
     return "; ".join(said)
 
 
+def refuse_undefined(said):
+    raise ValueError(
+        f"{said}; accepted are terms that are defined in every row: leave those rows out "
+        "(read_table(..., drop_missing=True) or --drop-missing drops and counts them), or change the term."
+    )
+
+
 def _compute(equation, name, data, found=None):
     try:
         return factors.compute(equation.trees[name], data, found)
@@ -244,7 +258,12 @@ def _compute(equation, name, data, found=None):
         raise ValueError(f"{equation.argument}={equation.text!r}: {name!r} cannot be computed: {error}") from error
 
 
-def columns_of(data, outcome, treatment, terms):
+def values_of(data, equations):
+    """Each factor's values, by its text."""
+    return {name: _compute(equation, name, data) for equation in equations for name in equation.trees}
+
+
+def columns_of(data, outcome, treatment, terms, *, levels=None):
     """Both responses and both sets of covariates, computed once and over the same rows.
 
     Parameters
@@ -254,6 +273,8 @@ def columns_of(data, outcome, treatment, terms):
     outcome, treatment : Equation
     terms : sequence of Term
         Of the outcome equation's covariates, without the treatment.
+    levels : mapping of str to list, optional
+        Of each categorical factor, where these are not all rows.
 
     Returns
     -------
@@ -263,11 +284,9 @@ def columns_of(data, outcome, treatment, terms):
         ``labels`` holds the labels of each term's columns.
     """
     if found := undefined(data, (outcome, treatment)):
-        raise ValueError(
-            f"{say_undefined(data, found)}; accepted are terms that are defined in every row: leave those rows out "
-            "(read_table(..., drop_missing=True) or --drop-missing drops and counts them), or change the term."
-        )
-    values = {name: _compute(equation, name, data) for equation in (outcome, treatment) for name in equation.trees}
+        refuse_undefined(say_undefined(data, found))
+    values = values_of(data, (outcome, treatment))
+    values |= {name: factors.with_levels(values[name], own) for name, own in (levels or {}).items()}
     one = Term([Factor("1", eval_method="literal")])
     sides = {"outcome": [one, *map(_looked_up, terms)], "treatment": [one, *map(_looked_up, treatment.terms)]}
     matrices = PandasMaterializer(data[[]], context=values).get_model_matrix(

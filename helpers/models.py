@@ -4,7 +4,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from helpers.design import check_design
+from helpers.design import check_rows
 from helpers.engine.bivariate_graph import log_Phi, log_Phi2
 from helpers.forest import check_forest, forest_index
 from helpers.priors import AtanhNormal, Normal, atanh_normal, check_rho, log_density, normal, quantiles, scales
@@ -63,7 +63,7 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
     given T: with chance Φ((μ_O + ρ(T - μ_T)/σ_V)/√(1-ρ²)), where μ_O includes αT, for a continuous T (Rivers & Vuong
     1988), and Φ₂(μ_O, qμ_T; qρ)/Φ(qμ_T), q = 2T - 1, for a binary one (the recursive bivariate probit).
     """
-    check_design(design)
+    check_rows(design)
     check_forest(treatment=treatment, outcome=outcome)
     rho = check_rho(atanh_normal() if rho is None else rho)
     design, coefficients = restrict(design, normal() if coefficients is None else coefficients)

@@ -15,9 +15,9 @@ FILES = {
 }  # fmt: skip
 DOORS = {"helpers.__init__", "helpers.__main__"}  # they hand names out, and know every room
 TAUGHT = {
-    "arguments", "data", "simulate", "formulas", "design", "priors", "selection", "forest", "models", "classical",
-    "sampling", "effects", "maps", "readings", "worlds", "decisions", "checks", "claims", "clusters", "plots",
-    "explore",
+    "arguments", "data", "simulate", "formulas", "pieces", "moments", "design", "priors", "selection", "forest",
+    "models", "classical", "sampling", "effects", "maps", "readings", "worlds", "decisions", "checks", "claims",
+    "clusters", "plots", "explore",
 }  # fmt: skip
 # the files that ask the engine for numbers; all others are what they say and nothing behind it
 ASK = {"models", "selection", "classical", "sampling", "effects", "maps", "readings", "worlds", "checks", "clusters"}
@@ -50,13 +50,13 @@ def forbidden(arrows):
         for target in targets:
             here, there = room(module), room(target)
             if here == "engine":
-                allowed = there == "engine" or target in ("helpers.design", "helpers.priors")
+                allowed = there == "engine" or target in ("helpers.design", "helpers.priors", "helpers.moments")
             elif here == "report":
                 allowed = there in ("helpers", "report", "grammar")
             elif here == "grammar":
                 allowed = there == "grammar"
             elif there == "grammar":
-                allowed = module == "helpers.formulas"
+                allowed = module in ("helpers.formulas", "helpers.pieces")
             else:
                 allowed = there == "helpers" or (there == "engine" and module.rpartition(".")[2] in ASK)
             if not allowed or target in DOORS:

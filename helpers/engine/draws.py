@@ -85,9 +85,11 @@ def tree(design, posterior, *, route, stats=None, **attrs):
               "covariate_T": list(labels[design.in_treatment]), "moderator": list(design.moderators)}  # fmt: skip
     used = {dim for name in posterior for dim in DIMS.get(name, [])}
     shape = posterior["alpha"].shape[:2]
+    groups = {"posterior": posterior, "sample_stats": (stats or {}) | {"diverging": np.zeros(shape, dtype=bool)}}
+    if not design.stands_for:
+        groups["observed_data"] = {"likelihood_outcome": design.y, "likelihood_treatment": design.t}
     idata = az.from_dict(
-        {"posterior": posterior, "sample_stats": (stats or {}) | {"diverging": np.zeros(shape, dtype=bool)},
-         "observed_data": {"likelihood_outcome": design.y, "likelihood_treatment": design.t}},
+        groups,
         coords={dim: values for dim, values in coords.items() if dim in used}, dims=DIMS,
     )  # fmt: skip
     idata.attrs.update(route=route, **attrs)

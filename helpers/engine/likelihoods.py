@@ -15,6 +15,7 @@ from joblib import Parallel, cpu_count, delayed
 from scipy.special import log_ndtr
 
 from helpers.engine.pairs import KINDS, LOG_2PI, PAIRS
+from helpers.moments import condensed
 
 
 class Rows(NamedTuple):
@@ -37,11 +38,11 @@ class Rows(NamedTuple):
 
     @classmethod
     def of(cls, design, compress=True):
-        """Rows of a design; `compress=False` keeps all n, for pointwise work."""
+        """Rows of a design; `compress=False` keeps all it has, for pointwise work."""
         dose = design.dose[:, None]
-        W = np.column_stack([np.ones(design.n), design.C, design.M * dose, dose, design.t, design.y])
+        W = np.column_stack([np.ones(len(design.y)), design.C, design.M * dose, dose, design.t, design.y])
         if compress and PAIRS[design.kinds].compressible:
-            W = np.linalg.qr(W, mode="r")
+            W = np.sqrt(design.n / len(W)) * np.linalg.qr(W, mode="r")
         moderators = tuple(f"delta[{label}]" for label in design.moderators)
         own = np.ones(len(moderators) + 1, dtype=bool)  # the treatment's columns, of the outcome equation alone
         in_O = np.r_[design.intercept_O, design.in_outcome, own]
@@ -81,7 +82,7 @@ _BUILT = WeakKeyDictionary()
 def rows_of(design):
     """The rows of a design as the likelihood wants them, compressed where they can be; built once a design."""
     if design not in _BUILT:
-        _BUILT[design] = Rows.of(design)
+        _BUILT[design] = Rows.of(condensed(design) if PAIRS[design.kinds].compressible else design)
     return _BUILT[design]
 
 

@@ -17,7 +17,7 @@ MEASURED = rf"\s*((?:[A-Z]{{3}}\s)?[^\w\s.,+-]*)\s*{NUMBER}\s*((?:[^\d.,\s].*?)?
 DATES = (datetime.date, datetime.time, datetime.timedelta, pd.Period, pd.Interval, np.datetime64, np.timedelta64)
 
 
-def plain(column, name, *, categorical=False):
+def plain(column, name, *, categorical=False, whole=True):
     """A column as formulas use it, whichever way pandas holds it.
 
     Parameters
@@ -28,6 +28,8 @@ def plain(column, name, *, categorical=False):
         As a sentence calls it.
     categorical : bool
         Whether it stands in ``C(...)`` alone: then anything that has levels will do.
+    whole : bool
+        Whether these are all rows. If not, text is not judged, which `check_text` does, and no level is taken out.
 
     Returns
     -------
@@ -42,15 +44,15 @@ def plain(column, name, *, categorical=False):
     """
     dtype, api = column.dtype, pd.api.types
     if isinstance(dtype, pd.CategoricalDtype):
-        return column.cat.remove_unused_categories()
+        return column.cat.remove_unused_categories() if whole else column
     if api.is_complex_dtype(dtype):
         raise ValueError(f"{name!r} holds complex numbers; accepted are real ones: data[{name!r}].abs(), or its .real.")
     if api.is_bool_dtype(dtype) or api.is_numeric_dtype(dtype):
         return _numpy(column)
     if api.is_object_dtype(dtype):
-        return _objects(column, name, categorical)
+        return _objects(column, name, categorical, whole)
     if api.is_string_dtype(dtype) or str(dtype).startswith("dictionary"):
-        return text(column.astype(object).astype("str"), name, categorical)
+        return _text(column.astype(object).astype("str"), name, categorical or not whole)
     return _dates(column, name, categorical)
 
 
@@ -66,18 +68,18 @@ def _numpy(column):
     return pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index, name=column.name)
 
 
-def _objects(column, name, categorical):
+def _objects(column, name, categorical, whole):
     """A column of Python objects, by what they are."""
     held = column.dropna()
     kinds = set(map(type, held))
     if not kinds or all(issubclass(kind, str) for kind in kinds):
-        return text(column.astype("str"), name, categorical)
+        return _text(column.astype("str"), name, categorical or not whole)
     if kinds <= {bool, np.bool_}:
         return column.astype("bool" if len(held) == len(column) else object)
     if all(issubclass(kind, DATES) for kind in kinds):
         return _dates(column, name, categorical)
     if any(issubclass(kind, str) for kind in kinds) and all(issubclass(kind, (str, numbers.Number)) for kind in kinds):
-        return text(column.map(str, na_action="ignore").astype("str"), name, categorical)
+        return _text(column.map(str, na_action="ignore").astype("str"), name, categorical or not whole)
     if any(not pd.api.types.is_hashable(value) for value in held[:1]) or not (categorical or _numeric(kinds)):
         raise ValueError(
             f"{name!r} holds {_shown(held.iloc[0])}, of the type {type(held.iloc[0]).__name__}; accepted are numbers, "
@@ -114,21 +116,32 @@ def _dates(column, name, categorical):
     )
 
 
-def text(column, name, categorical):
-    """Text, if it is meant as categories; refused where it is numbers, or where nearly every value is different."""
+def _text(column, name, categorical):
     held = column.dropna()
-    if categorical or held.empty:
-        return column
-    counts = held.value_counts()
+    if not categorical and not held.empty:
+        check_text(held.value_counts(), name, lambda value: int(np.flatnonzero(column.eq(value).fillna(False))[0]) + 1)
+    return column
+
+
+def check_text(counts, name, row=None):
+    """Refuse text that is no categories: numbers, dates, or nearly every value different.
+
+    Parameters
+    ----------
+    counts : Series
+        How often each value occurs.
+    name : str
+    row : function, optional
+        From a value to the row in which it first stands.
+    """
     for fault in (_dated, _digits, _measured, _different):
         if found := fault(counts):
             value, said, accepted = found
-            row = int(np.flatnonzero(column.eq(value).fillna(False))[0]) + 1
-            said = said.format(value=f"{str(value)!r} (row {row:,})", many=f"{len(counts):,} different ones in "
-                               f"{len(held):,} rows")  # fmt: skip
+            where = f" (row {row(value):,})" if row else ""
+            said = said.format(value=f"{str(value)!r}{where}", many=f"{len(counts):,} different ones in "
+                               f"{counts.sum():,} rows")  # fmt: skip
             hint = f"C(`{name}`) if it is meant to be categorical"
             raise ValueError(f"{name!r} holds {said}; accepted are {accepted.format(hint=hint, name=name)}.")
-    return column
 
 
 def _share(counts, pattern):

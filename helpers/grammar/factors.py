@@ -10,6 +10,7 @@ import operator
 import numpy as np
 import pandas as pd
 from formulaic.materializers.types import FactorValues
+from formulaic.parser.types import Factor
 from formulaic.transforms import TRANSFORMS
 
 from helpers.grammar.dialects import FOREIGN, TYPED
@@ -220,6 +221,36 @@ def compute(tree, data, undefined=None):
         if bad.any():
             undefined[ast.unparse(tree)] = bad, tuple(names(tree))
     return result
+
+
+def of_columns(tree):
+    """The functions in a tree that look at a whole column: what they give for a row depends on the others."""
+    calls = (dotted(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [name for name in dict.fromkeys(calls) if name in SHAPING and name not in ("C", "I")]
+
+
+def is_category(value):
+    """Whether a factor's values are levels and no numbers."""
+    if isinstance(value, FactorValues):
+        return value.__formulaic_metadata__.kind is Factor.Kind.CATEGORICAL
+    dtype = getattr(value, "dtype", None)
+    return (
+        isinstance(dtype, pd.CategoricalDtype)
+        or pd.api.types.is_object_dtype(dtype)
+        or pd.api.types.is_string_dtype(dtype)
+    )
+
+
+def bare(value):
+    """A factor's values as a Series, without what it says of its coding."""
+    return pd.Series(value.__wrapped__ if isinstance(value, FactorValues) else value)
+
+
+def with_levels(value, levels):
+    """A category's values with the levels that it has in other rows as well."""
+    found = bare(value)
+    whole = pd.Series(pd.Categorical(found.astype(object), categories=levels), index=found.index)
+    return FactorValues(whole, metadata=value.__formulaic_metadata__) if isinstance(value, FactorValues) else whole
 
 
 def _operation(tree):

@@ -45,8 +45,8 @@ Example, with the file that comes with the book:
 def main(csv, out, unit, labels, belief, alpha, outcome_kind, force, seed, **reading):
     """Which world are your data in?
 
-    Reads CSV and writes, into one folder, the table of worlds (CSV, HTML, LaTeX), the map of the effect at every
-    hidden current (PNG, SVG), the draws (netCDF) and a report in words (Markdown, HTML, text).
+    Reads CSV, or a .parquet file, and writes, into one folder, the table of worlds (CSV, HTML, LaTeX), the map of the
+    effect at every hidden current (PNG, SVG), the draws (netCDF) and a report in words (Markdown, HTML, text).
     """
     names = {}
     try:
@@ -57,13 +57,14 @@ def main(csv, out, unit, labels, belief, alpha, outcome_kind, force, seed, **rea
 
             check_free(out, force=force, reading=csv)
             table = read_table(csv, **reading)
+            rows = None if isinstance(table.data, Path) else table.data  # none at hand where the file stays on disk
             names = table.names
             design = make_design(
                 table.data, outcome=table.outcome, treatment=table.treatment, outcome_kind=outcome_kind
             )
             report = make_report(
                 design, unit=unit, belief=atanh_normal(*belief), alpha=alpha, dropped=table.dropped, names=table.names,
-                labels=_labels(labels), undefined=table.undefined, data=table.data, seed=seed, tell=tell,
+                labels=_labels(labels), undefined=table.undefined, data=rows, seed=seed, tell=tell,
             )  # fmt: skip
             tell("write")
             folder = write_report(report, out, force=force, source=_source(csv, seed))

@@ -18,6 +18,7 @@ from helpers.decisions import benchmark_rho, robustness_value
 from helpers.design import Design, check_design
 from helpers.effects import POINTS
 from helpers.maps import GRID, map_rho, smoothed, trusted, unreliable
+from helpers.moments import condensed
 from helpers.priors import AtanhNormal, atanh_normal, check_belief, scales
 from helpers.readings import read_map, tipping_point, weigh
 from helpers.report.examine import clusters, data_checks
@@ -180,6 +181,8 @@ def _labelled(design, labels, names):
     """The design, its variables called as the reader calls them."""
     accepted = "a mapping of names in the formulas to words, such as {'wt82_71': 'the weight gain'}"
     labels = arguments.mapping({} if labels is None else labels, "labels", accepted, check=arguments.text)
+    if not labels:
+        return design
     own = {own: plain for plain, own in names.items()}
     labels = {own.get(name, name): words.strip() for name, words in labels.items()}
     known = dict.fromkeys([design.outcome, design.treatment, *map(term, design.covariates)])
@@ -256,7 +259,7 @@ def large(design):
 
 
 def _worlds(design, chart, belief, seed):
-    result = ols(design)
+    result = ols(condensed(design))
     read, unit = read_of(design), POINTS if design.outcome_kind == "binary" else 1.0
     rows = {"OLS": _least_squares(result, read, unit)}
     draws = {"OLS": _flat(result, read, unit, np.random.default_rng(seed))}

@@ -9,8 +9,8 @@ import statsmodels.api as sm
 from scipy.stats import kurtosis, skew
 
 from helpers.checks import SHUFFLES
-from helpers.classical import ols
 from helpers.clusters import alike, leftover
+from helpers.moments import condensed
 from helpers.report.words import listed, number, percent
 
 WEAK = 10.0  # first-stage F below which an instrument is called weak (Staiger & Stock 1997)
@@ -118,7 +118,11 @@ def _outcome(design):
 def _treatment(design):
     if design.kind == "binary":
         return f"{design.treatment} is 0 or 1; {percent(design.t.mean(), 1)} of the rows are treated."
-    low, high, sd = design.t.min(), design.t.max(), design.t.std()
+    sd = design.t.std()
+    if design.stands_for:
+        mean, sd = number(design.t.mean(), sd / 10), number(sd, sd / 10)
+        return f"{design.treatment} is continuous, with mean {mean} and standard deviation {sd}."
+    low, high = design.t.min(), design.t.max()
     bounds = " to ".join(number(end, (high - low) / 100) for end in (low, high))
     return f"{design.treatment} is continuous, from {bounds} with standard deviation {number(sd, sd / 10)}."
 
@@ -131,7 +135,15 @@ def _categorical(design):
 
 def _treatment_columns(design, mask=None):
     mask = design.in_treatment if mask is None else mask
-    return np.column_stack([np.ones(design.n), design.C[:, mask]])
+    return np.column_stack([np.ones(len(design.t)), design.C[:, mask]])
+
+
+def _line(design, mask=None):
+    """Least squares of the treatment on its covariates."""
+    design = condensed(design)
+    model = sm.WLS(design.t, _treatment_columns(design, mask), weights=design.n / len(design.t))
+    model.nobs = float(design.n)
+    return model.fit()
 
 
 def _overlap(design):
@@ -155,7 +167,7 @@ def _overlap(design):
 
 
 def _variation(design):
-    result = sm.OLS(design.t, _treatment_columns(design)).fit()
+    result = _line(design)
     sd = np.sqrt(result.mse_resid)
     return (f"The covariates explain {percent(result.rsquared)} of {design.treatment}; the effect is learned from the "
             f"rest, which has standard deviation {number(sd, sd / 10)}.")  # fmt: skip
@@ -172,9 +184,7 @@ def first_stage(design):
     if not design.instruments:
         return np.nan
     alone = np.isin(design.covariates, design.instruments)
-    full = sm.OLS(design.t, _treatment_columns(design)).fit()
-    short = sm.OLS(design.t, _treatment_columns(design, design.in_treatment & ~alone)).fit()
-    return float(full.compare_f_test(short)[0])
+    return float(_line(design).compare_f_test(_line(design, design.in_treatment & ~alone))[0])
 
 
 def _strength(design):
@@ -196,7 +206,10 @@ def _shape(design):
         return [f"{design.outcome} has only the values {values[0]:g} and {values[1]:g}: the model takes it for a "
                 f"number with normal errors, α is a difference in its {mean}, and what the shape says about ρ is not "
                 "to be used."]  # fmt: skip
-    resid = ols(design).resid
+    if design.stands_for:
+        return ["The data came in pieces, so whether the errors are normal, and whether rows come in clusters, was not "
+                "looked at."]  # fmt: skip
+    resid = leftover(design)[0]
     lean, tails = skew(resid), kurtosis(resid)
     near = abs(lean) <= 1 and -1 <= tails <= 3  # a uniform variable has -1.2, two heaps towards -2
     return [f"The outcome's least-squares residuals have skewness {lean:.2f} and excess kurtosis {tails:.2f}: "

@@ -1,4 +1,4 @@
-"""A reader's own CSV, on its way to a design: read, names made plain, missing values counted."""
+"""A reader's own file, on its way to a design: read, names made plain, missing values counted."""
 
 import keyword
 import re
@@ -11,9 +11,13 @@ import pandas as pd
 from helpers import arguments, formulas
 from helpers.grammar import columns
 
+AT_ONCE = 2**18  # rows of a CSV that are parsed together
+PARQUET = ".parquet", ".pq"
+LARGE = 1_000_000_000  # bytes of a Parquet file beyond which it is read in pieces
+
 
 class Table(NamedTuple):
-    """`data`, and the two formulas in its columns' names.
+    """`data`, or the path of a file too large for memory, and the two formulas in its columns' names.
 
     `dropped` counts the rows left out for missing values, those included in which a part of a formula is undefined;
     `names` holds the file's own names of renamed columns; `undefined` counts rows by the part that is undefined there.
@@ -28,11 +32,12 @@ class Table(NamedTuple):
 
 
 def read_table(path, *, outcome, treatment, drop_missing=False, separator=",", decimal=".", thousands=None):
-    """Read a CSV for two formulas.
+    """Read a CSV or a Parquet file for two formulas.
 
     Parameters
     ----------
     path : path or pandas.DataFrame
+        A Parquet file (``.parquet``) of more than a gigabyte is left where it is, and `make_design` reads it in pieces.
     outcome, treatment : str
         As in `make_design`. A name that is no plain word stands in backticks and is made plain, here and in
         the data: ```body weight (g)``` becomes ``body_weight_g``.
@@ -40,7 +45,7 @@ def read_table(path, *, outcome, treatment, drop_missing=False, separator=",", d
         Drop the rows in which a column of either formula is missing or a part of a formula undefined (the log of a
         negative number), and count them. Not asked to, refuse.
     separator, decimal, thousands : str
-        Between the values, and within a number.
+        Of a CSV: between the values, and within a number.
 
     Returns
     -------
@@ -61,7 +66,11 @@ def read_table(path, *, outcome, treatment, drop_missing=False, separator=",", d
         arguments.text(formula, name, accepted="a formula, such as 'y ~ t + x'")
     if not isinstance(path, pd.DataFrame):
         path = arguments.path(path, "path", "the path of a CSV, or a pandas.DataFrame")
-    file = "the data" if isinstance(path, pd.DataFrame) else path.name
+    file, parquet = ("the data", False) if isinstance(path, pd.DataFrame) else (path.name, path.suffix in PARQUET)
+    if parquet:
+        _check_parquet(path, drop_missing, marks)
+        if path.stat().st_size > LARGE:
+            return Table(path, outcome, treatment, 0, {}, {})
     data = formulas.check_frame(path, "path").copy() if isinstance(path, pd.DataFrame) else _read(path, **marks)
     own = list(map(str, data.columns))
     _check_quoted(outcome, treatment, own, file)
@@ -73,7 +82,7 @@ def read_table(path, *, outcome, treatment, drop_missing=False, separator=",", d
         _refuse_strangers([names.get(name, name) for name in strangers], own, file)
     for name, categorical in needed.items():
         columns.plain(data[name], names.get(name, name), categorical=categorical)
-    if not isinstance(path, pd.DataFrame):
+    if not (isinstance(path, pd.DataFrame) or parquet):
         _check_marks(path, [names.get(name, name) for name in needed], **marks)
     holes = data[[name for name in data.columns if name in needed]].isna()
     complete = _complete(data, holes, names, drop_missing)
@@ -122,17 +131,38 @@ def _marks(separator, decimal, thousands):
     return marks | {"thousands": thousands}
 
 
-def _read(path, separator, decimal, thousands):
+def _check_parquet(path, drop_missing, marks):
+    """Refuse what is said of a CSV, and a part of a file that is to stay on disk."""
+    _check_file(path)
+    if marks != _marks(",", ".", None):
+        raise ValueError(
+            f"{path} is Parquet, whose values need no marks: separator, decimal and thousands are for CSVs."
+        )
+    if drop_missing and path.stat().st_size > LARGE:
+        raise ValueError(
+            f"{path} has more than {LARGE:,} bytes and is read in pieces, of which no rows are dropped; accepted are "
+            "complete rows: drop them before the file is written."
+        )
+
+
+def _check_file(path):
     if not path.is_file():
-        raise FileNotFoundError(f"path={str(path)!r} is no file; accepted is the path of a CSV.")
+        raise FileNotFoundError(f"path={str(path)!r} is no file; accepted is the path of a CSV or of a Parquet file.")
+
+
+def _read(path, separator, decimal, thousands):
+    _check_file(path)
+    if path.suffix in PARQUET:
+        try:
+            return formulas.check_frame(pd.read_parquet(path), str(path))
+        except (OSError, ValueError) as error:  # Arrow's errors are of these kinds
+            raise ValueError(f"{path} could not be read as Parquet: {error}") from error
     try:
         head = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0]
         _check_twice(head.dropna())  # pandas would rename the second
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # it would cut off what a row has too much
-            data = pd.read_csv(
-                path, sep=separator, decimal=decimal, thousands=thousands, low_memory=False, index_col=False
-            )  # or a first column without a name would shift all others
+            data = _in_parts(path, sep=separator, decimal=decimal, thousands=thousands)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} could not be read as a CSV: {error}; accepted is UTF-8: save it so.") from error
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
@@ -140,6 +170,16 @@ def _read(path, separator, decimal, thousands):
     if data.empty:
         raise ValueError(f"{path} has {len(data)} rows and {data.shape[1]} columns; accepted is a CSV with rows.")
     return data
+
+
+def _in_parts(path, **marks):
+    """A CSV a part at a time, which takes half the memory; but whole where its parts disagree what a column holds."""
+    marks |= {"low_memory": False, "index_col": False}  # or a first column without a name would shift all others
+    parts = list(pd.read_csv(path, chunksize=AT_ONCE, **marks))
+    kinds = (["number" if dtype.kind in "if" else dtype for dtype in part.dtypes] for part in parts)
+    if len(set(map(tuple, kinds))) != 1:
+        return pd.read_csv(path, **marks)
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
 
 def _refuse_widths(path, error, own):

@@ -1,0 +1,310 @@
+"""Data in pieces: the same numbers as from all rows at once, or a refusal, and nothing lost on the way."""
+
+import os
+
+import dask
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+from dask.distributed import Client, LocalCluster
+from scipy.stats import multivariate_normal
+
+from helpers import (
+    benchmark_rho,
+    fit,
+    joint_model,
+    make_design,
+    make_report,
+    map_rho,
+    maximum_likelihood,
+    ols,
+    potential_outcomes,
+    read_map,
+    read_table,
+    resemblance,
+    robustness_value,
+    weigh,
+)
+from helpers import pieces as pieces_of
+from helpers.engine import conjugate
+from helpers.engine.likelihoods import rows_of
+from helpers.moments import Moments, condensed
+from helpers.priors import Scales, scales
+from helpers.report import intake
+from helpers.report.command import main
+
+OUTCOME = "y ~ t + x + I(x**2) + site + C(k) + known + level + site:w + I(x > 3001)"
+SAME = "I(x - 3000) + I((x - 3000)**2) + C(site) + C(k) + known + C(level) + C(site):w + I(x > 3001)"  # as statsmodels
+TREATMENT = "t ~ x + I(x**2) + site + C(k) + known + level + site:w + I(x > 3001) + z"
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Rows sorted so that no piece has every site, and one level without a row."""
+    rng, n = np.random.default_rng(1), 3_000
+    site = np.sort(rng.choice(list("abcd"), n))
+    table = pd.DataFrame({
+        "x": rng.normal(3_000, 2, n), "w": rng.normal(size=n), "z": rng.normal(size=n), "site": site,
+        "k": rng.integers(0, 4, n), "known": rng.random(n) > 0.4,
+        "level": pd.Categorical(rng.choice(["low", "high"], n), categories=["low", "middle", "high"]),
+    })  # fmt: skip
+    V = rng.normal(size=n)
+    table["t"] = 1 + 0.3 * table.x + V + 0.5 * table.z
+    table["y"] = 3 + 2 * table.t - 0.1 * table.x + (site == "b") + 0.6 * V + 0.8 * rng.normal(size=n)
+    return table
+
+
+@pytest.fixture(scope="module")
+def few(table):
+    return make_design(dd.from_pandas(table, npartitions=7), outcome=OUTCOME, treatment=TREATMENT)
+
+
+def test_least_squares_from_pieces_is_that_of_all_rows(table, few):
+    """Beside statsmodels, which reads every row and makes its own dummies."""
+    theirs = smf.ols(f"y ~ t + {SAME}", table.astype({"level": str})).fit()
+    ours = ols(few)
+    assert few.n == 3_000 and len(few.y) < 25
+    assert ours.params["alpha"] == pytest.approx(theirs.params["t"], rel=1e-8)
+    assert ours.bse["alpha"] == pytest.approx(theirs.bse["t"], rel=1e-8)
+    assert ours.rsquared == pytest.approx(theirs.rsquared, rel=1e-10)
+    assert ours.df_resid == theirs.df_resid
+    assert ours.conf_int().loc["alpha"].to_numpy() == pytest.approx(theirs.conf_int().loc["t"].to_numpy(), rel=1e-8)
+
+
+def test_one_instrument_from_pieces_gives_two_stage_least_squares(table, few):
+    stages = [smf.ols(f"{side} ~ {SAME} + z", table.astype({"level": str})).fit().params["z"] for side in "yt"]
+    assert maximum_likelihood(few).alpha == pytest.approx(stages[0] / stages[1], rel=1e-7)
+    assert few.instruments == ("z",)
+
+
+def test_the_likelihood_from_pieces_is_that_of_all_rows(table, few):
+    """Without a current it is that of two separate lines, as statsmodels has them."""
+    plain = table.astype({"level": str})
+    theirs = smf.ols(f"y ~ t + {SAME}", plain).fit().llf + smf.ols(f"t ~ {SAME} + z", plain).fit().llf
+    assert maximum_likelihood(few, rho=0).log_likelihood == pytest.approx(theirs, rel=1e-10)
+
+
+def test_covariates_keep_their_means_and_spreads(table, few):
+    assert few.scales.loc["x"].tolist() == pytest.approx([table.x.mean(), table.x.std(ddof=0)], rel=1e-10)
+    assert few.scales.loc["site[T.d]", "mean"] == pytest.approx((table.site == "d").mean(), rel=1e-10)
+    assert few.notes == ("level has no row of the level 'middle', which is left out.",)
+
+
+def test_what_is_read_from_pieces_is_what_is_read_from_rows(table, few):
+    """Eight digits of a map, a reading and a benchmark."""
+    whole = make_design(table, outcome=OUTCOME, treatment=TREATMENT)
+    assert whole.covariates == few.covariates and len(whole.y) == 3_000
+    maps = [map_rho(design) for design in (whole, few)]
+    assert read_map(maps[1])["mean"].to_numpy() == pytest.approx(read_map(maps[0])["mean"].to_numpy(), rel=1e-8)
+    assert maps[1].log_evidence.values == pytest.approx(maps[0].log_evidence.values, rel=1e-8)
+    first, second = (weigh(each) for each in maps)
+    assert second.alpha.mean().item() == pytest.approx(first.alpha.mean().item(), rel=1e-8)
+    pd.testing.assert_frame_equal(benchmark_rho(few), benchmark_rho(whole), rtol=1e-6)
+    assert robustness_value(few) == pytest.approx(robustness_value(whole), rel=1e-8)
+    assert fit(few, draws=500).posterior.alpha.mean().item() == pytest.approx(maximum_likelihood(whole).alpha, abs=0.01)
+
+
+def test_a_report_of_pieces_says_what_was_not_looked_at(few):
+    report = make_report(few)
+    assert any("came in pieces" in said for said in report.checks)
+    assert report.worlds.loc["OLS", "alpha"] == pytest.approx(ols(few).params["alpha"])
+
+
+@pytest.mark.parametrize("use", [
+    lambda design: joint_model(design),
+    lambda design: resemblance(design, np.arange(3_000) // 10),
+    lambda design: ols(design, cluster=np.arange(3_000) // 10),
+    lambda design: potential_outcomes(fit(design, draws=100), design),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:this posterior")
+def test_what_looks_at_each_row_is_refused(few, use):
+    with pytest.raises(ValueError, match=r"stands for 3,000 rows in \d+.*accepted is a design of a pandas.DataFrame"):
+        use(few)
+
+
+@pytest.mark.parametrize("change, formulas, match", [
+    ({"t": lambda d: (d.t > d.t.mean()).astype(int)}, {}, "the treatment is binary"),
+    ({"y": lambda d: (d.y > d.y.mean()).astype(int)}, {}, "the outcome is binary.*outcome_kind='continuous'"),
+    ({}, {"outcome": "y ~ t * x + z"}, "the effect changes with x"),
+    ({}, {"outcome": "y ~ t + poly(x, 2)"}, r"'poly\(x, 2\)' needs a whole column"),
+    ({}, {"outcome": "y ~ t + center(x) + z"}, r"'center\(x\)' needs a whole column"),
+    ({"w": lambda d: (d.index % 1_000 > 0) - 0.5}, {"outcome": "y ~ t + log(w)"}, r"log\(w\): 3 of 3,000 values are"),
+    ({}, {"outcome": "y ~ t + nowhere"}, r"names \['nowhere'\]"),
+    ({"x": lambda d: d.x.where(d.index % 1_000 > 0)}, {}, "'x' has 3 missing values .NaN. of 3000 rows"),
+    ({"x": lambda d: d.x.where(d.index % 1_500 > 0, np.inf)}, {}, "'x' has 2 infinite"),
+    ({"site": lambda d: d.index.astype(str) + "e"}, {}, "'site' holds"),
+    ({"t": lambda d: d.k}, {"treatment": "t ~ x", "outcome": "y ~ t + x"}, "the 4 values"),
+    ({"y": lambda d: d.y * 0 + 3.7}, {}, "constant at 3.7"),
+    ({"w": lambda d: d.w * 0 + 0.1}, {"outcome": "y ~ t + w"}, "'w' is constant at 0.1"),
+    ({"w": lambda d: d.x * 2 - d.z}, {"outcome": "y ~ t + x + z + w"}, "collinear"),
+    ({"y": lambda d: d.t * 2 - d.x}, {"outcome": "y ~ t + x"}, "exact combination"),
+])  # fmt: skip
+def test_what_pieces_cannot_carry_is_refused_as_a_whole(table, change, formulas, match):
+    data = dd.from_pandas(table.assign(**change), npartitions=5)
+    with pytest.raises(ValueError, match=match):
+        make_design(data, **({"outcome": OUTCOME, "treatment": TREATMENT} | formulas))
+
+
+def test_a_straight_line_through_zeros_and_ones_may_come_in_pieces(table):
+    data = table.assign(y=(table.y > table.y.mean()).astype(int))
+    ours = make_design(dd.from_pandas(data, npartitions=3), outcome="y ~ t + x", treatment="t ~ x + z",
+                       outcome_kind="continuous")  # fmt: skip
+    assert ols(ours).params["alpha"] == pytest.approx(smf.ols("y ~ t + x", data).fit().params["t"], rel=1e-8)
+
+
+def test_parquet_is_read_by_its_path_and_only_in_the_columns_that_are_used(table, tmp_path):
+    for part in range(3):
+        table[part::3].assign(never="2024-01-01").to_parquet(tmp_path / f"{part}.parquet")
+    ours = make_design(tmp_path, outcome="y ~ t + x + site", treatment="t ~ x + site")
+    assert ours.n == 3_000
+    assert ols(ours).params["alpha"] == pytest.approx(smf.ols("y ~ t + x + C(site)", table).fit().params["t"], rel=1e-8)
+    with pytest.raises(TypeError, match=r"data='nowhere\.parquet'"):
+        make_design("nowhere.parquet", outcome="y ~ t", treatment="t ~ 1")
+
+
+def _part(place, table, flag):
+    """A piece whose worker is killed when it is first asked for."""
+    if place == 2 and not os.path.exists(flag):
+        with open(flag, "w"):
+            pass
+        os._exit(1)
+    return table.iloc[place::4]
+
+
+def test_a_worker_killed_on_the_way_loses_nothing(table, tmp_path):
+    flag = str(tmp_path / "killed")
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 3}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster),
+    ):
+        data = dd.from_map(_part, range(4), table=table, flag=flag, meta=table.iloc[:0])
+        ours = make_design(data, outcome="y ~ t + x + site", treatment="t ~ x + site")
+    assert os.path.exists(flag) and ours.n == 3_000
+    assert ols(ours).params["alpha"] == pytest.approx(smf.ols("y ~ t + x + C(site)", table).fit().params["t"], rel=1e-8)
+
+
+def test_many_rows_in_memory_make_the_design_that_few_would(table, monkeypatch):
+    """The route by blocks against the one by whole columns."""
+    plain = make_design(table, outcome=OUTCOME, treatment=TREATMENT)
+    monkeypatch.setattr(pieces_of, "MANY", 100)
+    monkeypatch.setattr(pieces_of, "AT_ONCE", 257)
+    blocks = make_design(table, outcome=OUTCOME, treatment=TREATMENT)
+    assert blocks.covariates == plain.covariates and blocks.notes == plain.notes and blocks.n == len(blocks.y) == 3_000
+    assert blocks.C == pytest.approx(plain.C, abs=1e-9)
+    assert np.array_equal(blocks.y, plain.y) and np.array_equal(blocks.t, plain.t)
+    binary = table.assign(t=(table.t > table.t.mean()).astype(int))
+    assert make_design(binary, outcome=OUTCOME, treatment=TREATMENT).kind == "binary"
+    assert make_design(table, outcome="y ~ t * x", treatment="t ~ x").moderators == ("x",)
+    assert (
+        "poly(x, degree=2)[1]" in make_design(table, outcome="y ~ t + poly(x, degree=2)", treatment="t ~ x").covariates
+    )
+
+
+@pytest.mark.parametrize("cuts", [[500], [7, 250, 251], [1, 2, 3, 4]])
+def test_moments_of_parts_are_those_of_the_whole(cuts):
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.normal(1e6, 1, 1_000), rng.exponential(size=1_000), np.full(1_000, 0.1)])
+    first, *rest = map(Moments.of, np.split(rows, cuts))
+    whole = sum(rest, first)
+    few = whole.few()
+    assert few.shape == (4, 3)
+    assert few.mean(axis=0) == pytest.approx(rows.mean(axis=0), rel=1e-12)
+    assert np.cov(few.T, ddof=0) == pytest.approx(np.cov(rows.T, ddof=0), abs=1e-8)
+    assert (few[:, 2] == 0.1).all() and whole.n == 1_000
+
+
+def test_a_condensed_design_is_one_of_all_its_rows(table):
+    design = make_design(table, outcome="y ~ t + x", treatment="t ~ x + z")
+    assert condensed(design).n == 3_000 and len(condensed(design).y) == 5
+    moderated = make_design(table, outcome="y ~ t * x", treatment="t ~ x + z")
+    assert condensed(moderated) is moderated
+
+
+@pytest.mark.parametrize("outcome, treatment", [
+    ("y ~ t + x + w", "t ~ x + w + z"), ("y ~ 0 + t + x", "t ~ 0 + x + w"), ("y ~ t", "t ~ 1"), ("y ~ t * x", "t ~ x"),
+])  # fmt: skip
+@pytest.mark.parametrize("spread", [1.0, [0.5, 2.0, 0.3, 0.7, 1.1]])
+def test_the_evidence_of_two_scales_is_that_of_one_normal_vector(table, outcome, treatment, spread):
+    """Given ρ and both scales, (y, t) of all rows are jointly normal; priors alike, and priors of unlike widths."""
+    rng = np.random.default_rng(3)
+    data = table.iloc[:12].assign(x=rng.normal(size=12), t=rng.normal(size=12), y=rng.normal(size=12))
+    design = make_design(data, outcome=outcome, treatment=treatment)
+    rows, prior = rows_of(design), scales(design)
+    prior = prior._replace(**{f"sd_{e}": getattr(prior, f"sd_{e}") * np.resize(spread, len(getattr(prior, f"sd_{e}")))
+                              for e in "OT"})  # fmt: skip
+    a, log_sigma = 0.4, np.array([0.2, -0.3])
+    U, V = np.exp(log_sigma)
+    errors = np.array([[U**2, np.tanh(a) * U * V], [np.tanh(a) * U * V, V**2]])
+    # the treatment stands in A as it is observed, so the density is that of the errors, whose Jacobian is one
+    A, Z, n = rows.A, rows.Z, len(rows.y)
+    M = np.block([[A, np.zeros((n, Z.shape[1]))], [np.zeros((n, A.shape[1])), Z]])
+    mean, sd = np.r_[prior.mean_O, prior.mean_T], np.r_[prior.sd_O, prior.sd_T]
+    # R of a QR stands for the rows: their likelihood has the same sum of squares, and n of the constants
+    covariance = np.kron(errors, np.eye(n)) + M * sd**2 @ M.T
+    whole = multivariate_normal(M @ mean, covariance, allow_singular=True).logpdf(np.r_[rows.y, rows.t])
+    missing = rows.n - n
+    whole -= missing * (np.log(2 * np.pi) + 0.5 * np.linalg.slogdet(errors)[1])
+    half_normal = [np.log(2) - 0.5 * np.log(2 * np.pi) - np.log(s) - 0.5 * (np.exp(ls) / s) ** 2 + ls
+                   for ls, s in zip(log_sigma, (prior.sigma_U, prior.sigma_V))]  # fmt: skip
+    found = conjugate._given(conjugate.sums(rows, prior), a, log_sigma[None])[0]
+    assert found[0] == pytest.approx(whole + sum(half_normal), abs=1e-7)
+    posterior = np.linalg.inv(M.T @ np.linalg.solve(np.kron(errors, np.eye(n)), M) + np.diag(sd**-2.0))
+    right = M.T @ np.linalg.solve(np.kron(errors, np.eye(n)), np.r_[rows.y, rows.t]) + mean / sd**2
+    place = A.shape[1] - 1
+    assert found[2] == pytest.approx(0.5 * np.log(posterior[place, place]), abs=1e-7)
+    assert conjugate.sums(rows, prior).alpha + found[1] == pytest.approx((posterior @ right)[place], abs=1e-7)
+    assert isinstance(prior, Scales)
+
+
+def test_the_report_of_a_parquet_file_is_that_of_its_rows(table, tmp_path, monkeypatch):
+    """As a table while it is small, in pieces when it is not."""
+    path, formulas = tmp_path / "tank.parquet", {"outcome": "y ~ t + x + site", "treatment": "t ~ x + site"}
+    table.to_parquet(path)
+    theirs = smf.ols("y ~ t + x + C(site)", table).fit().params["t"]
+    small = read_table(path, **formulas)
+    assert len(small.data) == 3_000
+    with pytest.raises(ValueError, match="is Parquet, whose values need no marks"):
+        read_table(path, **formulas, decimal=",", separator=";")
+    monkeypatch.setattr(intake, "LARGE", 1_000)
+    large = read_table(path, **formulas)
+    assert large.data == path
+    for read in (small, large):
+        design = make_design(read.data, outcome=read.outcome, treatment=read.treatment)
+        assert make_report(design).worlds.loc["OLS", "alpha"] == pytest.approx(theirs, rel=1e-8)
+    with pytest.raises(ValueError, match="no rows are dropped"):
+        read_table(path, **formulas, drop_missing=True)
+    (tmp_path / "no.parquet").write_text("y,t\n1,2\n")
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="could not be read as Parquet"):
+        read_table(tmp_path / "no.parquet", **formulas)
+
+
+def test_the_command_line_reads_parquet_in_pieces(table, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "tank.parquet"
+    table.to_parquet(path)
+    monkeypatch.setattr(intake, "LARGE", 1_000)
+    main([str(path), "--outcome", "y ~ t + x", "--treatment", "t ~ x", "--out", str(tmp_path / "report")],
+         standalone_mode=False)  # fmt: skip
+    theirs = smf.ols("y ~ t + x", table).fit().params["t"]
+    assert f"slope of y on t is {theirs:.3f}"[:-1] in capsys.readouterr().out
+    assert "came in pieces" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_large_csv_whose_parts_disagree_is_read_whole(tmp_path, monkeypatch):
+    """As pandas reads it at once: a stray word far down makes text of the column, which is then refused by name."""
+    monkeypatch.setattr(intake, "AT_ONCE", 50)
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame(rng.normal(size=(180, 3)), columns=["y", "t", "x"])
+    whole = np.arange(180)
+    data["k"] = [str(i) if i < 120 else f"{i}.5" for i in whole]  # whole numbers above, halves below
+    data.to_csv(tmp_path / "whole.csv", index=False)
+    read = read_table(tmp_path / "whole.csv", outcome="y ~ t + x + k", treatment="t ~ x + k").data
+    pd.testing.assert_frame_equal(read, pd.read_csv(tmp_path / "whole.csv"))
+    data.astype({"x": object}).assign(x=data.x.astype(object).where(data.index != 150, "n.a.?")).to_csv(
+        tmp_path / "stray.csv", index=False
+    )
+    with pytest.raises(ValueError, match=r"'x' holds 179 numbers and 'n.a.\?' .row 151."):
+        read_table(tmp_path / "stray.csv", outcome="y ~ t + x", treatment="t ~ x")
