@@ -20,6 +20,7 @@ SAME = 1e-6  # a column is a combination of others if this share of it, or less,
 DIGITS = 1e-12  # a column that varies by less of its mean has lost too many digits
 ROOM = 1e50  # a standard deviation beyond this, or its inverse, leaves no room for squares and ratios
 BESIDE = 1e10  # the same of a treatment, which stands unscaled beside a constant and standardised columns
+ENOUGH = 20_000  # rows that tell at once that nothing separates the treated from the untreated
 FEWEST_DOSES = 5  # a treatment with fewer distinct values is neither binary nor continuous
 KINDS = "binary", "continuous"
 
@@ -289,7 +290,7 @@ def _outcome_kind(y, name, wanted):
         return wanted or "binary"
     if wanted == "binary" or (len(levels) == 2 and wanted is None):
         low, high = (f"{level:g}" for level in levels[[0, -1]])
-        many = len(levels) if len(levels) <= pieces.FEW else f"{pieces.FEW + 1} or more"
+        many = f"{len(levels)} or more" if len(levels) == pieces.FEW + 1 else len(levels)
         raise ValueError(
             f"the outcome {name!r} has {many} values, from {low} to {high}; accepted as a yes or a no are 0 and "
             f"1: write I({name} == {high}) for it, or outcome_kind='continuous' for a straight line."
@@ -427,17 +428,23 @@ def separation(design, equation, used=None):
     if kind != "binary":
         return []
     mask = mask if used is None else used
-    M = np.column_stack([np.ones(design.n), design.C[:, mask]])
     labels = ["the intercept", *np.array(design.covariates, dtype=object)[mask]]
     if equation == "outcome":
-        M = np.column_stack([M, design.M * design.dose[:, None], design.dose])
         labels += [*(f"{design.treatment}:{label}" for label in design.moderators), design.treatment]
+
+    def columns(step):
+        dose = [design.M[::step] * design.dose[::step, None], design.dose[::step]] if equation == "outcome" else []
+        return np.column_stack([np.ones(len(design.y[::step])), design.C[::step, mask], *dose])
+
+    # what separates all rows separates each part of them whose columns are independent, and a part is soon asked
+    for step in sorted({max(1, len(design.y) // ENOUGH), 1}, reverse=True):
+        M = columns(step)
+        if _has_probit(M, response[::step]) and (step == 1 or np.linalg.matrix_rank(M) == M.shape[1]):
+            return []
     return _separating(M, labels, response)
 
 
 def _separating(M, labels, response):
-    if _has_probit(M, response):
-        return []
     signed = (2 * response - 1)[:, None] * M
     best = linprog(-signed.sum(0), A_ub=-signed, b_ub=np.zeros(len(M)), bounds=(-1, 1))
     if best.status != 0 or -best.fun <= 1e-6:

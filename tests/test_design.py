@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import make_design, maximum_likelihood, ols
+from helpers import design, make_design, maximum_likelihood, ols
 
 RNG = np.random.default_rng(3)
 FISH = pd.DataFrame(RNG.normal(size=(60, 3)), columns=["y", "x", "z"]).assign(
@@ -157,3 +157,22 @@ def test_a_moderator_is_no_instrument():
     design = make_design(FISH, outcome="y ~ dose * x", treatment="dose ~ x + z")
     assert design.instruments == ("z",)
     assert replace(design, in_outcome=np.zeros(2, dtype=bool)).instruments == ("z",)
+
+
+@pytest.mark.parametrize("hidden, refused", [(True, True), (False, False)])
+def test_separation_is_seen_in_all_rows_and_believed_of_no_part(hidden, refused, monkeypatch):
+    """A rare level whose rows are all treated stands where the few rows that are asked first do not look."""
+    monkeypatch.setattr(design, "ENOUGH", 50)
+    rng, n = np.random.default_rng(0), 400
+    data = pd.DataFrame({"x": rng.normal(size=n), "t": rng.integers(0, 2, n), "g": "common"})
+    data["y"] = data.x + data.t + rng.normal(size=n)
+    data.loc[[1, 2, 3, 9, 10], "g"] = "rare"  # every eighth row is asked
+    data.loc[[1, 2, 3, 9, 10], "t"] = 1 if hidden else [0, 1, 0, 1, 1]
+    formulas = {"outcome": "y ~ t + x + g", "treatment": "t ~ x + g"}
+    if refused:
+        with pytest.raises(ValueError, match="separation"):
+            make_design(data, **formulas)
+    else:
+        assert make_design(data, **formulas).n == n
+    apart = data.assign(g="common", z=np.where(np.arange(n) % 8 == 0, data.t, rng.normal(size=n)))
+    assert make_design(apart, outcome="y ~ t + x + z", treatment="t ~ x + z").n == n  # the part alone would separate

@@ -17,6 +17,7 @@ from helpers import (
     joint_model,
     make_design,
     map_rho,
+    maps,
     normal,
     read_map,
     reading_table,
@@ -247,6 +248,30 @@ def test_many_dummies_leave_the_map_exact():
         row = read_map(map_rho(design, rho=[-0.5, -0.2, 0.0, 0.2, 0.5], alpha=100, coefficients=normal(30))).loc[0.0]
         interval = sm.OLS.from_formula("y ~ t + x + C(site)", data).fit().conf_int().loc["t"].to_numpy()
         np.testing.assert_allclose(row[["low", "high"]].to_numpy(), interval, atol=0.04 * np.ptp(interval))
+
+
+@pytest.mark.parametrize("outcome", ["continuous", "binary"])
+def test_the_weights_of_a_few_draws_carry_the_others_where_they_are_calm(outcome, monkeypatch):
+    """Beside the map of which every draw is weighed, eight times as many of them."""
+    data = simulate_aquarium(4_000, outcome=outcome, rho=0.4, seed=3).data
+    design = make_design(data, outcome="Y ~ T + X0 + X1", treatment="T ~ X0 + X1 + X2")
+    rho = np.tanh(np.linspace(-1, 1, 5))
+    whole = map_rho(design, rho=rho, draws=4_096)
+    monkeypatch.setattr(maps, "WORK", 0)
+    monkeypatch.setattr(maps, "CALM", 0.3)
+    few, table = map_rho(design, rho=rho), read_map(whole)
+    sd = (table["high"] - table["low"]) / 4
+    assert np.abs(read_map(few)["mean"] - table["mean"]).max() < 0.03 * sd.min()
+    assert few.log_evidence.values == pytest.approx(whole.log_evidence.values, abs=0.02)
+    if outcome == "binary":  # unweighed, they would miss
+        assert np.abs(few.effect.mean("draw") - table["mean"].to_numpy()).max() > 0.05 * sd.min()
+    monkeypatch.setattr(maps, "CALM", 0.0)
+    assert map_rho(design, rho=rho).log_weight.values == pytest.approx(_weighed(design, rho, monkeypatch))
+
+
+def _weighed(design, rho, monkeypatch):
+    monkeypatch.setattr(maps, "WORK", np.inf)
+    return map_rho(design, rho=rho).log_weight.values
 
 
 def test_a_map_that_is_not_to_be_relied_on_says_so():

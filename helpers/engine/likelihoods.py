@@ -13,9 +13,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from scipy.special import log_ndtr
+from threadpoolctl import threadpool_limits
 
 from helpers.engine.pairs import KINDS, LOG_2PI, PAIRS
-from helpers.moments import condensed
+from helpers.moments import ONE_THREAD, condensed
+
+BLOCK = 2**13  # rows of which arrays of one number each fit a processor's cache
 
 
 class Rows(NamedTuple):
@@ -39,18 +42,20 @@ class Rows(NamedTuple):
     @classmethod
     def of(cls, design, compress=True):
         """Rows of a design; `compress=False` keeps all it has, for pointwise work."""
-        dose = design.dose[:, None]
-        W = np.column_stack([np.ones(len(design.y)), design.C, design.M * dose, dose, design.t, design.y])
-        if compress and PAIRS[design.kinds].compressible:
-            W = np.sqrt(design.n / len(W)) * np.linalg.qr(W, mode="r")
         moderators = tuple(f"delta[{label}]" for label in design.moderators)
-        own = np.ones(len(moderators) + 1, dtype=bool)  # the treatment's columns, of the outcome equation alone
-        in_O = np.r_[design.intercept_O, design.in_outcome, own]
-        in_T = np.r_[design.intercept_T, design.in_treatment, ~own]
-        names = np.array(["intercept", *design.covariates, *moderators, "alpha"], dtype=object)
-        A, Z = (np.ascontiguousarray(W[:, :-2][:, mask]) for mask in (in_O, in_T))
-        return cls(A, Z, W[:, -1].copy(), W[:, -2].copy(), design.n, design.kinds,
-                   tuple(names[in_O]), tuple(names[in_T]), moderators)  # fmt: skip
+        names_O = (*_names(design, design.intercept_O, design.in_outcome), *moderators, "alpha")
+        names_T = _names(design, design.intercept_T, design.in_treatment)
+        A = _matrix(design, names_O, design.in_outcome, np.column_stack([design.M * design.dose[:, None], design.dose]))
+        Z, y, t = _matrix(design, names_T, design.in_treatment), design.y, design.t
+        if compress and PAIRS[design.kinds].compressible:
+            whole = np.column_stack([A, Z[:, ~np.isin(names_T, names_O)], t, y])
+            A, Z, t, y = _triangle(whole * np.sqrt(design.n / len(y)), names_O, names_T)
+        return cls(A, Z, y, t, design.n, design.kinds, names_O, names_T, moderators)
+
+    def cut(self, cut):
+        """Some of the rows."""
+        y = self.y[cut]
+        return self._replace(A=self.A[cut], Z=self.Z[cut], y=y, t=self.t[cut], n=len(y))
 
     @property
     def scaled(self):
@@ -74,6 +79,28 @@ class Rows(NamedTuple):
         start = k + self.scaled[0]
         log_sigma = (np.zeros(theta.shape[:-1]) if place is None else theta[..., place] for place in self.places)
         return theta[..., :k], next(log_sigma), theta[..., start : start + len(self.names_T)], next(log_sigma)
+
+
+def _names(design, intercept, used):
+    return (*["intercept"] * intercept, *(label for label, here in zip(design.covariates, used) if here))
+
+
+def _matrix(design, names, used, more=None):
+    """The columns of an equation: a constant, covariates, and more at the end; filled without another copy of all."""
+    M, places = np.ones((len(design.y), len(names))), np.flatnonzero(used)
+    for column, place in enumerate(places, start=names[:1] == ("intercept",)):
+        M[:, column] = design.C[:, place]
+    if more is not None:
+        M[:, len(names) - more.shape[1] :] = more
+    return M
+
+
+def _triangle(whole, names_O, names_T):
+    """A, Z, t and y of the R of a QR; columns of the treatment's equation alone stand after the outcome's."""
+    R = np.linalg.qr(whole, mode="r")
+    names = [*names_O, *(name for name in names_T if name not in names_O)]
+    Z = np.ascontiguousarray(R[:, [names.index(name) for name in names_T]])
+    return np.ascontiguousarray(R[:, : len(names_O)]), Z, R[:, -2].copy(), R[:, -1].copy()
 
 
 _BUILT = WeakKeyDictionary()
@@ -103,9 +130,10 @@ def log_likelihood(rows, theta, a, *, chunk=2**16):
     ndarray, shape (draws,)
     """
     theta, a = np.atleast_2d(theta), np.atleast_1d(a)
-    step = max(1, chunk // len(rows.y))
+    blocks = [rows] if len(rows.y) <= BLOCK else [rows.cut(cut) for cut in _cuts(rows)]
+    step = max(1, chunk // len(blocks[0].y))
     parts = [slice(i, i + step) for i in range(0, len(theta), step)]
-    work = (delayed(_kernel_sum)(rows, theta[part], a[part]) for part in parts)
+    work = (delayed(_kernel_sum)(blocks, theta[part], a[part]) for part in parts)
     threads = min(cpu_count(), len(parts))
     kernel = np.concatenate(Parallel(n_jobs=threads, prefer="threads")(work))
     return kernel + rows.n * _constant(rows, theta, a)
@@ -135,8 +163,12 @@ def _kernel(rows, theta, a, offsets=(0.0, 0.0)):
     return PAIRS[rows.kinds].kernel(*numbers(rows, theta, offsets), 2 * rows.y - 1, 2 * rows.t - 1, a[:, None])
 
 
-def _kernel_sum(rows, theta, a):
-    return _kernel(rows, theta, a).sum(axis=1)
+def _kernel_sum(blocks, theta, a):
+    return sum(_kernel(rows, theta, a).sum(axis=1) for rows in blocks)
+
+
+def _cuts(rows):
+    return [slice(i, i + BLOCK) for i in range(0, len(rows.y), BLOCK)]
 
 
 def _constant(rows, theta, a):
@@ -154,6 +186,16 @@ def derivatives(rows, theta, a):
     hessian : ndarray, shape (rows.size + 1, rows.size + 1)
         The last entry of each belongs to a = atanh ρ.
     """
+    if len(rows.y) <= BLOCK:
+        return _derivatives(rows, theta, a)
+    cuts = _cuts(rows)
+    work = (delayed(_derivatives)(rows.cut(cut), theta, a) for cut in cuts)
+    with threadpool_limits(**ONE_THREAD):
+        parts = Parallel(n_jobs=min(cpu_count(), len(cuts)), prefer="threads")(work)
+    return tuple(sum(each) for each in zip(*parts))
+
+
+def _derivatives(rows, theta, a):
     _, log_sigma_U, _, log_sigma_V = rows.split(theta)
     outcome, treatment = (KINDS[kind] for kind in rows.kinds)
     p, J_u, J_v = _parts(rows, theta, a)

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from scipy.special import logsumexp
 from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
 from helpers import arguments
 from helpers.checks import shuffle_test
@@ -18,7 +19,7 @@ from helpers.decisions import benchmark_rho, robustness_value
 from helpers.design import Design, check_design
 from helpers.effects import POINTS
 from helpers.maps import GRID, map_rho, smoothed, trusted, unreliable
-from helpers.moments import condensed
+from helpers.moments import ONE_THREAD, condensed
 from helpers.priors import AtanhNormal, atanh_normal, check_belief, scales
 from helpers.readings import read_map, tipping_point, weigh
 from helpers.report.examine import clusters, data_checks
@@ -107,6 +108,7 @@ def beliefs(belief):
     return worlds
 
 
+@threadpool_limits.wrap(**ONE_THREAD)
 def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=None, labels=None, undefined=None,
                 data=None, seed=0, tell=None):  # fmt: skip
     """Take a design to worlds, map, benchmarks and the sentences of a report.
@@ -218,11 +220,11 @@ def _told(mapping, name, check):
 def survey(design, *, alpha=None, seed=0):
     """The map, with as many draws a column as n allows, and more where Pareto k̂ asks for them.
 
-    A column of a binary treatment costs draws times rows. With very many rows it is so nearly Gaussian that few draws
-    weigh it well, and the columns change so evenly that half of them carry the splines between.
+    A column of a binary treatment costs draws times rows. With very many rows the columns change so evenly that half of
+    them carry the splines between.
     """
     if large(design):
-        return _quietly(design, rho=GRID[::2], alpha=alpha, seed=seed, draws=128)
+        return _quietly(design, rho=GRID[::2], alpha=alpha, seed=seed)
     for draws in (512, 4096, 16384) if design.kind == "continuous" or design.n < 5000 else (512, 2048):
         chart = _quietly(design, alpha=alpha, seed=seed, draws=draws)
         bad = unreliable(chart)

@@ -1,7 +1,8 @@
-"""How fast the helpers are, beside the specification behind the talk: `python tests/benchmarks/speed.py`.
+"""How fast the helpers are, beside the specification behind the talk: `python tests/benchmarks/speed.py [words]`.
 
-Every row runs in a process of its own with an empty compilation cache, so that "all" seconds are those of a
-reader's first call. Writes speed.md next to this file.
+Every row runs in a process of its own with an empty compilation cache, so that "all" seconds are those of a reader's
+first call. Rows whose name has one of the words (left out: all) are measured anew into speed.json, next to this file,
+and speed.md is written from all that stand there.
 """
 
 import json
@@ -10,10 +11,12 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 SAMPLES = {"draws": 500, "tune": 2000, "chains": 4}  # the talk's own
 
 
@@ -156,6 +159,145 @@ def by_likelihood(design):
     return {"alpha": first.alpha, "seconds, warm": time.perf_counter() - started}
 
 
+def many(n, kind):
+    """A CSV of n rows and thirty columns, of a continuous outcome; and the names of the covariates."""
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    X, z, V = rng.normal(size=(n, 26)), rng.normal(size=n), rng.normal(size=n)
+    index = X[:, :10] @ np.linspace(-0.2, 0.2, 10) + 0.4 * z + V
+    t = index if kind == "continuous" else (index > 0).astype(int)
+    y = 2 + X @ np.linspace(-0.3, 0.3, 26) + 1.5 * t + 0.5 * V + np.sqrt(0.75) * rng.normal(size=n)
+    data = pd.DataFrame(X, columns=[f"x{k}" for k in range(26)]).assign(z=z, t=t, y=y, m=rng.normal(size=n))
+    return data.round(6)
+
+
+def by_command(kind):
+    """`python -m helpers` on a million rows, from the file to the folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = many(1_000_000, kind)
+        data.to_csv(f"{folder}/many.csv", index=False)
+        size = Path(folder, "many.csv").stat().st_size / 2**20
+        names = " + ".join(name for name in data if name[0] == "x")
+        del data
+        command = [sys.executable, "-m", "helpers", f"{folder}/many.csv", "--outcome", f"y ~ t + {names}",
+                   "--treatment", f"t ~ z + {names}", "--out", f"{folder}/report"]  # fmt: skip
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+        seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return {"seconds": seconds, "file MB": size, "peak MB of the command": peak}
+
+
+def by_pieces(parts, rows=1_000_000):
+    """A design, its map and a reading of it, from Parquet that no memory needs to hold; the parts are made first."""
+    with tempfile.TemporaryDirectory() as folder:
+        make = f"import speed; speed.write_parts({folder!r}, {parts}, {rows})"
+        subprocess.run([sys.executable, "-c", make], check=True, cwd=HERE)
+        size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 2**20
+        from helpers import make_design, map_rho, weigh
+
+        started = time.perf_counter()
+        names = " + ".join(f"x{k}" for k in range(10))
+        design = make_design(folder, outcome=f"y ~ t + {names} + C(g)", treatment=f"t ~ z + {names} + C(g)")
+        read = time.perf_counter() - started
+        alpha = weigh(map_rho(design)).alpha
+    return {"seconds": time.perf_counter() - started, "of which reading": read, "files MB": size, "rows": design.n,
+            "alpha (truth 1.5)": float(alpha.mean())}  # fmt: skip
+
+
+def write_parts(folder, parts, rows):
+    import numpy as np
+    import pandas as pd
+
+    for part in range(parts):
+        rng = np.random.default_rng(part)
+        X, V, z, g = (
+            rng.normal(size=(rows, 10)),
+            rng.normal(size=rows),
+            rng.normal(size=rows),
+            rng.integers(0, 50, rows),
+        )
+        t = 1 + X @ np.linspace(-0.3, 0.3, 10) + 0.3 * z + V + 0.02 * g
+        y = 2 + X @ np.linspace(0.3, -0.3, 10) + 1.5 * t + 0.5 * V + np.sqrt(0.75) * rng.normal(size=rows) - 0.03 * g
+        data = pd.DataFrame(X, columns=[f"x{k}" for k in range(10)]).assign(z=z, g=g.astype(str), t=t, y=y)
+        data.to_parquet(f"{folder}/{part:03d}.parquet")
+
+
+def by_sites(sites):
+    """A map with a constant for each of many sites of four rows; at ρ = 0 it is least squares, whose prior is flat."""
+    import numpy as np
+    import pandas as pd
+
+    from helpers import make_design, map_rho, normal, ols, read_map
+
+    rng, site = np.random.default_rng(0), np.repeat(np.arange(sites), 4)
+    V, moves = rng.normal(size=4 * sites), rng.normal(size=sites)[site]
+    data = pd.DataFrame({"site": site, "t": moves + V, "y": 0.5 * V + moves + rng.normal(size=4 * sites)})
+    design = make_design(data, outcome="y ~ t + C(site)", treatment="t ~ C(site)")
+    found = map_rho(design, coefficients=normal(100.0), alpha=100.0)
+    zero, line = read_map(found).loc[0.0], ols(design)
+    off = abs(zero["mean"] - line.params["alpha"]) / (zero["high"] - zero["low"])
+    return {"seconds, warm": found.attrs["seconds"], "off least squares, in widths": off,
+            "least ESS of 512": float(found.ess.min()), "worst Pareto k": float(found.pareto_k.max())}  # fmt: skip
+
+
+def thousand():
+    """A thousand worlds: five sets of covariates, two hundred beliefs."""
+    import numpy as np
+
+    from helpers import World, atanh_normal, make_design, simulate_aquarium
+
+    data = simulate_aquarium(500, treatment="continuous", rho=0.4, seed=1).data
+    sets = [" + ".join(f"X{k}" for k in range(size)) for size in (1, 2, 3, 4, 5)]
+    designs = [make_design(data, outcome=f"Y ~ T + {names}", treatment=f"T ~ {names}") for names in sets]
+    return [
+        World(f"{k} {rho:+.4f}", design, rho=atanh_normal(rho, 0.1))
+        for k, design in enumerate(designs) for rho in np.linspace(-0.9, 0.9, 200)
+    ]  # fmt: skip
+
+
+def by_worlds(backend):
+    """All of them, on two processes; and again, from the folder in which they are kept."""
+    import joblib
+    from dask.distributed import Client, LocalCluster
+
+    from helpers import fit_worlds
+
+    worlds, settings = thousand(), {"draws": 250}
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        if backend == "processes":
+            with joblib.parallel_config(n_jobs=2):
+                fits = fit_worlds(worlds, folder=folder, **settings)
+        else:
+            with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+                threading.Timer(20, lambda: next(iter(cluster.workers.values())).process.process.kill()).start()
+                with joblib.parallel_config(backend="dask"):
+                    fits = fit_worlds(worlds, folder=folder, **settings)
+        first, started = time.perf_counter() - started, time.perf_counter()
+        again = fit_worlds(worlds, folder=folder, **settings)
+        kept = time.perf_counter() - started
+    same = all((fits[name].posterior.alpha == again[name].posterior.alpha).all() for name in fits)
+    workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return {"seconds, all": first, "worlds": len(fits), "seconds, kept": kept, "the same": float(same),
+            "peak MB of a worker": workers}  # fmt: skip
+
+
+def by_notebook(path):
+    """A chapter, from a clean kernel, as a reader runs it; its outputs are thrown away."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(path, as_version=4)
+    folder = {"metadata": {"path": str(path.parent)}}
+    started = time.perf_counter()
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources=folder).execute()
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "peak MB of its kernel": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024}
+
+
 SAMPLED = {
     "talk, continuous, n = 2,500": lambda: (by_talk, "continuous", tank(2_500)),
     "fit, continuous, n = 2,500": lambda: (by_fit, tank(2_500)),
@@ -171,25 +313,43 @@ SAMPLED = {
     "PyMC's NUTS on our model, lives of NHEFS": lambda: (by_nuts, lives()),
     "fit, lives of NHEFS": lambda: (by_fit, lives()),
 }
-OTHERS = {
+MAPS = {
     "map of NHEFS, 41 values of rho, 512 draws each": lambda: (by_map, smokers()),
     "map of the lives of NHEFS": lambda: (by_map, lives()),
     "map of 30,000 lives, one instrument": lambda: (by_map, pond(30_000)),
+}
+LIKELIHOODS = {
     "maximum likelihood, NHEFS": lambda: (by_likelihood, smokers()),
     "maximum likelihood, lives of NHEFS": lambda: (by_likelihood, lives()),
     "maximum likelihood, 30,000 lives, one instrument": lambda: (by_likelihood, pond(30_000)),
 }
+SITES = {f"map of {n} sites of four rows, 49 values of rho": lambda n=n: (by_sites, n) for n in (160, 500)}
+COMMANDS = {
+    f"command line, 1,000,000 rows, {kind} treatment": lambda kind=kind: (by_command, kind)
+    for kind in ("continuous", "binary")
+}
+PIECES = {"25 files of Parquet, 1,000,000 rows each": lambda: (by_pieces, 25)}
+WORLDS = {
+    f"1,000 worlds on two {name}": lambda backend=backend: (by_worlds, backend)
+    for name, backend in (("processes", "processes"), ("Dask workers, one killed", "dask"))
+}
+NOTEBOOKS = {
+    f"notebook {path.stem}": lambda path=path: (by_notebook, path)
+    for path in [*sorted((ROOT / "book").glob("*.ipynb")), *sorted((ROOT / "book" / "template").glob("*.ipynb"))]
+}
+TABLES = SAMPLED, MAPS, LIKELIHOODS, SITES, COMMANDS, PIECES, WORLDS, NOTEBOOKS
 
 
 def run(name):
     """One row, in this process."""
     import arviz as az
 
-    work, *arguments = (SAMPLED | OTHERS)[name]()
+    work, *arguments = next(table[name] for table in TABLES if name in table)()
     started = time.perf_counter()
     result = work(*arguments)
     seconds = time.perf_counter() - started
-    row = {"seconds, all": seconds}
+    own_clock = name not in SAMPLED | MAPS | LIKELIHOODS | SITES
+    row = {} if own_clock else {"seconds, all": seconds}
     if name in SAMPLED:
         idata, sampling = result
         alpha = idata["posterior"]["alpha"]
@@ -205,29 +365,37 @@ def apart(name):
     """One row, in a process of its own that has never compiled anything."""
     with tempfile.TemporaryDirectory() as folder:
         cache = {"PYTENSOR_FLAGS": f"base_compiledir={folder}", "NUMBA_CACHE_DIR": folder}
-        command = [sys.executable, __file__, name]
+        command = [sys.executable, __file__, "--row", name]
         done = subprocess.run(command, env=os.environ | cache, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def main():
+def main(words):
     import pandas as pd
 
-    settings = f"Two cores; {SAMPLES}; the sieve,\nthe funnel and the forest with 1,000 draws after 1,000 of tuning."
-    text = [f"# Speed\n\n{__doc__.splitlines()[0]} {settings}\n"]
-    for names in (SAMPLED, *({name: work} for name, work in OTHERS.items())):
-        rows = {name: apart(name) for name in names}
-        table = pd.DataFrame(rows).T.map(lambda x: f"{x:,.0f}" if x >= 100 else f"{x:.3g}")
+    stored = HERE / "speed.json"
+    rows = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else {}
+    for name in (name for table in TABLES for name in table):
+        if not words or any(word in name for word in words):
+            rows[name] = apart(name)
+            print(name, rows[name], flush=True)
+            stored.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    text = [f"# Speed\n\nTwo cores; the posteriors of the first table with {SAMPLES['draws']} draws after "
+            f"{SAMPLES['tune']:,} of tuning in each\nof {SAMPLES['chains']} chains; the sieve, the funnel and the "
+            "forest with 1,000 draws after 1,000 of tuning.\n"]  # fmt: skip
+    for names in TABLES:
+        if not (known := {name: rows[name] for name in names if name in rows}):
+            continue
+        table = pd.DataFrame(known).T.map(lambda x: "" if pd.isna(x) else f"{x:,.0f}" if x >= 100 else f"{x:.3g}")
         lines = [["", *table.columns], ["---"] * (table.shape[1] + 1), *([name, *row] for name, row in table.T.items())]
         text.append("".join(f"| {' | '.join(line)} |\n" for line in lines))
-        print(text[-1], flush=True)
     (HERE / "speed.md").write_text("\n".join(text), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        print(json.dumps(run(sys.argv[1])))
+    if "--row" in sys.argv:
+        print(json.dumps(run(sys.argv[-1])))
     else:
-        main()
+        main(sys.argv[1:])

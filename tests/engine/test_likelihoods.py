@@ -9,6 +9,7 @@ from oracles import log_joint_by_integration, log_joint_normal
 from scipy.stats import multivariate_normal, norm
 from statsmodels.tools.numdiff import approx_fprime
 
+from helpers.engine import likelihoods
 from helpers.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise, rows_of
 from helpers.models import log_Phi, selected_logp
 
@@ -107,7 +108,15 @@ def test_observations_add_up_however_they_are_cut(rows):
     np.testing.assert_allclose(log_likelihood(rows, theta, a, chunk=1), whole)
 
 
+def test_many_rows_add_up_in_blocks_as_they_do_together(rows, monkeypatch):
+    theta, a = around(rows, draws=7)
+    together = log_likelihood(rows, theta, a), *derivatives(rows, theta[0], a[0])
+    monkeypatch.setattr(likelihoods, "BLOCK", 37)
+    for ours, theirs in zip((log_likelihood(rows, theta, a), *derivatives(rows, theta[0], a[0])), together):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-8)
+
+
 def test_compressed_rows_have_no_observations_to_tell_apart(designs):
     rows = rows_of(designs["continuous", "plain"])
-    with pytest.raises(ValueError, match="400 observations in 6; accepted are uncompressed rows"):
+    with pytest.raises(ValueError, match=r"400 observations in \d; accepted are uncompressed rows"):
         pointwise(rows, *around(rows, draws=1))
