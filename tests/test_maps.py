@@ -9,7 +9,7 @@ import statsmodels.api as sm
 import xarray as xr
 from oracles import as_fit, bayesian_regression, distance
 from scipy.special import logsumexp
-from scipy.stats import beta, cauchy, gaussian_kde, norm, uniform
+from scipy.stats import beta, cauchy, gaussian_kde, multivariate_normal, norm, uniform
 
 from helpers import (
     atanh_normal,
@@ -25,7 +25,6 @@ from helpers import (
     weigh,
 )
 from helpers.maps import trusted
-from helpers.priors import scales
 
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))
 
@@ -70,20 +69,61 @@ def test_a_function_is_a_prior_whatever_its_scale(mapped):
     assert named.attrs["log_evidence"] == pytest.approx(drawn.attrs["log_evidence"], abs=1e-4)
 
 
-def test_a_column_is_the_exact_integral(designs):
+@pytest.mark.parametrize("given", [{}, {"coefficients": normal(beta_O=0.5, beta_T=0.4), "alpha": 0.2, "sigma": 0.3}])
+def test_a_column_is_the_exact_integral(designs, given):
     """At ρ = 0 a continuous treatment leaves two regressions, each with one sum over its σ."""
     design = designs["continuous", "instrument"]
-    prior, one = scales(design), np.ones(design.n)
-    outcome = np.column_stack([one, design.C[:, design.in_outcome], design.t])
-    mean, sd, evidence_O = bayesian_regression(design.y, outcome, prior.mean_O, prior.sd_O, prior.sigma_U)
+    y, t, one = design.y, design.t, np.ones(design.n)
+    slopes = given.get("coefficients", normal(beta_O=y.std(), beta_T=t.std()))
+    alpha, sigma = given.get("alpha", y.std() / t.std()), given.get("sigma", y.std())
+    outcome = np.column_stack([one, design.C[:, design.in_outcome], t - t.mean()])
+    sd_O, sd_T = [2.5 * y.std(), *[slopes.beta_O] * 2, alpha], [2.5 * t.std(), *[slopes.beta_T] * 3]
+    mean, sd, evidence_O = bayesian_regression(y, outcome, np.r_[y.mean(), 0, 0, 0], np.array(sd_O), sigma)
     treatment = np.column_stack([one, design.C])
-    _, _, evidence_T = bayesian_regression(design.t, treatment, prior.mean_T, prior.sd_T, prior.sigma_V)
-    column = map_rho(design, draws=1024).sel(rho=0, method="nearest")
+    _, _, evidence_T = bayesian_regression(t, treatment, np.r_[t.mean(), 0, 0, 0], np.array(sd_T), t.std())
+    column = map_rho(design, draws=1024, **given).sel(rho=0, method="nearest")
     assert float(column.log_evidence) == pytest.approx(evidence_O + evidence_T, abs=0.01)
     weight = np.exp(column.log_weight)
     centre = float(weight @ column.alpha)
     assert centre == pytest.approx(mean[-1], abs=0.02 * sd[-1])
     assert float(weight @ (column.alpha - centre) ** 2) ** 0.5 == pytest.approx(sd[-1], rel=0.02)
+
+
+CELLS = {(0, 0): 50, (0, 1): 30, (1, 0): 25, (1, 1): 45}  # how many have (y, t)
+
+
+def four_cells(rho, alpha_sd):
+    """Log evidence, mean of α and of the effect in points at one ρ, where a table of two by two is all the data.
+
+    A sum over the index of a yes without the treatment, of one with it, and of the treatment itself. The first and the
+    last are Normal(0, 1) beforehand; the second is the first plus α.
+    """
+    grid = np.linspace(-2.5, 2.5, 81)
+    both = multivariate_normal(cov=[[1, rho], [rho, 1]]).cdf(np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1))
+    yes, treated = norm.cdf(grid)[:, None], norm.cdf(grid)
+    chance = {(1, 1): both, (1, 0): yes - both, (0, 1): treated - both, (0, 0): 1 - yes - treated + both}
+    without, with_it = (sum(CELLS[y, t] * np.log(chance[y, t]) for y in (0, 1)) for t in (0, 1))
+    alpha = grid - grid[:, None]
+    log_joint = without[:, None] + with_it + norm.logpdf(grid)
+    log_joint += norm.logpdf(grid)[:, None, None] + norm.logpdf(alpha, scale=alpha_sd)[..., None]
+    total = logsumexp(log_joint)
+    share = np.exp(log_joint - total).sum(axis=2)
+    evidence = total + 3 * np.log(grid[1] - grid[0])
+    return evidence, (share * alpha).sum(), 100 * (share * (treated - yes)).sum()
+
+
+@pytest.mark.parametrize("given", [{}, {"alpha": 0.4}])
+def test_a_column_of_yes_and_no_is_the_exact_integral(given):
+    """Evidence and effect at every ρ of a map that is no regression, in the wide prior and in a tight one."""
+    data = pd.DataFrame([cell for cell, count in CELLS.items() for _ in range(count)], columns=["Y", "T"])
+    chart = map_rho(make_design(data, outcome="Y ~ T", treatment="T ~ 1"), rho=np.tanh([-1, -0.5, 0, 0.5, 1]),
+                    draws=1024, **given)  # fmt: skip
+    expected = np.array([four_cells(rho, given.get("alpha", 1.0)) for rho in chart.rho.values])
+    weight = np.exp(chart.log_weight)
+    found = chart.log_evidence, (weight * chart.alpha).sum("draw"), (weight * chart.effect).sum("draw")
+    for values, wanted, within in zip(found, expected.T, (0.002, 0.002, 0.05)):
+        np.testing.assert_allclose(values, wanted, atol=within)
+    assert ((chart.ess > 512) & (chart.ess <= 1024)).all()  # nearly Gaussian, and no draw counts more than once
 
 
 def test_the_evidence_under_a_prior_is_that_of_its_columns_averaged(mapped):
@@ -100,11 +140,19 @@ def test_the_evidence_under_a_prior_is_that_of_its_columns_averaged(mapped):
 
 def test_where_the_data_are_silent_the_reading_is_the_prior():
     reading = weigh(by_hand(), atanh_normal(-0.2, 0.3), draws=20_000)
-    assert float(np.arctanh(reading.rho).mean()) == pytest.approx(-0.2, abs=0.002)
-    assert float(np.arctanh(reading.rho).std()) == pytest.approx(0.3, abs=0.002)
+    assert float(np.arctanh(reading.rho).mean()) == pytest.approx(-0.2, abs=2e-4)
+    assert float(np.arctanh(reading.rho).std()) == pytest.approx(0.3, abs=2e-4)
     residual = reading.alpha - (3 - 12 * reading.rho)
     assert abs(float(residual.mean())) < 0.02
     assert float(residual.std()) == pytest.approx(0.5, rel=0.03)
+
+
+def test_a_draw_has_the_effect_of_its_own_rho():
+    """Where α is all but known at every ρ, it is 3 - 12 ρ in every draw, between the columns as well."""
+    for prior in (atanh_normal(), lambda rho: 1.0 * (abs(rho) < 0.9)):
+        reading = weigh(by_hand(sd=1e-6), prior)
+        np.testing.assert_allclose(reading.effect, 3 - 12 * reading.rho, atol=2e-4)
+        np.testing.assert_array_equal(reading.effect, reading.alpha)
 
 
 @pytest.mark.parametrize("mean, sd", [(0.3, 1e-5), (-0.2, 1e-3), (0.1, 0.02), (0.0, 0.5)])
