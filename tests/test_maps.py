@@ -237,6 +237,14 @@ def test_the_table_of_a_map_holds_weighted_quantiles():
     np.testing.assert_allclose(table["mean"] - table["low"], 0.5 * norm.ppf(0.9), atol=0.01)
 
 
+def test_evidence_is_told_beside_that_of_the_best_column_that_can_be_relied_on():
+    """Evidence Normal(0.1, 0.2) in a = atanh ρ, and the column at its top a bad one: the next best are at 0 and 0.2."""
+    a = np.arctanh(GRID)
+    table = read_map(by_hand(evidence=norm.logpdf(a, 0.1, 0.2) - 70, k=np.where(np.isclose(a, 0.1), 0.9, 0.1)))
+    expected = -0.5 * ((a - 0.1) / 0.2) ** 2 + 0.5 * (0.1 / 0.2) ** 2
+    np.testing.assert_allclose(table["log_evidence"].dropna(), expected[~np.isclose(a, 0.1)], atol=1e-9)
+
+
 def test_draws_count_by_their_weights():
     """Draws of Normal(m, 0.5) in weights exp(0.4 z) are Normal(m + 0.2, 0.5)."""
     tilted = by_hand(tilt=0.2)
@@ -339,6 +347,13 @@ def test_the_tipping_point_is_where_the_line_crosses_zero(slope, sign):
     assert found["at_zero"] == pytest.approx(3.0)
     assert found["mean"] == pytest.approx(sign * 3 / 12, abs=1e-3)
     assert found["interval"] == pytest.approx(sign * (3 - 0.5 * norm.ppf(0.975)) / 12, abs=2e-3)
+
+
+@pytest.mark.parametrize("rho, slope", [(GRID[23:], -12.0), (GRID[:26], 12.0)], ids=["from below", "to above"])
+def test_one_column_beyond_zero_is_enough(rho, slope):
+    found = tipping_point(by_hand(slope, rho=rho))
+    assert found["at_zero"] == pytest.approx(3.0, abs=1e-4)
+    assert found["mean"] == pytest.approx(-3 / slope, abs=1e-3)
 
 
 def test_an_effect_that_no_current_overturns_has_no_tipping_point():
