@@ -131,6 +131,9 @@ def test_without_a_current_the_answer_is_statsmodels_probit(alive, fish, kind):
         assert ours.effect == pytest.approx(100 * effect.margeff[-1], rel=1e-5)
         assert ours.effect_se == pytest.approx(100 * effect.margeff_se[-1], rel=1e-3)
         assert ours.summary().loc["effect", "estimate"] == ours.effect
+        row = maximum_likelihood(design, rho=[-0.2, 0, 0.2]).summary().loc[0.0]
+        expected = [100 * effect.margeff[-1], 100 * effect.margeff_se[-1], theirs.params[-1]]
+        np.testing.assert_allclose(row[["effect", "se", "alpha"]], expected, rtol=1e-3)
 
 
 def test_the_trial_on_the_quitters_lives(everyone):

@@ -8,7 +8,7 @@ import pytest
 import statsmodels.api as sm
 import xarray as xr
 from oracles import as_fit, bayesian_regression, distance
-from scipy.special import logsumexp
+from scipy.special import betaln, logsumexp
 from scipy.stats import beta, cauchy, gaussian_kde, multivariate_normal, norm, uniform
 
 from helpers import (
@@ -83,6 +83,25 @@ def test_a_column_is_the_exact_integral(designs, given):
     _, _, evidence_T = bayesian_regression(t, treatment, np.r_[t.mean(), 0, 0, 0], np.array(sd_T), t.std())
     column = map_rho(design, draws=1024, **given).sel(rho=0, method="nearest")
     assert float(column.log_evidence) == pytest.approx(evidence_O + evidence_T, abs=0.01)
+    weight = np.exp(column.log_weight)
+    centre = float(weight @ column.alpha)
+    assert centre == pytest.approx(mean[-1], abs=0.02 * sd[-1])
+    assert float(weight @ (column.alpha - centre) ** 2) ** 0.5 == pytest.approx(sd[-1], rel=0.02)
+
+
+@pytest.mark.parametrize("given", [{}, {"alpha": 0.2, "sigma": 0.6}])
+def test_a_column_of_a_number_beside_an_answer_is_the_exact_integral(tanks, given):
+    """At ρ = 0: a regression, and a share whose chance is uniform beforehand: its evidence is a beta function."""
+    data = tanks["binary"].data
+    design = make_design(data, outcome="Y ~ T + X0", treatment="T ~ 1")
+    y, t, one = design.y, design.t, np.ones(design.n)
+    outcome = np.column_stack([one, design.C, t])
+    alpha, sigma = given.get("alpha", y.std() / t.std()), given.get("sigma", y.std())
+    widths = np.array([2.5 * y.std(), y.std(), alpha])
+    mean, sd, evidence_O = bayesian_regression(y, outcome, np.array([y.mean(), 0, 0]), widths, sigma)
+    column = map_rho(design, draws=1024, **given).sel(rho=0, method="nearest")
+    expected = evidence_O + betaln(1 + t.sum(), 1 + np.sum(1 - t))
+    assert float(column.log_evidence) == pytest.approx(expected, abs=0.01)
     weight = np.exp(column.log_weight)
     centre = float(weight @ column.alpha)
     assert centre == pytest.approx(mean[-1], abs=0.02 * sd[-1])
