@@ -239,6 +239,13 @@ def test_fit_and_the_map_mean_the_same_narrow_prior(designs):
     assert float(weigh(map_rho(design), prior).rho.std()) == pytest.approx(1e-3, rel=0.05)
 
 
+def test_a_seed_repeats_the_map(designs):
+    design, rho = designs["continuous", "plain"], [-0.5, -0.2, 0.0, 0.2, 0.5]
+    first, again, other = (map_rho(design, rho=rho, draws=128, seed=seed) for seed in (3, 3, 4))
+    xr.testing.assert_equal(first, again)
+    assert (first.alpha != other.alpha).all()
+
+
 def test_reading_costs_milliseconds(mapped):
     the_map, seconds = mapped[1], []
     for mean in (-0.2, 0.0, 0.2):
