@@ -273,6 +273,47 @@ def test_the_other_half_is_the_share_of_latent_errors_that_fit(alive, kind):
     np.testing.assert_allclose(ours, imagined(rows, theta, 0.6, steps, 40_000, rng), atol=0.05)
 
 
+@pytest.mark.parametrize("kind, levels", [("binary", (0, 1)), ("continuous", (-0.5, 1.5))])
+def test_potential_outcomes_are_chances_under_the_bivariate_normal(fish, kind, levels):
+    """One draw by hand, where X0 changes the effect: the latent error is where y and t say, whatever the level."""
+    data = fish[kind].data
+    design = make_design(data, outcome="Y ~ T * X0 + X1", treatment="T ~ X0 + X1 + X2")
+    idata = fit(design, draws=250)
+    one = idata["posterior"].isel(chain=1, draw=7)
+    X = ((data - data.mean()) / data.std(ddof=0))[["X0", "X1", "X2"]].to_numpy()
+    y, t, rho = design.y, design.t, float(one.rho)
+    before = float(one.intercept_O) + X[:, :2] @ one.beta_O_free.values
+    slope = float(one.alpha) + float(one.delta[0]) * X[:, 0]
+    eta = float(one.intercept_T) + X @ one.beta_T.values
+    centre = t.mean() if kind == "continuous" else 0.0
+
+    def index(level):
+        return before + slope * (level - centre)
+
+    if kind == "binary":
+        q = 2 * t - 1
+
+        def below(u):
+            """P(U < u) within the side of V that t shows; for q = -1 by what is left."""
+            both = multivariate_normal(cov=[[1, -rho], [-rho, 1]]).cdf(np.column_stack([u, eta]))
+            return np.where(q > 0, both, norm.cdf(u) - both) / norm.cdf(q * eta)
+    else:
+        V = (t - eta) / float(one.sigma_V)
+
+        def below(u):
+            return norm.cdf((u - rho * V) / np.sqrt(1 - rho**2))
+
+    cut, chances = below(-index(t)), []
+    for at in (below(-index(level)) for level in levels):  # a yes is U > -index
+        chances.append(np.where(y == 1, (1 - np.maximum(at, cut)) / (1 - cut), np.maximum(cut - at, 0) / cut))
+    found = potential_outcomes(idata, design, levels=levels).isel(chain=1, draw=7)
+    groups = {"everyone": t < np.inf} | ({"treated": t == 1, "untreated": t == 0} if kind == "binary" else {})
+    for group, rows in groups.items():
+        expected = [100 * chance[rows].mean() for chance in chances]
+        assert found.sel(group=group)["effect"] == pytest.approx(expected[1] - expected[0], abs=1e-3)
+        np.testing.assert_allclose([found.sel(group=group)[name] for name in ("Y0", "Y1")], expected, atol=1e-3)
+
+
 def test_the_treated_the_untreated_and_everyone(alive):
     design = alive["binary"]
     found = potential_outcomes(fit(design, draws=250), design).mean(("chain", "draw"))

@@ -1,11 +1,13 @@
-"""The columns that a fit visits: they hold the posterior of ρ, wherever it lies, and little else."""
+"""One column and the columns of a fit: SciPy's prior, finite differences, and the posterior of ρ wherever it lies."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import halfnorm, norm
+from statsmodels.tools.numdiff import approx_fprime, approx_hess
 
-from helpers import atanh_normal, make_design
-from helpers.engine.laplace import adaptive_columns, log_prior_a
+from helpers import atanh_normal, make_design, normal
+from helpers.engine.laplace import adaptive_columns, columns, log_posterior, log_prior, log_prior_a
 from helpers.engine.likelihoods import rows_of
 from helpers.priors import scales
 
@@ -39,3 +41,27 @@ def test_the_columns_of_a_fit_hold_the_posterior_on_either_side(rho):
     assert np.sum(density > density.max() - 25) > 15
     np.testing.assert_allclose(turned.a, -found.a[::-1], atol=1e-9)
     np.testing.assert_allclose(mirrored, density[::-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["continuous", "binary"])
+def test_a_column_is_the_mode_of_scipys_prior_times_the_likelihood_and_its_bend(designs, kind):
+    """Under a prior that pulls: flat at the mode, and the covariance is minus the inverse of the second differences."""
+    design = designs[kind, "instrument"]
+    prior, rows = scales(design, normal(beta_O=0.3, beta_T=0.2), alpha=0.1, sigma=0.5), rows_of(design)
+    theta = np.random.default_rng(0).normal(0.2, 0.5, rows.size)
+    theta_O, log_U, theta_T, log_V = rows.split(theta)
+    expected = norm.logpdf(theta_O, prior.mean_O, prior.sd_O).sum()
+    expected += norm.logpdf(theta_T, prior.mean_T, prior.sd_T).sum()
+    for log_sigma, spread in [(log_U, prior.sigma_U), (log_V, prior.sigma_V)][: sum(rows.scaled)]:
+        expected += halfnorm.logpdf(np.exp(log_sigma), scale=spread) + log_sigma
+    assert log_prior(rows, prior, theta) == pytest.approx(expected)
+    found = columns(rows, prior, [-0.4, 0.3])
+    for a, mode, root, value in zip(found.a, found.mode, found.root, found.value):
+
+        def height(point, a=a):
+            return log_posterior(rows, prior, point[None], np.array([a]))[0]
+
+        assert value == pytest.approx(height(mode))
+        spread = np.sqrt(np.diag(root @ root.T))
+        assert np.abs(spread * approx_fprime(mode, height, centered=True)).max() < 1e-3
+        np.testing.assert_allclose(root.T @ -approx_hess(mode, height) @ root, np.eye(rows.size), atol=1e-3)
