@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 import xarray as xr
-from oracles import as_fit, bayesian_regression, distance
+from conftest import INSTRUMENT
+from oracles import as_fit, bayesian_regression, distance, outcome_alone
 from scipy.special import betaln, logsumexp
 from scipy.stats import beta, cauchy, gaussian_kde, multivariate_normal, norm, uniform
 
@@ -69,43 +70,27 @@ def test_a_function_is_a_prior_whatever_its_scale(mapped):
     assert named.attrs["log_evidence"] == pytest.approx(drawn.attrs["log_evidence"], abs=1e-4)
 
 
-@pytest.mark.parametrize("given", [{}, {"coefficients": normal(beta_O=0.5, beta_T=0.4), "alpha": 0.2, "sigma": 0.3}])
-def test_a_column_is_the_exact_integral(designs, given):
-    """At ρ = 0 a continuous treatment leaves two regressions, each with one sum over its σ."""
-    design = designs["continuous", "instrument"]
-    y, t, one = design.y, design.t, np.ones(design.n)
-    slopes = given.get("coefficients", normal(beta_O=y.std(), beta_T=t.std()))
-    alpha, sigma = given.get("alpha", y.std() / t.std()), given.get("sigma", y.std())
-    outcome = np.column_stack([one, design.C[:, design.in_outcome], t - t.mean()])
-    sd_O, sd_T = [2.5 * y.std(), *[slopes.beta_O] * 2, alpha], [2.5 * t.std(), *[slopes.beta_T] * 3]
-    mean, sd, evidence_O = bayesian_regression(y, outcome, np.r_[y.mean(), 0, 0, 0], np.array(sd_O), sigma)
-    treatment = np.column_stack([one, design.C])
-    _, _, evidence_T = bayesian_regression(t, treatment, np.r_[t.mean(), 0, 0, 0], np.array(sd_T), t.std())
-    column = map_rho(design, draws=1024, **given).sel(rho=0, method="nearest")
-    assert float(column.log_evidence) == pytest.approx(evidence_O + evidence_T, abs=0.01)
-    weight = np.exp(column.log_weight)
-    centre = float(weight @ column.alpha)
-    assert centre == pytest.approx(mean[-1], abs=0.02 * sd[-1])
-    assert float(weight @ (column.alpha - centre) ** 2) ** 0.5 == pytest.approx(sd[-1], rel=0.02)
-
-
 @pytest.mark.parametrize("given", [{}, {"alpha": 0.2, "sigma": 0.6}])
-def test_a_column_of_a_number_beside_an_answer_is_the_exact_integral(tanks, given):
-    """At ρ = 0: a regression, and a share whose chance is uniform beforehand: its evidence is a beta function."""
-    data = tanks["binary"].data
-    design = make_design(data, outcome="Y ~ T + X0", treatment="T ~ 1")
-    y, t, one = design.y, design.t, np.ones(design.n)
-    outcome = np.column_stack([one, design.C, t])
-    alpha, sigma = given.get("alpha", y.std() / t.std()), given.get("sigma", y.std())
-    widths = np.array([2.5 * y.std(), y.std(), alpha])
-    mean, sd, evidence_O = bayesian_regression(y, outcome, np.array([y.mean(), 0, 0]), widths, sigma)
-    column = map_rho(design, draws=1024, **given).sel(rho=0, method="nearest")
-    expected = evidence_O + betaln(1 + t.sum(), 1 + np.sum(1 - t))
-    assert float(column.log_evidence) == pytest.approx(expected, abs=0.01)
+@pytest.mark.parametrize("kind", ["continuous", "binary"])
+def test_a_column_is_the_exact_integral(tanks, kind, given):
+    """At ρ = 0: a regression, summed over its σ, beside another, or a share whose chance is uniform beforehand."""
+    formulas = INSTRUMENT if kind == "continuous" else {"outcome": "Y ~ T + X0", "treatment": "T ~ 1"}
+    design = make_design(tanks[kind].data, **formulas)
+    slopes = {"coefficients": normal(beta_O=0.5, beta_T=0.4)} if given else {}
+    centre, spread, evidence = outcome_alone(design, **given, **({"beta": 0.5} if given else {}))
+    t = design.t
+    if kind == "continuous":
+        widths = np.array([2.5 * t.std(), *[0.4 if given else t.std()] * 3])
+        Z = np.column_stack([np.ones(design.n), design.C])
+        evidence += bayesian_regression(t, Z, np.r_[t.mean(), 0, 0, 0], widths, t.std())[2]
+    else:
+        evidence += betaln(1 + t.sum(), 1 + np.sum(1 - t))
+    column = map_rho(design, draws=1024, **given, **slopes).sel(rho=0, method="nearest")
+    assert float(column.log_evidence) == pytest.approx(evidence, abs=0.01)
     weight = np.exp(column.log_weight)
-    centre = float(weight @ column.alpha)
-    assert centre == pytest.approx(mean[-1], abs=0.02 * sd[-1])
-    assert float(weight @ (column.alpha - centre) ** 2) ** 0.5 == pytest.approx(sd[-1], rel=0.02)
+    found = float(weight @ column.alpha)
+    assert found == pytest.approx(centre, abs=0.02 * spread)
+    assert float(weight @ (column.alpha - found) ** 2) ** 0.5 == pytest.approx(spread, rel=0.02)
 
 
 CELLS = {(0, 0): 50, (0, 1): 30, (1, 0): 25, (1, 1): 45}  # how many have (y, t)
@@ -117,7 +102,7 @@ def four_cells(rho, alpha_sd):
     A sum over the index of a yes without the treatment, of one with it, and of the treatment itself. The first and the
     last are Normal(0, 1) beforehand; the second is the first plus α.
     """
-    grid = np.linspace(-2.5, 2.5, 81)
+    grid = np.linspace(-2.4, 2.4, 61)
     both = multivariate_normal(cov=[[1, rho], [rho, 1]]).cdf(np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1))
     yes, treated = norm.cdf(grid)[:, None], norm.cdf(grid)
     chance = {(1, 1): both, (1, 0): yes - both, (0, 1): treated - both, (0, 0): 1 - yes - treated + both}

@@ -13,8 +13,9 @@ import pytensor
 import pytest
 import xarray as xr
 from dask.distributed import Client
+from oracles import outcome_alone
 
-from helpers import World, atanh_normal, fit, fit_worlds, joint_model, make_design, ols, world_table
+from helpers import World, atanh_normal, fit, fit_worlds, joint_model, make_design, normal, ols, world_table
 from helpers import worlds as module
 from helpers.engine.from_pymc import observed
 
@@ -198,6 +199,16 @@ def test_the_world_of_least_squares_has_the_classical_interval(worlds, fits):
     row = world_table(fits).loc["OLS"]
     assert (row["low"], row["high"]) == (pytest.approx(low, abs=0.01), pytest.approx(high, abs=0.01))
     assert row["alpha"] == pytest.approx(ols(worlds[0].design).params["alpha"])
+
+
+def test_a_world_has_the_priors_it_names(designs):
+    """Three that pull: the posterior at ρ = 0 is that of a regression under them."""
+    design, given = designs["continuous", "instrument"], {"alpha": 0.2, "sigma": 0.6}
+    world = World("narrow", design, rho=0.0, coefficients=normal(beta_O=0.5), **given)
+    row = world_table(fit_worlds([world], folder=None)).loc["narrow"]
+    mean, sd, _ = outcome_alone(design, beta=0.5, **given)
+    assert row["alpha"] == pytest.approx(mean, abs=0.1 * sd)
+    assert row["high"] - row["low"] == pytest.approx(2 * 1.96 * sd, rel=0.06)
 
 
 def test_an_unknown_reference_is_named(fits):
