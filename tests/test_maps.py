@@ -25,7 +25,7 @@ from helpers import (
     tipping_point,
     weigh,
 )
-from helpers.maps import trusted
+from helpers.maps import smoothed, trusted
 
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))
 
@@ -314,6 +314,20 @@ def test_many_dummies_leave_the_map_exact():
         row = read_map(map_rho(design, rho=[-0.5, -0.2, 0.0, 0.2, 0.5], alpha=100, coefficients=normal(30))).loc[0.0]
         interval = sm.OLS.from_formula("y ~ t + x + C(site)", data).fit().conf_int().loc["t"].to_numpy()
         np.testing.assert_allclose(row[["low", "high"]].to_numpy(), interval, atol=0.04 * np.ptp(interval))
+
+
+@pytest.mark.parametrize("k", [0.2, 0.5])
+def test_the_weights_of_a_pareto_have_its_k(k):
+    """Ratios u^-k of a uniform u: k̂ is k, and weighted by them u has the mean (1 - k)/(2 - k)."""
+    u = np.random.default_rng(0).permutation((np.arange(20_000) + 0.5) / 20_000)
+    weight, k_hat = smoothed(-k * np.log(u))
+    assert k_hat == pytest.approx(k, abs=0.03)
+    assert np.exp(weight) @ u == pytest.approx((1 - k) / (2 - k), abs=0.005)
+
+
+def test_a_draw_that_outweighs_all_others_is_all_there_is_and_is_not_relied_on():
+    weight, k_hat = smoothed(np.r_[1000.0, np.random.default_rng(0).normal(size=511)])
+    assert np.isnan(k_hat) and np.exp(weight).tolist() == [1.0] + [0.0] * 511
 
 
 def test_a_map_that_is_not_to_be_relied_on_says_so():
