@@ -275,15 +275,15 @@ def test_the_other_half_is_the_share_of_latent_errors_that_fit(alive, kind):
 
 @pytest.mark.parametrize("kind, levels", [("binary", (0, 1)), ("continuous", (-0.5, 1.5))])
 def test_potential_outcomes_are_chances_under_the_bivariate_normal(fish, kind, levels):
-    """One draw by hand, where X0 changes the effect: the latent error is where y and t say, whatever the level."""
+    """One draw by hand, where X0 and X1 change the effect: the latent error is where y and t say, at either level."""
     data = fish[kind].data
-    design = make_design(data, outcome="Y ~ T * X0 + X1", treatment="T ~ X0 + X1 + X2")
+    design = make_design(data, outcome="Y ~ T * (X0 + X1)", treatment="T ~ X0 + X1 + X2")
     idata = fit(design, draws=250)
     one = idata["posterior"].isel(chain=1, draw=7)
     X = ((data - data.mean()) / data.std(ddof=0))[["X0", "X1", "X2"]].to_numpy()
     y, t, rho = design.y, design.t, float(one.rho)
     before = float(one.intercept_O) + X[:, :2] @ one.beta_O_free.values
-    slope = float(one.alpha) + float(one.delta[0]) * X[:, 0]
+    slope = float(one.alpha) + X[:, :2] @ one.delta.values
     eta = float(one.intercept_T) + X @ one.beta_T.values
     centre = t.mean() if kind == "continuous" else 0.0
 
