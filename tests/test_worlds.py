@@ -184,14 +184,14 @@ def test_the_table_holds_what_the_draws_say(worlds, fits):
 
 @pytest.mark.parametrize("best, other", [("no current", "free"), ("free", "no current")])
 def test_a_difference_in_score_has_the_standard_error_of_a_sum(fits, best, other):
-    """A hundred rows in which one world scores 1 or 3 less, in turn: 200 less in all, give or take √100 · 1."""
-    scores = {best: np.zeros(100), other: -np.tile([1.0, 3.0], 50)}
+    """A hundred rows in which one world scores 1 or 5 less, in turn: 300 less in all, give or take √100 · 2."""
+    scores = {best: np.zeros(100), other: -np.tile([1.0, 5.0], 50)}
     scored = {name: xr.DataTree.from_dict({"posterior": fits[name]["posterior"].to_dataset(),
                                            "sample_stats": fits[name]["sample_stats"].to_dataset(),
                                            "score": xr.Dataset({"elpd": ("obs", elpd)})})
               for name, elpd in scores.items()}  # fmt: skip
     table = world_table(scored)
-    assert table.loc[other, ["elpd", "d_elpd", "d_se"]].tolist() == pytest.approx([-200, -200, 10])
+    assert table.loc[other, ["elpd", "d_elpd", "d_se"]].tolist() == pytest.approx([-300, -300, 20])
     assert table.loc[best, ["elpd", "d_elpd", "d_se"]].tolist() == [0, 0, 0]
 
 
