@@ -376,6 +376,9 @@ def test_worlds_are_told_in_percentage_points(fish, alive):
     # log p(T, Y) of the probits, row by row, from statsmodels: leaving one out costs about a parameter each
     both = [sm.Probit(design.y, Rows.of(design, compress=False).A), sm.Probit(design.t, Rows.of(design).Z)]
     best = sum(model.fit(disp=0).llf for model in both)
+    alpha, error = (each[-1] for each in (both[0].fit(disp=0).params, both[0].fit(disp=0).bse))
+    assert table.loc["no current", "alpha"] == pytest.approx(alpha, abs=0.3 * error)
+    assert np.isnan(table.loc["line", "alpha"])
     assert best - 15 < table.loc["no current", "elpd"] < best - 4
 
 

@@ -357,6 +357,7 @@ def test_a_bad_column_farther_away_than_the_tipping_point_does_no_harm():
     chart = by_hand(k=np.where(np.abs(GRID) > 0.4, 0.9, 0.1))
     assert tipping_point(chart)["mean"] == pytest.approx(0.25, abs=1e-3)
     assert trusted(chart) == slice(*np.flatnonzero(np.abs(GRID) <= 0.4)[[0, -1]] + [0, 1])
+    assert not len(GRID[trusted(by_hand(k=np.where(GRID == 0, 0.9, 0.1)))])
 
 
 @pytest.mark.parametrize("prior", [0.06, atanh_normal(0.06, 1e-4)])
