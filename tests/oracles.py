@@ -90,6 +90,21 @@ def bayesian_regression(y, A, mean, sd, scale):
     return centre, spread, evidence
 
 
+def outcome_alone(design, *, beta=None, alpha=None, sigma=None):
+    """Exact mean and sd of α at ρ = 0, and the log evidence, of a continuous outcome with an intercept.
+
+    The priors are written out from the book's text, but for those that are given: β ~ Normal(0, beta) for one sd of its
+    covariate, α ~ Normal(0, alpha) and σ_U ~ HalfNormal(sigma).
+    """
+    y, t = design.y, design.t
+    beta, alpha, sigma = beta or y.std(), alpha or y.std() / t.std(), sigma or y.std()
+    X = design.C[:, design.in_outcome]
+    A = np.column_stack([np.ones(design.n), X, t - (t.mean() if design.kind == "continuous" else 0)])
+    widths = np.array([2.5 * y.std(), *[beta] * X.shape[1], alpha])
+    mean, sd, evidence = bayesian_regression(y, A, np.r_[y.mean(), np.zeros(X.shape[1] + 1)], widths, sigma)
+    return mean[-1], sd[-1], evidence
+
+
 def as_fit(reading):
     """A reading of a map in the shape of a fit, thinned to the draws that its columns really hold."""
     size = 4 * int(min(reading.sizes["draw"], reading.attrs["ess"]) // 4)

@@ -131,6 +131,9 @@ def test_without_a_current_the_answer_is_statsmodels_probit(alive, fish, kind):
         assert ours.effect == pytest.approx(100 * effect.margeff[-1], rel=1e-5)
         assert ours.effect_se == pytest.approx(100 * effect.margeff_se[-1], rel=1e-3)
         assert ours.summary().loc["effect", "estimate"] == ours.effect
+        row = maximum_likelihood(design, rho=[-0.2, 0, 0.2]).summary().loc[0.0]
+        expected = [100 * effect.margeff[-1], 100 * effect.margeff_se[-1], theirs.params[-1]]
+        np.testing.assert_allclose(row[["effect", "se", "alpha"]], expected, rtol=1e-3)
 
 
 def test_the_trial_on_the_quitters_lives(everyone):
@@ -270,6 +273,47 @@ def test_the_other_half_is_the_share_of_latent_errors_that_fit(alive, kind):
     np.testing.assert_allclose(ours, imagined(rows, theta, 0.6, steps, 40_000, rng), atol=0.05)
 
 
+@pytest.mark.parametrize("kind, levels", [("binary", (0, 1)), ("continuous", (-0.5, 1.5))])
+def test_potential_outcomes_are_chances_under_the_bivariate_normal(fish, kind, levels):
+    """One draw by hand, where X0 and X1 change the effect: the latent error is where y and t say, at either level."""
+    data = fish[kind].data
+    design = make_design(data, outcome="Y ~ T * (X0 + X1)", treatment="T ~ X0 + X1 + X2")
+    idata = fit(design, draws=250)
+    one = idata["posterior"].isel(chain=1, draw=7)
+    X = ((data - data.mean()) / data.std(ddof=0))[["X0", "X1", "X2"]].to_numpy()
+    y, t, rho = design.y, design.t, float(one.rho)
+    before = float(one.intercept_O) + X[:, :2] @ one.beta_O_free.values
+    slope = float(one.alpha) + X[:, :2] @ one.delta.values
+    eta = float(one.intercept_T) + X @ one.beta_T.values
+    centre = t.mean() if kind == "continuous" else 0.0
+
+    def index(level):
+        return before + slope * (level - centre)
+
+    if kind == "binary":
+        q = 2 * t - 1
+
+        def below(u):
+            """P(U < u) within the side of V that t shows; for q = -1 by what is left."""
+            both = multivariate_normal(cov=[[1, -rho], [-rho, 1]]).cdf(np.column_stack([u, eta]))
+            return np.where(q > 0, both, norm.cdf(u) - both) / norm.cdf(q * eta)
+    else:
+        V = (t - eta) / float(one.sigma_V)
+
+        def below(u):
+            return norm.cdf((u - rho * V) / np.sqrt(1 - rho**2))
+
+    cut, chances = below(-index(t)), []
+    for at in (below(-index(level)) for level in levels):  # a yes is U > -index
+        chances.append(np.where(y == 1, (1 - np.maximum(at, cut)) / (1 - cut), np.maximum(cut - at, 0) / cut))
+    found = potential_outcomes(idata, design, levels=levels).isel(chain=1, draw=7)
+    groups = {"everyone": t < np.inf} | ({"treated": t == 1, "untreated": t == 0} if kind == "binary" else {})
+    for group, rows in groups.items():
+        expected = [100 * chance[rows].mean() for chance in chances]
+        assert found.sel(group=group)["effect"] == pytest.approx(expected[1] - expected[0], abs=1e-3)
+        np.testing.assert_allclose([found.sel(group=group)[name] for name in ("Y0", "Y1")], expected, atol=1e-3)
+
+
 def test_the_treated_the_untreated_and_everyone(alive):
     design = alive["binary"]
     found = potential_outcomes(fit(design, draws=250), design).mean(("chain", "draw"))
@@ -332,6 +376,9 @@ def test_worlds_are_told_in_percentage_points(fish, alive):
     # log p(T, Y) of the probits, row by row, from statsmodels: leaving one out costs about a parameter each
     both = [sm.Probit(design.y, Rows.of(design, compress=False).A), sm.Probit(design.t, Rows.of(design).Z)]
     best = sum(model.fit(disp=0).llf for model in both)
+    alpha, error = (each[-1] for each in (both[0].fit(disp=0).params, both[0].fit(disp=0).bse))
+    assert table.loc["no current", "alpha"] == pytest.approx(alpha, abs=0.3 * error)
+    assert np.isnan(table.loc["line", "alpha"])
     assert best - 15 < table.loc["no current", "elpd"] < best - 4
 
 

@@ -33,6 +33,7 @@ def test_without_a_current_the_two_equations_are_estimated_alone(kind):
     # maximum likelihood does not correct sigma for the coefficients it spent
     spent = np.sqrt(outcome.df_resid / outcome.nobs)
     assert joint.standard_errors["alpha"] == pytest.approx(spent * outcome.bse["T"], rel=1e-6)
+    assert joint.standard_errors["sigma_U"] == pytest.approx(joint.sigma_U / np.sqrt(2 * len(data)), rel=1e-4)
     slopes = joint.estimates[["beta_T[X0]", "beta_T[X1]"]] / design.scales["sd"].to_numpy()
     np.testing.assert_allclose(slopes, treatment.params[["X0", "X1"]], rtol=1e-6)
 
@@ -51,7 +52,9 @@ def test_the_profile_of_the_smokers_is_the_published_one(smokers):
     np.testing.assert_allclose(profile.alpha, alpha, atol=0.006)
     top = maximum_likelihood(smokers).log_likelihood
     np.testing.assert_allclose(profile.log_likelihood - top, below, atol=0.06)
-    assert list(profile.summary().index) == pytest.approx(list(PROFILE))
+    table = profile.summary()
+    assert table.index.name == "rho" and list(table.index) == pytest.approx(list(PROFILE))
+    np.testing.assert_allclose(table["relative"], below - below.max(), atol=0.06)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +100,18 @@ def test_one_instrument_gives_two_stage_least_squares(seed):
     # as many moments as parameters: the two-stage residuals have the estimated rho
     treatment = data["T"] - Z @ np.linalg.lstsq(Z, data["T"])[0]
     assert found.rho == pytest.approx(np.corrcoef(data.Y - X @ two_stage, treatment)[0, 1], abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["continuous", "binary"])
+def test_the_error_of_rho_is_that_of_its_profile(designs, kind):
+    """The profile likelihood of ρ bends at its top by one over the square of the standard error."""
+    design = designs[kind, "instrument"]
+    found = maximum_likelihood(design)
+    assert abs(found.rho) > 0.2
+    step = 0.01
+    low, top, high = maximum_likelihood(design, rho=found.rho + step * np.array([-1, 0, 1])).log_likelihood
+    assert top == pytest.approx(found.log_likelihood, abs=1e-6)
+    assert found.standard_errors["rho"] == pytest.approx(step / np.sqrt(2 * top - low - high), rel=0.01)
 
 
 def test_the_summary_holds_95_percent_intervals(smokers):

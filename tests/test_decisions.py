@@ -102,6 +102,14 @@ def test_a_benchmark_out_of_reach_is_nan_and_says_why(tanks, monkeypatch):
     assert row["change"] < -0.1
 
 
+@pytest.mark.parametrize("kind", ["continuous", "binary"])
+def test_an_instrument_left_out_makes_no_current(designs, kind):
+    """At ρ = 0 the outcome equation stands alone, and X2 is not in it: the effect stays as it is."""
+    table = benchmark_rho(designs[kind, "instrument"])
+    assert table.loc["X2", ["rho", "change"]].tolist() == pytest.approx([0, 0], abs=1e-4)
+    assert (table.loc[["X0", "X1"], ["rho", "change"]].abs() > 0.01).all(axis=None)
+
+
 @pytest.mark.parametrize(
     "groups, error, said",
     [
@@ -158,7 +166,7 @@ def test_e_values_are_the_published_ones():
     # ovarian cancer, an effect below 1, in the same paper: 0.5 (0.3 to 0.8) gives 3.41 and 1.81
     assert e_value(0.5) == pytest.approx(3.41, abs=0.005)
     assert e_value(0.5, limit=0.8) == pytest.approx(1.81, abs=0.005)
-    assert e_value(1.2, limit=0.9) == e_value(0.8, limit=1.1) == e_value(1.0) == 1.0
+    assert e_value(1.2, limit=0.9) == e_value(0.8, limit=1.1) == e_value(1.0) == e_value(1.0, limit=1.1) == 1.0
 
 
 @pytest.mark.parametrize("options, said", [
@@ -251,6 +259,7 @@ def test_a_loss_that_bends_is_averaged_over_alpha_not_taken_at_its_mean():
     found = decide(by_hand(), lambda action, alpha: alpha**2 if action == "bent" else 7.0, actions=["bent", "flat"])
     middle = found.loss["bent"].iloc[np.abs(found.loss.index).argmin()]
     assert middle == pytest.approx(3**2 + 2)
+    np.testing.assert_allclose(found.loss.index, GRID)  # without a range of their own, the worlds are the columns
 
 
 def test_losses_count_by_the_draws_weights():
@@ -328,6 +337,7 @@ def test_the_picture_of_a_decision_is_its_regret():
 REFUSED = {
     "shape": (lambda a, x: np.zeros(3), {}, r"loss gave the shape \(3,\) for action 'wait'.*accepted are as many"),
     "nan": (lambda a, x: x * np.nan, {}, r"loss gave .* infinite or undefined values for action 'wait'"),
+    "one infinity": (lambda a, x: np.where(x < x.max(), x, np.inf), {}, "loss gave 256 infinite or undefined values"),
     "unknown": (lambda a, x: {"act": x}[a], {}, r"actions holds 'wait', and loss does not know it"),
     "one action": (linear, {"actions": ["act"]}, r"actions=\['act'\]; accepted is two or more"),
     "twice": (linear, {"actions": ["act", "act"]}, r"accepted is two or more different names"),
@@ -343,16 +353,21 @@ def test_what_cannot_be_decided_is_refused(loss, options, said):
         decide(by_hand(), loss, **({"actions": ["wait", "act"]} | options))
 
 
-def test_a_world_leans_on_the_columns_on_both_sides():
-    """The last world, ρ = 0.3, lies between a good column at 0.29 and a bad one at 0.38."""
-    chart = by_hand(k=np.where(np.isclose(GRID, np.tanh(0.4)), np.nan, 0.1))
-    with pytest.raises(ValueError, match=r"Pareto k̂ exceeds 0.7 at rho = \[0.38\], among the worlds to decide in"):
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_world_leans_on_the_columns_on_both_sides(side):
+    """The last world, ρ = ±0.3, lies between a good column at ±0.29 and a bad one at ±0.38."""
+    chart = by_hand(k=np.where(np.isclose(GRID, np.tanh(0.4 * side)), np.nan, 0.1))
+    said = rf"Pareto k̂ exceeds 0.7 at rho = \[{0.38 * side}\], among the worlds to decide in"
+    with pytest.raises(ValueError, match=said):
         decide(chart, linear, actions=["wait", "act"], within=(-0.3, 0.3))
-    found = decide(chart, linear, actions=["wait", "act"], within=(-0.3, 0.29), prior=atanh_normal(0, 0.05))
+    found = decide(chart, linear, actions=["wait", "act"], within=(-0.29, 0.29), prior=atanh_normal(0, 0.05))
     assert found.minimax_regret == "act"
 
 
-def test_columns_that_cannot_be_trusted_are_no_worlds():
-    skewed = by_hand(k=np.where(np.abs(GRID) < 0.2, 0.9, 0.1))
+@pytest.mark.parametrize(
+    "bad, within", [(np.abs(GRID) < 0.2, (-0.3, 0.3)), (GRID > 0.982, None), (GRID < -0.982, None)]
+)
+def test_columns_that_cannot_be_trusted_are_no_worlds(bad, within):
+    skewed = by_hand(k=np.where(bad, 0.9, 0.1))
     with pytest.raises(ValueError, match=r"Pareto k̂ exceeds 0.7 at rho = .*, among the worlds to decide in"):
-        decide(skewed, linear, actions=["wait", "act"], within=(-0.3, 0.3))
+        decide(skewed, linear, actions=["wait", "act"], within=within)

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 import xarray as xr
-from oracles import as_fit, bayesian_regression, distance
-from scipy.special import logsumexp
-from scipy.stats import beta, cauchy, gaussian_kde, norm, uniform
+from conftest import INSTRUMENT
+from oracles import as_fit, bayesian_regression, distance, outcome_alone
+from scipy.special import betaln, logsumexp
+from scipy.stats import beta, cauchy, gaussian_kde, multivariate_normal, norm, uniform
 
 from helpers import (
     atanh_normal,
@@ -25,8 +26,7 @@ from helpers import (
     tipping_point,
     weigh,
 )
-from helpers.maps import trusted
-from helpers.priors import scales
+from helpers.maps import smoothed, trusted
 
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))
 
@@ -71,20 +71,64 @@ def test_a_function_is_a_prior_whatever_its_scale(mapped):
     assert named.attrs["log_evidence"] == pytest.approx(drawn.attrs["log_evidence"], abs=1e-4)
 
 
-def test_a_column_is_the_exact_integral(designs):
-    """At ρ = 0 a continuous treatment leaves two regressions, each with one sum over its σ."""
-    design = designs["continuous", "instrument"]
-    prior, one = scales(design), np.ones(design.n)
-    outcome = np.column_stack([one, design.C[:, design.in_outcome], design.t])
-    mean, sd, evidence_O = bayesian_regression(design.y, outcome, prior.mean_O, prior.sd_O, prior.sigma_U)
-    treatment = np.column_stack([one, design.C])
-    _, _, evidence_T = bayesian_regression(design.t, treatment, prior.mean_T, prior.sd_T, prior.sigma_V)
-    column = map_rho(design, draws=1024).sel(rho=0, method="nearest")
-    assert float(column.log_evidence) == pytest.approx(evidence_O + evidence_T, abs=0.01)
+@pytest.mark.parametrize("given", [{}, {"alpha": 0.2, "sigma": 0.6}])
+@pytest.mark.parametrize("kind", ["continuous", "binary"])
+def test_a_column_is_the_exact_integral(tanks, kind, given):
+    """At ρ = 0: a regression, summed over its σ, beside another, or a share whose chance is uniform beforehand."""
+    formulas = INSTRUMENT if kind == "continuous" else {"outcome": "Y ~ T + X0", "treatment": "T ~ 1"}
+    design = make_design(tanks[kind].data, **formulas)
+    slopes = {"coefficients": normal(beta_O=0.5, beta_T=0.4)} if given else {}
+    centre, spread, evidence = outcome_alone(design, **given, **({"beta": 0.5} if given else {}))
+    t = design.t
+    if kind == "continuous":
+        widths = np.array([2.5 * t.std(), *[0.4 if given else t.std()] * 3])
+        Z = np.column_stack([np.ones(design.n), design.C])
+        evidence += bayesian_regression(t, Z, np.r_[t.mean(), 0, 0, 0], widths, t.std())[2]
+    else:
+        evidence += betaln(1 + t.sum(), 1 + np.sum(1 - t))
+    column = map_rho(design, draws=1024, **given, **slopes).sel(rho=0, method="nearest")
+    assert float(column.log_evidence) == pytest.approx(evidence, abs=0.01)
     weight = np.exp(column.log_weight)
-    centre = float(weight @ column.alpha)
-    assert centre == pytest.approx(mean[-1], abs=0.02 * sd[-1])
-    assert float(weight @ (column.alpha - centre) ** 2) ** 0.5 == pytest.approx(sd[-1], rel=0.02)
+    found = float(weight @ column.alpha)
+    assert found == pytest.approx(centre, abs=0.02 * spread)
+    assert float(weight @ (column.alpha - found) ** 2) ** 0.5 == pytest.approx(spread, rel=0.02)
+
+
+CELLS = {(0, 0): 50, (0, 1): 30, (1, 0): 25, (1, 1): 45}  # how many have (y, t)
+
+
+def four_cells(rho, alpha_sd):
+    """Log evidence, mean of α and of the effect in points at one ρ, where a table of two by two is all the data.
+
+    A sum over the index of a yes without the treatment, of one with it, and of the treatment itself. The first and the
+    last are Normal(0, 1) beforehand; the second is the first plus α.
+    """
+    grid = np.linspace(-2.4, 2.4, 61)
+    both = multivariate_normal(cov=[[1, rho], [rho, 1]]).cdf(np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1))
+    yes, treated = norm.cdf(grid)[:, None], norm.cdf(grid)
+    chance = {(1, 1): both, (1, 0): yes - both, (0, 1): treated - both, (0, 0): 1 - yes - treated + both}
+    without, with_it = (sum(CELLS[y, t] * np.log(chance[y, t]) for y in (0, 1)) for t in (0, 1))
+    alpha = grid - grid[:, None]
+    log_joint = without[:, None] + with_it + norm.logpdf(grid)
+    log_joint += norm.logpdf(grid)[:, None, None] + norm.logpdf(alpha, scale=alpha_sd)[..., None]
+    total = logsumexp(log_joint)
+    share = np.exp(log_joint - total).sum(axis=2)
+    evidence = total + 3 * np.log(grid[1] - grid[0])
+    return evidence, (share * alpha).sum(), 100 * (share * (treated - yes)).sum()
+
+
+@pytest.mark.parametrize("given", [{}, {"alpha": 0.4}])
+def test_a_column_of_yes_and_no_is_the_exact_integral(given):
+    """Evidence and effect at every ρ of a map that is no regression, in the wide prior and in a tight one."""
+    data = pd.DataFrame([cell for cell, count in CELLS.items() for _ in range(count)], columns=["Y", "T"])
+    chart = map_rho(make_design(data, outcome="Y ~ T", treatment="T ~ 1"), rho=np.tanh([-1, -0.5, 0, 0.5, 1]),
+                    draws=1024, **given)  # fmt: skip
+    expected = np.array([four_cells(rho, given.get("alpha", 1.0)) for rho in chart.rho.values])
+    weight = np.exp(chart.log_weight)
+    found = chart.log_evidence, (weight * chart.alpha).sum("draw"), (weight * chart.effect).sum("draw")
+    for values, wanted, within in zip(found, expected.T, (0.002, 0.002, 0.05)):
+        np.testing.assert_allclose(values, wanted, atol=within)
+    assert ((chart.ess > 512) & (chart.ess <= 1024)).all()  # nearly Gaussian, and no draw counts more than once
 
 
 def test_the_evidence_under_a_prior_is_that_of_its_columns_averaged(mapped):
@@ -101,11 +145,19 @@ def test_the_evidence_under_a_prior_is_that_of_its_columns_averaged(mapped):
 
 def test_where_the_data_are_silent_the_reading_is_the_prior():
     reading = weigh(by_hand(), atanh_normal(-0.2, 0.3), draws=20_000)
-    assert float(np.arctanh(reading.rho).mean()) == pytest.approx(-0.2, abs=0.002)
-    assert float(np.arctanh(reading.rho).std()) == pytest.approx(0.3, abs=0.002)
+    assert float(np.arctanh(reading.rho).mean()) == pytest.approx(-0.2, abs=2e-4)
+    assert float(np.arctanh(reading.rho).std()) == pytest.approx(0.3, abs=2e-4)
     residual = reading.alpha - (3 - 12 * reading.rho)
     assert abs(float(residual.mean())) < 0.02
     assert float(residual.std()) == pytest.approx(0.5, rel=0.03)
+
+
+def test_a_draw_has_the_effect_of_its_own_rho():
+    """Where α is all but known at every ρ, it is 3 - 12 ρ in every draw, between the columns as well."""
+    for prior in (atanh_normal(), lambda rho: 1.0 * (abs(rho) < 0.9)):
+        reading = weigh(by_hand(sd=1e-6), prior)
+        np.testing.assert_allclose(reading.effect, 3 - 12 * reading.rho, atol=2e-4)
+        np.testing.assert_array_equal(reading.effect, reading.alpha)
 
 
 @pytest.mark.parametrize("mean, sd", [(0.3, 1e-5), (-0.2, 1e-3), (0.1, 0.02), (0.0, 0.5)])
@@ -173,6 +225,13 @@ def test_fit_and_the_map_mean_the_same_narrow_prior(designs):
     assert float(weigh(map_rho(design), prior).rho.std()) == pytest.approx(1e-3, rel=0.05)
 
 
+def test_a_seed_repeats_the_map(designs):
+    design, rho = designs["continuous", "plain"], [-0.5, -0.2, 0.0, 0.2, 0.5]
+    first, again, other = (map_rho(design, rho=rho, draws=128, seed=seed) for seed in (3, 3, 4))
+    xr.testing.assert_equal(first, again)
+    assert (first.alpha != other.alpha).all()
+
+
 def test_reading_costs_milliseconds(mapped):
     the_map, seconds = mapped[1], []
     for mean in (-0.2, 0.0, 0.2):
@@ -188,6 +247,14 @@ def test_the_table_of_a_map_holds_weighted_quantiles():
     np.testing.assert_allclose(table["mean"], 3 - 12 * GRID, atol=1e-9)
     np.testing.assert_allclose(table["high"] - table["mean"], 0.5 * norm.ppf(0.9), atol=0.01)
     np.testing.assert_allclose(table["mean"] - table["low"], 0.5 * norm.ppf(0.9), atol=0.01)
+
+
+def test_evidence_is_told_beside_that_of_the_best_column_that_can_be_relied_on():
+    """Evidence Normal(0.1, 0.2) in a = atanh ρ, and the column at its top a bad one: the next best are at 0 and 0.2."""
+    a = np.arctanh(GRID)
+    table = read_map(by_hand(evidence=norm.logpdf(a, 0.1, 0.2) - 70, k=np.where(np.isclose(a, 0.1), 0.9, 0.1)))
+    expected = -0.5 * ((a - 0.1) / 0.2) ** 2 + 0.5 * (0.1 / 0.2) ** 2
+    np.testing.assert_allclose(table["log_evidence"].dropna(), expected[~np.isclose(a, 0.1)], atol=1e-9)
 
 
 def test_draws_count_by_their_weights():
@@ -274,6 +341,20 @@ def _weighed(design, rho, monkeypatch):
     return map_rho(design, rho=rho).log_weight.values
 
 
+@pytest.mark.parametrize("k", [0.2, 0.5])
+def test_the_weights_of_a_pareto_have_its_k(k):
+    """Ratios u^-k of a uniform u: k̂ is k, and weighted by them u has the mean (1 - k)/(2 - k)."""
+    u = np.random.default_rng(0).permutation((np.arange(20_000) + 0.5) / 20_000)
+    weight, k_hat = smoothed(-k * np.log(u))
+    assert k_hat == pytest.approx(k, abs=0.03)
+    assert np.exp(weight) @ u == pytest.approx((1 - k) / (2 - k), abs=0.005)
+
+
+def test_a_draw_that_outweighs_all_others_is_all_there_is_and_is_not_relied_on():
+    weight, k_hat = smoothed(np.r_[1000.0, np.random.default_rng(0).normal(size=511)])
+    assert np.isnan(k_hat) and np.exp(weight).tolist() == [1.0] + [0.0] * 511
+
+
 def test_a_map_that_is_not_to_be_relied_on_says_so():
     tank = simulate_aquarium(60, treatment="binary", noise=20, seed=4)
     covariates = " + ".join(name for name in tank.data if name.startswith("X"))
@@ -301,6 +382,7 @@ def test_a_bad_column_farther_away_than_the_tipping_point_does_no_harm():
     chart = by_hand(k=np.where(np.abs(GRID) > 0.4, 0.9, 0.1))
     assert tipping_point(chart)["mean"] == pytest.approx(0.25, abs=1e-3)
     assert trusted(chart) == slice(*np.flatnonzero(np.abs(GRID) <= 0.4)[[0, -1]] + [0, 1])
+    assert not len(GRID[trusted(by_hand(k=np.where(GRID == 0, 0.9, 0.1)))])
 
 
 @pytest.mark.parametrize("prior", [0.06, atanh_normal(0.06, 1e-4)])
@@ -316,6 +398,13 @@ def test_the_tipping_point_is_where_the_line_crosses_zero(slope, sign):
     assert found["at_zero"] == pytest.approx(3.0)
     assert found["mean"] == pytest.approx(sign * 3 / 12, abs=1e-3)
     assert found["interval"] == pytest.approx(sign * (3 - 0.5 * norm.ppf(0.975)) / 12, abs=2e-3)
+
+
+@pytest.mark.parametrize("rho, slope", [(GRID[23:], -12.0), (GRID[:26], 12.0)], ids=["from below", "to above"])
+def test_one_column_beyond_zero_is_enough(rho, slope):
+    found = tipping_point(by_hand(slope, rho=rho))
+    assert found["at_zero"] == pytest.approx(3.0, abs=1e-4)
+    assert found["mean"] == pytest.approx(-3 / slope, abs=1e-3)
 
 
 def test_an_effect_that_no_current_overturns_has_no_tipping_point():

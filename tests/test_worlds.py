@@ -13,8 +13,9 @@ import pytensor
 import pytest
 import xarray as xr
 from dask.distributed import Client
+from oracles import outcome_alone
 
-from helpers import World, atanh_normal, fit, fit_worlds, joint_model, make_design, ols, world_table
+from helpers import World, atanh_normal, fit, fit_worlds, joint_model, make_design, normal, ols, world_table
 from helpers import worlds as module
 from helpers.engine.from_pymc import observed
 
@@ -181,16 +182,17 @@ def test_the_table_holds_what_the_draws_say(worlds, fits):
     assert table["passes"].all()
 
 
-def test_a_difference_in_score_has_the_standard_error_of_a_sum(fits):
-    """A hundred rows in which one world scores 1 or 3 less, in turn: 200 less in all, give or take √100 · 1."""
-    scores = {"no current": np.zeros(100), "free": -np.tile([1.0, 3.0], 50)}
+@pytest.mark.parametrize("best, other", [("no current", "free"), ("free", "no current")])
+def test_a_difference_in_score_has_the_standard_error_of_a_sum(fits, best, other):
+    """A hundred rows in which one world scores 1 or 5 less, in turn: 300 less in all, give or take √100 · 2."""
+    scores = {best: np.zeros(100), other: -np.tile([1.0, 5.0], 50)}
     scored = {name: xr.DataTree.from_dict({"posterior": fits[name]["posterior"].to_dataset(),
                                            "sample_stats": fits[name]["sample_stats"].to_dataset(),
                                            "score": xr.Dataset({"elpd": ("obs", elpd)})})
               for name, elpd in scores.items()}  # fmt: skip
     table = world_table(scored)
-    assert table.loc["free", ["elpd", "d_elpd", "d_se"]].tolist() == pytest.approx([-200, -200, 10])
-    assert table.loc["no current", ["elpd", "d_elpd", "d_se"]].tolist() == [0, 0, 0]
+    assert table.loc[other, ["elpd", "d_elpd", "d_se"]].tolist() == pytest.approx([-300, -300, 20])
+    assert table.loc[best, ["elpd", "d_elpd", "d_se"]].tolist() == [0, 0, 0]
 
 
 def test_the_world_of_least_squares_has_the_classical_interval(worlds, fits):
@@ -198,6 +200,16 @@ def test_the_world_of_least_squares_has_the_classical_interval(worlds, fits):
     row = world_table(fits).loc["OLS"]
     assert (row["low"], row["high"]) == (pytest.approx(low, abs=0.01), pytest.approx(high, abs=0.01))
     assert row["alpha"] == pytest.approx(ols(worlds[0].design).params["alpha"])
+
+
+def test_a_world_has_the_priors_it_names(designs):
+    """Three that pull: the posterior at ρ = 0 is that of a regression under them."""
+    design, given = designs["continuous", "instrument"], {"alpha": 0.2, "sigma": 0.6}
+    world = World("narrow", design, rho=0.0, coefficients=normal(beta_O=0.5), **given)
+    row = world_table(fit_worlds([world], folder=None)).loc["narrow"]
+    mean, sd, _ = outcome_alone(design, beta=0.5, **given)
+    assert row["alpha"] == pytest.approx(mean, abs=0.1 * sd)
+    assert row["high"] - row["low"] == pytest.approx(2 * 1.96 * sd, rel=0.06)
 
 
 def test_an_unknown_reference_is_named(fits):

@@ -5,12 +5,13 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
+import statsmodels.api as sm
 from oracles import log_joint_by_integration, log_joint_normal
 from scipy.stats import multivariate_normal, norm
 from statsmodels.tools.numdiff import approx_fprime
 
 from helpers.engine import likelihoods
-from helpers.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise, rows_of
+from helpers.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise, probit, rows_of
 from helpers.models import log_Phi, selected_logp
 
 ERRORS = [
@@ -120,3 +121,12 @@ def test_compressed_rows_have_no_observations_to_tell_apart(designs):
     rows = rows_of(designs["continuous", "plain"])
     with pytest.raises(ValueError, match=r"400 observations in \d; accepted are uncompressed rows"):
         pointwise(rows, *around(rows, draws=1))
+
+
+def test_the_probit_that_everything_binary_starts_from_is_statsmodels(designs):
+    rows = rows_of(designs["binary", "instrument"])
+    theirs = sm.Probit(rows.t, rows.Z).fit(disp=0, tol=1e-12)
+    found = probit(rows.Z, rows.t)
+    assert found.converged
+    np.testing.assert_allclose(found.beta, theirs.params, rtol=1e-7)
+    assert not probit(rows.Z, 1.0 * (rows.Z[:, 1] > 0)).converged  # a covariate that tells the treated from the rest
