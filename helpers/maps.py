@@ -130,7 +130,7 @@ def _weighted(design, rows, prior, a, draws, seed):
     """Each column's α and effect, draw by draw, with log weights, log evidence and Pareto k̂."""
     found, z = columns(rows, prior, a), _sobol(rows.size, draws, seed)
     work = (delayed(_column)(design, rows, prior, found, k, z) for k in range(len(a)))
-    return Parallel(n_jobs=min(cpu_count(), 4), prefer="threads")(work)
+    return Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(work)
 
 
 def _column(design, rows, prior, found, k, z):

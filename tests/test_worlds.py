@@ -1,8 +1,11 @@
 """Worlds side by side: kept when finished, refused when ambiguous, scored as ArviZ scores them."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import arviz as az
 import joblib
@@ -12,7 +15,7 @@ import pymc as pm
 import pytensor
 import pytest
 import xarray as xr
-from dask.distributed import Client
+from dask.distributed import Client, LocalCluster
 from oracles import outcome_alone
 
 from helpers import World, atanh_normal, fit, fit_worlds, joint_model, make_design, normal, ols, world_table
@@ -152,6 +155,32 @@ def test_dask_gives_the_same_table(worlds, fits, tmp_path):
         together = fit_worlds(worlds, folder=tmp_path)
     pd.testing.assert_frame_equal(world_table(together), world_table(fits))
     assert pytensor.config.cxx == compiler  # threads that compile at once would leave it unset
+
+
+@pytest.mark.filterwarnings("ignore:this posterior is not to be shown")  # a few draws of each
+def test_a_killed_worker_loses_no_world(designs, tmp_path):
+    """A worker is killed once a world is kept; the others are fitted, and the same as without a cluster."""
+    worlds = [World(f"{rho:.2f}", designs["binary", "plain"], rho=rho) for rho in np.linspace(-0.6, 0.6, 12)]
+    fitted = threading.Event()
+
+    def kill(client):
+        while not any(tmp_path.iterdir()) and not fitted.is_set():
+            time.sleep(0.05)
+        os.kill(min(client.run(os.getpid).values()), signal.SIGKILL)
+
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+        joblib.parallel_config(backend="dask"),
+    ):
+        killer = threading.Thread(target=kill, args=(client,), daemon=True)
+        killer.start()
+        together = fit_worlds(worlds, draws=200, folder=tmp_path)
+        fitted.set()
+        killer.join()
+    assert len(list(tmp_path.glob("*.nc"))) == len(together) == 12
+    alone = fit_worlds(worlds[-1:], draws=200)["0.60"]
+    xr.testing.assert_allclose(together["0.60"]["posterior"].to_dataset(), alone["posterior"].to_dataset())
 
 
 @pytest.mark.parametrize("kind, name", [("binary", "plain"), ("continuous", "instrument")])

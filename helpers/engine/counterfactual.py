@@ -38,7 +38,7 @@ def average_effect(design, theta_O, offset=None):
     more = np.zeros((len(flat), 1)) if offset is None else offset.reshape(-1, design.n)
     parts = [slice(i, i + size) for i in range(0, len(flat), size)]
     jobs = (delayed(_difference)(design, flat[part], more[part]) for part in parts)
-    each = Parallel(n_jobs=min(cpu_count(), len(parts)), prefer="threads")(jobs)
+    each = Parallel(n_jobs=min(cpu_count(), len(parts)), require="sharedmem")(jobs)
     return POINTS * np.concatenate(each).reshape(theta_O.shape[:-1])
 
 

@@ -32,7 +32,7 @@ def forest_gibbs(joint, *, draws, tune, chains, seed):
     grid = np.array([np.arctanh(joint.rho)]) if fixed else GRID
     prior = grid, np.zeros(1) if fixed else log_prior_a(joint.rho, grid)
     work = (delayed(_chain)(joint, prior, (draws, tune, THIN), rng) for rng in rngs)
-    paths = Parallel(n_jobs=min(chains, cpu_count()), prefer="threads")(work)
+    paths = Parallel(n_jobs=min(chains, cpu_count()), require="sharedmem")(work)
     kept = [np.stack(part) for part in zip(*paths)]  # each (chains, draws, ...)
     return tree(joint.design, _posterior(joint, kept), route="trees")
 

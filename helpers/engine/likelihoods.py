@@ -135,7 +135,7 @@ def log_likelihood(rows, theta, a, *, chunk=2**16):
     parts = [slice(i, i + step) for i in range(0, len(theta), step)]
     work = (delayed(_kernel_sum)(blocks, theta[part], a[part]) for part in parts)
     threads = min(cpu_count(), len(parts))
-    kernel = np.concatenate(Parallel(n_jobs=threads, prefer="threads")(work))
+    kernel = np.concatenate(Parallel(n_jobs=threads, require="sharedmem")(work))
     return kernel + rows.n * _constant(rows, theta, a)
 
 
@@ -191,7 +191,7 @@ def derivatives(rows, theta, a):
     cuts = _cuts(rows)
     work = (delayed(_derivatives)(rows.cut(cut), theta, a) for cut in cuts)
     with threadpool_limits(**ONE_THREAD):
-        parts = Parallel(n_jobs=min(cpu_count(), len(cuts)), prefer="threads")(work)
+        parts = Parallel(n_jobs=min(cpu_count(), len(cuts)), require="sharedmem")(work)
     return tuple(sum(each) for each in zip(*parts))
 
 

@@ -69,7 +69,7 @@ def sparse_gibbs(joint, *, draws, tune, chains, seed):
     target, proposals = _target(joint), draws * PROPOSALS[joint.family]
     generators = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(chains + 1)]
     work = (delayed(_chain)(joint, target, proposals, tune, one) for one in generators[1:])
-    paths = zip(*Parallel(n_jobs=min(2, chains), prefer="threads")(work))
+    paths = zip(*Parallel(n_jobs=min(2, chains), require="sharedmem")(work))
     kinds, hyper, log_height = (np.concatenate(parts) for parts in paths)
     rng = generators[0]
     a, log_q = _draw_a(target.a, log_height, rng)

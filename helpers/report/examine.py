@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
-from scipy.stats import kurtosis, skew
+from scipy.stats import kurtosis, norm, skew
 
 from helpers.checks import SHUFFLES
 from helpers.clusters import alike, leftover
@@ -17,7 +17,7 @@ WEAK = 10.0  # first-stage F below which an instrument is called weak (Staiger &
 MISLED = 0.15  # share of shuffles beyond which a report warns: in 2 of 100 data sets with nothing wrong, 8 at worst
 CERTAIN, NARROW = 1e-3, 1.25  # p-value, and factor of an interval's width, from which a cluster is spoken of
 FEWEST_GROUPS = 5  # with fewer, a column is a category of its own and no set of clusters
-MANY = 50_000  # rows that bring a probit close to its maximum
+MANY = 50_000  # rows, evenly spread, to which the chance of treatment is fitted
 NEAR = 0.02  # a fitted probability of treatment this close to 0 or 1 is beyond overlap
 
 
@@ -148,9 +148,13 @@ def _line(design, mask=None):
 
 
 def _overlap(design):
-    Z, some = _treatment_columns(design), slice(None, None, max(1, design.n // MANY))
-    near = sm.Probit(design.t[some], Z[some]).fit(disp=0).params  # most of the way, in a part of the rows
-    fitted = sm.Probit(design.t, Z).fit(start_params=near, disp=0).predict()
+    beta = np.zeros(len(design.covariates))
+    for step in (max(1, design.n // MANY), 1):
+        part = np.column_stack([np.ones(len(design.t[::step])), design.C[::step, design.in_treatment]])
+        if step == 1 or np.linalg.matrix_rank(part) == part.shape[1]:  # no rare level was missed
+            break
+    constant, beta[design.in_treatment] = np.split(sm.Probit(design.t[::step], part).fit(disp=0).params, [1])
+    fitted = norm.cdf(constant + design.C @ beta)
     beyond = np.mean((fitted < NEAR) | (fitted > 1 - NEAR))
     treated, gaps = design.t == 1, {}
     for name, column in zip(design.covariates, design.C.T):
