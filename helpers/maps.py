@@ -24,8 +24,8 @@ from helpers.engine.likelihoods import LOG_2PI, rows_of
 from helpers.engine.pairs import PAIRS
 from helpers.priors import scales
 
-WORK = 2**25  # rows times draws of one column beyond which few draws are weighed, if these are calm
-TRIED, CALM = 64, 0.1  # how many; and the sd of log weights up to which the others follow from them
+WORK = 2**23  # rows times draws of one column beyond which few draws are weighed, if these are calm
+TRIED, CALM = 128, 0.2  # how many; and the sd of log weights up to which the others follow from them
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
 
 
@@ -67,7 +67,7 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     -----
     Where outcome and treatment are continuous a column is exact but for an integral over its two scales, however
     many covariates there are. Elsewhere: mode by Newton's method, Laplace approximation, then importance weights with
-    Pareto smoothing (Vehtari et al. 2024). With very many rows the log weights hardly vary: 64 are then computed and
+    Pareto smoothing (Vehtari et al. 2024). With very many rows the log weights hardly vary: 128 are then computed and
     the others follow from a cubic of α through these. Draws are randomised quasi-Monte Carlo, and ``ess`` reports their
     error.
     """

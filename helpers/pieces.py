@@ -82,7 +82,8 @@ class Columns(NamedTuple):
 
 def come(data):
     """Whether data come in pieces: a Dask DataFrame, or the path of a Parquet file or of a folder of them."""
-    return hasattr(data, "to_delayed") or (isinstance(data, (str, PathLike)) and Path(data).exists())
+    lazy = hasattr(data, "to_delayed") and hasattr(data, "columns")
+    return lazy or (isinstance(data, (str, PathLike)) and Path(data).exists())
 
 
 def many(data, both):
@@ -162,7 +163,14 @@ def _opened(data):
         import dask.dataframe as dd
     except ImportError as error:
         raise ImportError("Parquet files are read by Dask: pip install 'dask[dataframe]'.") from error
-    return dd.read_parquet(data)
+    try:
+        return dd.read_parquet(data)
+    except (OSError, ValueError) as error:  # Arrow's errors are of these kinds
+        said = " ".join(str(error).split())
+        raise ValueError(
+            f"data={str(data)!r} could not be read as Parquet: {said}; accepted is the path of a Parquet file or of a "
+            "folder of them; a CSV is read by read_table or pandas.read_csv."
+        ) from error
 
 
 def _by_columns(equation):

@@ -160,6 +160,11 @@ def test_parquet_is_read_by_its_path_and_only_in_the_columns_that_are_used(table
     ours = make_design(tmp_path, outcome="y ~ t + x + site", treatment="t ~ x + site")
     assert ours.n == 3_000
     assert ols(ours).params["alpha"] == pytest.approx(smf.ols("y ~ t + x + C(site)", table).fit().params["t"], rel=1e-8)
+    table.to_csv(tmp_path / "tank.csv")
+    for path in (tmp_path / "tank.csv", str(tmp_path.parent / "empty")):
+        (tmp_path.parent / "empty").mkdir(exist_ok=True)
+        with pytest.raises(ValueError, match=r"could not be read as Parquet.*a CSV is read by read_table"):
+            make_design(path, outcome="y ~ t + x", treatment="t ~ x")
     with pytest.raises(TypeError, match=r"data='nowhere\.parquet'"):
         make_design("nowhere.parquet", outcome="y ~ t", treatment="t ~ 1")
 

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from helpers.engine.pairs import KINDS, LOG_2PI, PAIRS
 from helpers.moments import ONE_THREAD, condensed
 
+THREADED = 32  # blocks that are worth the start of threads
 BLOCK = 2**13  # rows of which arrays of one number each fit a processor's cache
 
 
@@ -188,11 +189,14 @@ def derivatives(rows, theta, a):
     """
     if len(rows.y) <= BLOCK:
         return _derivatives(rows, theta, a)
-    cuts = _cuts(rows)
-    work = (delayed(_derivatives)(rows.cut(cut), theta, a) for cut in cuts)
-    with threadpool_limits(**ONE_THREAD):
-        parts = Parallel(n_jobs=min(cpu_count(), len(cuts)), require="sharedmem")(work)
-    return tuple(sum(each) for each in zip(*parts))
+    parts = [rows.cut(cut) for cut in _cuts(rows)]
+    if len(parts) < THREADED:
+        found = [_derivatives(part, theta, a) for part in parts]
+    else:
+        with threadpool_limits(**ONE_THREAD):
+            work = (delayed(_derivatives)(part, theta, a) for part in parts)
+            found = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(work)
+    return tuple(sum(each) for each in zip(*found))
 
 
 def _derivatives(rows, theta, a):

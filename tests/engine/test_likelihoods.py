@@ -109,10 +109,12 @@ def test_observations_add_up_however_they_are_cut(rows):
     np.testing.assert_allclose(log_likelihood(rows, theta, a, chunk=1), whole)
 
 
-def test_many_rows_add_up_in_blocks_as_they_do_together(rows, monkeypatch):
+@pytest.mark.parametrize("threaded", [1, 1_000])
+def test_many_rows_add_up_in_blocks_as_they_do_together(rows, threaded, monkeypatch):
     theta, a = around(rows, draws=7)
     together = log_likelihood(rows, theta, a), *derivatives(rows, theta[0], a[0])
     monkeypatch.setattr(likelihoods, "BLOCK", 37)
+    monkeypatch.setattr(likelihoods, "THREADED", threaded)
     for ours, theirs in zip((log_likelihood(rows, theta, a), *derivatives(rows, theta[0], a[0])), together):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-8)
 
