@@ -23,6 +23,7 @@ from helpers import (
     spike_and_slab,
     weigh,
 )
+from helpers.engine import independence
 from helpers.engine.from_pymc import extract, observed
 
 NOISE = 4.5  # Monte Carlo standard errors allowed between two posteriors, over some forty figures
@@ -45,6 +46,43 @@ def test_columns_equal_nuts(nuts):
     assert ours.attrs["route"] == "columns"
     assert set(ours["posterior"]) == set(theirs["posterior"])
     assert distance(ours, theirs, [rv.name for rv in observed(joint_model(design)).free_RVs]) < NOISE
+
+
+def test_scales_alone_proposed_equal_nuts(nuts, monkeypatch):
+    """What two continuous responses with many covariates take, on the tank that NUTS has sampled."""
+    design, theirs = nuts
+    if design.kind == "binary":
+        pytest.skip("its errors are not integrated in closed form")
+    monkeypatch.setattr(independence, "MANY", 0)
+    ours = fit(joint_model(design))
+    assert ours.attrs["route"] == "columns"
+    assert distance(ours, theirs, [rv.name for rv in observed(joint_model(design)).free_RVs]) < NOISE
+
+
+def test_sixty_covariates_keep_the_route_and_are_the_exact_integral():
+    rng, n, k = np.random.default_rng(5), 300, 60
+    data = pd.DataFrame(rng.normal(size=(n, k)), columns=[f"x{i}" for i in range(k)])
+    data["t"] = data.x0 + rng.normal(size=n)
+    data["y"] = 2 * data.t + data.x0 - data.x1 + rng.normal(size=n)
+    names = " + ".join(data.columns[:k])
+    design = make_design(data, outcome=f"y ~ t + {names}", treatment=f"t ~ {names}")
+    draws = fit(joint_model(design, rho=0.0))
+    assert draws.attrs["route"] == "columns" and diagnostics(draws)["passes"].all()
+    y, t = data.y.to_numpy(), data.t.to_numpy()
+    X = (data.iloc[:, :k] - data.iloc[:, :k].mean()) / data.iloc[:, :k].std(ddof=0)
+    one = np.ones(n)
+    blocks = {"O": (y, np.column_stack([one, X, t - t.mean()]), t.std()), "T": (t, np.column_stack([one, X]), None)}
+    for equation, (response, A, slope) in blocks.items():
+        spread = response.std()
+        sd = np.r_[2.5 * spread, np.full(k, spread), [spread / slope] if slope else []]
+        mean, sd, _ = bayesian_regression(response, A, np.r_[response.mean(), np.zeros(len(sd) - 1)], sd, spread)
+        ours = draws["posterior"][f"beta_{equation}"].values.reshape(-1, k)
+        assert np.abs(ours.mean(axis=0) - mean[1 : k + 1]).max() < 0.08 * sd[1 : k + 1].min()
+        np.testing.assert_allclose(ours.std(axis=0), sd[1 : k + 1], rtol=0.08)
+        if slope:
+            alpha = draws["posterior"]["alpha"].values
+            assert alpha.mean() == pytest.approx(mean[-1], abs=0.06 * sd[-1])
+            assert alpha.std() == pytest.approx(sd[-1], rel=0.06)
 
 
 def test_the_map_read_with_the_same_prior_equals_nuts(nuts):

@@ -16,7 +16,7 @@ from arviz_stats.base import array_stats
 from scipy.interpolate import RectBivariateSpline
 from scipy.special import logsumexp
 
-from helpers.engine.laplace import ascent, start
+from helpers.engine.laplace import Columns, ascent, start
 from helpers.engine.pairs import LOG_2PI
 
 NODES = np.linspace(-6.0, 6.0, 11)  # of each scale, in its own standard deviations
@@ -47,6 +47,9 @@ class Sums(NamedTuple):
     n: int
     alpha: float
     place: int
+    turn: np.ndarray  # (k, k), of the paired columns
+    pairs: tuple  # masks of the paired columns of each equation
+    least: tuple  # least squares of each equation
 
 
 def sums(rows, scales):
@@ -63,7 +66,8 @@ def sums(rows, scales):
         np.stack([mean_O[pair_O], mean_T[pair_T]]) @ turn,
         np.array([scales.sd_O[pair_O][:1], scales.sd_T[pair_T][:1]]) ** -2.0,
         np.r_[mean_O[~pair_O], mean_T[~pair_T]], np.r_[scales.sd_O[~pair_O], scales.sd_T[~pair_T]] ** -2.0,
-        (scales.sigma_U, scales.sigma_V), rows.n, theta_O[-1], int(sum(~pair_O)) - 1,
+        (scales.sigma_U, scales.sigma_V), rows.n, theta_O[-1], int(sum(~pair_O)) - 1, turn, (pair_O, pair_T),
+        (theta_O, theta_T),
     )  # fmt: skip
 
 
@@ -131,44 +135,101 @@ def _mode(sums, a, point, iterations=60):
     raise RuntimeError(f"no scales were found that fit best at rho={np.tanh(a):.3f}, in {iterations} Newton steps.")
 
 
-def _given(sums, a, log_sigma):
-    """Log evidence of scales (nodes, 2), with their prior, and the mean and log sd of α given them: (nodes, 3)."""
-    size = max(1, CHUNK // (2 * sums.XE.size + sums.EE.size + 2 * len(sums.XX) + 1))
-    parts = [_given_some(sums, a, log_sigma[i : i + size]) for i in range(0, len(log_sigma), size)]
+def columns(sums, near, a):
+    """`helpers.engine.laplace.Columns` of the two scales alone, at increasing values of a = atanh ρ."""
+    found = [_mode(sums, each, near + [np.log(np.cosh(each)), 0.0]) for each in a]
+    point, H = (np.array(part) for part in zip(*found))
+    root = np.array([np.linalg.inv(np.linalg.cholesky(-each)).T for each in H])
+    value = evidence(sums, point, np.asarray(a))
+    log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+    return Columns(np.asarray(a), point, root, value + log_det + LOG_2PI, value)
+
+
+def evidence(sums, log_sigma, a):
+    """Log evidence of scales (draws, 2) at a (draws,), their prior included and that of ρ not."""
+    return _given(sums, a, log_sigma)[:, 0]
+
+
+def coefficients(sums, log_sigma, a, rng):
+    """θ of the likelihood, (draws, size): both scales as given, and every coefficient from its posterior given them."""
+    parts = [_coefficients(sums, each, log_sigma[cut], rng) for cut, each in _chunks(sums, a, log_sigma)]
     return np.concatenate(parts)
 
 
-def _given_some(sums, a, log_sigma):
+def _coefficients(sums, a, log_sigma, rng):
+    given = _regression(sums, a, log_sigma)
+    root = np.linalg.cholesky(given.S)
+    plain = rng.normal(size=(*given.s.shape, 1))
+    E = np.linalg.solve(given.S, given.s[..., None]) + np.linalg.solve(np.swapaxes(root, -1, -2), plain)
+    X = np.einsum("ijnk,njk->nik", given.inverse, given.b - np.einsum("nike,ne->nik", given.B, E[..., 0]))
+    first, cross, second = given.inverse[0, 0], given.inverse[0, 1], given.inverse[1, 1]
+    one, two = rng.normal(size=(2, *first.shape))
+    X[:, 0] += np.sqrt(first) * one
+    X[:, 1] += cross / np.sqrt(first) * one + np.sqrt(second - cross**2 / first) * two
+    theta = []
+    for equation, (mask, least) in enumerate(zip(sums.pairs, sums.least)):
+        own = np.tile(least, (len(X), 1))
+        own[:, mask] += X[:, equation] @ sums.turn.T
+        own[:, ~mask] += E[:, sums.equation == equation, 0]
+        theta += [own, log_sigma[:, [equation]]]
+    return np.concatenate(theta, axis=1)
+
+
+def _chunks(sums, a, log_sigma):
+    """Cuts of the draws, with a for each: as many as may be held together."""
+    size = max(1, CHUNK // (2 * sums.XE.size + sums.EE.size + 2 * len(sums.XX) + 1))
+    a = np.broadcast_to(a, len(log_sigma))
+    return [(slice(i, i + size), a[i : i + size]) for i in range(0, len(a), size)]
+
+
+def _given(sums, a, log_sigma):
+    """Log evidence of scales (nodes, 2), with their prior, and the mean and log sd of α given them: (nodes, 3)."""
+    return np.concatenate([_given_some(sums, each, log_sigma[cut]) for cut, each in _chunks(sums, a, log_sigma)])
+
+
+class Regression(NamedTuple):
+    """Given the scales: the precision of the errors, the paired columns' inverse precision and its determinant, their
+    products with the others, right-hand sides, and the others' precision when the paired ones are summed out."""
+
+    M: np.ndarray  # (nodes, 2, 2)
+    inverse: np.ndarray  # (2, 2, nodes, k)
+    det: np.ndarray  # (nodes, k)
+    B: np.ndarray  # (nodes, 2, k, e)
+    b: np.ndarray  # (nodes, 2, k)
+    S: np.ndarray  # (nodes, e, e)
+    s: np.ndarray  # (nodes, e)
+    solved_b: np.ndarray  # (nodes, 2, k)
+
+
+def _regression(sums, a, log_sigma):
     U, V = np.exp(-log_sigma).T
     cross, at = -np.tanh(a) * U * V, sums.equation
-    M = np.cosh(a) ** 2 * np.moveaxis(
-        np.array([[U**2, cross], [cross, V**2]]), -1, 0
-    )  # precision of (U, V): (nodes, 2, 2)
+    M = np.moveaxis(np.cosh(a) ** 2 * np.array([[U**2, cross], [cross, V**2]]), -1, 0)
     # the paired columns, two by two
     P = M[..., None] * sums.XX  # (nodes, 2, 2, k)
     P[:, 0, 0] += sums.precision_X[0]
     P[:, 1, 1] += sums.precision_X[1]
     det = P[:, 0, 0] * P[:, 1, 1] - P[:, 0, 1] ** 2
-    inverse = np.array([[P[:, 1, 1], -P[:, 0, 1]], [-P[:, 0, 1], P[:, 0, 0]]]) / det  # (2, 2, nodes, k)
-    B = M[:, :, None, at] * sums.XE  # (nodes, 2, k, e)
+    inverse = np.array([[P[:, 1, 1], -P[:, 0, 1]], [-P[:, 0, 1], P[:, 0, 0]]]) / det
+    B = M[:, :, None, at] * sums.XE
     b = np.einsum("nij,kj->nik", M, sums.XR) + sums.precision_X * sums.mean_X
     solved_B = np.einsum("ijnk,njke->nike", inverse, B)
-    solved_b = np.einsum("ijnk,njk->nik", inverse, b)
     # the others, given these
-    S = M[:, at][:, :, at] * sums.EE - np.einsum("nike,nikf->nef", B, solved_B)
-    S += np.diag(sums.precision_E)
-    s = (
-        np.einsum("nej,ej->ne", M[:, at], sums.ER)
-        + sums.precision_E * sums.mean_E
-        - np.einsum("nike,nik->ne", B, solved_b)
-    )
-    root = np.linalg.cholesky(S)
-    unit = np.broadcast_to(np.eye(len(at))[sums.place], s.shape)
-    solved = np.linalg.solve(S, np.stack([s, unit], axis=-1))
+    S = M[:, at][:, :, at] * sums.EE - np.einsum("nike,nikf->nef", B, solved_B) + np.diag(sums.precision_E)
+    s = np.einsum("nej,ej->ne", M[:, at], sums.ER) + sums.precision_E * sums.mean_E
+    s -= np.einsum("nike,nik->ne", solved_B, b)
+    return Regression(M, inverse, det, B, b, S, s, np.einsum("ijnk,njk->nik", inverse, b))
+
+
+def _given_some(sums, a, log_sigma):
+    given = _regression(sums, a, log_sigma)
+    unit = np.broadcast_to(np.eye(len(sums.equation))[sums.place], given.s.shape)
+    solved = np.linalg.solve(given.S, np.stack([given.s, unit], axis=-1))
     value = sums.n * (np.log(np.cosh(a)) - log_sigma.sum(axis=1) - LOG_2PI)
-    value -= 0.5 * np.einsum("nij,ij->n", M, sums.RR)
-    value -= 0.5 * np.log(det).sum(axis=1) + np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-    value += 0.5 * (np.einsum("nik,nik->n", b, solved_b) + np.einsum("ne,ne->n", s, solved[..., 0]))
+    value -= 0.5 * np.einsum("nij,ij->n", given.M, sums.RR)
+    log_det = np.log(np.diagonal(np.linalg.cholesky(given.S), axis1=1, axis2=2)).sum(axis=1)
+    value -= 0.5 * np.log(given.det).sum(axis=1) + log_det
+    value += 0.5 * (np.einsum("nik,nik->n", given.b, given.solved_b) + np.einsum("ne,ne->n", given.s, solved[..., 0]))
     value -= 0.5 * (np.sum(sums.precision_X * sums.mean_X**2) + np.sum(sums.precision_E * sums.mean_E**2))
     value += 0.5 * (len(sums.XX) * np.log(sums.precision_X).sum() + np.log(sums.precision_E).sum())
     value += np.sum(log_sigma - 0.5 * (np.exp(log_sigma) / sums.scales) ** 2 - np.log(sums.scales), axis=1)

@@ -4,6 +4,7 @@
 but for the rejections, and Pareto k̂ of the proposals' weights is the judge.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,35 +12,61 @@ from arviz_stats.base import array_stats
 from scipy.interpolate import CubicSpline
 from scipy.special import logsumexp
 
+from helpers.engine import conjugate
 from helpers.engine.draws import named, tree
-from helpers.engine.laplace import PARETO_K, adaptive_columns, log_posterior, log_prior_a
+from helpers.engine.laplace import PARETO_K, adaptive_columns, columns, log_posterior, log_prior_a
 from helpers.engine.likelihoods import rows_of
+from helpers.engine.pairs import PAIRS
 
+MANY = 60  # parameters beyond which two continuous responses have only their scales and ρ proposed
 PROPOSALS = 4000  # at least so many, and at least two for every draw that is kept
 STAY = 12.0  # steps a chain may stay in one place before better proposals are made
 ROUNDS = 4  # of better proposals, before NUTS takes over
 
 
 def independence_metropolis(design, prior, rho, *, draws, chains, seed):
-    """Independence Metropolis from the columns; None when Pareto k̂ or the effective size objects."""
-    rng, rows = np.random.default_rng(seed), rows_of(design)
-    at = adaptive_columns(rows, prior, rho)
+    """Independence Metropolis from the columns; None when Pareto k̂ or the effective size objects.
+
+    Of two continuous responses with many coefficients the scales and ρ alone are proposed, and the coefficients drawn
+    from their posterior given these.
+    """
+    rng, rows, settings = np.random.default_rng(seed), rows_of(design), {"draws": draws, "chains": chains}
+    if PAIRS[design.kinds].compressible and rows.size > MANY:
+        sums = conjugate.sums(rows, prior)
+        at = adaptive_columns(partial(conjugate.columns, sums, conjugate.guess(rows)), rho)
+        found = _sample(partial(conjugate.evidence, sums), at, rho, rng, **settings)
+    else:
+        at = adaptive_columns(partial(columns, rows, prior), rho)
+        found = _sample(partial(log_posterior, rows, prior), at, rho, rng, **settings)
+    if found is None:
+        return None
+    theta, a, accepted, pareto_k = found
+    if theta.shape[-1] < rows.size:
+        flat = conjugate.coefficients(sums, theta.reshape(-1, 2), a.ravel(), rng)
+        theta = flat.reshape(*a.shape, rows.size)
+    return tree(design, named(design, theta, a), route="columns", stats={"accepted": accepted}, pareto_k=pareto_k)
+
+
+def _sample(log_density, at, rho, rng, *, draws, chains):
+    """θ and a of shape (chains, draws, ...), whether each was accepted, and Pareto k̂; or None.
+
+    `log_density` is a function of θ and a, (proposals, ...): the posterior without the prior of ρ.
+    """
     thin = max(2, -(-PROPOSALS // (draws * chains)))
-    found = _propose(rows, prior, rho, at, chains * (thin * draws + 1), rng)
+    found = _propose(log_density, rho, at, chains * (thin * draws + 1), rng)
     pareto_k, stay, moments = _judge(found)
     thin *= 1 if stay < STAY and pareto_k < 0.5 else 4
     for _ in range(ROUNDS):
         if stay < STAY and pareto_k < 0.5:
             break
         # a skewed column: propose again, and more, with the mean and spread that the weights show
-        found = _propose(rows, prior, rho, at, chains * (thin * draws + 1), rng, *moments)
+        found = _propose(log_density, rho, at, chains * (thin * draws + 1), rng, *moments)
         pareto_k, stay, moments = _judge(found)
     if pareto_k > PARETO_K or stay > 0.1 * thin * draws:
         return None
     paths = _metropolis(found.log_weight.reshape(chains, -1), rng)
     kept, accepted = (path[:, thin - 1 :: thin] for path in paths)
-    theta, a = found.theta[kept], found.a[kept]
-    return tree(design, named(design, theta, a), route="columns", stats={"accepted": accepted}, pareto_k=pareto_k)
+    return found.theta[kept], found.a[kept], accepted, pareto_k
 
 
 class Proposals(NamedTuple):
@@ -51,7 +78,7 @@ class Proposals(NamedTuple):
     log_weight: np.ndarray
 
 
-def _propose(rows, prior, rho, at, size, rng, centre=0.0, spread=None):
+def _propose(log_density, rho, at, size, rng, centre=0.0, spread=None):
     """Independent proposals: a from the columns' evidence, θ = mode + root z, z ~ Normal(centre, spread spread')."""
     if len(at.a) == 1:
         a, log_target, log_q = np.full(size, at.a[0]), 0.0, 0.0
@@ -59,13 +86,13 @@ def _propose(rows, prior, rho, at, size, rng, centre=0.0, spread=None):
         a, log_q = _draw_a(at, rho, size, rng)
         log_target = log_prior_a(rho, a)
     mode, root = at.at(a)
-    spread = np.eye(rows.size) if spread is None else spread
+    spread = np.eye(mode.shape[1]) if spread is None else spread
     plain = rng.normal(size=mode.shape)
     z = centre + plain @ spread.T
     theta = mode + np.einsum("sij,sj->si", root, z)
     log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1) + np.log(np.diag(spread)).sum()
     log_q = log_q - 0.5 * (plain**2).sum(axis=1) - log_det
-    return Proposals(z, theta, a, log_posterior(rows, prior, theta, a) + log_target - log_q)
+    return Proposals(z, theta, a, log_density(theta, a) + log_target - log_q)
 
 
 def _judge(found):

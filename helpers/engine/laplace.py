@@ -68,15 +68,15 @@ def columns(rows, scales, a):
     return Columns(a, theta, root, value + log_det + 0.5 * rows.size * LOG_2PI, value)
 
 
-def adaptive_columns(rows, scales, rho, *, size=31, drop=25.0):
+def adaptive_columns(fit, rho, *, size=31, drop=25.0):
     """Columns over the values of a = atanh ρ that hold the posterior.
 
     The window starts at |ρ| < 0.96, grows while its edge still matters and is then closed in on the mass.
 
     Parameters
     ----------
-    rows, scales
-        As in `columns`.
+    fit : function
+        From increasing values of a to `Columns`.
     rho : float or function
         The value ρ is fixed at (one column), or its log prior density.
     size : int
@@ -85,10 +85,10 @@ def adaptive_columns(rows, scales, rho, *, size=31, drop=25.0):
         A ρ whose log posterior lies this far below the best is left out.
     """
     if isinstance(rho, float):
-        return columns(rows, scales, [np.arctanh(rho)])
+        return fit([np.arctanh(rho)])
     low, high = -2.0, 2.0
     while True:
-        found = columns(rows, scales, np.linspace(low, high, size))
+        found = fit(np.linspace(low, high, size))
         density = found.log_evidence + log_prior_a(rho, found.a)
         if not np.isfinite(density).any():  # the prior lies between two columns
             place = allowed(rho)

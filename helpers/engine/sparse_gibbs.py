@@ -12,6 +12,7 @@ passes from one mode of ρ to the other because it never stands in either. ρ an
 (true likelihood over the Gaussian one, Pareto k̂ the judge) make the draws exact.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -137,7 +138,7 @@ def _knots(joint):
     nothing happens fast. A coefficient passes while it is within NEAR standard errors of zero.
     """
     rows, rho = rows_of(joint.design), joint.rho
-    coarse = adaptive_columns(rows, None, rho, size=COARSE, drop=DROP)
+    coarse = adaptive_columns(partial(columns, rows, None), rho, size=COARSE, drop=DROP)
     if isinstance(rho, float):
         return coarse
     place, _ = _places(joint.design)

@@ -35,6 +35,22 @@ def tank(n):
     return make_design(data, outcome=f"Y ~ T + {names}", treatment=f"T ~ {names}")
 
 
+def wide(covariates, n):
+    """Many covariates in both equations, two continuous responses, one instrument."""
+    import numpy as np
+    import pandas as pd
+
+    from helpers import make_design
+
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame(rng.normal(size=(n, covariates)), columns=[f"x{k}" for k in range(covariates)])
+    V, data["z"] = rng.normal(size=(2, n))
+    data["t"] = data.x0 + 0.4 * data.z + V
+    data["y"] = 1.5 * data.t + data.x1 + 0.5 * V + 0.8 * rng.normal(size=n)
+    names = " + ".join(f"x{k}" for k in range(covariates))
+    return make_design(data, outcome=f"y ~ t + {names}", treatment=f"t ~ z + {names}")
+
+
 def lives():
     from helpers import load_nhefs, make_design
 
@@ -303,6 +319,8 @@ SAMPLED = {
     "fit, continuous, n = 2,500": lambda: (by_fit, tank(2_500)),
     "fit, continuous, n = 250,000": lambda: (by_fit, tank(250_000)),
     "fit, continuous, n = 2,500,000": lambda: (by_fit, tank(2_500_000)),
+    "fit, continuous, 50 covariates, n = 1,000": lambda: (by_fit, wide(50, 1_000)),
+    "fit, continuous, 300 covariates, n = 2,000": lambda: (by_fit, wide(300, 2_000)),
     "talk, NHEFS": lambda: (by_talk, "binary", smokers()),
     "fit, NHEFS": lambda: (by_fit, smokers()),
     "fit, sieve, n = 2,500": lambda: (by_sieve, tank(2_500)),

@@ -1,5 +1,7 @@
 """One column and the columns of a fit: SciPy's prior, finite differences, and the posterior of ρ wherever it lies."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,7 +26,7 @@ def tank(rho):
 def window(data, prior):
     """The columns of a fit, and the log posterior of a = atanh ρ at each."""
     design = make_design(data, outcome="y ~ t", treatment="t ~ z")
-    found = adaptive_columns(rows_of(design), scales(design), prior.logpdf)
+    found = adaptive_columns(partial(columns, rows_of(design), scales(design)), prior.logpdf)
     return found, found.log_evidence + log_prior_a(prior.logpdf, found.a)
 
 
