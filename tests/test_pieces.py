@@ -31,7 +31,7 @@ from helpers import pieces as pieces_of
 from helpers.engine import conjugate
 from helpers.engine.likelihoods import rows_of
 from helpers.moments import Moments, condensed
-from helpers.priors import Scales, scales
+from helpers.priors import scales
 from helpers.report import intake
 from helpers.report.command import main
 
@@ -261,7 +261,11 @@ def test_the_evidence_of_two_scales_is_that_of_one_normal_vector(table, outcome,
     place = A.shape[1] - 1
     assert found[2] == pytest.approx(0.5 * np.log(posterior[place, place]), abs=1e-7)
     assert conjugate.sums(rows, prior).alpha + found[1] == pytest.approx((posterior @ right)[place], abs=1e-7)
-    assert isinstance(prior, Scales)
+    draws = conjugate.coefficients(conjugate.sums(rows, prior), np.tile(log_sigma, (40_000, 1)), a, rng)
+    own = np.delete(draws, [A.shape[1], draws.shape[1] - 1], axis=1)  # without the scales
+    sd = np.sqrt(np.diag(posterior))
+    assert np.abs((own.mean(axis=0) - posterior @ right) / sd).max() < 0.03
+    assert np.abs(np.cov(own.T) / np.outer(sd, sd) - posterior / np.outer(sd, sd)).max() < 0.03
 
 
 def test_the_report_of_a_parquet_file_is_that_of_its_rows(table, tmp_path, monkeypatch):
