@@ -82,15 +82,19 @@ def ols(design, *, cluster=None):
     """
     rows = Rows.of(check_design(design), compress=False)
     A = pd.DataFrame(rows.A, columns=rows.names_O)
-    if design.stands_for and cluster is None:
-        model = sm.WLS(rows.y, A, weights=design.n / len(A))
-        model.nobs = float(design.n)  # each weight counts rows
-        return model.fit()
-    model = sm.OLS(rows.y, A)
     if cluster is None:
-        return model.fit()
-    check_rows(design)
-    return model.fit(cov_type="cluster", cov_kwds={"groups": arguments.groups(cluster, design.n)})
+        return line(rows.y, A, design.n)
+    codes = arguments.groups(cluster, check_rows(design).n)
+    return sm.OLS(rows.y, A).fit(cov_type="cluster", cov_kwds={"groups": codes})
+
+
+def line(response, A, n):
+    """statsmodels' least squares of rows that stand for n, each for as many as any other."""
+    if n == len(A):
+        return sm.OLS(response, A).fit()
+    model = sm.WLS(response, A, weights=n / len(A))
+    model.nobs = float(n)  # each weight counts rows
+    return model.fit()
 
 
 def maximum_likelihood(design, *, rho=None, cluster=None):

@@ -3,6 +3,7 @@
 import ast
 import keyword
 import re
+from os import PathLike
 from typing import NamedTuple
 
 import formulaic
@@ -195,6 +196,8 @@ def check_frame(data, argument="data"):
     """The data, unless they are no data frame, an empty one, or one in which two columns share a name."""
     if not isinstance(data, pd.DataFrame):
         hint = ": data.to_pandas()" if hasattr(data, "to_pandas") else ""
+        if isinstance(data, (str, PathLike)) and argument == "data":
+            hint = ", a Dask DataFrame or the path of a Parquet file that exists"
         raise TypeError(f"{argument}={arguments.told(data)}; accepted is a pandas.DataFrame{hint}.")
     if (twice := data.columns[data.columns.duplicated()]).size:
         raise ValueError(f"the data have more than one column named {str(twice[0])!r}; give each a name of its own.")

@@ -36,7 +36,7 @@ class Moments(NamedTuple):
         """Of an array (n, k), n at least 1."""
         mean = rows.mean(axis=0)
         centred = rows - mean
-        parts = [np.linalg.qr(centred[i : i + CACHED], mode="r") for i in range(0, len(rows), CACHED)]
+        parts = [np.linalg.qr(centred[cut], mode="r") for cut in cuts(len(rows), CACHED)]
         triangle = np.linalg.qr(np.vstack(parts), mode="r")
         return cls(len(rows), mean, triangle, rows.min(axis=0), rows.max(axis=0))
 
@@ -54,6 +54,11 @@ class Moments(NamedTuple):
         turned = helmert(size)[: len(self.triangle)].T @ self.triangle  # the rows of a Helmert matrix sum to zero
         rows = self.mean + np.sqrt(size / self.n) * turned
         return np.where(self.low == self.high, self.low, rows)
+
+
+def cuts(n, at_once=AT_ONCE):
+    """Slices of n rows, so many at a time."""
+    return [slice(i, min(i + at_once, n)) for i in range(0, n, at_once)]
 
 
 _KNOWN = WeakKeyDictionary()
@@ -75,8 +80,7 @@ def condensed(design):
     if design.moderators or len(design.y) <= WORTH * (design.C.shape[1] + 3):
         return design
     if design not in _KNOWN:
-        cuts = (slice(i, i + AT_ONCE) for i in range(0, len(design.y), AT_ONCE))
-        parts = (np.column_stack([design.C[cut], design.t[cut], design.y[cut]]) for cut in cuts)
+        parts = (np.column_stack([design.C[cut], design.t[cut], design.y[cut]]) for cut in cuts(len(design.y)))
         with threadpool_limits(**ONE_THREAD):
             rows = reduce(Moments.__add__, map(Moments.of, parts)).few()
         know(design, replace(design, C=rows[:, :-2], t=rows[:, -2], y=rows[:, -1], stands_for=design.n))

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from helpers import formulas
 from helpers.grammar import columns, factors
-from helpers.moments import AT_ONCE, ONE_THREAD, Moments
+from helpers.moments import AT_ONCE, ONE_THREAD, Moments, cuts
 
 MANY = 100_000  # rows in memory beyond which copies of all columns are too many
 FEW = 5  # different values of a response that tell its kind
@@ -29,8 +29,8 @@ class Look(NamedTuple):
     """What the first reading of some rows finds.
 
     `missing`, `infinite` and `undefined` count by column or part of a formula, `texts` by column and value. `levels`
-    holds, for a categorical factor, the levels that occur and those its type knows in their order; `values` the
-    smallest different values of each response.
+    holds, for a categorical factor, the levels that occur and those its type knows in their order; `values` a few
+    different values of each response.
     """
 
     n: int
@@ -149,7 +149,7 @@ def rows_of(data, both, terms, levels, scales):
     """
     y, t, C = np.empty(len(data)), np.empty(len(data)), np.empty((len(data), len(scales)))
     mean, sd = scales["mean"].to_numpy(), scales["sd"].to_numpy()
-    for cut in _cuts(data):
+    for cut in cuts(len(data), AT_ONCE):
         y[cut], t[cut], *frames = _columns(data.iloc[cut], both, terms, levels)
         frame = pd.concat(frames, axis=1)
         C[cut] = (frame.loc[:, ~frame.columns.duplicated()][scales.index] - mean) / sd
@@ -192,11 +192,7 @@ def _gathered(data, work):
 
 def _within(piece, work):
     with threadpool_limits(**ONE_THREAD):
-        return _added([work(piece.iloc[cut].reset_index(drop=True)) for cut in _cuts(piece)])
-
-
-def _cuts(rows):
-    return [slice(i, min(i + AT_ONCE, len(rows))) for i in range(0, len(rows), AT_ONCE)]
+        return _added([work(piece.iloc[cut].reset_index(drop=True)) for cut in cuts(len(piece), AT_ONCE)])
 
 
 def _added(parts):

@@ -147,6 +147,27 @@ def test_what_pieces_cannot_carry_is_refused_as_a_whole(table, change, formulas,
         make_design(data, **({"outcome": OUTCOME, "treatment": TREATMENT} | formulas))
 
 
+@pytest.mark.parametrize("term, theirs", [
+    ("late", "C(late)"), ("last", "last"), ("C(day)", "C(day)"), ("far", "I(far - 1e9)"), ("order", "C(order)"),
+    ("C(order, contr.sum)", "C(order)"), ("late:z", "C(late):z"), ("C(k):order", "C(k):C(order)"),
+])  # fmt: skip
+@pytest.mark.parametrize("cut", [1, 6, "with an empty piece"])
+def test_no_piece_need_look_like_the_others(table, term, theirs, cut):
+    """Levels that stand in one piece alone, dates as categories, numbers far from zero; and pieces of any size."""
+    rng, n = np.random.default_rng(2), len(table)
+    data = table.assign(
+        late=np.where(np.arange(n) < n - 6, "a", "late"), last=np.arange(n) > n - 9, far=rng.normal(1e9, 3, n),
+        day=pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 3, n), unit="D"),
+        order=pd.Categorical(rng.choice(["m", "l", "h"], n), categories=["l", "m", "h"], ordered=True),
+    )  # fmt: skip
+    pieces = dd.from_pandas(data, npartitions=cut if isinstance(cut, int) else 6)
+    if not isinstance(cut, int):
+        pieces = dd.concat([pieces.partitions[0].loc[pieces.partitions[0].z > 99], pieces])
+    ours = make_design(pieces, outcome=f"y ~ t + z + {term}", treatment="t ~ z")
+    params = smf.ols(f"y ~ t + z + {theirs}", data.astype({"order": str})).fit().params
+    assert ols(ours).params["alpha"] == pytest.approx(params["t"], rel=1e-8)
+
+
 def test_a_straight_line_through_zeros_and_ones_may_come_in_pieces(table):
     data = table.assign(y=(table.y > table.y.mean()).astype(int))
     ours = make_design(dd.from_pandas(data, npartitions=3), outcome="y ~ t + x", treatment="t ~ x + z",
@@ -165,7 +186,7 @@ def test_parquet_is_read_by_its_path_and_only_in_the_columns_that_are_used(table
         (tmp_path.parent / "empty").mkdir(exist_ok=True)
         with pytest.raises(ValueError, match=r"could not be read as Parquet.*a CSV is read by read_table"):
             make_design(path, outcome="y ~ t + x", treatment="t ~ x")
-    with pytest.raises(TypeError, match=r"data='nowhere\.parquet'"):
+    with pytest.raises(TypeError, match=r"data='nowhere\.parquet'.*the path of a Parquet file that exists"):
         make_design("nowhere.parquet", outcome="y ~ t", treatment="t ~ 1")
 
 
@@ -260,7 +281,7 @@ def test_the_evidence_of_two_scales_is_that_of_one_normal_vector(table, outcome,
     right = M.T @ np.linalg.solve(np.kron(errors, np.eye(n)), np.r_[rows.y, rows.t]) + mean / sd**2
     place = A.shape[1] - 1
     assert found[2] == pytest.approx(0.5 * np.log(posterior[place, place]), abs=1e-7)
-    assert conjugate.sums(rows, prior).alpha + found[1] == pytest.approx((posterior @ right)[place], abs=1e-7)
+    assert conjugate.sums(rows, prior).least[0][-1] + found[1] == pytest.approx((posterior @ right)[place], abs=1e-7)
     draws = conjugate.coefficients(conjugate.sums(rows, prior), np.tile(log_sigma, (40_000, 1)), a, rng)
     own = np.delete(draws, [A.shape[1], draws.shape[1] - 1], axis=1)  # without the scales
     sd = np.sqrt(np.diag(posterior))

@@ -28,8 +28,7 @@ class Sums(NamedTuple):
     """Cross products of k paired columns X, e other columns E and the responses R of both equations, beside the priors.
 
     X'X is diagonal, `XX`. `equation` says where each other column stands, the outcome's being 0. Responses are
-    measured from least squares, where the effect is `alpha`, whose place among the other columns is `place`; prior
-    means likewise.
+    measured from least squares, and so are prior means.
     """
 
     XX: np.ndarray  # (k,)
@@ -45,11 +44,14 @@ class Sums(NamedTuple):
     precision_E: np.ndarray  # (e,)
     scales: tuple  # of the half-normal priors of σ_U and σ_V
     n: int
-    alpha: float
-    place: int
     turn: np.ndarray  # (k, k), of the paired columns
     pairs: tuple  # masks of the paired columns of each equation
     least: tuple  # least squares of each equation
+
+    @property
+    def place(self):
+        """Where the effect stands among the other columns: last of the outcome's."""
+        return int(np.sum(self.equation == 0)) - 1
 
 
 def sums(rows, scales):
@@ -66,8 +68,7 @@ def sums(rows, scales):
         np.stack([mean_O[pair_O], mean_T[pair_T]]) @ turn,
         np.array([scales.sd_O[pair_O][:1], scales.sd_T[pair_T][:1]]) ** -2.0,
         np.r_[mean_O[~pair_O], mean_T[~pair_T]], np.r_[scales.sd_O[~pair_O], scales.sd_T[~pair_T]] ** -2.0,
-        (scales.sigma_U, scales.sigma_V), rows.n, theta_O[-1], int(sum(~pair_O)) - 1, turn, (pair_O, pair_T),
-        (theta_O, theta_T),
+        (scales.sigma_U, scales.sigma_V), rows.n, turn, (pair_O, pair_T), (theta_O, theta_T),
     )  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def column(sums, a, near, z):
     log_q = -0.5 * (at**2).sum(axis=1) - LOG_2PI - np.log(np.diagonal(root)).sum()
     log_ratio = value - log_q
     smoothed, k_hat = array_stats.psislw(-log_ratio)  # it takes the negative, a log likelihood
-    alpha = sums.alpha + mean + np.exp(log_sd) * z[:, 2]
+    alpha = sums.least[0][-1] + mean + np.exp(log_sd) * z[:, 2]
     return alpha, smoothed - logsumexp(smoothed), logsumexp(log_ratio) - np.log(len(z)), float(k_hat)
 
 

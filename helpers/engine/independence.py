@@ -31,7 +31,8 @@ def independence_metropolis(design, prior, rho, *, draws, chains, seed):
     from their posterior given these.
     """
     rng, rows, settings = np.random.default_rng(seed), rows_of(design), {"draws": draws, "chains": chains}
-    if PAIRS[design.kinds].compressible and rows.size > MANY:
+    scales_alone = PAIRS[design.kinds].compressible and rows.size > MANY
+    if scales_alone:
         sums = conjugate.sums(rows, prior)
         at = adaptive_columns(partial(conjugate.columns, sums, conjugate.guess(rows)), rho)
         found = _sample(partial(conjugate.evidence, sums), at, rho, rng, **settings)
@@ -41,7 +42,7 @@ def independence_metropolis(design, prior, rho, *, draws, chains, seed):
     if found is None:
         return None
     theta, a, accepted, pareto_k = found
-    if theta.shape[-1] < rows.size:
+    if scales_alone:
         flat = conjugate.coefficients(sums, theta.reshape(-1, 2), a.ravel(), rng)
         theta = flat.reshape(*a.shape, rows.size)
     return tree(design, named(design, theta, a), route="columns", stats={"accepted": accepted}, pareto_k=pareto_k)

@@ -16,7 +16,7 @@ from scipy.special import log_ndtr
 from threadpoolctl import threadpool_limits
 
 from helpers.engine.pairs import KINDS, LOG_2PI, PAIRS
-from helpers.moments import ONE_THREAD, condensed
+from helpers.moments import ONE_THREAD, condensed, cuts
 
 THREADED = 32  # blocks that are worth the start of threads
 BLOCK = 2**13  # rows of which arrays of one number each fit a processor's cache
@@ -131,7 +131,7 @@ def log_likelihood(rows, theta, a, *, chunk=2**16):
     ndarray, shape (draws,)
     """
     theta, a = np.atleast_2d(theta), np.atleast_1d(a)
-    blocks = [rows] if len(rows.y) <= BLOCK else [rows.cut(cut) for cut in _cuts(rows)]
+    blocks = [rows] if len(rows.y) <= BLOCK else [rows.cut(cut) for cut in cuts(len(rows.y), BLOCK)]
     step = max(1, chunk // len(blocks[0].y))
     parts = [slice(i, i + step) for i in range(0, len(theta), step)]
     work = (delayed(_kernel_sum)(blocks, theta[part], a[part]) for part in parts)
@@ -168,10 +168,6 @@ def _kernel_sum(blocks, theta, a):
     return sum(_kernel(rows, theta, a).sum(axis=1) for rows in blocks)
 
 
-def _cuts(rows):
-    return [slice(i, i + BLOCK) for i in range(0, len(rows.y), BLOCK)]
-
-
 def _constant(rows, theta, a):
     _, log_sigma_U, _, log_sigma_V = rows.split(theta)
     return PAIRS[rows.kinds].constant(a)[0] - log_sigma_U - log_sigma_V
@@ -189,7 +185,7 @@ def derivatives(rows, theta, a):
     """
     if len(rows.y) <= BLOCK:
         return _derivatives(rows, theta, a)
-    parts = [rows.cut(cut) for cut in _cuts(rows)]
+    parts = [rows.cut(cut) for cut in cuts(len(rows.y), BLOCK)]
     if len(parts) < THREADED:
         found = [_derivatives(part, theta, a) for part in parts]
     else:

@@ -9,6 +9,7 @@ import statsmodels.api as sm
 from scipy.stats import kurtosis, norm, skew
 
 from helpers.checks import SHUFFLES
+from helpers.classical import line
 from helpers.clusters import alike, leftover
 from helpers.moments import condensed
 from helpers.report.words import listed, number, percent
@@ -142,9 +143,7 @@ def _treatment_columns(design, mask=None):
 def _line(design, mask=None):
     """Least squares of the treatment on its covariates."""
     design = condensed(design)
-    model = sm.WLS(design.t, _treatment_columns(design, mask), weights=design.n / len(design.t))
-    model.nobs = float(design.n)
-    return model.fit()
+    return line(design.t, _treatment_columns(design, mask), design.n)
 
 
 def _overlap(design):
