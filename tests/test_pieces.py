@@ -333,6 +333,10 @@ def test_a_large_csv_whose_parts_disagree_is_read_whole(tmp_path, monkeypatch):
     data.to_csv(tmp_path / "whole.csv", index=False)
     read = read_table(tmp_path / "whole.csv", outcome="y ~ t + x + k", treatment="t ~ x + k").data
     pd.testing.assert_frame_equal(read, pd.read_csv(tmp_path / "whole.csv"))
+    data["k"] = np.where(whole < 120, (whole % 3).astype(str), "x")  # 0 and "0" would be two levels
+    data.to_csv(tmp_path / "coded.csv", index=False)
+    read = read_table(tmp_path / "coded.csv", outcome="y ~ t + C(k)", treatment="t ~ x").data
+    pd.testing.assert_frame_equal(read, pd.read_csv(tmp_path / "coded.csv"))
     data.astype({"x": object}).assign(x=data.x.astype(object).where(data.index != 150, "n.a.?")).to_csv(
         tmp_path / "stray.csv", index=False
     )
