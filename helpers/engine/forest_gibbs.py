@@ -10,7 +10,7 @@ from helpers.engine.laplace import log_prior_a
 from helpers.engine.likelihoods import Rows
 
 GRID = np.linspace(-3.5, 3.5, 701)  # atanh ρ, up to 0.998
-THIN = 4  # sweeps for every draw that is kept
+THIN = 6  # sweeps for every draw that is kept
 NO_TREES = np.array([0.0, 0.95, 2.0, 1.0, 0.0])
 
 
@@ -58,8 +58,8 @@ def _forest(equation, n):
     """What an equation's forest sees, and its numbers as the compiled loops take them: 0 trees where it has none."""
     trees = equation.forest
     if trees is None:
-        return np.empty((n, 0)), NO_TREES
-    return trees.X, np.array([trees.count, trees.alpha, trees.beta, trees.leaf_sd, trees.level])
+        return np.empty((0, n)), NO_TREES
+    return np.ascontiguousarray(trees.X.T), np.array([trees.count, trees.alpha, trees.beta, trees.leaf_sd, trees.level])
 
 
 def _posterior(joint, kept):

@@ -11,10 +11,9 @@ from scipy.stats import norm, truncnorm
 
 from helpers import World, bart, fit, fit_worlds, joint_model, learned, make_design, normal, ols, simulate_aquarium
 from helpers import horseshoe as funnel
-from helpers.engine.forest_gibbs_loops import above, log_Phi
 from helpers.engine.from_pymc import extract, observed
 from helpers.engine.particle_gibbs import particle_gibbs
-from helpers.engine.tree_moves import DEPTH, change_forest, stumps
+from helpers.engine.forest_gibbs_loops import DEPTH, above, change_forest, log_Phi, stumps
 from helpers.forest import Forest
 from helpers.worlds import _pointwise
 from tests.oracles import log_joint_by_integration
@@ -84,7 +83,7 @@ def test_without_data_trees_and_heights_follow_their_prior():
     X, total = rng.normal(size=(n, 3)), np.zeros(n)
     forest, shallow, heights = stumps(n, trees), [], []
     for sweep in range(4000):
-        change_forest(X, *forest, total, np.zeros(n), 1e6, 1.5 / np.sqrt(trees), 0.95, 2.0, rng)
+        change_forest(X.T.copy(), *forest, total, np.zeros(n), 1e6, 1.5 / np.sqrt(trees), 0.95, 2.0, rng)
         if sweep > 200:
             shallow.append((forest[0][:, 0] == -1).mean())
             below = forest[0][:, 1:3][forest[0][:, 0] >= 0]
@@ -100,7 +99,7 @@ def test_a_forest_follows_a_curve_that_it_can_see():
     curve = np.abs(X[:, 0])
     forest, total, mean = stumps(n, 30), np.zeros(n), np.zeros(n)
     for sweep in range(600):
-        change_forest(X, *forest, total, curve + 0.2 * rng.normal(size=n), 0.2, 0.1, 0.95, 2.0, rng)
+        change_forest(X.T.copy(), *forest, total, curve + 0.2 * rng.normal(size=n), 0.2, 0.1, 0.95, 2.0, rng)
         mean += total / 400 * (sweep >= 200)
     assert np.sqrt(np.mean((mean - curve) ** 2)) < 0.1
 
@@ -251,7 +250,7 @@ def test_a_tree_without_data_has_as_many_leaves_as_its_prior_says():
     expected = leaves_without_data(30)
     expected /= expected.sum()
     rng = np.random.default_rng(3)
-    X, (variable, value, leaf, height) = np.arange(30.0)[:, None], stumps(30, 1)
+    X, (variable, value, leaf, height) = np.arange(30.0)[None], stumps(30, 1)
     total, target, steps = np.zeros(30), np.zeros(30), 60_000
     seen = np.zeros(len(expected))
     for _ in range(steps):  # leaves so low that no data could tell one tree from another
