@@ -76,6 +76,12 @@ def test_a_backward_arrow_is_seen():
     assert list(forbidden({"helpers.maps": {"helpers.grammar.columns"}}))
 
 
+def test_no_compiled_file_calls_another():
+    """Numba's cache on disk looks at one file: a change in another would leave old code running, or crash."""
+    compiled = {name for name, path in FILES.items() if "cache=True" in path.read_text(encoding="utf-8")}
+    assert len(compiled) >= 3 and {name: ARROWS[name] & compiled for name in compiled if ARROWS[name] & compiled} == {}
+
+
 def test_there_is_no_circle():
     TopologicalSorter({name: targets for name, targets in ARROWS.items() if name not in DOORS}).prepare()
 

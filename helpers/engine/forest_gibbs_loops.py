@@ -6,10 +6,14 @@ side that t names), each equation is a regression with known noise given the oth
     y - λV              ~ Normal(A θ_O + forest_O, σ_U √(1-ρ²)),      λ = ρ σ_U/σ_V
     η + V - ρ (σ_V/σ_U) u  ~ Normal(Z θ_T + forest_T, σ_V √(1-ρ²)),      u = y - A θ_O - forest_O
 
-so coefficients are drawn from their Gaussian, and the trees of `helpers.engine.tree_moves` against what the others
-leave. A binary outcome's y is latent as well, with σ_U = 1, and drawn from the side that the answer
-names. ρ and σ_U move with a latent V integrated out, and ρ moves along the ridge: whatever it adds to the mean of U
-given T and x is taken out of θ_O in the same step.
+so coefficients are drawn from their Gaussian, and the trees against what the others leave. A binary outcome's y is
+latent as well, with σ_U = 1, and drawn from the side that the answer names. ρ and σ_U move with a latent V integrated
+out, and ρ moves along the ridge: whatever it adds to the mean of U given T and x is taken out of θ_O in the same step.
+
+A tree is a heap: the children of node i are 2i+1 and 2i+2, and `variable[i]` is what node i splits by, -1 for a leaf
+and -2 where the tree has no node. A step grows a leaf into two, prunes two into one, or changes the rule above two
+(Chipman, George & McCulloch 2010). Heights are integrated out meanwhile, so all that a step asks of the data are the
+number of rows and the sum in each leaf: `count` and `part`, kept up to date.
 """
 
 import math
@@ -175,7 +179,8 @@ def move_spread(y, t, fitted, index, a, log_U, log_V, now, scale_U, scale_V, whi
 def equations(y, T, V, A, Z, squares, X, normal, forest, trees, height, theta, gamma, state, rng):
     """θ_O, forest_O, θ_T and forest_T in turn, given T (for a binary treatment its latent index plus V) and V.
 
-    `squares`, `X`, `normal`, `forest`, `trees` and `height` hold the outcome's part and the treatment's; heights change in place.
+    `squares`, `X`, `normal`, `forest`, `trees` and `height` hold the outcome's part and the treatment's; heights
+    change in place.
     """
     a, log_U, log_V = state
     rho, ratio = math.tanh(a), math.exp(log_U - log_V)

@@ -7,13 +7,13 @@ import numpy as np
 import pymc as pm
 import pytest
 from scipy.special import log_ndtr
-from scipy.stats import norm, truncnorm
+from scipy.stats import multivariate_normal, norm, truncnorm
 
 from helpers import World, bart, fit, fit_worlds, joint_model, learned, make_design, normal, ols, simulate_aquarium
 from helpers import horseshoe as funnel
+from helpers.engine.forest_gibbs_loops import DEPTH, above, change_forest, log_density, log_Phi, pull, stumps
 from helpers.engine.from_pymc import extract, observed
 from helpers.engine.particle_gibbs import particle_gibbs
-from helpers.engine.forest_gibbs_loops import DEPTH, above, change_forest, log_Phi, stumps
 from helpers.forest import Forest
 from helpers.worlds import _pointwise
 from tests.oracles import log_joint_by_integration
@@ -227,37 +227,91 @@ def test_learned_finds_the_model_that_never_uses_alpha():
         learned(apart, fit(apart), name="beta")
 
 
-def leaves_without_data(rows, depth=0):
-    """Unnormalised prior weight of 1, 2, 3, … leaves below a node with so many rows of different values.
+def number_of_leaves(rows, evidence):
+    """Probability of 1, 2, 3, … leaves of a tree over so many rows in a line, by recursion over their cuts.
 
-    A node splits with its probability, at one of its rows' values; the largest would leave a side empty.
+    A node splits with probability ½/(1 + depth)², at one of its rows' values; the largest would leave a side empty.
     """
-    if depth == DEPTH:
-        return np.array([1.0])
-    found, split = np.zeros(2 ** (DEPTH - depth)), 0.5 / (1 + depth) ** 2
-    found[0] = 1 - split
-    for left in range(1, rows):
-        below = np.convolve(*(_leaves(part, depth + 1) for part in (left, rows - left)))
-        found[1 : 1 + len(below)] += split / rows * below
-    return found
 
+    @cache
+    def weight(start, stop, depth):
+        split = 0.5 / (1 + depth) ** 2 if depth < DEPTH else 0.0
+        found = np.zeros(2 ** (DEPTH - depth))
+        found[0] = (1 - split) * evidence(start, stop)
+        for cut in range(start + 1, stop if split else start):
+            below = np.convolve(weight(start, cut, depth + 1), weight(cut, stop, depth + 1))
+            found[: len(below) + 1][1:] += split / (stop - start) * below
+        return found
 
-_leaves = cache(leaves_without_data)
+    found = weight(0, rows, 0)
+    return found / found.sum()
 
 
 def test_a_tree_without_data_has_as_many_leaves_as_its_prior_says():
-    """The number of leaves of one tree over 30 rows, by recursion over their cuts."""
-    expected = leaves_without_data(30)
-    expected /= expected.sum()
-    rng = np.random.default_rng(3)
-    X, (variable, value, leaf, height) = np.arange(30.0)[None], stumps(30, 1)
-    total, target, steps = np.zeros(30), np.zeros(30), 60_000
-    seen = np.zeros(len(expected))
-    for _ in range(steps):  # leaves so low that no data could tell one tree from another
-        change_forest(X, variable, value, leaf, height, total, target, 1.0, 1e-9, 0.5, 2.0, rng)
-        seen[(variable[0] == -1).sum() - 1] += 1
+    expected = number_of_leaves(30, lambda start, stop: 1.0)
     assert expected[0] == pytest.approx(0.519, abs=5e-4)
-    np.testing.assert_allclose(seen / steps, expected, atol=0.012)
+    # leaves so low that no data could tell one tree from another
+    np.testing.assert_allclose(leaves_seen(np.zeros(30), noise=1.0, leaf_sd=1e-9), expected, atol=0.012)
+
+
+def test_a_tree_with_data_has_as_many_leaves_as_its_posterior_says():
+    target, noise, leaf_sd = np.repeat([0.0, 1.6, -0.5], 4) + 0.3 * np.sin(np.arange(12.0)), 0.7, 0.9
+
+    def evidence(start, stop):  # the rows of a leaf share a height
+        together = noise**2 * np.eye(stop - start) + leaf_sd**2
+        return multivariate_normal.pdf(target[start:stop], np.zeros(stop - start), together)
+
+    expected = number_of_leaves(12, evidence)
+    assert expected[:3].min() > 0.1  # no number of leaves is the only one
+    np.testing.assert_allclose(leaves_seen(target, noise, leaf_sd), expected, atol=0.012)
+
+
+def leaves_seen(target, noise, leaf_sd, sweeps=60_000):
+    """Shares of 1, 2, 3, … leaves of one tree over rows in a line."""
+    rng, n = np.random.default_rng(3), len(target)
+    forest, total, seen = stumps(n, 1), np.zeros(n), np.zeros(2**DEPTH)
+    for _ in range(sweeps):
+        change_forest(np.arange(float(n))[None], *forest, total, target, noise, leaf_sd, 0.5, 2.0, rng)
+        seen[(forest[0][0] == -1).sum() - 1] += 1
+    return seen / sweeps
+
+
+def test_every_row_has_the_height_of_the_leaf_that_its_values_lead_to():
+    rng, n = np.random.default_rng(5), 300
+    X, total = rng.normal(size=(2, n)), np.zeros(n)
+    variable, value, leaf, height = forest = stumps(n, 5)
+    for _ in range(200):
+        change_forest(X, *forest, total, 3 * np.abs(X[0]) + X[1], 0.3, 0.5, 0.95, 2.0, rng)
+    assert (variable >= 0).sum() > 10
+    expected = np.zeros(n)
+    for j, i in np.ndindex(5, n):
+        node = 0
+        while variable[j, node] >= 0:
+            node = 2 * node + (1 if X[variable[j, node], i] <= value[j, node] else 2)
+        assert leaf[j, i] == node and variable[j, node] == -1
+        expected[i] += height[j, node]
+    np.testing.assert_allclose(total, expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_the_density_and_the_pull_are_those_of_scipy(binary):
+    """Three thousand rows, some of them forty standard deviations out: no product of chances vanishes."""
+    rng, n, a, sigma_U, sigma_V = np.random.default_rng(2), 3000, 0.7, 1.8, 1.0 if binary else 0.6
+    y, mean, index = rng.normal(size=(3, n)) * np.array([2, 1, 8])[:, None]
+    t = rng.integers(0, 2, n).astype(float) if binary else index + rng.normal(size=n)
+    rho, side = np.tanh(a), 2 * t - 1
+    if binary:
+        given = side * (index + rho * (y - mean) / sigma_U) / np.sqrt(1 - rho**2)
+        expected = (norm.logpdf(y, mean, sigma_U) + log_ndtr(given)).sum() + 0.5 * n * np.log(2 * np.pi)
+        pulled = side * np.exp(norm.logpdf(index) - log_ndtr(side * index))
+    else:
+        cross = rho * sigma_U * sigma_V
+        both = multivariate_normal(cov=[[sigma_U**2, cross], [cross, sigma_V**2]])
+        expected = both.logpdf(np.c_[y - mean, t - index]).sum() + n * np.log(2 * np.pi)
+        pulled = (t - index) / sigma_V
+    ours = log_density(y, t, mean, index, a, np.log(sigma_U), np.log(sigma_V), binary)
+    assert ours == pytest.approx(expected, rel=1e-9)
+    np.testing.assert_allclose(pull(t, index, np.log(sigma_V), binary), pulled, rtol=1e-6)
 
 
 def test_a_forest_has_no_draws_from_its_prior_as_its_notes_say(designs):

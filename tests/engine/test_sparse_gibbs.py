@@ -220,3 +220,15 @@ def test_a_prior_over_no_coefficient_leaves_the_model_as_it_is(tank, coefficient
 def test_a_prior_that_does_not_fit_the_design_is_refused(tank, coefficients, said):
     with pytest.raises(ValueError, match=said):
         joint_model(design_of(tank), coefficients=coefficients)
+
+
+def test_a_column_is_inverted_however_far_apart_its_precisions_are():
+    rng, size = np.random.default_rng(4), 12
+    for _ in range(50):
+        X = rng.normal(size=(40, size)) * 10 ** rng.uniform(-1, 1)
+        D, C = 10 ** rng.uniform(-4, 8, size), np.empty((size, size))
+        log_det = loops._invert(X.T @ X, D, C)
+        exact = np.linalg.inv(X.T @ X + np.diag(D))
+        error = np.sqrt(np.outer(exact.diagonal(), exact.diagonal()))
+        np.testing.assert_allclose(C / error, exact / error, atol=1e-12)
+        assert log_det == pytest.approx(np.linalg.slogdet(X.T @ X + np.diag(D))[1], abs=1e-9)
