@@ -3,13 +3,26 @@
 import re
 from functools import cache
 
+import arviz as az
 import numpy as np
 import pymc as pm
 import pytest
 from scipy.special import log_ndtr
 from scipy.stats import multivariate_normal, norm, truncnorm
 
-from helpers import World, bart, fit, fit_worlds, joint_model, learned, make_design, normal, ols, simulate_aquarium
+from helpers import (
+    World,
+    bart,
+    fit,
+    fit_worlds,
+    joint_model,
+    learned,
+    load_nhefs,
+    make_design,
+    normal,
+    ols,
+    simulate_aquarium,
+)
 from helpers import horseshoe as funnel
 from helpers.engine.forest_gibbs_loops import DEPTH, above, change_forest, log_density, log_Phi, pull, stumps
 from helpers.engine.from_pymc import extract, observed
@@ -135,6 +148,15 @@ def test_a_line_through_the_same_sampler_is_the_line_of_the_columns(calm):
     line = fit(joint_model(design))["posterior"]
     assert trees["alpha"].mean().item() == pytest.approx(line["alpha"].mean().item(), abs=line["alpha"].std().item())
     assert trees["sigma_U"].mean().item() == pytest.approx(line["sigma_U"].mean().item(), rel=0.05)
+
+
+def test_twenty_trees_on_a_study_of_1566_people_pass_their_diagnostics():
+    """Of one long run, by arviz; ρ leans on what the trees see, and walks no faster than they do."""
+    terms = "age + race + sex + smokeintensity + smokeyrs + wt71 + C(active) + C(education) + C(exercise)"
+    smokers = make_design(load_nhefs(), outcome=f"wt82_71 ~ qsmk + {terms}", treatment=f"qsmk ~ {terms}")
+    rho = fit(joint_model(smokers, treatment=bart(trees=20)), seed=3)["posterior"]["rho"]
+    assert float(az.rhat(rho)) < 1.01
+    assert float(az.ess(rho)) > 400
 
 
 def test_the_same_seed_gives_the_same_draws_and_another_seed_others(small):
