@@ -24,7 +24,7 @@ from numba import njit
 compiled = njit(nogil=True, cache=True)
 summed = njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})  # sums in an order that the processor likes
 
-DEPTH = 5  # by default one prior branch in twenty thousand would go deeper
+DEPTH = 5  # by default one prior branch in twenty thousand would go deeper; a byte holds a node up to depth 7
 NODES = 2 ** (DEPTH + 1) - 1
 GROW, PRUNE = 0.35, 0.35  # chances of a step's kind; the rest changes a rule
 STEPS = 8  # of a tree between two draws of its heights

@@ -17,7 +17,6 @@ from helpers import (
     fit_worlds,
     joint_model,
     learned,
-    load_nhefs,
     make_design,
     normal,
     ols,
@@ -150,10 +149,8 @@ def test_a_line_through_the_same_sampler_is_the_line_of_the_columns(calm):
     assert trees["sigma_U"].mean().item() == pytest.approx(line["sigma_U"].mean().item(), rel=0.05)
 
 
-def test_twenty_trees_on_a_study_of_1566_people_pass_their_diagnostics():
+def test_twenty_trees_on_a_study_of_1566_people_pass_their_diagnostics(smokers):
     """Of one long run, by arviz; ρ leans on what the trees see, and walks no faster than they do."""
-    terms = "age + race + sex + smokeintensity + smokeyrs + wt71 + C(active) + C(education) + C(exercise)"
-    smokers = make_design(load_nhefs(), outcome=f"wt82_71 ~ qsmk + {terms}", treatment=f"qsmk ~ {terms}")
     rho = fit(joint_model(smokers, treatment=bart(trees=20)), seed=3)["posterior"]["rho"]
     assert float(az.rhat(rho)) < 1.01
     assert float(az.ess(rho)) > 400
