@@ -10,7 +10,8 @@ from helpers import arguments
 from helpers.classical import climb
 from helpers.design import check_design
 from helpers.engine.laplace import start
-from helpers.engine.likelihoods import Rows, derivatives, rows_of
+from helpers.engine.likelihoods import BLOCK, Rows, derivatives, rows_of
+from helpers.moments import cuts
 
 SURE = 0.001  # chance of calling a difference where there is none
 SHUFFLES = 100
@@ -178,7 +179,10 @@ def _without_current(rows):
     """
     zero = start(rows)
     theta_O = rows.split(climb(rows, np.r_[zero, 0.0]).point[:-1])[0]
-    return rows.y - rows.A @ theta_O, norm.cdf(rows.Z @ rows.split(zero)[2])
+    theta_T = rows.split(zero)[2]
+    parts = (rows.cut(block) for block in cuts(rows.n, BLOCK))
+    found = [(part.y - part.A @ theta_O, norm.cdf(part.Z @ theta_T)) for part in parts]
+    return tuple(map(np.concatenate, zip(*found)))
 
 
 def _dealt(design, chosen, y, t):

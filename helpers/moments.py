@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import helmert
 from threadpoolctl import threadpool_limits
 
-AT_ONCE = 2**15  # rows of a table that are worked on together
+AT_ONCE = 2**14  # rows of a table that are worked on together
 CACHED = 2**12  # rows that a processor's cache holds
 ONE_THREAD = {"limits": 1, "user_api": "blas"}  # these triangles are too small to share
 WORTH = 4  # rows for each column, from which a design is condensed

@@ -11,7 +11,8 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.linalg import solve_triangular
 
-from helpers.engine.likelihoods import LOG_2PI, derivatives, log_likelihood, probit
+from helpers.engine.likelihoods import BLOCK, LOG_2PI, derivatives, log_likelihood, probit
+from helpers.moments import cuts
 
 PARETO_K = 0.7  # Pareto k̂ beyond which importance weights cannot be relied on (Vehtari et al. 2024)
 REACH = 6.0  # the largest |atanh ρ| ever visited: |ρ| = 0.99999
@@ -139,8 +140,12 @@ def start(rows):
 
 
 def _least_squares(M, response, n):
-    beta, *_ = np.linalg.lstsq(M, response, rcond=None)
-    return np.r_[beta, 0.5 * np.log(np.sum((response - M @ beta) ** 2) / n)]
+    parts = (np.column_stack([M[block], response[block]]) for block in cuts(len(response), BLOCK))
+    if len(response) > BLOCK:
+        parts = [np.linalg.qr(part, mode="r") for part in parts]  # the same sums of squares in few rows
+    M, response = np.split(np.vstack(list(parts)), [-1], axis=1)
+    beta, *_ = np.linalg.lstsq(M, response[:, 0], rcond=None)
+    return np.r_[beta, 0.5 * np.log(np.sum((response[:, 0] - M @ beta) ** 2) / n)]
 
 
 def _probit(M, response, n):

@@ -7,6 +7,7 @@ A parameter vector is θ = (θ_O[, log σ_U], θ_T[, log σ_V]), a σ standing o
 θ_O = (intercept_O, β_O, δ, α) ends with the effect, and a = atanh ρ is kept beside θ.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -28,10 +29,12 @@ class Rows(NamedTuple):
     Where both responses are continuous the likelihood is a sum of squares, so n rows of W = [1, X, T, Y] can be
     replaced by the few rows of R in W = QR: R'R = W'W. Nothing is lost, and nothing later depends on n. The outcome
     equation has the treatment as c = t - t̄ (c = t if binary), and where moderators M change the effect, M∘c.
+
+    Of more rows than a block has, A and Z are `Columns`, which only `cut` makes into arrays.
     """
 
-    A: np.ndarray
-    Z: np.ndarray
+    A: "np.ndarray | Columns"
+    Z: "np.ndarray | Columns"
     y: np.ndarray
     t: np.ndarray
     n: int
@@ -46,11 +49,14 @@ class Rows(NamedTuple):
         moderators = tuple(f"delta[{label}]" for label in design.moderators)
         names_O = (*_names(design, design.intercept_O, design.in_outcome), *moderators, "alpha")
         names_T = _names(design, design.intercept_T, design.in_treatment)
-        A = _matrix(design, names_O, design.in_outcome, np.column_stack([design.M * design.dose[:, None], design.dose]))
-        Z, y, t = _matrix(design, names_T, design.in_treatment), design.y, design.t
+        A = Columns(design.C, design.intercept_O, _places(design.in_outcome), _places(design.moderates), design.dose)
+        Z = Columns(design.C, design.intercept_T, _places(design.in_treatment))
+        y, t, n = design.y, design.t, len(design.y)
         if compress and PAIRS[design.kinds].compressible:
-            whole = np.column_stack([A, Z[:, ~np.isin(names_T, names_O)], t, y])
-            A, Z, t, y = _triangle(whole * np.sqrt(design.n / len(y)), names_O, names_T)
+            whole = np.column_stack([A[:], Z[:][:, ~np.isin(names_T, names_O)], t, y])
+            A, Z, t, y = _triangle(whole * np.sqrt(design.n / n), names_O, names_T)
+        elif not compress or n <= BLOCK:
+            A, Z = A[:], Z[:]
         return cls(A, Z, y, t, design.n, design.kinds, names_O, names_T, moderators)
 
     def cut(self, cut):
@@ -86,14 +92,38 @@ def _names(design, intercept, used):
     return (*["intercept"] * intercept, *(label for label, here in zip(design.covariates, used) if here))
 
 
-def _matrix(design, names, used, more=None):
-    """The columns of an equation: a constant, covariates, and more at the end; filled without another copy of all."""
-    M, places = np.ones((len(design.y), len(names))), np.flatnonzero(used)
-    for column, place in enumerate(places, start=names[:1] == ("intercept",)):
-        M[:, column] = design.C[:, place]
-    if more is not None:
-        M[:, len(names) - more.shape[1] :] = more
-    return M
+def _places(used):
+    """Where a mask is true: a slice where that is one run, which costs a fifth of the time."""
+    places = np.flatnonzero(used)
+    run = len(places) and places[-1] - places[0] + 1 == len(places)
+    return slice(places[0], places[-1] + 1) if run else places
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The columns of an equation: a constant, covariates, moderators times the dose, and the dose.
+
+    They are put together for the rows that are asked for, `columns[cut]`: those of all rows would be one more copy of
+    nearly all data for each equation.
+    """
+
+    C: np.ndarray
+    intercept: bool
+    used: slice | np.ndarray
+    moderates: slice | np.ndarray | None = None
+    dose: np.ndarray | None = None
+
+    @property
+    def shape(self):
+        return len(self.C), self[:0].shape[1]
+
+    def __getitem__(self, cut):
+        C = self.C[cut]
+        parts = [np.ones((len(C), int(self.intercept))), C[:, self.used]]
+        if self.dose is not None:
+            dose = self.dose[cut][:, None]
+            parts += [C[:, self.moderates] * dose, dose]
+        return np.hstack(parts)
 
 
 def _triangle(whole, names_O, names_T):
@@ -131,12 +161,14 @@ def log_likelihood(rows, theta, a, *, chunk=2**16):
     ndarray, shape (draws,)
     """
     theta, a = np.atleast_2d(theta), np.atleast_1d(a)
-    blocks = [rows] if len(rows.y) <= BLOCK else [rows.cut(cut) for cut in cuts(len(rows.y), BLOCK)]
-    step = max(1, chunk // len(blocks[0].y))
-    parts = [slice(i, i + step) for i in range(0, len(theta), step)]
-    work = (delayed(_kernel_sum)(blocks, theta[part], a[part]) for part in parts)
-    threads = min(cpu_count(), len(parts))
-    kernel = np.concatenate(Parallel(n_jobs=threads, require="sharedmem")(work))
+    blocks, size = cuts(len(rows.y), BLOCK), len(theta)
+    step = max(1, chunk // min(BLOCK, len(rows.y)))
+    shares = cuts(size, step if len(blocks) == 1 else size)
+    tasks = [(block, share) for block in blocks for share in shares]
+    work = (delayed(_kernel_sum)(rows, block, theta[share], a[share], step) for block, share in tasks)
+    kernel = np.zeros(size)
+    for (_, share), found in zip(tasks, Parallel(n_jobs=min(cpu_count(), len(tasks)), require="sharedmem")(work)):
+        kernel[share] += found
     return kernel + rows.n * _constant(rows, theta, a)
 
 
@@ -164,8 +196,10 @@ def _kernel(rows, theta, a, offsets=(0.0, 0.0)):
     return PAIRS[rows.kinds].kernel(*numbers(rows, theta, offsets), 2 * rows.y - 1, 2 * rows.t - 1, a[:, None])
 
 
-def _kernel_sum(blocks, theta, a):
-    return sum(_kernel(rows, theta, a).sum(axis=1) for rows in blocks)
+def _kernel_sum(rows, block, theta, a, step):
+    """Summed over a block of rows, `step` draws at a time."""
+    part = rows.cut(block)
+    return np.concatenate([_kernel(part, theta[some], a[some]).sum(axis=1) for some in cuts(len(theta), step)])
 
 
 def _constant(rows, theta, a):
@@ -183,19 +217,18 @@ def derivatives(rows, theta, a):
     hessian : ndarray, shape (rows.size + 1, rows.size + 1)
         The last entry of each belongs to a = atanh ρ.
     """
-    if len(rows.y) <= BLOCK:
-        return _derivatives(rows, theta, a)
-    parts = [rows.cut(cut) for cut in cuts(len(rows.y), BLOCK)]
-    if len(parts) < THREADED:
-        found = [_derivatives(part, theta, a) for part in parts]
+    blocks = cuts(len(rows.y), BLOCK)
+    if len(blocks) < THREADED:
+        found = [_derivatives(rows, block, theta, a) for block in blocks]
     else:
         with threadpool_limits(**ONE_THREAD):
-            work = (delayed(_derivatives)(part, theta, a) for part in parts)
+            work = (delayed(_derivatives)(rows, block, theta, a) for block in blocks)
             found = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(work)
     return tuple(sum(each) for each in zip(*found))
 
 
-def _derivatives(rows, theta, a):
+def _derivatives(rows, block, theta, a):
+    rows = rows.cut(block) if len(rows.y) > BLOCK else rows
     _, log_sigma_U, _, log_sigma_V = rows.split(theta)
     outcome, treatment = (KINDS[kind] for kind in rows.kinds)
     p, J_u, J_v = _parts(rows, theta, a)
@@ -265,16 +298,21 @@ def probit(Z, t, *, iterations=30):
     A maximum that is found proves that the treated and the untreated overlap; none found is reported,
     not raised, since the caller knows the columns' names.
     """
-    q = 2 * t - 1
-    beta = np.zeros(Z.shape[1])
+    q, beta, blocks = 2 * t - 1, np.zeros(Z.shape[1]), cuts(len(t), BLOCK)
     for _ in range(iterations):
-        w = q * (Z @ beta)
-        g = np.exp(-0.5 * w**2 - 0.5 * LOG_2PI - log_ndtr(w))
+        curvature, slope = (sum(each) for each in zip(*(_uphill(Z[block], q[block], beta) for block in blocks)))
         try:
-            step = np.linalg.solve(Z.T @ ((g * (w + g))[:, None] * Z), Z.T @ (q * g))
+            step = np.linalg.solve(curvature, slope)
         except np.linalg.LinAlgError:
             return ProbitFit(beta, False)
         beta = beta + step
         if np.abs(step).max() < 1e-8:
             return ProbitFit(beta, bool(np.abs(beta).max() < 1e3))
     return ProbitFit(beta, False)
+
+
+def _uphill(Z, q, beta):
+    """Curvature and slope of a probit's log-likelihood, of responses with the signs q."""
+    w = q * (Z @ beta)
+    g = np.exp(-0.5 * w**2 - 0.5 * LOG_2PI - log_ndtr(w))
+    return Z.T @ ((g * (w + g))[:, None] * Z), Z.T @ (q * g)

@@ -52,19 +52,23 @@ def main(csv, out, unit, labels, belief, alpha, outcome_kind, force, seed, **rea
     try:
         with _stages() as tell:
             # slow to import, and whoever asks for help does not need them
-            from helpers import atanh_normal, make_design, make_report, read_table, write_report
+            from helpers import make_design, read_table
             from helpers.report.folder import check_free
 
             check_free(out, force=force, reading=csv)
             table = read_table(csv, **reading)
-            rows = None if isinstance(table.data, Path) else table.data  # none at hand where the file stays on disk
             names = table.names
             design = make_design(
                 table.data, outcome=table.outcome, treatment=table.treatment, outcome_kind=outcome_kind
             )
+            from helpers import atanh_normal, make_report, write_report  # as late: a file may have been refused
+            from helpers.report.examine import nameable
+
+            # no rows are at hand where the file stays on disk; of others, measurements are in the design or nowhere
+            table = table._replace(data=None if isinstance(table.data, Path) else nameable(table.data))
             report = make_report(
                 design, unit=unit, belief=atanh_normal(*belief), alpha=alpha, dropped=table.dropped, names=table.names,
-                labels=_labels(labels), undefined=table.undefined, data=rows, seed=seed, tell=tell,
+                labels=_labels(labels), undefined=table.undefined, data=table.data, seed=seed, tell=tell,
             )  # fmt: skip
             tell("write")
             folder = write_report(report, out, force=force, source=_source(csv, seed))

@@ -75,7 +75,7 @@ def clusters(design, data, names=None):
         A sentence for each column found; what was looked at where none was.
     """
     residuals, own, found, looked = leftover(design), names or {}, [], []
-    for column in data.columns.difference([design.outcome, design.treatment], sort=False):
+    for column in nameable(data).columns.difference([design.outcome, design.treatment], sort=False):
         codes = _groups(data[column])
         if codes is None:
             continue
@@ -94,13 +94,21 @@ def clusters(design, data, names=None):
     return found, [] if found or not looked else [none]
 
 
-def _groups(labels):
-    """The groups that a column's values make, as whole numbers; None for a measurement, or for next to no groups."""
-    whole = pd.api.types.is_integer_dtype(labels) or not pd.api.types.is_numeric_dtype(labels)
+def nameable(data):
+    """The columns of a frame whose values may be names of groups: whole numbers, text, dates, but no measurements."""
+    return data[[name for name in data if _whole(data[name])]]
+
+
+def _whole(labels):
     if pd.api.types.is_float_dtype(labels):
-        whole = bool((labels.dropna() % 1 == 0).all())
+        return bool((labels.dropna() % 1 == 0).all())
+    return pd.api.types.is_integer_dtype(labels) or not pd.api.types.is_numeric_dtype(labels)
+
+
+def _groups(labels):
+    """The groups that a column's values make, as whole numbers; None for next to no groups."""
     codes, levels = pd.factorize(labels)
-    if not whole or not FEWEST_GROUPS <= len(levels) <= len(labels) / 2:
+    if not FEWEST_GROUPS <= len(levels) <= len(labels) / 2:
         return None
     missing = codes < 0  # a row without a label is a group of its own
     codes[missing] = len(levels) + np.arange(missing.sum())

@@ -10,7 +10,8 @@ from oracles import log_joint_by_integration, log_joint_normal
 from scipy.stats import multivariate_normal, norm
 from statsmodels.tools.numdiff import approx_fprime
 
-from helpers.engine import likelihoods
+from helpers import make_design
+from helpers.engine import laplace, likelihoods
 from helpers.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise, probit, rows_of
 from helpers.models import log_Phi, selected_logp
 
@@ -117,6 +118,34 @@ def test_many_rows_add_up_in_blocks_as_they_do_together(rows, threaded, monkeypa
     monkeypatch.setattr(likelihoods, "THREADED", threaded)
     for ours, theirs in zip((log_likelihood(rows, theta, a), *derivatives(rows, theta[0], a[0])), together):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["continuous", "binary"])
+def test_many_rows_are_never_put_together_at_once(kind, tanks, monkeypatch):
+    """Their columns and where the search starts, beside a frame of our own, least squares and probit of statsmodels."""
+    answers = {"outcome": "I(Y > 0) ~ T * (X0 + X3) + X1", "treatment": "T ~ X0 + X2 + X1", "outcome_kind": None}
+    lines = {"outcome": "Y ~ T * (X0 + X3) + X1", "treatment": "T ~ X0 + X2 + X1"}
+    data = tanks[kind].data
+    design = make_design(data, **(answers if kind == "continuous" else lines))
+    monkeypatch.setattr(likelihoods, "BLOCK", 37)
+    monkeypatch.setattr(laplace, "BLOCK", 37)
+    rows = Rows.of(design)
+    assert not isinstance(rows.A, np.ndarray) and not isinstance(rows.Z, np.ndarray)
+    X = (data - data.mean()) / data.std(ddof=0)
+    dose = data["T"] - data["T"].mean() if kind == "continuous" else data["T"]
+    A = np.column_stack([np.ones(len(X)), X[["X0", "X3", "X1"]], X.X0 * dose, X.X3 * dose, dose])
+    Z = np.column_stack([np.ones(len(X)), X[["X0", "X2", "X1"]]])
+    for found, whole, names in ((rows.A, A, rows.names_O), (rows.Z, Z, rows.names_T)):
+        order = [*names].index("X1"), [*names].index("X0")  # the design has an order of its own
+        assert found.shape == whole.shape == found[:].shape
+        np.testing.assert_allclose(np.sort(found[5:50], axis=1), np.sort(whole[5:50], axis=1), atol=1e-12)
+        np.testing.assert_allclose(found[:][:, order], X[["X1", "X0"]], atol=1e-12)
+    theirs = [
+        sm.Probit(y, M[:]).fit(disp=0, tol=1e-12).params if set(y) == {0.0, 1.0}
+        else np.r_[(line := sm.OLS(y, M[:]).fit()).params, 0.5 * np.log(line.ssr / len(y))]
+        for y, M in ((design.y, rows.A), (design.t, rows.Z))
+    ]  # fmt: skip
+    np.testing.assert_allclose(laplace.start(rows), np.concatenate(theirs), rtol=1e-6)
 
 
 def test_compressed_rows_have_no_observations_to_tell_apart(designs):
