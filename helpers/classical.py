@@ -155,14 +155,31 @@ def _clustered(design, point, a, covariance, codes):
     return g / (g - 1) * (n - 1) / (n - k) * covariance @ (sums.T @ sums) @ covariance
 
 
-_FINITE = WeakKeyDictionary()  # a profile asks for many points of one design
+def effect_at(design, rho, prior=None):
+    """The effect at one ρ of the coefficients that fit best, or, with `Scales`, of the posterior's mode."""
+    rows = rows_of(design)
+    theta = columns(rows, prior, [np.arctanh(rho)]).mode[0]
+    return float(average_effect(design, rows.split(theta)[0]))
+
+
+def finite(design):
+    """Whether each equation has a maximum likelihood estimate that is finite."""
+    return not any(_settled(design).values())
+
+
+_SETTLED = WeakKeyDictionary()  # a profile asks for many points of one design
+
+
+def _settled(design):
+    """By equation, what predicts its binary response without error in some rows."""
+    if design not in _SETTLED:
+        _SETTLED[design] = {equation: separation(design, equation) for equation in ("treatment", "outcome")}
+    return _SETTLED[design]
 
 
 def _check_finite(design):
     """Refuse an equation without finite estimate: priors are what it takes then."""
-    if design not in _FINITE:
-        _FINITE[design] = {equation: separation(design, equation) for equation in ("treatment", "outcome")}
-    for equation, guilty in _FINITE[design].items():
+    for equation, guilty in _settled(design).items():
         if guilty:
             raise ValueError(
                 f"a combination of {guilty} predicts the {equation} {getattr(design, equation)!r} without error for "

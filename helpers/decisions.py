@@ -13,11 +13,11 @@ from scipy.optimize import brentq
 from scipy.stats import t as student
 
 from helpers import arguments
-from helpers.classical import maximum_likelihood, ols
+from helpers.classical import effect_at, finite, ols
 from helpers.design import check_design
 from helpers.maps import between, chart_of, effect_of, refuse, unreliable
 from helpers.moments import condensed
-from helpers.priors import atanh_normal, check_reading
+from helpers.priors import atanh_normal, check_reading, scales
 from helpers.readings import weigh
 
 FARTHEST = 0.99  # |ρ| beyond which no benchmark is looked for
@@ -54,31 +54,32 @@ def benchmark_rho(design, groups=None):
     Notes
     -----
     The group is left out of both equations. ``rho`` is the value at which the maximum-likelihood effect of the
-    shortened model equals the full model's at ρ = 0: least squares, or the probit of a binary outcome. For a
+    shortened model equals the full model's at ρ = 0: least squares, or the probit of a binary outcome. Where an
+    equation has no finite estimate (an instrument without which nobody is treated, a rare level in which nobody
+    died), modes of the posterior under the default priors stand for both. For a
     continuous treatment and outcome that is α_without - α = ρ/√(1-ρ²) · s_Y/s_T, with the shortened equations'
     residual standard deviations. Benchmarks of omitted variables against measured ones: Cinelli & Hazlett 2020
     (JRSS B 82:39), in partial R².
     """
     if "binary" not in check_design(design).kinds:
         design = condensed(design)
-    full = maximum_likelihood(design, rho=0).effect
+    likely = finite(design)  # and so with fewer columns
     without = "effect_without" if design.outcome_kind == "binary" else "alpha_without"
     groups = _groups(design, groups)
-    found = [_benchmark(_without(design, labels), full) for labels in groups.values()]
+    full = effect_at(design, 0.0, None if likely else scales(design))
+    found = [_benchmark(_without(design, labels), full, likely) for labels in groups.values()]
     table = pd.DataFrame(found, index=pd.Index(groups, name="left out"))
     return table.rename(columns={"without": without})
 
 
-def _benchmark(short, full):
+def _benchmark(short, full, likely):
     """The root of effect(ρ) = full: outwards from ρ = 0 until the sign turns, then Brent's method."""
+    prior = None if likely else scales(short)
 
     def excess(a):
-        return maximum_likelihood(short, rho=np.tanh(a)).effect - full
+        return effect_at(short, np.tanh(a), prior) - full
 
-    try:
-        here, end = excess(0.0), np.arctanh(FARTHEST)
-    except ValueError as refusal:  # an instrument settles the treatment in some rows
-        return {"rho": np.nan, "without": np.nan, "change": np.nan, "reason": str(refusal).partition(".")[0]}
+    here, end = excess(0.0), np.arctanh(FARTHEST)
     found = {"rho": 0.0, "without": full + here, "change": here, "reason": ""}
     if here == 0:
         return found

@@ -19,12 +19,13 @@ from helpers import arguments
 from helpers.design import check_design
 from helpers.engine import conjugate
 from helpers.engine.counterfactual import average_effect
-from helpers.engine.laplace import PARETO_K, columns, log_posterior
+from helpers.engine.laplace import PARETO_K, columns, log_posterior, matched
 from helpers.engine.likelihoods import LOG_2PI, rows_of
 from helpers.engine.pairs import PAIRS
 from helpers.priors import scales
 
 WORK = 2**23  # rows times draws of one column beyond which few draws are weighed, if these are calm
+ROUNDS = 3  # of wider Gaussians for a column whose weights cannot be relied on
 TRIED, CALM = 128, 0.2  # how many; and the sd of log weights up to which the others follow from them
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
 
@@ -134,25 +135,46 @@ def _weighted(design, rows, prior, a, draws, seed):
 
 
 def _column(design, rows, prior, found, k, z):
-    theta = found.mode[k] + z @ found.root[k].T
-    log_det = np.log(np.diagonal(found.root[k])).sum()
-    log_q = -0.5 * (z**2).sum(axis=1) - log_det - 0.5 * rows.size * LOG_2PI
+    """One column; where its Gaussian carries too little, again with a wider one."""
+    centre, spread, best = np.zeros(rows.size), np.eye(rows.size), None
+    for _ in range(1 + ROUNDS):
+        draws = centre + z @ spread.T
+        theta = found.mode[k] + draws @ found.root[k].T
+        log_det = np.log(np.diagonal(found.root[k])).sum() + np.linalg.slogdet(spread)[1]
+        log_q = -0.5 * (z**2).sum(axis=1) - log_det - 0.5 * rows.size * LOG_2PI
+        column = _weighed(design, rows, prior, found.a[k], theta, log_q)
+        k_hat, weight = column[-1], column[2]
+        if best is None or np.nan_to_num(k_hat, nan=np.inf) < np.nan_to_num(best[-1], nan=np.inf):
+            best = column
+        if k_hat <= PARETO_K:
+            break
+        centre, spread = _wider(*matched(draws, weight))
+    return best
+
+
+def _wider(centre, covariance):
+    """A mean and a root covariance that is nowhere narrower than Laplace's: too few weights would shrink it."""
+    values, turn = np.linalg.eigh(covariance)
+    return centre, turn * np.sqrt(np.maximum(values, 1.0))
+
+
+def _weighed(design, rows, prior, a, theta, log_q):
+    """α and effect of draws, their log weights, the log evidence and Pareto k̂."""
 
     def log_ratio(some):
-        at = np.full(len(theta[some]), found.a[k])
-        return log_posterior(rows, prior, theta[some], at) - log_q[some]
+        return log_posterior(rows, prior, theta[some], np.full(len(theta[some]), a)) - log_q[some]
 
     theta_O = theta[:, : len(rows.names_O)]
     alpha, effect = theta_O[:, -1], average_effect(design, theta_O)
-    if len(z) * len(rows.y) > WORK:
+    if len(theta) * len(rows.y) > WORK:
         tried = log_ratio(slice(TRIED))
         if tried.std() < CALM:
             weight, k_hat = smoothed(tried)
             every = _by_alpha(tried, alpha)
-            return alpha, effect, every - logsumexp(every), logsumexp(every) - np.log(len(z)), k_hat
+            return alpha, effect, every - logsumexp(every), logsumexp(every) - np.log(len(theta)), k_hat
     ratio = log_ratio(slice(None))
     weight, k_hat = smoothed(ratio)
-    return alpha, effect, weight, logsumexp(ratio) - np.log(len(z)), k_hat
+    return alpha, effect, weight, logsumexp(ratio) - np.log(len(theta)), k_hat
 
 
 def _by_alpha(tried, alpha):

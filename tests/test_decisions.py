@@ -75,6 +75,23 @@ def test_a_benchmark_is_the_current_the_covariate_would_have_made(kind, within):
         assert table["rho"][name] == pytest.approx(expected, abs=within)
 
 
+@pytest.mark.parametrize("outcome", ["continuous", "binary"])
+def test_where_nobody_is_treated_unasked_a_benchmark_is_still_the_current(outcome):
+    """An offer without which nobody is treated has no finite coefficient; x, left out, adds bg to the covariance."""
+    rng, n, b, g = np.random.default_rng(1), 40_000, 0.8, 0.6
+    x, v, u = rng.normal(size=(3, n))
+    offer = rng.integers(0, 2, n)
+    t = ((g * x + v > 0) & (offer == 1)).astype(int)
+    y = 0.5 * t + b * x + u
+    data = pd.DataFrame({"y": y if outcome == "continuous" else (y > 0).astype(int), "t": t, "x": x, "offer": offer})
+    design = make_design(data.assign(w=rng.normal(size=n)), outcome="y ~ t + x + w", treatment="t ~ offer + x + w")
+    with pytest.raises(ValueError, match="'offer'] predicts the treatment"):
+        maximum_likelihood(design, rho=0)
+    table = benchmark_rho(design)
+    assert table["rho"]["x"] == pytest.approx(b * g / np.sqrt((b**2 + 1) * (g**2 + 1)), abs=0.03)
+    assert table.loc[["w", "offer"], "rho"].abs().max() < 0.01 and (table["reason"] == "").all()
+
+
 def test_the_shortened_model_at_the_benchmark_returns_the_full_effect(smokers, nhefs):
     table = benchmark_rho(smokers, {"age": "age", "smoking": ["smokeyrs", "smokeintensity"]})
     kept = "sex + race + age + C(education) + C(exercise) + C(active) + wt71"

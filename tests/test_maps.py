@@ -355,6 +355,35 @@ def test_a_draw_that_outweighs_all_others_is_all_there_is_and_is_not_relied_on()
     assert np.isnan(k_hat) and np.exp(weight).tolist() == [1.0] + [0.0] * 511
 
 
+def test_a_level_in_which_nobody_answered_yes_is_carried_by_its_prior(monkeypatch):
+    """Its coefficient has no maximum but the prior's: a posterior that leans, beside a grid over all its values."""
+    rng, n = np.random.default_rng(3), 400
+    g, z, v, u = np.arange(n) < 8, rng.integers(0, 2, n), *rng.normal(size=(2, n))
+    data = pd.DataFrame({"g": np.where(g, "rare", "usual"), "z": z, "t": (0.8 * z - 0.4 + v > 0).astype(int)})
+    data["y"] = ((0.5 * data.t - 0.2 + u > 0) & ~g).astype(int)
+    design = make_design(data, outcome="y ~ t + C(g)", treatment="t ~ z + C(g)")
+
+    x, t, y = (~g - np.mean(~g)) / np.std(g), data.t.to_numpy(), data.y.to_numpy()
+    b = np.mgrid[-3:3:151j, -2:5:151j, -3:3:151j]  # intercept, level, effect: each standard normal before
+    log_p = -0.5 * (b**2).sum(axis=0)
+    for level, treated in {*zip(x, t)}:
+        here = (x == level) & (t == treated)
+        index = b[0] + b[1] * level + b[2] * treated
+        log_p += y[here].sum() * norm.logcdf(index) + (1 - y[here]).sum() * norm.logcdf(-index)
+    p = np.exp(log_p - log_p.max())
+    mean = (p * b[2]).sum() / p.sum()
+    sd = np.sqrt((p * (b[2] - mean) ** 2).sum() / p.sum())
+
+    chart = map_rho(design, rho=GRID[20:29], draws=2048).sel(rho=0.0)
+    weight = np.exp(chart.log_weight.values)
+    alpha = chart.alpha.values
+    assert chart.pareto_k < 0.7 and weight @ alpha == pytest.approx(mean, abs=0.06 * sd)
+    assert np.sqrt(weight @ (alpha - mean) ** 2) == pytest.approx(sd, rel=0.05)
+    monkeypatch.setattr(maps, "ROUNDS", 0)
+    with pytest.warns(UserWarning, match="Pareto k̂ exceeds"):
+        map_rho(design, rho=GRID[20:29], draws=2048)
+
+
 def test_a_map_that_is_not_to_be_relied_on_says_so():
     tank = simulate_aquarium(60, treatment="binary", noise=20, seed=4)
     covariates = " + ".join(name for name in tank.data if name.startswith("X"))

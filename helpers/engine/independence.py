@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 
 from helpers.engine import conjugate
 from helpers.engine.draws import named, tree
-from helpers.engine.laplace import PARETO_K, adaptive_columns, columns, log_posterior, log_prior_a
+from helpers.engine.laplace import PARETO_K, adaptive_columns, columns, log_posterior, log_prior_a, matched
 from helpers.engine.likelihoods import rows_of
 from helpers.engine.pairs import PAIRS
 
@@ -100,9 +100,7 @@ def _judge(found):
     """Pareto k̂, the steps a chain would stay at its heaviest proposal, and the mean and root covariance of z."""
     z, log_weight = found.z, found.log_weight
     smooth, pareto_k = array_stats.psislw(-log_weight)  # it takes the negative, a log likelihood
-    weight = np.exp(smooth - logsumexp(smooth))
-    centre = weight @ z
-    covariance = (z - centre).T @ (weight[:, None] * (z - centre))
+    centre, covariance = matched(z, smooth)
     root = np.linalg.cholesky(1.1 * covariance + 1e-6 * np.eye(z.shape[1]))
     return float(pareto_k), len(z) * np.exp(log_weight.max() - logsumexp(log_weight)), (centre, root)
 

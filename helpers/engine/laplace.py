@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.linalg import solve_triangular
+from scipy.special import logsumexp
 
 from helpers.engine.likelihoods import BLOCK, LOG_2PI, derivatives, log_likelihood, probit
 from helpers.moments import cuts
@@ -208,6 +209,13 @@ def ascent(gradient, H):
         curvature, directions = np.linalg.eigh(H)
         curvature = np.maximum(np.abs(curvature), 1e-6 * np.abs(curvature).max())
         return directions @ ((directions.T @ gradient) / curvature)
+
+
+def matched(z, log_weight):
+    """Mean and covariance that weighted draws z show, (m,) and (m, m): a better Gaussian for a skewed column."""
+    weight = np.exp(log_weight - logsumexp(log_weight))
+    centre = weight @ z
+    return centre, (z - centre).T @ (weight[:, None] * (z - centre))
 
 
 def _posterior_derivatives(rows, scales, theta, a):

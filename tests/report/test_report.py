@@ -667,6 +667,25 @@ def test_rows_that_do_not_resemble_are_looked_through_and_left_alone(tmp_path):
     assert "too narrow" not in said
 
 
+@pytest.mark.parametrize("outcome", ["number", "answer"])
+def test_a_trial_in_which_only_the_invited_can_come_has_a_report(outcome, tmp_path):
+    """Its invitation settles the treatment in half of the rows, and one small town has no yes at all."""
+    rng, n, rho = np.random.default_rng(2), 3000, 0.5
+    invited, v, e = rng.integers(0, 2, n), *rng.normal(size=(2, n))
+    town = rng.choice(["Ayr", "Bath", "Cork"], n, p=[0.6, 0.39, 0.01])
+    came = ((v > 0) & (invited == 1)).astype(int)
+    number = 1.0 * came + rho * v + np.sqrt(1 - rho**2) * e - 0.3 - 40 * (town == "Cork")
+    y = number + 40 * (town == "Cork") if outcome == "number" else (number > 0).astype(int)
+    pd.DataFrame({"y": y, "came": came, "invited": invited, "town": town}).to_csv(tmp_path / "trial.csv", index=False)
+    terms = {"outcome": "y ~ came + town", "treatment": "came ~ invited + town"}
+    done = attempt(tmp_path / "out", csv=tmp_path / "trial.csv", **terms)
+    assert done.returncode == 0, done.stderr
+    told = re.search(r"the data put ρ at (-?\d\.\d\d) \((-?\d\.\d\d) to (\d\.\d\d)\)", done.stdout)
+    middle, low, high = map(float, told.groups())
+    assert low < rho < high and abs(middle - rho) < 0.2
+    assert "left unmeasured, it would have been ρ" in done.stdout
+
+
 def test_an_effect_that_was_never_there_has_no_sign_to_overturn(tmp_path):
     """Least squares' interval holds zero, and value, sentence and figure say so; no benchmark is judged by it."""
     data = simulate_aquarium(300, alpha=0.0, rho=0.0, seed=4).data
