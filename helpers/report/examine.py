@@ -52,8 +52,10 @@ def data_checks(design, dropped=0, shuffled=np.nan, names=None, undefined=None):
     if names:
         said.append(f"In the file, {listed(f'{plain} is {own!r}' for plain, own in names.items())}.")
     said += [*_outcome(design), _treatment(design), *_categorical(design), *design.notes]
-    if design.in_treatment.any():
-        said.append(_overlap(design) if design.kind == "binary" else _variation(design))
+    if design.kind == "binary" and _shared(design).any():
+        said.append(_overlap(design))
+    elif design.kind == "continuous" and design.in_treatment.any():
+        said.append(_variation(design))
     said += _strength(design) + _shape(design)
     return [*said, _shuffled(shuffled)] if np.isfinite(shuffled) else said
 
@@ -155,16 +157,17 @@ def _line(design, mask=None):
 
 
 def _overlap(design):
-    beta = np.zeros(len(design.covariates))
+    """How comparable the treated are in what the outcome's line adjusts for; an instrument may part them as it will."""
+    beta, shared = np.zeros(len(design.covariates)), _shared(design)
     for step in (max(1, design.n // MANY), 1):
-        part = np.column_stack([np.ones(len(design.t[::step])), design.C[::step, design.in_treatment]])
+        part = np.column_stack([np.ones(len(design.t[::step])), design.C[::step, shared]])
         if step == 1 or np.linalg.matrix_rank(part) == part.shape[1]:  # no rare level was missed
             break
-    constant, beta[design.in_treatment] = np.split(sm.Probit(design.t[::step], part).fit(disp=0).params, [1])
+    constant, beta[shared] = np.split(sm.Probit(design.t[::step], part).fit(disp=0).params, [1])
     fitted = norm.cdf(constant + design.C @ beta)
     beyond = np.mean((fitted < NEAR) | (fitted > 1 - NEAR))
     treated, gaps = design.t == 1, {}
-    for name, column in zip(design.covariates, design.C.T):
+    for name, column in ((design.covariates[k], design.C[:, k]) for k in np.flatnonzero(shared)):
         spread = np.sqrt((column[treated].var() + column[~treated].var()) / 2)
         gaps[name] = abs(column[treated].mean() - column[~treated].mean()) / spread if spread > 0 else np.nan
     worst = pd.Series(gaps).idxmax()
@@ -177,6 +180,10 @@ def _overlap(design):
     if gaps[worst] > 0.5:
         plain += f" The two groups differ in {worst}; there the straight line has to carry the comparison."
     return plain
+
+
+def _shared(design):
+    return design.in_treatment & design.in_outcome
 
 
 def _variation(design):
