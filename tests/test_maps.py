@@ -363,25 +363,32 @@ def test_a_level_in_which_nobody_answered_yes_is_carried_by_its_prior(monkeypatc
     data["y"] = ((0.5 * data.t - 0.2 + u > 0) & ~g).astype(int)
     design = make_design(data, outcome="y ~ t + C(g)", treatment="t ~ z + C(g)")
 
-    x, t, y = (~g - np.mean(~g)) / np.std(g), data.t.to_numpy(), data.y.to_numpy()
-    b = np.mgrid[-3:3:151j, -2:5:151j, -3:3:151j]  # intercept, level, effect: each standard normal before
-    log_p = -0.5 * (b**2).sum(axis=0)
-    for level, treated in {*zip(x, t)}:
-        here = (x == level) & (t == treated)
-        index = b[0] + b[1] * level + b[2] * treated
-        log_p += y[here].sum() * norm.logcdf(index) + (1 - y[here]).sum() * norm.logcdf(-index)
-    p = np.exp(log_p - log_p.max())
-    mean = (p * b[2]).sum() / p.sum()
-    sd = np.sqrt((p * (b[2] - mean) ** 2).sum() / p.sum())
+    b = np.mgrid[-4:4:81j, -4:5:91j, -4:4:81j]  # three coefficients, each standard normal before
 
-    chart = map_rho(design, rho=GRID[20:29], draws=2048).sel(rho=0.0)
+    def posterior(first, second, answer):
+        """On the grid, of a probit with a constant; and the log evidence."""
+        log_p = norm.logpdf(b).sum(axis=0)
+        for x, z in {*zip(first, second)}:
+            here = (first == x) & (second == z)
+            index = b[0] + b[1] * x + b[2] * z
+            log_p += answer[here].sum() * norm.logcdf(index) + (1 - answer[here]).sum() * norm.logcdf(-index)
+        return np.exp(log_p - logsumexp(log_p)), logsumexp(log_p) + 3 * np.log(0.1)
+
+    level, invited = ((each - np.mean(each)) / np.std(each) for each in (~g, z))
+    p, of_outcome = posterior(level, data.t.to_numpy(), data.y.to_numpy())
+    _, of_treatment = posterior(level, invited, data.t.to_numpy())
+    mean = (p * b[2]).sum()
+    sd = np.sqrt((p * (b[2] - mean) ** 2).sum())
+
+    chart = map_rho(design, rho=GRID[22:27], draws=2048).sel(rho=0.0)
     weight = np.exp(chart.log_weight.values)
     alpha = chart.alpha.values
     assert chart.pareto_k < 0.7 and weight @ alpha == pytest.approx(mean, abs=0.06 * sd)
     assert np.sqrt(weight @ (alpha - mean) ** 2) == pytest.approx(sd, rel=0.05)
+    assert chart.log_evidence == pytest.approx(of_outcome + of_treatment, abs=0.05)
     monkeypatch.setattr(maps, "ROUNDS", 0)
     with pytest.warns(UserWarning, match="Pareto k̂ exceeds"):
-        map_rho(design, rho=GRID[20:29], draws=2048)
+        map_rho(design, rho=GRID[22:27], draws=2048)
 
 
 def test_a_map_that_is_not_to_be_relied_on_says_so():
