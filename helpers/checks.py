@@ -9,9 +9,8 @@ from scipy.stats import chi2, kstwobign, norm, wasserstein_distance
 from helpers import arguments
 from helpers.classical import climb
 from helpers.design import check_design
-from helpers.engine.laplace import start
-from helpers.engine.likelihoods import BLOCK, Rows, derivatives, rows_of
-from helpers.moments import cuts
+from helpers.engine.laplace import least_squares, start
+from helpers.engine.likelihoods import Rows, derivatives, rows_of
 
 SURE = 0.001  # chance of calling a difference where there is none
 SHUFFLES = 100
@@ -179,10 +178,7 @@ def _without_current(rows):
     """
     zero = start(rows)
     theta_O = rows.split(climb(rows, np.r_[zero, 0.0]).point[:-1])[0]
-    theta_T = rows.split(zero)[2]
-    parts = (rows.cut(block) for block in cuts(rows.n, BLOCK))
-    found = [(part.y - part.A @ theta_O, norm.cdf(part.Z @ theta_T)) for part in parts]
-    return tuple(map(np.concatenate, zip(*found)))
+    return rows.y - rows.A @ theta_O, norm.cdf(rows.Z @ rows.split(zero)[2])
 
 
 def _dealt(design, chosen, y, t):
@@ -209,7 +205,7 @@ def _towards(rows, theta, a):
     theta_O, log_sigma, theta_T, _ = rows.split(theta)
     rho, index, q = np.tanh(a), rows.Z @ theta_T, 2 * rows.t - 1
     mills = q * np.exp(norm.logpdf(index) - norm.logcdf(q * index))
-    bent, *_ = np.linalg.lstsq(rows.A, mills, rcond=None)
-    spread = np.mean(mills * (mills + index)) - np.mean((mills - rows.A @ bent) ** 2)
+    bent, left = least_squares(rows.A, mills)
+    spread = np.mean(mills * (mills + index)) - left / rows.n
     sigma = np.exp(log_sigma) / np.sqrt(1 - rho**2 * spread)
     return np.r_[theta_O - rho * sigma * bent, np.log(sigma), theta_T]

@@ -10,7 +10,8 @@ from scipy.stats import chi2
 
 from helpers import load_lalonde, make_design, maximum_likelihood, shuffle_test, simulate_aquarium
 from helpers.checks import rejects_zero
-from helpers.engine.likelihoods import rows_of
+from helpers.engine import laplace, likelihoods
+from helpers.engine.likelihoods import Rows
 from helpers.report.examine import MISLED
 
 ROOT = Path(__file__).parent.parent
@@ -85,13 +86,19 @@ def test_the_power_of_the_shuffle_test_is_the_one_that_is_stored():
         assert f"| {name} | {' | '.join(figures)} |" in told
 
 
-def test_the_quick_likelihood_ratio_test_decides_as_the_profile_does():
-    """With earnings, whose likelihood has a maximum on either side of zero, and with skewed and normal errors."""
+@pytest.mark.parametrize("block", [2**13, 37])
+def test_the_quick_likelihood_ratio_test_decides_as_the_profile_does(block, monkeypatch):
+    """With earnings, whose likelihood has a maximum on either side of zero, and with skewed and normal errors.
+
+    However few rows are looked at together.
+    """
+    for module in (laplace, likelihoods):
+        monkeypatch.setattr(module, "BLOCK", block)
     trial, rng = load_lalonde("experimental"), np.random.default_rng(0)
     designs = [shaped(seed, errors) for seed in range(8) for errors in (skewed, even)]
     for _ in range(8):
         dealt = trial.assign(treat=rng.permutation(trial.treat))
         designs.append(make_design(dealt, outcome="re78 ~ treat + age", treatment="treat ~ age"))
-    decided = [rejects_zero(rows_of(design)) for design in designs]
+    decided = [rejects_zero(Rows.of(design)) for design in designs]
     assert decided == [profile_rejects(design) for design in designs]
     assert 5 < sum(decided) < len(decided) - 5

@@ -8,8 +8,9 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from scipy.special import ndtr
 
-from helpers.engine.likelihoods import numbers
+from helpers.engine.likelihoods import BLOCK, numbers
 from helpers.engine.pairs import PAIRS
+from helpers.moments import cuts
 
 POINTS = 100.0  # chances are told in percentage points
 CHUNK = 2**16  # numbers held at a time, in the cache
@@ -34,7 +35,7 @@ def average_effect(design, theta_O, offset=None):
     """
     if design.outcome_kind == "continuous":
         return theta_O[..., -1]
-    flat, size = theta_O.reshape(-1, theta_O.shape[-1]), max(1, CHUNK // design.n)
+    flat, size = theta_O.reshape(-1, theta_O.shape[-1]), max(1, CHUNK // min(design.n, BLOCK))
     more = np.zeros((len(flat), 1)) if offset is None else offset.reshape(-1, design.n)
     parts = [slice(i, i + size) for i in range(0, len(flat), size)]
     jobs = (delayed(_difference)(design, flat[part], more[part]) for part in parts)
@@ -70,11 +71,17 @@ def imputed_chances(rows, theta, a, steps):
 
 
 def _difference(design, theta_O, offset):
+    """Averaged over rows, a block of them at a time."""
     k, size = int(design.intercept_O), len(design.moderators)
     end = theta_O.shape[1] - 1
-    X = design.C[:, design.in_outcome]
-    before = offset + theta_O[:, k : end - size] @ X.T + (theta_O[:, :1] if k else 0.0)
-    step = theta_O[:, -1:] + theta_O[:, end - size : end] @ design.M.T
-    if design.kind == "continuous":
-        before = before + step * design.dose
-    return (ndtr(before + step) - ndtr(before)).mean(axis=1)
+    beta, delta = np.zeros((2, len(theta_O), design.C.shape[1]))
+    beta[:, design.in_outcome], delta[:, design.moderates] = theta_O[:, k : end - size], theta_O[:, end - size : end]
+    total, dose = 0.0, design.dose
+    for block in cuts(design.n, BLOCK):
+        C, here = design.C[block], offset[:, block] if offset.shape[1] > 1 else offset
+        before = here + beta @ C.T + (theta_O[:, :1] if k else 0.0)
+        step = theta_O[:, -1:] + delta @ C.T
+        if design.kind == "continuous":
+            before = before + step * dose[block]
+        total += (ndtr(before + step) - ndtr(before)).sum(axis=1)
+    return total / design.n

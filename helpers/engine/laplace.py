@@ -140,13 +140,19 @@ def start(rows):
     ])  # fmt: skip
 
 
-def _least_squares(M, response, n):
+def least_squares(M, response):
+    """Coefficients and the residual sum of squares, without all of `Columns` at once."""
     parts = (np.column_stack([M[block], response[block]]) for block in cuts(len(response), BLOCK))
     if len(response) > BLOCK:
-        parts = [np.linalg.qr(part, mode="r") for part in parts]  # the same sums of squares in few rows
+        parts = (np.linalg.qr(part, mode="r") for part in parts)  # the same sums of squares in few rows
     M, response = np.split(np.vstack(list(parts)), [-1], axis=1)
     beta, *_ = np.linalg.lstsq(M, response[:, 0], rcond=None)
-    return np.r_[beta, 0.5 * np.log(np.sum((response[:, 0] - M @ beta) ** 2) / n)]
+    return beta, np.sum((response[:, 0] - M @ beta) ** 2)
+
+
+def _least_squares(M, response, n):
+    beta, squares = least_squares(M, response)
+    return np.r_[beta, 0.5 * np.log(squares / n)]
 
 
 def _probit(M, response, n):

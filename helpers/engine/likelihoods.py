@@ -30,7 +30,7 @@ class Rows(NamedTuple):
     replaced by the few rows of R in W = QR: R'R = W'W. Nothing is lost, and nothing later depends on n. The outcome
     equation has the treatment as c = t - t̄ (c = t if binary), and where moderators M change the effect, M∘c.
 
-    Of more rows than a block has, A and Z are `Columns`, which only `cut` makes into arrays.
+    Of more rows than a block has, A and Z are `Columns`: `cut` makes arrays of them, and vectors may be multiplied.
     """
 
     A: "np.ndarray | Columns"
@@ -116,6 +116,9 @@ class Columns:
     @property
     def shape(self):
         return len(self.C), self[:0].shape[1]
+
+    def __matmul__(self, beta):
+        return np.concatenate([self[block] @ beta for block in cuts(len(self.C), BLOCK)])
 
     def __getitem__(self, cut):
         C = self.C[cut]
