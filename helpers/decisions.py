@@ -56,10 +56,9 @@ def benchmark_rho(design, groups=None):
     The group is left out of both equations. ``rho`` is the value at which the maximum-likelihood effect of the
     shortened model equals the full model's at ρ = 0: least squares, or the probit of a binary outcome. Where an
     equation has no finite estimate (an instrument without which nobody is treated, a rare level in which nobody
-    died), modes of the posterior under the default priors stand for both. For a
-    continuous treatment and outcome that is α_without - α = ρ/√(1-ρ²) · s_Y/s_T, with the shortened equations'
-    residual standard deviations. Benchmarks of omitted variables against measured ones: Cinelli & Hazlett 2020
-    (JRSS B 82:39), in partial R².
+    died), modes of the posterior under the default priors stand for both. For a continuous treatment and outcome that
+    is α_without - α = ρ/√(1-ρ²) · s_Y/s_T, with the shortened equations' residual standard deviations. Benchmarks of
+    omitted variables against measured ones: Cinelli & Hazlett 2020 (JRSS B 82:39), in partial R².
     """
     if "binary" not in check_design(design).kinds:
         design = condensed(design)

@@ -25,8 +25,8 @@ from helpers.engine.pairs import PAIRS
 from helpers.priors import scales
 
 WORK = 2**23  # rows times draws of one column beyond which few draws are weighed, if these are calm
-ROUNDS = 3  # of wider Gaussians for a column whose weights cannot be relied on
 TRIED, CALM = 128, 0.2  # how many; and the sd of log weights up to which the others follow from them
+ROUNDS = 3  # of wider Gaussians for a column whose weights cannot be relied on
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
 
 
@@ -68,9 +68,10 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     -----
     Where outcome and treatment are continuous a column is exact but for an integral over its two scales, however
     many covariates there are. Elsewhere: mode by Newton's method, Laplace approximation, then importance weights with
-    Pareto smoothing (Vehtari et al. 2024). With very many rows the log weights hardly vary: 128 are then computed and
-    the others follow from a cubic of α through these. Draws are randomised quasi-Monte Carlo, and ``ess`` reports their
-    error.
+    Pareto smoothing (Vehtari et al. 2024); a column whose weights cannot be relied on, as where nobody of a rare level
+    said yes, is drawn again from a Gaussian as wide as they show. With very many rows the log weights hardly vary: 128
+    are then computed and the others follow from a cubic of α through these. Draws are randomised quasi-Monte Carlo, and
+    ``ess`` reports their error.
     """
     started = time.perf_counter()
     check_design(design)
@@ -146,7 +147,7 @@ def _column(design, rows, prior, found, k, z):
         k_hat, weight = column[-1], column[2]
         if best is None or np.nan_to_num(k_hat, nan=np.inf) < np.nan_to_num(best[-1], nan=np.inf):
             best = column
-        if k_hat <= PARETO_K:
+        if k_hat <= PARETO_K or np.isnan(weight).any():
             break
         centre, spread = _wider(*matched(draws, weight))
     return best
