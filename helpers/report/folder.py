@@ -8,8 +8,8 @@ is undone by the next one.
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,8 +23,10 @@ def written(folder, *, force=False, **facts):
     """The folder, and a hidden one to write in; on leaving, what that holds takes its place, with a manifest."""
     folder = check_free(folder, force=force)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-{os.getpid()}-", dir=folder.parent) as beside:
-        new = Path(beside) / "new"
+    beside = folder.parent / f".{folder.name}-{os.getpid()}-{secrets.token_hex(8)}"
+    try:  # from before there is anything: a signal may arrive as soon as the folder is made
+        beside.mkdir(mode=0o700)
+        new = beside / "new"
         new.mkdir()
         yield folder, new
         files = {path.name: checksum(path) for path in sorted(new.iterdir())}
@@ -35,6 +37,8 @@ def written(folder, *, force=False, **facts):
             _exchange(folder, new)
         else:
             os.replace(new, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def check_free(folder, *, force=False, reading=None):

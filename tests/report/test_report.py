@@ -135,6 +135,20 @@ def test_a_report_that_fails_half_way_leaves_no_trace(tmp_path, report, monkeypa
     assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def test_a_program_that_is_stopped_as_it_makes_its_folder_leaves_no_trace(tmp_path, report, monkeypatch):
+    make = os.mkdir
+
+    def and_stop(path, *mode):
+        make(path, *mode)
+        if os.path.basename(path).startswith("."):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "mkdir", and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(report, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_program_that_is_stopped_leaves_no_trace(tmp_path):
     running = subprocess.Popen(command(tmp_path / "out", "--drop-missing"), cwd=ROOT,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
