@@ -8,7 +8,7 @@ from scipy.stats import chi2, kstwobign, norm, wasserstein_distance
 
 from helpers import arguments
 from helpers.classical import climb
-from helpers.design import check_design
+from helpers.design import check_design, only
 from helpers.engine.laplace import least_squares, start
 from helpers.engine.likelihoods import Rows, derivatives, rows_of
 
@@ -184,12 +184,7 @@ def _without_current(rows):
 def _dealt(design, chosen, y, t):
     """The chosen rows with another outcome and treatment, without the covariates that do not vary in them."""
     C = design.C[chosen]
-    keep = np.ptp(C, axis=0) > 0
-    return replace(
-        design, y=y, t=t, C=C[:, keep], covariates=tuple(np.array(design.covariates, dtype=object)[keep]),
-        in_outcome=design.in_outcome[keep], in_treatment=design.in_treatment[keep], moderates=design.moderates[keep],
-        scales=design.scales[keep],
-    )  # fmt: skip
+    return only(replace(design, y=y, t=t, C=C), np.ptp(C, axis=0) > 0)
 
 
 def rejects_zero(rows):

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from scipy.stats import t as student
 
 from helpers import arguments
 from helpers.classical import effect_at, finite, ols
-from helpers.design import check_design
+from helpers.design import check_design, only
 from helpers.maps import between, chart_of, effect_of, refuse, unreliable
 from helpers.moments import condensed
 from helpers.priors import atanh_normal, check_reading, scales
@@ -66,7 +65,7 @@ def benchmark_rho(design, groups=None):
     without = "effect_without" if design.outcome_kind == "binary" else "alpha_without"
     groups = _groups(design, groups)
     full = effect_at(design, 0.0, None if likely else scales(design))
-    found = [_benchmark(_without(design, labels), full, likely) for labels in groups.values()]
+    found = [_benchmark(only(design, ~np.isin(design.covariates, labels)), full, likely) for labels in groups.values()]
     table = pd.DataFrame(found, index=pd.Index(groups, name="left out"))
     return table.rename(columns={"without": without})
 
@@ -90,16 +89,6 @@ def _benchmark(short, full, likely):
             return found | {"rho": float(np.tanh(root))}
         near, step = far, 2 * step
     return found | {"rho": np.nan, "reason": f"no rho within {FARTHEST} of zero brings the full effect back"}
-
-
-def _without(design, labels):
-    """The design with these covariates left out of both equations."""
-    keep = ~np.isin(design.covariates, labels)
-    return replace(
-        design, C=design.C[:, keep], covariates=tuple(np.array(design.covariates, dtype=object)[keep]),
-        in_outcome=design.in_outcome[keep], in_treatment=design.in_treatment[keep],
-        moderates=design.moderates[keep], scales=design.scales[keep],
-    )  # fmt: skip
 
 
 def _groups(design, groups):

@@ -210,6 +210,15 @@ def check_rows(design):
     return design
 
 
+def only(design, keep):
+    """The design with some of its covariates, a mask of shape (p,), in either equation."""
+    return replace(
+        design, C=design.C[:, keep], covariates=tuple(np.array(design.covariates, dtype=object)[keep]),
+        in_outcome=design.in_outcome[keep], in_treatment=design.in_treatment[keep],
+        moderates=design.moderates[keep], scales=design.scales[keep],
+    )  # fmt: skip
+
+
 def _columns(data, both):
     """`pieces.Columns`, of all rows or condensed; the outcome's terms, and those that change the effect."""
     terms, moderators = formulas.split_moderators(*both)
