@@ -6,6 +6,7 @@ import pytensor.tensor as pt
 
 from helpers.design import check_rows
 from helpers.engine.bivariate_graph import log_Phi, log_Phi2
+from helpers.engine.draws import OBSERVED
 from helpers.forest import check_forest, forest_index
 from helpers.priors import AtanhNormal, Normal, atanh_normal, check_rho, log_density, normal, quantiles, scales
 from helpers.selection import Horseshoe, SpikeAndSlab, equations, restrict
@@ -41,8 +42,9 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
     pm.Model
         Free variables ``intercept_O``, ``beta_O``, ``alpha``, ``intercept_T``, ``beta_T``, ``rho`` and,
         for a continuous outcome and treatment, ``sigma_U`` and ``sigma_V``; the responses ``likelihood_outcome`` and
-        ``likelihood_treatment`` are random too, until `pm.observe` fixes them. ``beta_O`` and ``beta_T``
-        share the dim ``covariate``; an exclusion restriction is a coefficient of exactly zero. Where the design
+        ``likelihood_treatment`` are random too, until `pm.observe` fixes them. ``treatment`` is the treatment as it
+        acts: equal to ``likelihood_treatment``, the treatment as it came about, until `pm.do` holds it (see Notes).
+        ``beta_O`` and ``beta_T`` share the dim ``covariate``; an exclusion restriction is a coefficient of exactly zero. Where the design
         has moderators w, the effect (of a binary outcome: on its index) is α + w'δ with ``delta`` over the dim
         ``moderator``. The covariates are standardised; α and σ_U are in the reader's units. A binary outcome's model
         has ``effect`` too: what one unit of T does to the chance of Y = 1 on average, in percentage points.
@@ -62,6 +64,11 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
     the endogenous-treatment model of Heckman 1978), with the latent V integrated out exactly. A binary Y is Bernoulli
     given T: with chance Φ((μ_O + ρ(T - μ_T)/σ_V)/√(1-ρ²)), where μ_O includes αT, for a continuous T (Rivers & Vuong
     1988), and Φ₂(μ_O, qμ_T; qρ)/Φ(qμ_T), q = 2T - 1, for a binary one (the recursive bivariate probit).
+
+    Y | T reads V off the treatment as it came about, and the treatment as it acts stands in the outcome's line: two
+    nodes for one treatment, as in a single-world intervention graph (Richardson & Robins 2013).
+    ``pm.do(model, {"treatment": t})`` is the intervention: the water changes, and U stays with its fish.
+    ``pm.do(model, {"likelihood_treatment": t})`` conditions: it selects the V that goes with t, and U with it.
     """
     check_rows(design)
     check_forest(treatment=treatment, outcome=outcome)
@@ -83,8 +90,10 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
             index_O, index_T = _with_forest(design, X, coefficients, prior, outcome, treatment)
         effect = _effect(model, design, X, prior)
         T = TREATMENTS[design.kind](index_T, sigma_V)
-        RESPONSES[design.kinds](index_O, index_T, T, effect, rho, sigma_U, sigma_V, design.t_mean)
-        for name, values, kind in zip(("outcome", "treatment"), (design.y, design.t), design.kinds):
+        # times one: PyMC 6.4 loses a plain copy from the graph in a second pm.do or pm.observe, without a word
+        held = pm.Deterministic("treatment", 1 * T, dims="obs")
+        RESPONSES[design.kinds](index_O, index_T, T, held, effect, rho, sigma_U, sigma_V, design.t_mean)
+        for name, values, kind in zip(OBSERVED.values(), (design.y, design.t), design.kinds):
             pm.Data(name, values.astype(int) if kind == "binary" else values, dims="obs")
     return model
 
@@ -182,31 +191,31 @@ def _binary_treatment(index, sigma_V):
     return pm.Bernoulli("likelihood_treatment", logit_p=log_Phi(index) - log_Phi(-index), dims="obs")
 
 
-def _number_by_dose(index_O, index_T, T, effect, rho, sigma_U, sigma_V, t_mean):
-    dose = T - pm.Data("treatment_mean", t_mean)
+def _number_by_dose(index_O, index_T, T, held, effect, rho, sigma_U, sigma_V, t_mean):
+    dose = held - pm.Data("treatment_mean", t_mean)
     kappa, V = rho * sigma_U / sigma_V, T - index_T
     mean = index_O + effect * dose + kappa * V
     sd = sigma_U * pt.sqrt(1 - rho**2)
     pm.Normal("likelihood_outcome", mean, sd, dims="obs")
 
 
-def _number_by_choice(index_O, index_T, T, effect, rho, sigma_U, *_):
+def _number_by_choice(index_O, index_T, T, held, effect, rho, sigma_U, *_):
     pm.CustomDist(
-        "likelihood_outcome", index_O + effect * T, sigma_U, rho, index_T, T,
+        "likelihood_outcome", index_O + effect * held, sigma_U, rho, index_T, T,
         logp=selected_logp, dist=selected_draw, dims="obs",
     )  # fmt: skip
 
 
-def _answer_by_dose(index_O, index_T, T, effect, rho, sigma_U, sigma_V, t_mean):
-    before = index_O + effect * (T - pm.Data("treatment_mean", t_mean))
+def _answer_by_dose(index_O, index_T, T, held, effect, rho, sigma_U, sigma_V, t_mean):
+    before = index_O + effect * (held - pm.Data("treatment_mean", t_mean))
     _tell_effect(before, effect)
     index = (before + rho * (T - index_T) / sigma_V) / pt.sqrt(1 - rho**2)
     pm.Bernoulli("likelihood_outcome", logit_p=log_Phi(index) - log_Phi(-index), dims="obs")
 
 
-def _answer_by_choice(index_O, index_T, T, effect, rho, *_):
+def _answer_by_choice(index_O, index_T, T, held, effect, rho, *_):
     _tell_effect(index_O, effect)
-    q, mean = 2.0 * T - 1.0, index_O + effect * T
+    q, mean = 2.0 * T - 1.0, index_O + effect * held
     # Φ₂(μ, qη; qρ) over Φ₂(-μ, qη; -qρ): the chances of a yes and of a no beside this T
     logit = log_Phi2(mean, q * index_T, q * rho) - log_Phi2(-mean, q * index_T, -q * rho)
     pm.Bernoulli("likelihood_outcome", logit_p=logit, dims="obs")

@@ -16,7 +16,7 @@ from pytensor.tensor.random.basic import BernoulliRV, BetaRV, HalfNormalRV, InvG
 from scipy import stats
 
 from helpers.design import Design
-from helpers.engine.draws import RESPONSES, named
+from helpers.engine.draws import OBSERVED, named
 from helpers.engine.laplace import allowed
 from helpers.engine.likelihoods import Rows, log_likelihood, pointwise, rows_of
 from helpers.priors import Scales
@@ -127,8 +127,8 @@ class Joint(NamedTuple):
 
 def observed(model):
     """The model with its own stored data observed, where the reader has not observed any herself."""
-    waiting = {rv.name for rv in model.free_RVs} & set(RESPONSES)
-    return pm.observe(model, {name: model[RESPONSES[name]].get_value() for name in waiting}) if waiting else model
+    waiting = {rv.name for rv in model.free_RVs} & set(OBSERVED)
+    return pm.observe(model, {name: model[OBSERVED[name]].get_value() for name in waiting}) if waiting else model
 
 
 def extract(model):
@@ -143,7 +143,7 @@ def extract(model):
 def _joint(model):
     free = {rv.name: rv for rv in model.free_RVs}
     seen = {rv.name: np.asarray(model.rvs_to_values[rv].eval(mode=QUICK), dtype=float) for rv in model.observed_RVs}
-    if set(seen) != set(RESPONSES) or model.potentials or not {"alpha"} <= set(free) <= OWN:
+    if set(seen) != set(OBSERVED) or model.potentials or not {"alpha"} <= set(free) <= OWN:
         raise Unreadable
     covariates, X = tuple(model.coords["covariate"]), model["X"].get_value()
     labels = np.array(covariates, dtype=object)
