@@ -187,8 +187,8 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
         y=y, t=t, C=_standardised(frame, centred), covariates=tuple(frame.columns),
         in_outcome=frame.columns.isin(frame_O.columns), in_treatment=frame.columns.isin(in_treatment),
         moderates=frame.columns.isin(moderating), intercept_O=one_O, intercept_T=one_T,
-        outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales, notes=(*notes, *made_O, *made_T, *none), outcome_kind=outcome_kind,
-        stands_for=n,
+        outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales,
+        notes=(*notes, *made_O, *made_T, *none), outcome_kind=outcome_kind, stands_for=n,
     )  # fmt: skip
     _check_rank(design, frame_T)
     if n and not pieces.come(data):

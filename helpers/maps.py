@@ -66,7 +66,8 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     -----
     UserWarning
         When the priors move the effect at ρ = 0 by more than a quarter of its standard error from the classical
-        estimate; the attribute ``pulled`` says by how many. Naming the columns whose Pareto k̂ exceeds 0.7. They are kept, and no reading leans on them: `read_map`
+        estimate; the attribute ``pulled`` says by how many. Naming the columns whose Pareto k̂ exceeds 0.7. They are
+        kept, and no reading leans on them: `read_map`
         leaves them empty, the others refuse.
 
     Notes

@@ -66,9 +66,9 @@ def unit_information(rows=1.0):
 
     Notes
     -----
-    With A the columns of an equation less their means, n of them, and s the response's standard deviation (1 for a
-    binary response, the spread of its latent error), the coefficients have the covariance ``s² n (A'A)⁻¹ / rows``, the
-    unit information prior of Kass & Wasserman 1995 (JASA 90:928), Zellner's g-prior with g = n. Shifted, scaled,
+    With A the columns of an equation less their means, n of them, and s the response's standard deviation (of a binary
+    one `helpers.priors.index_sd`), the coefficients have the covariance ``s² n (A'A)⁻¹ / rows``, the unit information
+    prior of Kass & Wasserman 1995 (JASA 90:928), Zellner's g-prior with g = n. Shifted, scaled,
     reordered or recoded columns have the same prior, and none is pulled by more than about 1/n of its size.
 
     In the outcome equation the treatment is one of the columns. So α ~ Normal(0, s/r), with r the standard deviation of
@@ -260,8 +260,8 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
         From `normal` or `unit_information`; left out, ``unit_information()``.
     alpha : float, optional
         Prior sd of the effect, in units of the outcome (of the index of a binary outcome) per unit of the treatment.
-        Left out: one standard deviation of the outcome, or of a binary outcome's latent error, for one standard
-        deviation of what the covariates leave of the treatment.
+        Left out: one standard deviation of the outcome (what one row says of a binary outcome's index, 1.25 or more)
+        for one standard deviation of what the covariates leave of the treatment.
     sigma : float, optional
         Scale of the half-normal prior of σ_U, in units of the outcome. Left out: its standard deviation. A binary
         outcome has no σ_U.
@@ -270,9 +270,9 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     -------
     Scales
         θ_O is (intercept_O, β_O, δ, α) and θ_T is (intercept_T, β_T). The intercepts are normal around the response's
-        mean with 2.5 of its standard deviations; a binary response's is standard normal: its chance is uniform. Under
-        `unit_information` that holds where covariates and treatment are average. Under `normal` all coefficients are
-        independent, and a moderator's δ has the default width of α, times the scale of `coefficients`.
+        mean with 2.5 of its standard deviations; a binary response's is worth one row as well. Under `unit_information`
+        that holds where covariates and treatment are average. Under `normal` all coefficients are independent, and a
+        moderator's δ has the default width of α, times the scale of `coefficients`.
 
     Raises
     ------
@@ -294,8 +294,10 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     root_O, root_T = outcome.worth_a_row(), treatment.worth_a_row()
     effect = 1 / abs(root_O[-1, -1])
     if isinstance(coefficients, Normal):
-        root_O = outcome.independent(_spreads(design, coefficients, outcome.sd, effect))
-        beta_T = coefficients.beta_T or coefficients.scale * treatment.sd
+        unit_O, unit_T = (1.0 if kind == "binary" else each.std()
+                          for kind, each in zip(design.kinds, (design.y, design.t)))  # fmt: skip
+        root_O = outcome.independent(_spreads(design, coefficients, unit_O, effect))
+        beta_T = coefficients.beta_T or coefficients.scale * unit_T
         root_T = treatment.independent(np.full(root_T.shape[1] - design.intercept_T, beta_T))
     else:
         root_O, root_T = np.sqrt(coefficients.rows) * root_O, np.sqrt(coefficients.rows) * root_T
@@ -343,4 +345,14 @@ class _Line(NamedTuple):
 
 def _response(values, kind):
     """Centre and spread of a response, and the width of its intercept; a binary one is read on its index."""
-    return (0.0, 1.0, 1.0) if kind == "binary" else (values.mean(), values.std(), 2.5 * values.std())
+    if kind == "binary":
+        return 0.0, index_sd(values.mean()), index_sd(values.mean())
+    return values.mean(), values.std(), 2.5 * values.std()
+
+
+def index_sd(share):
+    """What one row of a yes or a no says of its index, as a standard deviation, where `share` of them are a yes.
+
+    √(p(1-p)) / φ(Φ⁻¹(p)), from the information of a probit without covariates: 1.25 at one half, 3.7 at 1 %.
+    """
+    return float(np.sqrt(share * (1 - share)) / norm.pdf(norm.ppf(share)))

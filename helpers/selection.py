@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import norm
 
 from helpers import arguments
 from helpers.engine.laplace import start
 from helpers.engine.likelihoods import rows_of
-from helpers.priors import Normal, UnitInformation, unit_information
+from helpers.priors import Normal, UnitInformation, index_sd, unit_information
 
 
 class Equation(NamedTuple):
@@ -222,14 +220,8 @@ def equations(design):
     rows = rows_of(design)
     _, log_s_U, _, log_s_V = rows.split(start(rows))
     scales = [
-        _pseudo(response) if kind == "binary" else (response.std(), float(np.exp(log_s)))
+        (1.0, index_sd(response.mean())) if kind == "binary" else (response.std(), float(np.exp(log_s)))
         for kind, response, log_s in zip(design.kinds, (design.y, design.t), (log_s_U, log_s_V))
     ]
     counts = int(design.in_outcome.sum()), int(design.in_treatment.sum())
     return tuple(Equation(label, p, design.n, *pair) for label, p, pair in zip("OT", counts, scales))
-
-
-def _pseudo(response):
-    """Spread of a probit's latent error, and the error sd with which its coefficients are known."""
-    share = response.mean()
-    return 1.0, float(np.sqrt(share * (1 - share)) / norm.pdf(ndtri(share)))

@@ -74,7 +74,8 @@ def sums(rows, scales):
         np.array([np.sum(part**2, axis=0) for part in turned]),
         np.column_stack([part.T @ other for part, other in zip(turned, own)]),
         block_diag(*(part.T @ part for part in own)),
-        np.array([part.T @ z for part, z in zip(turned, off)]), np.concatenate([part.T @ z for part, z in zip(own, off)]),
+        np.array([part.T @ z for part, z in zip(turned, off)]),
+        np.concatenate([part.T @ z for part, z in zip(own, off)]),
         height, (scales.sigma_U, scales.sigma_V), rows.n, turn, pairs, (theta_O, theta_T),
     )  # fmt: skip
 

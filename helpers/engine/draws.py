@@ -6,7 +6,8 @@ import numpy as np
 from helpers.engine.counterfactual import average_effect
 from helpers.engine.likelihoods import rows_of
 
-OBSERVED = {"likelihood_outcome": "observed_outcome", "likelihood_treatment": "observed_treatment"}  # the model's own data
+# a model's responses, and where it keeps its own data
+OBSERVED = {"likelihood_outcome": "observed_outcome", "likelihood_treatment": "observed_treatment"}
 DIMS = (
     {f"beta_{e}": ["covariate"] for e in "OT"} | {"delta": ["moderator"]}
     | {f"{name}_{e}": [f"covariate_{e}"] for name in ("included", "slab", "lambda", "z") for e in "OT"}

@@ -203,9 +203,9 @@ def _equation(free, e, included):
     blocks = [(rv, size or rv.type.shape[0]) for rv, size in [*line, *own] if rv is not None and size != 0]
     mean, root = _jointly_normal(blocks)
     if sparse is not None:
-        place = len(line[:1]) if line[0][0] is not None else 0
-        mean = np.insert(mean, place, np.zeros(count))
-        root = np.insert(np.insert(root, place, np.zeros((count, 1)), axis=1), place, np.zeros((count, len(mean))), axis=0)
+        gap = np.full(count, int(line[0][0] is not None))  # where its coefficients belong
+        mean = np.insert(mean, gap, 0.0)
+        root = np.insert(np.insert(root, gap, 0.0, axis=0), gap, 0.0, axis=1)
     return Equation(mean, root, sparse, forest)
 
 

@@ -173,9 +173,11 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     rv = {name: robustness_value(design, probability=p) for name, p in (("estimate", None), ("interval", PROBABILITY))}
     tip = _tipping(chart, worlds.loc["ρ = 0", read_of(design)])
     found = Report(design, unit, chart, worlds, draws, tip, pd.Series(rv), benchmarks, sensitivity,
-                   checks, [*limits(design, shuffled), *clustered], assumptions(design, belief, alpha, dropped, unit),
-                   [], "", dropped, shuffled, tuple(clustered))  # fmt: skip
-    found = found._replace(overturns=overturns(found), limits=[found.limits[0] + moved(found, belief), *found.limits[1:]])
+                   checks, [*limits(design, shuffled), *clustered],
+                   assumptions(design, belief, alpha, dropped, unit), [], "", dropped, shuffled,
+                   tuple(clustered))  # fmt: skip
+    first, *others = found.limits
+    found = found._replace(overturns=overturns(found), limits=[first + moved(found, belief), *others])
     return found._replace(paragraph=conclusion(found))
 
 

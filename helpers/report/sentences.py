@@ -149,13 +149,14 @@ def _ratio(design, alpha):
     """Where the default prior sd of α comes from."""
     if alpha is not None:
         return ""
-    of = "the error" if design.outcome_kind == "binary" else design.outcome
-    return f", one standard deviation of {of} for one of what the covariates leave of {design.treatment}"
+    if design.outcome_kind == "binary":
+        return ", as much as one row of these data tells"
+    return f", one standard deviation of {design.outcome} for one of what the covariates leave of {design.treatment}"
 
 
 def _spread(design, sd):
     if design.outcome_kind == "binary":
-        return "Before the data, the chance of a 1 at average covariates may be anything, all values being as likely."
+        return "Before the data, the chance of a 1 at average covariates may be anything, from nearly 0 to nearly 1."
     return (f"Before the data, σ_U, the spread of U, is half-normal with scale {number(sd.sigma_U)}, and the "
             "intercepts are normal and wide.")  # fmt: skip
 
@@ -187,8 +188,8 @@ def unread(rho, bad):
 def pulled(chart):
     """What to say where the priors move the effect at ρ = 0 by more than a quarter of its standard error."""
     by = chart.attrs.get("pulled", 0.0)
-    said = (f"The priors move the effect at ρ = 0 by {number(abs(by), 1)} standard errors from what it is without them: "
-            "these rows say too little of these terms; leave some out, or state a wider --alpha.")  # fmt: skip
+    said = (f"The priors move the effect at ρ = 0 by {number(abs(by), 1)} standard errors from what it is without "
+            "them: these rows say too little of these terms; leave some out, or state a wider --alpha.")  # fmt: skip
     return [said] * (abs(by) > PULLED)
 
 

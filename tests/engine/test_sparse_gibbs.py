@@ -47,9 +47,9 @@ def test_the_sieve_equals_the_enumeration_of_all_models(tank):
     idata = fit(joint_model(design, coefficients=spike_and_slab()), draws=4000)
     prior = scales(design)
     exact = sieve_by_enumeration(
-        tank, NAMES, alpha_sd=prior.sd_O[-1], rho_sd=0.5, sigma=(prior.sigma_U, prior.sigma_V),
+        tank, NAMES, alpha_sd=prior.alpha, rho_sd=0.5, sigma=(prior.sigma_U, prior.sigma_V),
         slab=(design.y.std(), design.t.std()),
-        intercepts=((prior.mean_O[0], prior.sd_O[0]), (prior.mean_T[0], prior.sd_T[0])),
+        intercepts=((design.y.mean(), 2.5 * design.y.std()), (design.t.mean(), 2.5 * design.t.std())),
     )  # fmt: skip
     ours = means(idata, "included_O", "included_T", "alpha", "rho")
     assert idata.attrs["route"] == "spreads"
