@@ -48,9 +48,10 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
         ``likelihood_treatment`` are random too, until `pm.observe` fixes them. ``treatment`` is the treatment as it
         acts: equal to ``likelihood_treatment``, the treatment as it came about, until `pm.do` holds it (see Notes).
         ``beta_O`` and ``beta_T`` share the dim ``covariate``; an exclusion restriction is a coefficient of exactly
-        zero. Where the design has moderators w, the effect (of a binary outcome: on its index) is α + w'δ with ``delta`` over
-        the dim ``moderator``. The covariates are standardised; α and σ_U are in the reader's units. A binary outcome's
-        model has ``effect`` too: what one unit of T does to the chance of Y = 1 on average, in percentage points.
+        zero. Where the design has moderators w, the effect (of a binary outcome: on its index) is α + w'δ with
+        ``delta`` over the dim ``moderator``. The covariates are standardised; α and σ_U are in the reader's units. A
+        binary outcome's model has ``effect`` too: what one unit of T does to the chance of Y = 1 on average, in
+        percentage points.
 
     Raises
     ------
