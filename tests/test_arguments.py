@@ -348,7 +348,7 @@ CALLS = {
     "stored": ({"path": BENCH}, {"path": [None, 3, "nowhere.csv", [], {}, NAN, design]}),
     "tipping_point": ({"map": chart}, {"map": MAPS, "probability": PROBABILITIES}),
     "weigh": ({"map": chart}, {"map": MAPS, "prior": [r for r in RHOS if not callable(r) or r is frame],
-                               "draws": [*COUNTS, 0], "seed": SEEDS}),
+                               "likelihood": FLAGS, "draws": [*COUNTS, 0], "seed": SEEDS}),
     "world_table": (
         {"fits": {"a": idata}},
         {"fits": [*FITS, {"a": 3}, {"a": None}, {"a": idata, "b": elsewhere}], "probability": PROBABILITIES,
