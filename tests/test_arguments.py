@@ -225,6 +225,7 @@ CALLS = {
         {"map": chart, "loss": loss, "actions": ["less", "more"]},
         {"map": MAPS, "loss": [None, 3, "loss", {"less": 1}], "actions": [None, 3, "less", [], ["less"], {}, {"a": 1},
          ["a", "a"], [["a"], ["b"]], design], "prior": [r for r in RHOS if not callable(r) or r is frame],
+         "likelihood": FLAGS,
          "within": [0.3, "ab", (0.1,), (0.3, 0.1), (NAN, 0.1), (0.1, 0.1), (-2, 2), ("a", "b"), (0, 0.1, 0.2), frame]},
     ),
     "diagnostics": ({"fits": idata}, {"fits": [*FITS, {"a": 3}, {"a": None, "b": idata}]}),
