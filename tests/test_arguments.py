@@ -297,7 +297,8 @@ CALLS = {
     "ols": ({"design": design}, {"design": DESIGNS, "cluster": CLUSTERS}),
     "plot_decision": ({"decision": decision}, {"decision": [*OBJECTS, frame, chart, table], **DRAWN}),
     "plot_diagram": ({}, {name: TEXTS for name in ("treatment", "outcome", "covariates", "hidden")}
-                     | {"instrument": [each for each in TEXTS if each is not None], "ax": DRAWN["ax"]}),
+                     | {name: [each for each in TEXTS if each is not None] for name in ("instrument", "held")}
+                     | {"ax": DRAWN["ax"]}),
     "plot_drift": ({"table": drift}, {"table": [*TABLES, table], **DRAWN}),
     "plot_map": ({"table": table},
                  {"table": [*TABLES, drift], "tipping": ["0.3", True, [0.3], table],
