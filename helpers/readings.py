@@ -37,9 +37,10 @@ def weigh(map, prior=None, *, likelihood=True, draws=4000, seed=0):
         of ρ, which need not be normalised. A function is tried at steps of some 0.004: one that is narrower than
         that is a distribution to be named.
     likelihood : bool
-        Whether the data have a say about ρ. With ``False`` the belief stands alone: ρ is drawn from the prior, and the
-        data say only what α is at each ρ. That is the reading to take where `shuffle_test` finds currents that are
-        shape, and the interval of effects under a belief as a sensitivity analysis has it.
+        Whether the evidence of each ρ has a say: the likelihood's, and that of the other priors, which speak of ρ even
+        where the likelihood is flat. With ``False`` the belief stands alone: ρ is drawn from the prior, and the map
+        says only what α is at each ρ. That is the reading to take where `shuffle_test` finds currents that are shape,
+        and what a probabilistic sensitivity analysis gives.
     draws, seed : int
 
     Returns
