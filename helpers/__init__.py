@@ -31,7 +31,7 @@ _WHERE = {
         "plot_ridge",
         "plot_worlds",
     ),
-    "priors": ("atanh_normal", "normal"),
+    "priors": ("atanh_normal", "normal", "unit_information"),
     "readings": ("read_map", "reading_table", "tipping_point", "weigh"),
     "report.contents": ("make_report",),
     "report.intake": ("read_table",),

@@ -34,15 +34,17 @@ class Design:
     y, t : ndarray, shape (n,)
         Outcome and treatment in the reader's units.
     C : ndarray, shape (n, p)
-        Every covariate of either equation, standardised. Columns are named by `covariates`.
+        Every covariate of either equation, standardised; not centred where an equation has no constant. Columns are
+        named by `covariates`.
     in_outcome, in_treatment : ndarray of bool, shape (p,)
         Which covariates stand in which equation. A column of the second only is an instrument.
     moderates : ndarray of bool, shape (p,)
         Which covariates change the effect: those that the outcome formula multiplies by the treatment.
     intercept_O, intercept_T : bool
-        Whether each equation has a constant (it has, unless its formula says ``0 +``).
+        Whether each equation has a constant: unless its formula says ``0 +``, and even then if its columns add up to
+        one, as the levels of a factor do.
     scales : DataFrame
-        ``mean`` and ``sd`` of each covariate before it was standardised.
+        ``mean`` and ``sd`` of each covariate before it was standardised; a mean of zero where none was subtracted.
     centre : float, optional
         What the outcome equation subtracts from the treatment, `t_mean`, when it is not to be taken from `t`.
     kind, outcome_kind : {"binary", "continuous"}
@@ -106,7 +108,7 @@ class Design:
 
     @property
     def M(self):
-        """The moderators' columns of C, shape (n, k): centred, so that α is the effect at their average."""
+        """The moderators' columns of C, shape (n, k): α is the effect where they are zero, their average if centred."""
         return self.C[:, self.moderates]
 
     @property
@@ -148,8 +150,9 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
     -------
     Design
         ``kind`` is ``"binary"`` for a treatment of zeros and ones and ``"continuous"`` otherwise; ``outcome_kind``
-        likewise. Both equations have an intercept unless their formula says ``0 +``; covariates are centred and
-        scaled either way, so without an intercept a plane is forced through the covariates' means.
+        likewise. Both equations have an intercept unless their formula says ``0 +``. As elsewhere, that only recodes a
+        factor, whose levels add up to a constant. Where no columns do, the plane goes through zero of the raw columns:
+        covariates are then scaled and not centred, and with moderators α is the effect where these are zero.
 
     Raises
     ------
@@ -171,18 +174,20 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
     (y, t, frame_O, frame_T, n, notes, values, levels), terms, moderators = _columns(data, both)
     kind = _kind(values["treatment"], lhs_T)
     _check_unit(t, f"the treatment {lhs_T!r}", BESIDE)
+    (frame_O, one_O, made_O), (frame_T, one_T, made_T) = _constant(frame_O), _constant(frame_T)
     _check_spread(y, lhs_O, frame_O, frame_T)
     outcome_kind = _outcome_kind(values["outcome"], lhs_O, outcome_kind)
     if pieces.come(data):
         _check_condensed({"outcome": outcome_kind, "treatment": kind})
-    frame, in_treatment, none = _instruments(frame_O, frame_T)
-    scales = pd.DataFrame({"mean": frame.mean(), "sd": frame.std(ddof=0)})
+    centred = one_O and one_T
+    frame, in_treatment, none = _instruments(frame_O, frame_T, centred, one_O)
+    scales = pd.DataFrame({"mean": frame.mean() * centred, "sd": frame.std(ddof=0)})
     moderating = [label for term in moderators for label in frame_O.attrs["labels"][term]]
     design = Design(
-        y=y, t=t, C=_standardised(frame), covariates=tuple(frame.columns),
+        y=y, t=t, C=_standardised(frame, centred), covariates=tuple(frame.columns),
         in_outcome=frame.columns.isin(frame_O.columns), in_treatment=frame.columns.isin(in_treatment),
-        moderates=frame.columns.isin(moderating), intercept_O=both[0].intercept, intercept_T=both[1].intercept,
-        outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales, notes=(*notes, *none), outcome_kind=outcome_kind,
+        moderates=frame.columns.isin(moderating), intercept_O=one_O, intercept_T=one_T,
+        outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales, notes=(*notes, *made_O, *made_T, *none), outcome_kind=outcome_kind,
         stands_for=n,
     )  # fmt: skip
     _check_rank(design, frame_T)
@@ -249,11 +254,28 @@ def _refuse_pieces(reason, line=""):
     )
 
 
-def _standardised(frame):
-    return ((frame - frame.mean()) / frame.std(ddof=0)).to_numpy(dtype=float)
+def _constant(frame):
+    """An equation's columns, whether it has a constant, and a sentence where numbers add up to one that ``0 +`` kept.
+
+    One of these numbers is then left out, as a factor's reference level is: the span stays what it was.
+    """
+    if frame.attrs["intercept"] or frame.shape[1] == 0:
+        return frame, frame.attrs["intercept"], []
+    M = frame.to_numpy() / np.sqrt((frame**2).mean().clip(lower=1e-300)).to_numpy()
+    parts, *_ = np.linalg.lstsq(M, np.ones(len(M)))
+    if np.abs(M @ parts - 1).max() > SAME:
+        return frame, False, []
+    made = frame.columns[np.abs(parts) > SAME * np.abs(parts).max()]
+    left = next((name for name in made if np.ptp(frame[name]) == 0), made[-1])
+    said = f"{', '.join(made)} add up to a constant, so there is an intercept and {left} is left out."
+    return frame.drop(columns=left), True, [said] if len(made) > 1 else []
 
 
-def _instruments(frame_O, frame_T):
+def _standardised(frame, centred=True):
+    return ((frame - frame.mean() * centred) / frame.std(ddof=0)).to_numpy(dtype=float)
+
+
+def _instruments(frame_O, frame_T, centred=True, constant=True):
     """The columns of both equations, those of the treatment's, and sentences about those that are no instruments.
 
     A column of the treatment formula alone is an instrument if it adds rank to the outcome formula's columns and the
@@ -263,7 +285,10 @@ def _instruments(frame_O, frame_T):
     """
     alone = frame_T.columns.difference(frame_O.columns, sort=False)
     frame = pd.concat([frame_O, frame_T[alone]], axis=1)
-    R = np.linalg.qr(_standardised(frame), mode="r")  # same relations, few rows
+    M = _standardised(frame, centred)
+    if not centred and constant:
+        M = M - M.mean(axis=0)  # what the outcome's constant takes out
+    R = np.linalg.qr(M, mode="r")  # same relations, few rows
     kept, in_treatment, said = list(frame_O.columns), list(frame_T.columns), []
     for label in alone:
         column, others = R[:, frame.columns.get_loc(label)], R[:, frame.columns.get_indexer(kept)]
@@ -343,7 +368,7 @@ def _check_rank(design, frame_T):
     outcome = [label for label, used in zip(design.covariates, design.in_outcome) if used]
     blocks = {
         "outcome": ([*outcome, *products, design.treatment], [design.C[:, design.in_outcome], effects]),
-        "treatment": (list(frame_T.columns), [_standardised(frame_T)]),
+        "treatment": (list(frame_T.columns), [_standardised(frame_T, design.intercept_T)]),
     }
     for equation, (labels, parts) in blocks.items():
         if design.n <= len(labels) + 1:
@@ -353,15 +378,16 @@ def _check_rank(design, frame_T):
             )
         if labels:
             M = np.column_stack(parts)
-            M = (M - M.mean(axis=0)) / M.std(axis=0)
+            constant = design.intercept_O if equation == "outcome" else design.intercept_T
+            M = (M - M.mean(axis=0) * constant) / M.std(axis=0)
             _check_apart(labels, M, equation)
-            _check_errors(design, labels, M, equation)
+            _check_errors(design, labels, M, equation, constant)
 
 
-def _check_errors(design, labels, M, equation):
+def _check_errors(design, labels, M, equation, constant):
     """Refuse a continuous response that its equation gives without error: no spread is left, and nothing to learn."""
     kind, values = (design.outcome_kind, design.y) if equation == "outcome" else (design.kind, design.t)
-    values = values - values.mean()
+    values = values - values.mean() * constant
     parts, *_ = np.linalg.lstsq(M, values)
     if kind == "continuous" and np.linalg.norm(values - M @ parts) <= SAME * np.linalg.norm(values):
         exact = [label for label, part in zip(labels, parts) if abs(part) > SAME * np.abs(parts).max()]

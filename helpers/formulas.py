@@ -283,36 +283,50 @@ def columns_of(data, outcome, treatment, terms, *, levels=None):
     -------
     y, t : ndarray
     outcome, treatment : DataFrame
-        Covariates; dummies are coded against a reference level whether or not there is an intercept. The attribute
-        ``labels`` holds the labels of each term's columns.
+        Covariates, dummies coded against a reference level where there is a constant. The attribute ``labels`` holds
+        the labels of each term's columns, ``intercept`` whether the equation has a constant (see `has_constant`).
     """
     if found := undefined(data, (outcome, treatment)):
         refuse_undefined(say_undefined(data, found))
     values = values_of(data, (outcome, treatment))
     values |= {name: factors.with_levels(values[name], own) for name, own in (levels or {}).items()}
+    categories = {name for name, value in values.items() if factors.is_category(value)}
+    own = {"outcome": (outcome, terms), "treatment": (treatment, treatment.terms)}
+    constant = {name: has_constant(*each, categories) for name, each in own.items()}
     one = Term([Factor("1", eval_method="literal")])
-    sides = {"outcome": [one, *map(_looked_up, terms)], "treatment": [one, *map(_looked_up, treatment.terms)]}
+    sides = {
+        name: [one] * (constant[name] or not each) + [*map(_looked_up, each)] for name, (_, each) in own.items()
+    }
     matrices = PandasMaterializer(data[[]], context=values).get_model_matrix(
         formulaic.Formula(**sides), na_action="ignore"
     )
     y, t = (_response(data, values[equation.response.expr], equation) for equation in (outcome, treatment))
     frames = {name: _frame(matrices[name], sides[name], name) for name in sides}
+    for name, frame in frames.items():
+        frame.attrs["intercept"] = constant[name]
     return y, t, frames["outcome"], frames["treatment"]
 
 
 def _frame(matrix, terms, argument):
     """Covariates as a frame of finite numbers by label; none is lost, and none takes a name that is needed."""
     names, places = list(map(str, matrix.columns)), matrix.model_spec.term_indices
-    for term in terms[1:]:
+    terms = [term for term in terms if term != "1"]
+    for term in terms:
         if not places[term]:
             raise ValueError(f"{argument}: {str(term)!r} has one level only, so it is constant; leave it out.")
         if str(term) in OWN:
             raise ValueError(f"{argument}: {str(term)!r} is a name that the equations need; rename that column.")
-    frame = pd.DataFrame(matrix).set_axis(names, axis=1).drop(columns="Intercept").astype(float)
+    frame = pd.DataFrame(matrix).set_axis(names, axis=1).drop(columns="Intercept", errors="ignore").astype(float)
     for name in frame:
         check_finite(frame[name], name, argument)
     frame.attrs["labels"] = {term: [names[place] for place in places[term]] for term in terms}
     return frame
+
+
+def has_constant(equation, terms, categories):
+    """Whether an equation has a constant: unless ``0 +`` says no, and even then if the levels of a factor make one."""
+    whole = (all(factor.expr in categories for factor in term.factors) for term in terms)
+    return equation.intercept or any(whole)
 
 
 def _looked_up(term):

@@ -11,21 +11,25 @@ import xarray as xr
 from arviz_stats.base import array_stats
 from joblib import Parallel, cpu_count, delayed
 from numpy.polynomial import Polynomial
+from scipy.interpolate import CubicSpline
 from scipy.special import logsumexp
 from scipy.stats import norm
 from scipy.stats.qmc import Sobol
 
 from helpers import arguments
+from helpers.classical import effect_at, finite, maximum_likelihood, ols
 from helpers.design import check_design
 from helpers.engine import conjugate
 from helpers.engine.counterfactual import average_effect
 from helpers.engine.laplace import PARETO_K, columns, log_posterior, matched
 from helpers.engine.likelihoods import LOG_2PI, rows_of
 from helpers.engine.pairs import PAIRS
+from helpers.moments import condensed
 from helpers.priors import scales
 
 WORK = 2**23  # rows times draws of one column beyond which few draws are weighed, if these are calm
 TRIED, CALM = 128, 0.2  # how many; and the sd of log weights up to which the others follow from them
+PULLED = 0.25  # standard errors by which priors may move the effect at ρ = 0 without a word
 ROUNDS = 3  # of wider Gaussians for a column whose weights cannot be relied on
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
 
@@ -61,7 +65,8 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     Warns
     -----
     UserWarning
-        Naming the columns whose Pareto k̂ exceeds 0.7. They are kept, and no reading leans on them: `read_map`
+        When the priors move the effect at ρ = 0 by more than a quarter of its standard error from the classical
+        estimate; the attribute ``pulled`` says by how many. Naming the columns whose Pareto k̂ exceeds 0.7. They are kept, and no reading leans on them: `read_map`
         leaves them empty, the others refuse.
 
     Notes
@@ -82,7 +87,7 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
         np.array(part) for part in zip(*columns_of(design, rows, prior, np.arctanh(rho), draws, seed))
     )
     _warn(rho, ~(k_hat <= PARETO_K))  # NaN is no pass
-    return xr.Dataset(
+    chart = xr.Dataset(
         {
             "effect": (("rho", "draw"), effect),
             "alpha": (("rho", "draw"), shift),
@@ -95,6 +100,37 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
         attrs={"outcome": design.outcome, "treatment": design.treatment, "outcome_kind": design.outcome_kind,
                "n": design.n, "parameters": rows.size, "seconds": time.perf_counter() - started},
     )  # fmt: skip
+    chart.attrs |= _pulled(design, prior, chart)
+    return chart
+
+
+def _pulled(design, prior, chart):
+    """By how many standard errors the priors move the effect at ρ = 0 from the classical one; warned of if it counts.
+
+    That is least squares beside the mean of a column, or for a binary response maximum likelihood beside the mode of
+    the posterior: a mean and a mode differ without any prior.
+    """
+    a = np.arctanh(chart.rho.values)
+    if "binary" in design.kinds:
+        if not finite(design):
+            return {}
+        classical = maximum_likelihood(design, rho=0.0)
+        estimate, se, column = classical.effect, classical.effect_se, effect_at(design, 0.0, prior)
+    elif a[0] <= 0 <= a[-1]:
+        line = ols(condensed(design))
+        means = (np.exp(chart.log_weight) * chart.alpha).sum("draw").values
+        estimate, se, column = line.params["alpha"], line.bse["alpha"], float(CubicSpline(a, means)(0.0))
+    else:
+        return {}
+    pulled = float((column - estimate) / se)
+    if not abs(pulled) <= PULLED:
+        warnings.warn(
+            f"the priors move the effect at rho = 0 by {abs(pulled):.2f} of its standard error, from {estimate:.4g} "
+            f"without priors to {column:.4g}; accepted are wider ones, such as the defaults: alpha=None, "
+            "coefficients=unit_information().",
+            stacklevel=3,
+        )
+    return {"pulled": pulled}
 
 
 def _warn(rho, bad):

@@ -57,6 +57,7 @@ class Reduced(NamedTuple):
 
     outcome: list
     treatment: list
+    intercepts: tuple
     moments: Moments
 
     def __add__(self, other):
@@ -131,6 +132,8 @@ def condense(data, both, terms):
     rows, labels = found.moments.few(), dict.fromkeys([*found.outcome, *found.treatment])
     frame = pd.DataFrame(rows[:, :-2], columns=list(labels))
     frames = frame[found.outcome], frame[found.treatment]
+    for each, intercept in zip(frames, found.intercepts):
+        each.attrs["intercept"] = intercept
     return Columns(rows[:, -1], rows[:, -2], *frames, found.moments.n, notes, look.values, levels)
 
 
@@ -266,4 +269,6 @@ def _columns(rows, both, terms, levels):
 def _reduce(rows, both, terms, levels):
     y, t, outcome, treatment = _columns(rows, both, terms, levels)
     alone = treatment.columns.difference(outcome.columns, sort=False)
-    return Reduced(list(outcome), list(treatment), Moments.of(np.column_stack([outcome, treatment[alone], t, y])))
+    intercepts = outcome.attrs["intercept"], treatment.attrs["intercept"]
+    moments = Moments.of(np.column_stack([outcome, treatment[alone], t, y]))
+    return Reduced(list(outcome), list(treatment), intercepts, moments)

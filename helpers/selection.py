@@ -15,7 +15,7 @@ from scipy.stats import norm
 from helpers import arguments
 from helpers.engine.laplace import start
 from helpers.engine.likelihoods import rows_of
-from helpers.priors import Normal, normal
+from helpers.priors import Normal, UnitInformation, unit_information
 
 
 class Equation(NamedTuple):
@@ -163,7 +163,7 @@ class Excluded:
     """Covariates kept out of the outcome equation; see `excluded`."""
 
     names: tuple
-    others: object = Normal()
+    others: object = UnitInformation()
 
 
 def excluded(names, *, others=None):
@@ -174,7 +174,7 @@ def excluded(names, *, others=None):
     names : sequence of str
         Covariates whose β_O is exactly zero. The same as leaving their terms out of the outcome formula.
     others : coefficient prior, optional
-        Of all other coefficients: `normal` (the default), `spike_and_slab` or `horseshoe`.
+        Of all other coefficients: `unit_information` (the default), `normal`, `spike_and_slab` or `horseshoe`.
 
     Raises
     ------
@@ -185,10 +185,11 @@ def excluded(names, *, others=None):
     found = arguments.listed([names] if isinstance(names, str) else names, "names", accepted, kind=str, least=1)
     if not all(found):
         arguments.refuse("names", names, accepted)
-    return Excluded(tuple(found), normal() if others is None else check_coefficients(others, "others", LINEAR))
+    others = unit_information() if others is None else check_coefficients(others, "others", LINEAR)
+    return Excluded(tuple(found), others)
 
 
-LINEAR = {"normal": Normal, "spike_and_slab": SpikeAndSlab, "horseshoe": Horseshoe}
+LINEAR = {"unit_information": UnitInformation, "normal": Normal, "spike_and_slab": SpikeAndSlab, "horseshoe": Horseshoe}
 EVERY = LINEAR | {"excluded": Excluded}
 
 

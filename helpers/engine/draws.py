@@ -6,11 +6,11 @@ import numpy as np
 from helpers.engine.counterfactual import average_effect
 from helpers.engine.likelihoods import rows_of
 
-RESPONSES = {"likelihood_outcome": "outcome", "likelihood_treatment": "treatment"}
+OBSERVED = {"likelihood_outcome": "observed_outcome", "likelihood_treatment": "observed_treatment"}  # the model's own data
 DIMS = (
     {f"beta_{e}": ["covariate"] for e in "OT"} | {"delta": ["moderator"]}
     | {f"{name}_{e}": [f"covariate_{e}"] for name in ("included", "slab", "lambda", "z") for e in "OT"}
-    | {name: ["obs"] for name in ("forest_O", "forest_T", *RESPONSES)}
+    | {name: ["obs"] for name in ("forest_O", "forest_T", *OBSERVED)}
 )  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def _chain(joint, prior, plan, rng):
         0.0 if choice else np.log(design.t.std()),
     )
     seen, forests = zip(*(_forest(equation, design.n) for _, equation in joint.equations))
-    priors = [(equation.mean, equation.sd**-2.0) for _, equation in joint.equations]
+    priors = [(equation.mean, equation.precision) for _, equation in joint.equations]
     return sample(
         design.y, design.t, rows.A, rows.Z, *seen, *priors, *forests, np.array([joint.sigma_U, joint.sigma_V]),
         *prior, start, (answer, choice), plan, rng,

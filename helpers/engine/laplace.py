@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.linalg import solve_triangular
+from scipy.linalg import block_diag, solve_triangular
 from scipy.special import logsumexp
 
 from helpers.engine.likelihoods import BLOCK, LOG_2PI, derivatives, log_likelihood, probit
@@ -167,12 +167,13 @@ def log_prior(rows, scales, theta):
     """Log prior of θ, per draw: normal coefficients, half-normal σ (with the Jacobian of log σ)."""
     if scales is None:
         return np.zeros(theta.shape[:-1])
-    mean, sd, places, spread = _prior_vectors(rows, scales)
+    mean, root, places, spread = _prior_numbers(rows, scales)
     regular = np.delete(theta, places, axis=-1)
     log_sigma = theta[..., places]
     half = 0.5 * np.log(2 / np.pi) - np.log(spread) - 0.5 * (np.exp(log_sigma) / spread) ** 2 + log_sigma
-    z = (regular - mean) / sd
-    return np.sum(-0.5 * z**2 - np.log(sd) - 0.5 * LOG_2PI, axis=-1) + half.sum(axis=-1)
+    z = (regular - mean) @ root.T
+    height = np.log(np.abs(np.diagonal(root))).sum() - 0.5 * len(mean) * LOG_2PI
+    return height - 0.5 * np.sum(z**2, axis=-1) + half.sum(axis=-1)
 
 
 def log_posterior(rows, scales, theta, a):
@@ -229,18 +230,18 @@ def _posterior_derivatives(rows, scales, theta, a):
     gradient, H = gradient[:-1], H[:-1, :-1]
     if scales is None:
         return value, gradient, H
-    mean, sd, places, spread = _prior_vectors(rows, scales)
+    mean, root, places, spread = _prior_numbers(rows, scales)
     regular = np.delete(np.arange(rows.size), places)
-    gradient[regular] -= (theta[regular] - mean) / sd**2
-    H[regular, regular] -= 1 / sd**2
+    gradient[regular] -= root.T @ (root @ (theta[regular] - mean))
+    H[np.ix_(regular, regular)] -= root.T @ root
     relative = (np.exp(theta[places]) / spread) ** 2
     gradient[places] += 1 - relative
     H[places, places] -= 2 * relative
     return value + float(log_prior(rows, scales, theta)), gradient, H
 
 
-def _prior_vectors(rows, scales):
-    """Mean and sd of θ's normal entries, the places of its log σ, and their half-normal scales."""
+def _prior_numbers(rows, scales):
+    """Mean and root precision of θ's normal entries, the places of its log σ, and their half-normal scales."""
     ends = [pair for pair in zip(rows.places, (scales.sigma_U, scales.sigma_V)) if pair[0] is not None]
-    mean, sd = np.r_[scales.mean_O, scales.mean_T], np.r_[scales.sd_O, scales.sd_T]
-    return mean, sd, np.array([p for p, _ in ends], dtype=int), np.array([spread for _, spread in ends])
+    mean, root = np.r_[scales.mean_O, scales.mean_T], block_diag(scales.root_O, scales.root_T)
+    return mean, root, np.array([p for p, _ in ends], dtype=int), np.array([spread for _, spread in ends])

@@ -23,7 +23,7 @@ from helpers.moments import ONE_THREAD, condensed
 from helpers.priors import AtanhNormal, atanh_normal, check_belief, scales
 from helpers.readings import read_map, tipping_point, weigh
 from helpers.report.examine import clusters, data_checks
-from helpers.report.sentences import assumptions, conclusion, contradiction, limits, overturns, unread
+from helpers.report.sentences import assumptions, conclusion, contradiction, limits, moved, overturns, pulled, unread
 from helpers.report.words import term
 
 MANY = 40_000  # rows of a binary treatment beyond which a column needs fewer draws, a benchmark fewer rows
@@ -163,7 +163,7 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     checks += looked
     tell("draw the map")
     chart = survey(design, alpha=alpha, seed=seed)
-    checks += unread(chart.rho.values, unreliable(chart))
+    checks += [*unread(chart.rho.values, unreliable(chart)), *pulled(chart)]
     tell("read the worlds")
     worlds, draws = _worlds(design, chart, belief, seed)
     sensitivity = _sensitivity(design, chart, belief, alpha, seed)
@@ -175,7 +175,7 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     found = Report(design, unit, chart, worlds, draws, tip, pd.Series(rv), benchmarks, sensitivity,
                    checks, [*limits(design, shuffled), *clustered], assumptions(design, belief, alpha, dropped, unit),
                    [], "", dropped, shuffled, tuple(clustered))  # fmt: skip
-    found = found._replace(overturns=overturns(found))
+    found = found._replace(overturns=overturns(found), limits=[found.limits[0] + moved(found, belief), *found.limits[1:]])
     return found._replace(paragraph=conclusion(found))
 
 
@@ -241,9 +241,10 @@ def survey(design, *, alpha=None, seed=0):
 
 
 def _quietly(design, **options):
-    """`map_rho` without its warning of columns that cannot be relied on: `unread` says that in the report."""
+    """`map_rho` without its warnings of columns and of priors: `unread` and `pulled` say that in the report."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Pareto k̂ exceeds")
+        warnings.filterwarnings("ignore", message="the priors move the effect")
         return map_rho(design, **options)
 
 
@@ -319,7 +320,7 @@ def _row(reading, read):
 
 def _sensitivity(design, chart, belief, alpha, seed):
     """The world "ρ free" again, under priors half and twice as wide."""
-    sd, read = scales(design, alpha=alpha).sd_O[-1], read_of(design)
+    sd, read = scales(design, alpha=alpha).alpha, read_of(design)
     trials = {"as reported": (belief, chart)}
     for word, factor in (("half", 0.5), ("twice", 2.0)):
         if isinstance(belief, AtanhNormal):

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from helpers.maps import runs
-from helpers.priors import AtanhNormal, described, scales
+from helpers.maps import PULLED, runs
+from helpers.priors import AtanhNormal, described, moments, scales
 from helpers.report.examine import MISLED, WEAK, count, first_stage
 from helpers.report.words import chance, effect_in, ends_in, listed, number, percent, terms, unit_of, width_in
 
+NEAR = 0.05  # of its prior sd: a posterior of ρ that is no farther off is its prior
 NONE = 0.005  # a measured current that is 0.00 when written
 
 
@@ -139,11 +140,18 @@ def _priors(design, belief, alpha, unit):
         prior = f"ρ has the prior {described(belief)}"
     return [
         f"Where ρ is free, {prior} prior probability." if isinstance(belief, AtanhNormal) else f"Where free, {prior}.",
-        f"Before the data, α ~ Normal(0, {number(sd.sd_O[-1])}){unit}; other coefficients are normal around zero, one "
-        "standard deviation of a covariate moving its response by about one of its own"
-        f"{' (of a binary one, of its error)' if 'binary' in design.kinds else ''}.",
+        f"Before the data, α ~ Normal(0, {number(sd.alpha)}){unit}{_ratio(design, alpha)}; the other coefficients are "
+        "known as well as one more row would tell them (a unit information prior), however their columns are written.",
         _spread(design, sd),
     ]
+
+
+def _ratio(design, alpha):
+    """Where the default prior sd of α comes from."""
+    if alpha is not None:
+        return ""
+    of = "the error" if design.outcome_kind == "binary" else design.outcome
+    return f", one standard deviation of {of} for one of what the covariates leave of {design.treatment}"
 
 
 def _spread(design, sd):
@@ -175,6 +183,27 @@ def unread(rho, bad):
     said = (f"There are too few rows for these terms to draw the map at ρ = {runs(rho, bad)} (Pareto k̂ above 0.7): the "
             "figure is shaded there, and no number leans on it.")  # fmt: skip
     return [said] * bool(np.any(bad))
+
+
+def pulled(chart):
+    """What to say where the priors move the effect at ρ = 0 by more than a quarter of its standard error."""
+    by = chart.attrs.get("pulled", 0.0)
+    said = (f"The priors move the effect at ρ = 0 by {number(abs(by), 1)} standard errors from what it is without them: "
+            "these rows say too little of these terms; leave some out, or state a wider --alpha.")  # fmt: skip
+    return [said] * (abs(by) > PULLED)
+
+
+def moved(report, belief):
+    """What to say where data that say nothing about ρ come with a posterior of it that is not its prior; or nothing."""
+    design, free = report.design, report.worlds.loc["ρ free"]
+    if design.kind == "binary" or design.instruments or not np.isfinite(free["rho"]):
+        return ""
+    mean, sd = moments(belief)
+    if abs(free["rho"] - mean) <= NEAR * sd and abs(free["rho_sd"] / sd - 1) <= NEAR:
+        return ""
+    return (f" Where ρ is free it goes from {mean:.2f} ± {sd:.2f} (its prior) to {free['rho']:.2f} ± "
+            f"{free['rho_sd']:.2f}: not by the data, but by the priors of α and of the spread of U, which find some "
+            "of the effects and spreads that go with a strong current too large.")  # fmt: skip
 
 
 def overturns(report):

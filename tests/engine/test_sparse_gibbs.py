@@ -117,7 +117,7 @@ def test_the_funnel_equals_nuts_on_the_generative_model(kind):
     design = design_of(data, ["X0", "X2"], ["X0", "X1", "X2"])
     model = joint_model(design, coefficients=horseshoe(p0=1))
     ours = fit(model, draws=2000)
-    names = {"likelihood_outcome": design.y, "likelihood_treatment": model["treatment"].get_value()}
+    names = {"likelihood_outcome": design.y, "likelihood_treatment": model["observed_treatment"].get_value()}
     with pm.observe(model, names):
         theirs = pm.sample(1500, tune=1500, nuts_sampler="nutpie", random_seed=1, progressbar=False, target_accept=0.95)
     for name in ("alpha", "rho", "sigma_U"):
