@@ -218,7 +218,7 @@ class Decision(NamedTuple):
     bayes: str
 
 
-def decide(map, loss, *, actions, prior=None, within=None):
+def decide(map, loss, *, actions, prior=None, likelihood=True, within=None):
     """Compare actions in every world of a map, and across them.
 
     Parameters
@@ -233,6 +233,8 @@ def decide(map, loss, *, actions, prior=None, within=None):
         The actions by name. A mapping hands its values to `loss` in the names' stead: ``{"none": 0, "full": 12}``.
     prior : optional
         Prior over ρ for the Bayes action, as in `weigh`.
+    likelihood : bool
+        Whether the data have a say about ρ in the Bayes action; ``False`` is for a belief alone, as in `weigh`.
     within : pair of float, optional
         The plausible worlds: ρ from one number to the other. Left out, the whole map. The Bayes action weighs
         worlds by `prior` and does not look at this.
@@ -254,6 +256,7 @@ def decide(map, loss, *, actions, prior=None, within=None):
     chart_of(map)
     arguments.function(loss, "loss", "a function of an action and an array of effects: loss(action, effect)")
     prior = check_reading(atanh_normal() if prior is None else prior)
+    arguments.flag(likelihood, "likelihood")
     actions, within = _actions(actions), arguments.optional(arguments.pair, within, "within", accepted=WITHIN)
     knots = np.arctanh(map.rho.values)
     weight = np.exp(map.log_weight.values)
@@ -264,7 +267,7 @@ def decide(map, loss, *, actions, prior=None, within=None):
     a = np.array([low, *knots[(knots > low) & (knots < high)], high])
     expected = pd.DataFrame(line(a), columns=list(actions), index=pd.Index(np.tanh(a), name="rho"))
     regret = expected.sub(expected.min(axis=1), axis=0)
-    posterior = weigh(map, prior).effect.values
+    posterior = weigh(map, prior, likelihood=likelihood).effect.values
     table = pd.DataFrame({
         "max_regret": regret.max(),
         "expected_loss": {name: _losses(loss, name, value, posterior).mean() for name, value in actions.items()},

@@ -225,6 +225,7 @@ CALLS = {
         {"map": chart, "loss": loss, "actions": ["less", "more"]},
         {"map": MAPS, "loss": [None, 3, "loss", {"less": 1}], "actions": [None, 3, "less", [], ["less"], {}, {"a": 1},
          ["a", "a"], [["a"], ["b"]], design], "prior": [r for r in RHOS if not callable(r) or r is frame],
+         "likelihood": FLAGS,
          "within": [0.3, "ab", (0.1,), (0.3, 0.1), (NAN, 0.1), (0.1, 0.1), (-2, 2), ("a", "b"), (0, 0.1, 0.2), frame]},
     ),
     "diagnostics": ({"fits": idata}, {"fits": [*FITS, {"a": 3}, {"a": None, "b": idata}]}),
@@ -296,7 +297,8 @@ CALLS = {
     "ols": ({"design": design}, {"design": DESIGNS, "cluster": CLUSTERS}),
     "plot_decision": ({"decision": decision}, {"decision": [*OBJECTS, frame, chart, table], **DRAWN}),
     "plot_diagram": ({}, {name: TEXTS for name in ("treatment", "outcome", "covariates", "hidden")}
-                     | {"instrument": [each for each in TEXTS if each is not None], "ax": DRAWN["ax"]}),
+                     | {name: [each for each in TEXTS if each is not None] for name in ("instrument", "held")}
+                     | {"ax": DRAWN["ax"]}),
     "plot_drift": ({"table": drift}, {"table": [*TABLES, table], **DRAWN}),
     "plot_map": ({"table": table},
                  {"table": [*TABLES, drift], "tipping": ["0.3", True, [0.3], table],
@@ -348,7 +350,7 @@ CALLS = {
     "stored": ({"path": BENCH}, {"path": [None, 3, "nowhere.csv", [], {}, NAN, design]}),
     "tipping_point": ({"map": chart}, {"map": MAPS, "probability": PROBABILITIES}),
     "weigh": ({"map": chart}, {"map": MAPS, "prior": [r for r in RHOS if not callable(r) or r is frame],
-                               "draws": [*COUNTS, 0], "seed": SEEDS}),
+                               "likelihood": FLAGS, "draws": [*COUNTS, 0], "seed": SEEDS}),
     "world_table": (
         {"fits": {"a": idata}},
         {"fits": [*FITS, {"a": 3}, {"a": None}, {"a": idata, "b": elsewhere}], "probability": PROBABILITIES,

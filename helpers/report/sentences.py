@@ -31,7 +31,8 @@ def limits(design, shuffled=np.nan):
     if shuffled > MISLED:
         source += (" Here the shape does mislead: with these residuals, and each treatment drawn anew so that no "
                    f"current is left, the likelihood finds one in {count(shuffled)}. Do not lean on the world "
-                   "“ρ free”, but on a belief you can defend.")  # fmt: skip
+                   "“ρ free”, but on a belief you can defend, and give the likelihood no say in it: "
+                   "weigh(report.map, belief, likelihood=False).")  # fmt: skip
     return [
         source,
         f"They cannot say which came first: that {design.treatment} moves {design.outcome}, and not the other way "
