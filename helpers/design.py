@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 from scipy.linalg import qr
+from scipy.linalg.lapack import dtrcon
 from scipy.optimize import linprog
 
 from helpers import arguments, formulas, pieces
 from helpers.moments import know
 
 SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
+WELL_APART = 1e-6  # one over a condition number, of columns that nobody need look at more closely
 DIGITS = 1e-12  # a column that varies by less of its mean has lost too many digits
 ROOM = 1e50  # a standard deviation beyond this, or its inverse, leaves no room for squares and ratios
 BESIDE = 1e10  # the same of a treatment, which stands unscaled beside a constant and standardised columns
@@ -250,7 +252,8 @@ def _refuse_pieces(reason, line=""):
 
 
 def _standardised(frame):
-    return ((frame - frame.mean()) / frame.std(ddof=0)).to_numpy(dtype=float)
+    values = frame.to_numpy(dtype=float)
+    return (values - values.mean(axis=0)) / values.std(axis=0)
 
 
 def _instruments(frame_O, frame_T):
@@ -262,6 +265,8 @@ def _instruments(frame_O, frame_T):
     covariates, and the third an instrument.
     """
     alone = frame_T.columns.difference(frame_O.columns, sort=False)
+    if alone.empty:
+        return frame_O, list(frame_T.columns), []
     frame = pd.concat([frame_O, frame_T[alone]], axis=1)
     R = np.linalg.qr(_standardised(frame), mode="r")  # same relations, few rows
     kept, in_treatment, said = list(frame_O.columns), list(frame_T.columns), []
@@ -311,13 +316,14 @@ def _check_spread(y, outcome, *frames):
     if np.ptp(y) == 0:
         raise ValueError(f"the outcome {outcome!r} is constant at {y[0]:g}; it must vary.")
     _check_unit(y, f"the outcome {outcome!r}")
-    for name, values in (pair for frame in frames for pair in frame.items()):
+    # as arrays: a frame copies all that it knows of its terms with each column that is taken out
+    for name, values in (pair for frame in frames for pair in zip(frame.columns, frame.to_numpy().T)):
         if np.ptp(values) == 0:
             raise ValueError(
-                f"the covariate {name!r} is constant at {values.iloc[0]:g}, which is collinear with the "
+                f"the covariate {name!r} is constant at {values[0]:g}, which is collinear with the "
                 "intercept; leave it out."
             )
-        _check_unit(values.to_numpy(), f"the covariate {name!r}")
+        _check_unit(values, f"the covariate {name!r}")
 
 
 def _check_unit(values, name, room=ROOM):
@@ -352,18 +358,20 @@ def _check_rank(design, frame_T):
                 "accepted are more rows than columns: leave terms out or bring more data."
             )
         if labels:
-            M = np.column_stack(parts)
-            M = (M - M.mean(axis=0)) / M.std(axis=0)
-            _check_apart(labels, M, equation)
-            _check_errors(design, labels, M, equation)
+            M = np.column_stack([*parts, design.y if equation == "outcome" else design.t])
+            R = np.linalg.qr((M - M.mean(axis=0)) / M.std(axis=0), mode="r")  # same rank, same relations, few rows
+            _check_apart(labels, R[:, :-1], equation)
+            _check_errors(design, labels, R, equation)
 
 
-def _check_errors(design, labels, M, equation):
-    """Refuse a continuous response that its equation gives without error: no spread is left, and nothing to learn."""
-    kind, values = (design.outcome_kind, design.y) if equation == "outcome" else (design.kind, design.t)
-    values = values - values.mean()
-    parts, *_ = np.linalg.lstsq(M, values)
-    if kind == "continuous" and np.linalg.norm(values - M @ parts) <= SAME * np.linalg.norm(values):
+def _check_errors(design, labels, R, equation):
+    """Refuse a continuous response that its equation gives without error: no spread is left, and nothing to learn.
+
+    R is the triangle of the columns and, last, the response: what they leave of it stands in its corner.
+    """
+    kind = design.outcome_kind if equation == "outcome" else design.kind
+    if kind == "continuous" and abs(R[-1, -1]) <= SAME * np.linalg.norm(R[:, -1]):
+        parts, *_ = np.linalg.lstsq(R[:, :-1], R[:, -1])
         exact = [label for label, part in zip(labels, parts) if abs(part) > SAME * np.abs(parts).max()]
         raise ValueError(
             f"the {equation} {getattr(design, equation)!r} is an exact combination of {exact}, so its equation has no "
@@ -372,7 +380,8 @@ def _check_errors(design, labels, M, equation):
 
 
 def _check_apart(labels, M, equation):
-    M = np.linalg.qr(M, mode="r")  # same rank, same relations, few rows
+    if dtrcon(M[:-1])[0] > WELL_APART:
+        return
     R, order = qr(M, mode="r", pivoting=True)
     rank = int((np.abs(np.diag(R)) > 1e-8 * abs(R[0, 0])).sum())
     if rank < len(labels):

@@ -30,7 +30,7 @@ WORK = 2**23  # rows times draws of one column beyond which few draws are weighe
 TRIED, CALM = 128, 0.2  # how many; and the sd of log weights up to which the others follow from them
 ROUNDS = 3  # of better proposals, at most, for a column whose weights cannot be relied on
 FEW_ROWS, LEANING = 800_000, 2**21  # rows times proposals of a column: so many are cheap, or worth it where it leans
-MORE = 8  # times as many proposals as draws, at most
+MORE = 3  # doublings of the draws, at most
 UPRIGHT = 0.6  # share of Gaussian draws that count, below which a column leans
 LIGHT = 10.0  # degrees of freedom of a Student t whose tails are as long as those of a column of few rows
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
@@ -152,10 +152,14 @@ def _student(size, draws, seed):
 
 def _exact(design, rows, prior, a, draws, seed):
     """Columns of two continuous responses, as `_weighted` gives them."""
-    sums, near, z = conjugate.sums(rows, prior), conjugate.guess(rows), norm.ppf(_sobol(3, draws, seed))
+    sums, proposals = conjugate.sums(rows, prior), draws * _times(FEW_ROWS / (rows.n * draws))
+    near = conjugate.guess(sums)
+    z = norm.ppf(_sobol(3, proposals, seed))[:, [1, 2, 0]]  # the most even of the three moves α
+    every = []
     for each in a:
         alpha, *rest = conjugate.column(sums, each, near + [np.log(np.cosh(each)), 0.0], z)
-        yield alpha, alpha, *rest, _effective(rest[0])
+        every.append((alpha, alpha, *rest, _effective(rest[0])))
+    return every if proposals == draws else _thinned(every, 0, draws)
 
 
 def _weighted(design, rows, prior, a, draws, seed):
@@ -182,9 +186,13 @@ def _proposals(propose, size, n, dimensions, draws, seed):
     some = [_gaussian(dimensions, TRIED, seed)]
     counted = [propose(k, some, least=0)[-1] / TRIED for k in (size // 4, size // 2, 3 * size // 4)]
     leans = not min(counted) >= UPRIGHT
-    more = 2 ** np.floor(np.log2((LEANING if leans else FEW_ROWS) / (n * draws)))
-    proposals = draws * int(np.clip(more, 1, MORE))
+    proposals = draws * _times((LEANING if leans else FEW_ROWS) / (n * draws))
     return proposals, proposals == draws and not leans
+
+
+def _times(more):
+    """A power of two: how many times as many proposals as draws."""
+    return int(2 ** np.clip(np.floor(np.log2(more)), 0, MORE))
 
 
 def _leading(covariance, place):
