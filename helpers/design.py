@@ -19,7 +19,8 @@ from helpers.moments import know
 
 SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
 WELL_APART = 1e-6  # one over a condition number, of columns that nobody need look at more closely
-DIGITS = 1e-12  # a column that varies by less of its mean has lost too many digits
+DIGITS = 1e-12  # a covariate that varies by less of its mean has lost too many digits
+FAR = 1e-7  # the same of a response, which is not centred: a search for its maximum works on what digits are left
 ROOM = 1e50  # a standard deviation beyond this, or its inverse, leaves no room for squares and ratios
 BESIDE = 1e10  # the same of a treatment, which stands unscaled beside a constant and standardised columns
 ENOUGH = 20_000  # rows that tell at once that nothing separates the treated from the untreated
@@ -172,7 +173,7 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
     lhs_O, lhs_T = (equation.response.expr for equation in both)
     (y, t, frame_O, frame_T, n, notes, values, levels), terms, moderators = _columns(data, both)
     kind = _kind(values["treatment"], lhs_T)
-    _check_unit(t, f"the treatment {lhs_T!r}", BESIDE)
+    _check_unit(t, f"the treatment {lhs_T!r}", BESIDE, FAR)
     _check_spread(y, lhs_O, frame_O, frame_T)
     outcome_kind = _outcome_kind(values["outcome"], lhs_O, outcome_kind)
     if pieces.come(data):
@@ -315,7 +316,7 @@ def _outcome_kind(y, name, wanted):
 def _check_spread(y, outcome, *frames):
     if np.ptp(y) == 0:
         raise ValueError(f"the outcome {outcome!r} is constant at {y[0]:g}; it must vary.")
-    _check_unit(y, f"the outcome {outcome!r}")
+    _check_unit(y, f"the outcome {outcome!r}", digits=FAR)
     # as arrays: a frame copies all that it knows of its terms with each column that is taken out
     for name, values in (pair for frame in frames for pair in zip(frame.columns, frame.to_numpy().T)):
         if np.ptp(values) == 0:
@@ -326,7 +327,7 @@ def _check_spread(y, outcome, *frames):
         _check_unit(values, f"the covariate {name!r}")
 
 
-def _check_unit(values, name, room=ROOM):
+def _check_unit(values, name, room=ROOM, digits=DIGITS):
     """Refuse numbers so large, so small or so far from zero that arithmetic loses them."""
     with np.errstate(over="ignore", invalid="ignore"):
         sd, mean = float(values.std()), float(values.mean())
@@ -335,7 +336,7 @@ def _check_unit(values, name, room=ROOM):
             f"{name} lies between {values.min():g} and {values.max():g}; accepted are numbers with a standard "
             f"deviation from {1 / room:g} to {room:g}: divide it by a unit that suits it."
         )
-    if sd < DIGITS * abs(mean):
+    if sd < digits * abs(mean):
         raise ValueError(
             f"{name} varies by {sd:.1g} around {mean:g}, so rounding leaves few of its digits; accepted are numbers "
             f"nearer to zero: subtract {mean:g} from it."
