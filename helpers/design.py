@@ -11,13 +11,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 from scipy.linalg import qr
+from scipy.linalg.lapack import dtrcon
 from scipy.optimize import linprog
 
 from helpers import arguments, formulas, pieces
 from helpers.moments import know
 
 SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
-DIGITS = 1e-12  # a column that varies by less of its mean has lost too many digits
+WELL_APART = 1e-6  # one over a condition number, of columns that nobody need look at more closely
+DIGITS = 1e-12  # a covariate that varies by less of its mean has lost too many digits
+FAR = 1e-7  # the same of a response, which is not centred: a search for its maximum works on what digits are left
 ROOM = 1e50  # a standard deviation beyond this, or its inverse, leaves no room for squares and ratios
 BESIDE = 1e10  # the same of a treatment, which stands unscaled beside a constant and standardised columns
 ENOUGH = 20_000  # rows that tell at once that nothing separates the treated from the untreated
@@ -173,8 +176,12 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
     lhs_O, lhs_T = (equation.response.expr for equation in both)
     (y, t, frame_O, frame_T, n, notes, values, levels), terms, moderators = _columns(data, both)
     kind = _kind(values["treatment"], lhs_T)
+<<<<<<< HEAD
     _check_unit(t, f"the treatment {lhs_T!r}", BESIDE)
     (frame_O, one_O, made_O), (frame_T, one_T, made_T) = _constant(frame_O), _constant(frame_T)
+=======
+    _check_unit(t, f"the treatment {lhs_T!r}", BESIDE, FAR)
+>>>>>>> tails
     _check_spread(y, lhs_O, frame_O, frame_T)
     outcome_kind = _outcome_kind(values["outcome"], lhs_O, outcome_kind)
     if pieces.come(data):
@@ -254,6 +261,7 @@ def _refuse_pieces(reason, line=""):
     )
 
 
+<<<<<<< HEAD
 def _constant(frame):
     """An equation's columns, whether it has a constant, and a sentence where numbers add up to one that ``0 +`` kept.
 
@@ -269,6 +277,11 @@ def _constant(frame):
     left = next((name for name in made if np.ptp(frame[name]) == 0), made[-1])
     said = f"{', '.join(made)} add up to a constant, so there is an intercept and {left} is left out."
     return frame.drop(columns=left), True, [said] if len(made) > 1 else []
+=======
+def _standardised(frame):
+    values = frame.to_numpy(dtype=float)
+    return (values - values.mean(axis=0)) / values.std(axis=0)
+>>>>>>> tails
 
 
 def _standardised(frame, centred=True):
@@ -284,6 +297,8 @@ def _instruments(frame_O, frame_T, centred=True, constant=True):
     covariates, and the third an instrument.
     """
     alone = frame_T.columns.difference(frame_O.columns, sort=False)
+    if alone.empty:
+        return frame_O, list(frame_T.columns), []
     frame = pd.concat([frame_O, frame_T[alone]], axis=1)
     M = _standardised(frame, centred)
     if not centred and constant:
@@ -335,17 +350,18 @@ def _outcome_kind(y, name, wanted):
 def _check_spread(y, outcome, *frames):
     if np.ptp(y) == 0:
         raise ValueError(f"the outcome {outcome!r} is constant at {y[0]:g}; it must vary.")
-    _check_unit(y, f"the outcome {outcome!r}")
-    for name, values in (pair for frame in frames for pair in frame.items()):
+    _check_unit(y, f"the outcome {outcome!r}", digits=FAR)
+    # as arrays: a frame copies all that it knows of its terms with each column that is taken out
+    for name, values in (pair for frame in frames for pair in zip(frame.columns, frame.to_numpy().T)):
         if np.ptp(values) == 0:
             raise ValueError(
-                f"the covariate {name!r} is constant at {values.iloc[0]:g}, which is collinear with the "
+                f"the covariate {name!r} is constant at {values[0]:g}, which is collinear with the "
                 "intercept; leave it out."
             )
-        _check_unit(values.to_numpy(), f"the covariate {name!r}")
+        _check_unit(values, f"the covariate {name!r}")
 
 
-def _check_unit(values, name, room=ROOM):
+def _check_unit(values, name, room=ROOM, digits=DIGITS):
     """Refuse numbers so large, so small or so far from zero that arithmetic loses them."""
     with np.errstate(over="ignore", invalid="ignore"):
         sd, mean = float(values.std()), float(values.mean())
@@ -354,7 +370,7 @@ def _check_unit(values, name, room=ROOM):
             f"{name} lies between {values.min():g} and {values.max():g}; accepted are numbers with a standard "
             f"deviation from {1 / room:g} to {room:g}: divide it by a unit that suits it."
         )
-    if sd < DIGITS * abs(mean):
+    if sd < digits * abs(mean):
         raise ValueError(
             f"{name} varies by {sd:.1g} around {mean:g}, so rounding leaves few of its digits; accepted are numbers "
             f"nearer to zero: subtract {mean:g} from it."
@@ -377,6 +393,7 @@ def _check_rank(design, frame_T):
                 "accepted are more rows than columns: leave terms out or bring more data."
             )
         if labels:
+<<<<<<< HEAD
             M = np.column_stack(parts)
             constant = design.intercept_O if equation == "outcome" else design.intercept_T
             M = (M - M.mean(axis=0) * constant) / M.std(axis=0)
@@ -390,6 +407,22 @@ def _check_errors(design, labels, M, equation, constant):
     values = values - values.mean() * constant
     parts, *_ = np.linalg.lstsq(M, values)
     if kind == "continuous" and np.linalg.norm(values - M @ parts) <= SAME * np.linalg.norm(values):
+=======
+            M = np.column_stack([*parts, design.y if equation == "outcome" else design.t])
+            R = np.linalg.qr((M - M.mean(axis=0)) / M.std(axis=0), mode="r")  # same rank, same relations, few rows
+            _check_apart(labels, R[:, :-1], equation)
+            _check_errors(design, labels, R, equation)
+
+
+def _check_errors(design, labels, R, equation):
+    """Refuse a continuous response that its equation gives without error: no spread is left, and nothing to learn.
+
+    R is the triangle of the columns and, last, the response: what they leave of it stands in its corner.
+    """
+    kind = design.outcome_kind if equation == "outcome" else design.kind
+    if kind == "continuous" and abs(R[-1, -1]) <= SAME * np.linalg.norm(R[:, -1]):
+        parts, *_ = np.linalg.lstsq(R[:, :-1], R[:, -1])
+>>>>>>> tails
         exact = [label for label, part in zip(labels, parts) if abs(part) > SAME * np.abs(parts).max()]
         raise ValueError(
             f"the {equation} {getattr(design, equation)!r} is an exact combination of {exact}, so its equation has no "
@@ -398,7 +431,8 @@ def _check_errors(design, labels, M, equation, constant):
 
 
 def _check_apart(labels, M, equation):
-    M = np.linalg.qr(M, mode="r")  # same rank, same relations, few rows
+    if dtrcon(M[:-1])[0] > WELL_APART:
+        return
     R, order = qr(M, mode="r", pivoting=True)
     rank = int((np.abs(np.diag(R)) > 1e-8 * abs(R[0, 0])).sum())
     if rank < len(labels):

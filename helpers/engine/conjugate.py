@@ -97,10 +97,10 @@ def _paired(rows, roots):
     return pairs, np.maximum(XX, 0), turn
 
 
-def guess(rows):
+def guess(sums):
     """log σ_U and log σ_V near their mode where ρ = 0: least squares, the degrees of freedom counted."""
-    theta, used = start(rows), np.array([rows.A.shape[1], rows.Z.shape[1]])
-    return theta[list(rows.places)] - 0.5 * np.log(np.maximum(rows.n - used, 1) / rows.n)
+    left = np.maximum(sums.n - np.array([len(each) for each in sums.least]), 1)
+    return 0.5 * np.log(np.diagonal(sums.RR) / left)
 
 
 def column(sums, a, near, z):

@@ -9,7 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import CubicSpline
+<<<<<<< HEAD
 from scipy.linalg import block_diag, solve_triangular
+=======
+from scipy.linalg import lstsq, solve_triangular
+>>>>>>> tails
 from scipy.special import logsumexp
 
 from helpers.engine.likelihoods import BLOCK, LOG_2PI, derivatives, log_likelihood, probit
@@ -146,7 +150,7 @@ def least_squares(M, response):
     if len(response) > BLOCK:
         parts = (np.linalg.qr(part, mode="r") for part in parts)  # the same sums of squares in few rows
     M, response = np.split(np.vstack(list(parts)), [-1], axis=1)
-    beta, *_ = np.linalg.lstsq(M, response[:, 0], rcond=None)
+    beta, *_ = lstsq(M, response[:, 0], cond=max(M.shape) * np.finfo(float).eps, lapack_driver="gelsy")
     return beta, np.sum((response[:, 0] - M @ beta) ** 2)
 
 
