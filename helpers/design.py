@@ -176,12 +176,8 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
     lhs_O, lhs_T = (equation.response.expr for equation in both)
     (y, t, frame_O, frame_T, n, notes, values, levels), terms, moderators = _columns(data, both)
     kind = _kind(values["treatment"], lhs_T)
-<<<<<<< HEAD
-    _check_unit(t, f"the treatment {lhs_T!r}", BESIDE)
-    (frame_O, one_O, made_O), (frame_T, one_T, made_T) = _constant(frame_O), _constant(frame_T)
-=======
     _check_unit(t, f"the treatment {lhs_T!r}", BESIDE, FAR)
->>>>>>> tails
+    (frame_O, one_O, made_O), (frame_T, one_T, made_T) = _constant(frame_O), _constant(frame_T)
     _check_spread(y, lhs_O, frame_O, frame_T)
     outcome_kind = _outcome_kind(values["outcome"], lhs_O, outcome_kind)
     if pieces.come(data):
@@ -261,7 +257,6 @@ def _refuse_pieces(reason, line=""):
     )
 
 
-<<<<<<< HEAD
 def _constant(frame):
     """An equation's columns, whether it has a constant, and a sentence where numbers add up to one that ``0 +`` kept.
 
@@ -277,15 +272,11 @@ def _constant(frame):
     left = next((name for name in made if np.ptp(frame[name]) == 0), made[-1])
     said = f"{', '.join(made)} add up to a constant, so there is an intercept and {left} is left out."
     return frame.drop(columns=left), True, [said] if len(made) > 1 else []
-=======
-def _standardised(frame):
-    values = frame.to_numpy(dtype=float)
-    return (values - values.mean(axis=0)) / values.std(axis=0)
->>>>>>> tails
 
 
 def _standardised(frame, centred=True):
-    return ((frame - frame.mean() * centred) / frame.std(ddof=0)).to_numpy(dtype=float)
+    values = frame.to_numpy(dtype=float)
+    return (values - values.mean(axis=0) * centred) / values.std(axis=0)
 
 
 def _instruments(frame_O, frame_T, centred=True, constant=True):
@@ -393,23 +384,10 @@ def _check_rank(design, frame_T):
                 "accepted are more rows than columns: leave terms out or bring more data."
             )
         if labels:
-<<<<<<< HEAD
-            M = np.column_stack(parts)
+            M = np.column_stack([*parts, design.y if equation == "outcome" else design.t])
             constant = design.intercept_O if equation == "outcome" else design.intercept_T
             M = (M - M.mean(axis=0) * constant) / M.std(axis=0)
-            _check_apart(labels, M, equation)
-            _check_errors(design, labels, M, equation, constant)
-
-
-def _check_errors(design, labels, M, equation, constant):
-    """Refuse a continuous response that its equation gives without error: no spread is left, and nothing to learn."""
-    kind, values = (design.outcome_kind, design.y) if equation == "outcome" else (design.kind, design.t)
-    values = values - values.mean() * constant
-    parts, *_ = np.linalg.lstsq(M, values)
-    if kind == "continuous" and np.linalg.norm(values - M @ parts) <= SAME * np.linalg.norm(values):
-=======
-            M = np.column_stack([*parts, design.y if equation == "outcome" else design.t])
-            R = np.linalg.qr((M - M.mean(axis=0)) / M.std(axis=0), mode="r")  # same rank, same relations, few rows
+            R = np.linalg.qr(M, mode="r")  # same rank, same relations, few rows
             _check_apart(labels, R[:, :-1], equation)
             _check_errors(design, labels, R, equation)
 
@@ -422,7 +400,6 @@ def _check_errors(design, labels, R, equation):
     kind = design.outcome_kind if equation == "outcome" else design.kind
     if kind == "continuous" and abs(R[-1, -1]) <= SAME * np.linalg.norm(R[:, -1]):
         parts, *_ = np.linalg.lstsq(R[:, :-1], R[:, -1])
->>>>>>> tails
         exact = [label for label, part in zip(labels, parts) if abs(part) > SAME * np.abs(parts).max()]
         raise ValueError(
             f"the {equation} {getattr(design, equation)!r} is an exact combination of {exact}, so its equation has no "

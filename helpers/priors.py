@@ -271,8 +271,9 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     Scales
         θ_O is (intercept_O, β_O, δ, α) and θ_T is (intercept_T, β_T). The intercepts are normal around the response's
         mean with 2.5 of its standard deviations; a binary response's is worth one row as well. Under `unit_information`
-        that holds where covariates and treatment are average. Under `normal` all coefficients are independent, and a
-        moderator's δ has the default width of α, times the scale of `coefficients`.
+        that holds where covariates and treatment are average. Under `normal` all coefficients are independent, a
+        moderator's δ has the default width of α, times the scale of `coefficients`, and a binary response's intercept
+        is standard normal: its chance is uniform.
 
     Raises
     ------
@@ -294,19 +295,17 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     root_O, root_T = outcome.worth_a_row(), treatment.worth_a_row()
     effect = 1 / abs(root_O[-1, -1])
     if isinstance(coefficients, Normal):
-        unit_O, unit_T = (1.0 if kind == "binary" else each.std()
-                          for kind, each in zip(design.kinds, (design.y, design.t)))  # fmt: skip
-        root_O = outcome.independent(_spreads(design, coefficients, unit_O, effect))
-        beta_T = coefficients.beta_T or coefficients.scale * unit_T
+        one_O, one_T = ("binary" == kind for kind in design.kinds)
+        outcome, treatment = outcome.of_error(one_O), treatment.of_error(one_T)
+        root_O = outcome.independent(_spreads(design, coefficients, outcome.sd, effect))
+        beta_T = coefficients.beta_T or coefficients.scale * treatment.sd
         root_T = treatment.independent(np.full(root_T.shape[1] - design.intercept_T, beta_T))
     else:
         root_O, root_T = np.sqrt(coefficients.rows) * root_O, np.sqrt(coefficients.rows) * root_T
     if alpha:
         root_O[-1, -1] = 1 / alpha
-    return Scales(
-        outcome.mean(), root_O, treatment.mean(), root_T,
-        sigma or outcome.sd, treatment.sd,
-    )  # fmt: skip
+    sigmas = sigma or outcome.sd, treatment.sd
+    return Scales(outcome.mean(), root_O, treatment.mean(), root_T, *sigmas)
 
 
 def _spreads(design, coefficients, sd, effect):
@@ -328,6 +327,10 @@ class _Line(NamedTuple):
     def mean(self):
         """Prior means: the intercept's, and zeros."""
         return np.r_[[self.centre] * self.intercept, np.zeros(self.columns.shape[1])]
+
+    def of_error(self, binary):
+        """The same in standard deviations of the latent error, if it is a binary response's."""
+        return self._replace(sd=1.0, wide=1.0) if binary else self
 
     def independent(self, spreads):
         """Root of the prior of an intercept and coefficients with these sds."""

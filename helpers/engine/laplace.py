@@ -9,11 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-<<<<<<< HEAD
-from scipy.linalg import block_diag, solve_triangular
-=======
-from scipy.linalg import lstsq, solve_triangular
->>>>>>> tails
+from scipy.linalg import block_diag, lstsq, solve_triangular
 from scipy.special import logsumexp
 
 from helpers.engine.likelihoods import BLOCK, LOG_2PI, derivatives, log_likelihood, probit

@@ -11,7 +11,7 @@ from statsmodels.tools.numdiff import approx_fprime, approx_hess
 from helpers import atanh_normal, make_design, normal
 from helpers.engine.laplace import adaptive_columns, columns, log_posterior, log_prior, log_prior_a
 from helpers.engine.likelihoods import rows_of
-from helpers.priors import index_sd, scales
+from helpers.priors import scales
 
 
 def tank(rho):
@@ -55,7 +55,7 @@ def test_a_column_is_the_mode_of_scipys_prior_times_the_likelihood_and_its_bend(
     wide = [2.5 * design.y.std(), None if kind == "binary" else 2.5 * design.t.std()]
     p, q = design.in_outcome.sum(), design.in_treatment.sum()
     expected = norm.logpdf(theta_O, prior.mean_O, np.r_[wide[0], np.full(p, 0.3), 0.1]).sum()
-    expected += norm.logpdf(theta_T, prior.mean_T, np.r_[wide[1] or index_sd(design.t.mean()), np.full(q, 0.2)]).sum()
+    expected += norm.logpdf(theta_T, prior.mean_T, np.r_[wide[1] or 1.0, np.full(q, 0.2)]).sum()
     for log_sigma, spread in [(log_U, prior.sigma_U), (log_V, prior.sigma_V)][: sum(rows.scaled)]:
         expected += halfnorm.logpdf(np.exp(log_sigma), scale=spread) + log_sigma
     assert log_prior(rows, prior, theta) == pytest.approx(expected)
