@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from helpers import arguments
 from helpers.design import check_design, check_rows, separation
-from helpers.engine.counterfactual import average_effect
+from helpers.engine.counterfactual import average_effect, effect_slope
 from helpers.engine.laplace import ascent, columns
 from helpers.engine.likelihoods import Rows, derivatives, rows_of, scores
 
@@ -158,8 +158,8 @@ def _clustered(design, point, a, covariance, codes):
 def effect_at(design, rho, prior=None):
     """The effect at one ρ of the coefficients that fit best, or, with `Scales`, of the posterior's mode."""
     rows = rows_of(design)
-    theta = columns(rows, prior, [np.arctanh(rho)]).mode[0]
-    return float(average_effect(design, rows.split(theta)[0]))
+    a = np.arctanh(rho)
+    return float(average_effect(design, columns(rows, prior, [a]).mode[0], a))
 
 
 def finite(design):
@@ -253,18 +253,15 @@ def _point(design, theta, a, value, covariance):
     return MaximumLikelihood(
         alpha=float(estimates["alpha"]), rho=float(np.tanh(a)), sigma_U=float(estimates.get("sigma_U", 1.0)),
         log_likelihood=float(value), estimates=estimates, standard_errors=errors,
-        **_effect(design, theta[: len(rows.names_O)], covariance),
+        **_effect(design, theta, a, covariance),
     )  # fmt: skip
 
 
-def _effect(design, theta_O, covariance):
-    """The effect that is read and its standard error, by differences of that smooth function of θ_O."""
-    step = 1e-5
-    around = theta_O + step * np.concatenate([np.eye(len(theta_O)), -np.eye(len(theta_O))])
-    high, low = np.split(average_effect(design, around), 2)
-    slope, k = (high - low) / (2 * step), len(theta_O)
-    return {"effect": float(average_effect(design, theta_O)),
-            "effect_se": float(np.sqrt(slope @ covariance[:k, :k] @ slope))}  # fmt: skip
+def _effect(design, theta, a, covariance):
+    """The effect that is read and its standard error, by the delta method; a varies too where ρ was estimated."""
+    slope = effect_slope(design, theta, a)[: len(covariance)]
+    effect = float(average_effect(design, theta, a))
+    return {"effect": effect, "effect_se": float(np.sqrt(slope @ covariance @ slope))}
 
 
 def _names(names, equation):

@@ -153,6 +153,5 @@ def bootstrap_map(design, cluster, *, rho=RHO, replicates=200, probability=0.95,
 
 def _effects(design, prior, rho):
     """The effect that is read, at the mode of the column of each ρ."""
-    rows = rows_of(design)
-    theta = columns(rows, prior, np.arctanh(rho)).mode
-    return average_effect(design, theta[:, : rows.A.shape[1]])
+    a = np.arctanh(rho)
+    return average_effect(design, columns(rows_of(design), prior, a).mode, a)

@@ -165,8 +165,7 @@ def _weighed(design, rows, prior, a, theta, log_q):
     def log_ratio(some):
         return log_posterior(rows, prior, theta[some], np.full(len(theta[some]), a)) - log_q[some]
 
-    theta_O = theta[:, : len(rows.names_O)]
-    alpha, effect = theta_O[:, -1], average_effect(design, theta_O)
+    alpha, effect = theta[:, len(rows.names_O) - 1], average_effect(design, theta, a)
     if len(theta) * len(rows.y) > WORK:
         tried = log_ratio(slice(TRIED))
         if tried.std() < CALM:
