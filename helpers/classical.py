@@ -12,7 +12,7 @@ from scipy.stats import norm
 from helpers import arguments
 from helpers.design import check_design, check_rows, separation
 from helpers.engine.counterfactual import average_effect, effect_slope
-from helpers.engine.laplace import ascent, columns
+from helpers.engine.laplace import ascent, columns, covariance
 from helpers.engine.likelihoods import Rows, derivatives, rows_of, scores
 
 EDGE = 6.0  # |atanh ρ| beyond which the likelihood is taken to have no interior maximum (|ρ| = 0.99999)
@@ -85,16 +85,17 @@ def ols(design, *, cluster=None):
     if cluster is None:
         return line(rows.y, A, design.n)
     codes = arguments.groups(cluster, check_rows(design).n)
-    return sm.OLS(rows.y, A).fit(cov_type="cluster", cov_kwds={"groups": codes})
+    options = {"cov_type": "cluster", "cov_kwds": {"groups": codes}}
+    return sm.OLS(rows.y, A).fit(method="qr", **options)
 
 
 def line(response, A, n):
     """statsmodels' least squares of rows that stand for n, each for as many as any other."""
     if n == len(A):
-        return sm.OLS(response, A).fit()
+        return sm.OLS(response, A).fit(method="qr")  # its digits do not depend on the columns' units
     model = sm.WLS(response, A, weights=n / len(A))
     model.nobs = float(n)  # each weight counts rows
-    return model.fit()
+    return model.fit(method="qr")
 
 
 def maximum_likelihood(design, *, rho=None, cluster=None):
@@ -133,8 +134,8 @@ def maximum_likelihood(design, *, rho=None, cluster=None):
     _check_finite(design)
     if rho is None:
         theta, a, H = _free(design, rows)
-        covariance = _clustered(design, np.r_[theta, a], None, np.linalg.inv(-H), codes)
-        return _point(design, theta, a, derivatives(rows, theta, a)[0], covariance)
+        spread = _clustered(design, np.r_[theta, a], None, covariance(H), codes)
+        return _point(design, theta, a, derivatives(rows, theta, a)[0], spread)
     a, back = np.unique(np.arctanh(given), return_inverse=True)
     found = columns(rows, None, a)
     spread = [_clustered(design, *each, root @ root.T, codes) for *each, root in zip(found.mode, a, found.root)]

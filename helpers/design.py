@@ -19,7 +19,7 @@ from helpers.moments import know
 SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
 DIGITS = 1e-12  # a column that varies by less of its mean has lost too many digits
 ROOM = 1e50  # a standard deviation beyond this, or its inverse, leaves no room for squares and ratios
-BESIDE = 1e10  # the same of a treatment, which stands unscaled beside a constant and standardised columns
+BESIDE = 1e15  # the same of a treatment, which stands unscaled beside a constant and standardised columns
 ENOUGH = 20_000  # rows that tell at once that nothing separates the treated from the untreated
 FEWEST_DOSES = 5  # a treatment with fewer distinct values is neither binary nor continuous
 KINDS = "binary", "continuous"
@@ -476,7 +476,8 @@ def separation(design, equation, used=None):
         labels += [*(f"{design.treatment}:{label}" for label in design.moderators), design.treatment]
 
     def columns(step):
-        dose = [design.M[::step] * design.dose[::step, None], design.dose[::step]] if equation == "outcome" else []
+        t = design.dose[::step] / design.t.std()  # limits of size mean nothing in the reader's units
+        dose = [design.M[::step] * t[:, None], t] if equation == "outcome" else []
         return np.column_stack([np.ones(len(design.y[::step])), design.C[::step, mask], *dose])
 
     # what separates all rows separates each part of them whose columns are independent, and a part is soon asked
