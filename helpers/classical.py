@@ -28,8 +28,10 @@ class MaximumLikelihood:
         The effect (outcome, or the index of a binary outcome, per unit of treatment), the error correlation, the
         outcome's error sd (1 for a binary outcome).
     effect, effect_se : float or ndarray
-        The effect that is read: α, or for a binary outcome the average difference in its chance, in percentage
-        points, with its standard error by the delta method.
+        The effect that is read: α, or for a binary outcome the average difference that the treatment makes to its
+        chance, in percentage points, everybody keeping her own error; with its standard error by the delta method.
+    step : float
+        Of a binary outcome's effect: by how much the continuous treatment is moved (`make_design`); 1 elsewhere.
     log_likelihood : float or ndarray
     estimates, standard_errors : pandas.Series or DataFrame
         Every parameter by name; ``beta`` entries, and a moderator's ``delta``, are per standard deviation of
@@ -44,9 +46,17 @@ class MaximumLikelihood:
     standard_errors: pd.DataFrame
     effect: float
     effect_se: float
+    step: float = 1.0
 
     def summary(self):
-        """A table: one row a parameter with its 95 % interval, or one row a ρ for a profile."""
+        """A table: one row a parameter with its 95 % interval, or one row a ρ for a profile.
+
+        Where the effect is not that of one unit of the treatment, the name of the columns says so.
+        """
+        more = None if self.step == 1 else f"effect: {self.step:g} more of the treatment"
+        return self._table().rename_axis(columns=more)
+
+    def _table(self):
         binary = "sigma_U" not in self.estimates
         if np.ndim(self.rho) == 0:
             estimate, se = self.estimates, self.standard_errors
@@ -254,7 +264,7 @@ def _point(design, theta, a, value, covariance):
     return MaximumLikelihood(
         alpha=float(estimates["alpha"]), rho=float(np.tanh(a)), sigma_U=float(estimates.get("sigma_U", 1.0)),
         log_likelihood=float(value), estimates=estimates, standard_errors=errors,
-        **_effect(design, theta, a, covariance),
+        **_effect(design, theta, a, covariance), step=design.step,
     )  # fmt: skip
 
 
@@ -274,5 +284,5 @@ def _stack(points):
         *(np.array([getattr(p, name) for p in points]) for name in ("alpha", "rho", "sigma_U", "log_likelihood")),
         *(pd.DataFrame([getattr(p, name) for p in points]).reset_index(drop=True)
           for name in ("estimates", "standard_errors")),
-        *(np.array([getattr(p, name) for p in points]) for name in ("effect", "effect_se")),
+        *(np.array([getattr(p, name) for p in points]) for name in ("effect", "effect_se")), points[0].step,
     )  # fmt: skip

@@ -48,8 +48,9 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     -------
     xarray.Dataset
         Dims ``rho`` and ``draw``. ``effect`` (rho, draw), what readings read: the same as ``alpha`` (units of the
-        outcome per unit of the treatment), or for a binary outcome the average difference that one unit of
-        the treatment makes to its chance, in percentage points, ``alpha`` being the shift of its index. With
+        outcome per unit of the treatment), or for a binary outcome the average difference that the treatment makes to
+        its chance, in percentage points, everybody keeping her own error: at 1 against at 0, or, if continuous, higher
+        by the design's ``step`` (an attribute) than it was. ``alpha`` is then the shift of its index, per unit. With
         ``log_weight`` (rho, draw; normalised, so that each column's weights sum to one); ``log_evidence``
         (rho), of data given ρ; ``pareto_k`` and ``ess`` (rho), the reliability of each column.
 
@@ -93,8 +94,15 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
         },
         coords={"rho": rho, "draw": np.arange(draws)},
         attrs={"outcome": design.outcome, "treatment": design.treatment, "outcome_kind": design.outcome_kind,
-               "n": design.n, "parameters": rows.size, "seconds": time.perf_counter() - started},
+               "step": design.step, "n": design.n, "parameters": rows.size,
+               "seconds": time.perf_counter() - started},
     )  # fmt: skip
+
+
+def stepped(attrs):
+    """What a table tells of the change in the treatment that its effects are read for: nothing of one unit."""
+    step = attrs.get("step", 1.0)
+    return {} if step == 1 else {"treatment": attrs["treatment"], "step": step}
 
 
 def _warn(rho, bad):
