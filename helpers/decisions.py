@@ -41,7 +41,7 @@ def benchmark_rho(design, groups=None):
         One row a group: ``rho``, the current that leaving it out would have made; ``alpha_without``, the
         least-squares effect without it, and ``change``, that effect less the full one (units of the outcome per unit
         of the treatment); for a binary outcome ``effect_without``, the probit's, and ``change``, both in percentage
-        points; ``reason``, when ``rho`` is NaN, else empty.
+        points (for the design's ``step`` of a continuous treatment); ``reason``, when ``rho`` is NaN, else empty.
 
     Raises
     ------
@@ -227,8 +227,8 @@ def decide(map, loss, *, actions, prior=None, likelihood=True, within=None):
         From `map_rho`.
     loss : function
         ``loss(action, effect)``: the loss, in units of the reader's choice, of an action if the effect is `effect`
-        (α; for a binary outcome a difference in percentage points). It is handed an array of effects and gives as
-        many losses, or one number.
+        (α; for a binary outcome a difference in percentage points, and of a continuous treatment that of the map's
+        ``step``). It is handed an array of effects and gives as many losses, or one number.
     actions : sequence of str, or mapping
         The actions by name. A mapping hands its values to `loss` in the names' stead: ``{"none": 0, "full": 12}``.
     prior : optional

@@ -22,7 +22,7 @@ WELL_APART = 1e-6  # one over a condition number, of columns that nobody need lo
 DIGITS = 1e-12  # a covariate that varies by less of its mean has lost too many digits
 FAR = 1e-7  # the same of a response, which is not centred: a search for its maximum works on what digits are left
 ROOM = 1e50  # a standard deviation beyond this, or its inverse, leaves no room for squares and ratios
-BESIDE = 1e10  # the same of a treatment, which stands unscaled beside a constant and standardised columns
+BESIDE = 1e15  # the same of a treatment, which stands unscaled beside a constant and standardised columns
 ENOUGH = 20_000  # rows that tell at once that nothing separates the treated from the untreated
 FEWEST_DOSES = 5  # a treatment with fewer distinct values is neither binary nor continuous
 KINDS = "binary", "continuous"
@@ -57,6 +57,9 @@ class Design:
     stands_for : int, optional
         How many observations the rows of `y`, `t` and `C` stand for, each for as many as any other, where data that no
         memory holds were condensed: the rows then have their means, variances and covariances, and are none of them.
+    step : float
+        By how much a continuous treatment is moved where its effect on the chance of a binary outcome is read; 1 for
+        all other designs.
     """
 
     y: np.ndarray
@@ -76,6 +79,7 @@ class Design:
     notes: tuple = ()
     outcome_kind: str = "continuous"
     stands_for: int | None = None
+    step: float = 1.0
 
     @property
     def kinds(self):
@@ -129,7 +133,7 @@ class Design:
         )
 
 
-def make_design(data, *, outcome, treatment, outcome_kind=None):
+def make_design(data, *, outcome, treatment, outcome_kind=None, step=None):
     """Read two formulas against a data frame, and refuse what cannot be used.
 
     Parameters
@@ -148,6 +152,11 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
     outcome_kind : {"binary", "continuous"}, optional
         Left out, an outcome of zeros and ones (or of False and True) is binary and gets a probit equation.
         ``"continuous"`` asks for a straight line through zeros and ones instead.
+    step : float, optional
+        By how much a continuous treatment is moved, in its own units, where its effect on the chance of a binary
+        outcome is read. Left out: 1, if the middle 95 % of the treatment span one unit, and otherwise the power of ten
+        nearest to its standard deviation, since a unit that no row has ever been moved by tells of the curve of Φ and
+        not of the treatment. No other outcome or treatment has one: there α is the effect of one unit.
 
     Returns
     -------
@@ -163,7 +172,8 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
         Naming the column: when it is missing, has NaN or infinite values, is constant, is collinear
         with others, or stands in the outcome formula and separates the treated from the untreated perfectly (an
         instrument may: nobody joins who was not asked); when the outcome has two values that are not 0 and 1, or
-        the treatment predicts a binary one without error in some rows; when the treatment is
+        the treatment predicts a binary one without error in some rows; when `step` is not positive, or the
+        outcome and the treatment have none; when the treatment is
         constant, has three or four values, is absent from the outcome formula, or stands inside another
         term than a product with a covariate that has a term of its own; when there are fewer rows than
         columns; when a continuous outcome or treatment is an exact combination of the columns of its equation; when
@@ -196,8 +206,10 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
     _check_rank(design, frame_T)
     if n and not pieces.come(data):
         y, t, C = pieces.rows_of(data, both, terms, levels, scales)
-        few, design = design, replace(design, y=y, t=t, C=C, stands_for=None)
+        few, design = design, _stepped(replace(design, y=y, t=t, C=C, stands_for=None), step)
         know(design, few)
+    else:
+        design = _stepped(design, step)
     _check_overlap(design)
     _check_answers(design)
     return design
@@ -336,6 +348,28 @@ def _outcome_kind(y, name, wanted):
             f"1: write I({name} == {high}) for it, or outcome_kind='continuous' for a straight line."
         )
     return "continuous"
+
+
+def _stepped(design, step):
+    """The design with the change in its treatment that the effect on a binary outcome is read for."""
+    if design.kinds != ("binary", "continuous"):
+        if step is not None:
+            raise ValueError(
+                f"step={arguments.told(step)} with a {design.outcome_kind} outcome and a {design.kind} "
+                "treatment; accepted is a step where the outcome is binary and the treatment "
+                "continuous: elsewhere the effect is that of one unit, or of 1 against 0."
+            )
+        return design
+    step = arguments.optional(arguments.positive, step, "step")
+    held = np.subtract(*np.quantile(design.t, [0.975, 0.025]))
+    if step is None:
+        step = 1.0 if held >= 1 else float(f"1e{np.floor(np.log10(design.t.std()) + 0.5):.0f}")
+    if step == 1:
+        return design
+    note = (
+        f"The effect is read for {step:g} more of {design.treatment}: its middle 95 % span "
+            f"{held:.2g}. α stays per unit.")  # fmt: skip
+    return replace(design, step=step, notes=(*design.notes, note))
 
 
 def _check_spread(y, outcome, *frames):
@@ -479,7 +513,8 @@ def separation(design, equation, used=None):
         labels += [*(f"{design.treatment}:{label}" for label in design.moderators), design.treatment]
 
     def columns(step):
-        dose = [design.M[::step] * design.dose[::step, None], design.dose[::step]] if equation == "outcome" else []
+        t = design.dose[::step] / design.t.std()  # limits of size mean nothing in the reader's units
+        dose = [design.M[::step] * t[:, None], t] if equation == "outcome" else []
         return np.column_stack([np.ones(len(design.y[::step])), design.C[::step, mask], *dose])
 
     # what separates all rows separates each part of them whose columns are independent, and a part is soon asked

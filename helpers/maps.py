@@ -58,8 +58,9 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     -------
     xarray.Dataset
         Dims ``rho`` and ``draw``. ``effect`` (rho, draw), what readings read: the same as ``alpha`` (units of the
-        outcome per unit of the treatment), or for a binary outcome the average difference that one unit of
-        the treatment makes to its chance, in percentage points, ``alpha`` being the shift of its index. With
+        outcome per unit of the treatment), or for a binary outcome the average difference that the treatment makes to
+        its chance, in percentage points, everybody keeping her own error: at 1 against at 0, or, if continuous, higher
+        by the design's ``step`` (an attribute) than it was. ``alpha`` is then the shift of its index, per unit. With
         ``log_weight`` (rho, draw; normalised, so that each column's weights sum to one); ``log_evidence``
         (rho), of data given ρ; ``pareto_k`` and ``ess`` (rho), the reliability of each column.
 
@@ -105,7 +106,8 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
         },
         coords={"rho": rho, "draw": np.arange(draws)},
         attrs={"outcome": design.outcome, "treatment": design.treatment, "outcome_kind": design.outcome_kind,
-               "n": design.n, "parameters": rows.size, "seconds": time.perf_counter() - started},
+               "step": design.step, "n": design.n, "parameters": rows.size,
+               "seconds": time.perf_counter() - started},
     )  # fmt: skip
     chart.attrs |= _pulled(design, prior, chart)
     return chart
@@ -138,6 +140,12 @@ def _pulled(design, prior, chart):
             stacklevel=3,
         )
     return {"pulled": pulled}
+
+
+def stepped(attrs):
+    """What a table tells of the change in the treatment that its effects are read for: nothing of one unit."""
+    step = attrs.get("step", 1.0)
+    return {} if step == 1 else {"treatment": attrs["treatment"], "step": step}
 
 
 def _warn(rho, bad):
@@ -307,8 +315,7 @@ def _weighed(design, rows, prior, a, theta, log_q):
     def log_ratio(some):
         return log_posterior(rows, prior, theta[some], np.full(len(theta[some]), a)) - log_q[some]
 
-    theta_O = theta[:, : len(rows.names_O)]
-    alpha, effect = theta_O[:, -1], average_effect(design, theta_O)
+    alpha, effect = theta[:, len(rows.names_O) - 1], average_effect(design, theta, a)
     if len(theta) * len(rows.y) > WORK:
         tried = log_ratio(slice(TRIED))
         if tried.std() < CALM:

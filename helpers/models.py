@@ -57,8 +57,8 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
         ``beta_O`` and ``beta_T`` share the dim ``covariate``; an exclusion restriction is a coefficient of exactly
         zero. Where the design has moderators w, the effect (of a binary outcome: on its index) is α + w'δ with
         ``delta`` over the dim ``moderator``. The covariates are standardised; α and σ_U are in the reader's units. A
-        binary outcome's model has ``effect`` too: what one unit of T does to the chance of Y = 1 on average, in
-        percentage points.
+        binary outcome's model has ``effect`` too: what T = 1 against 0, or a step of a continuous T (`make_design`),
+        does to the chance of Y = 1 when everybody keeps her own U, on average, in percentage points.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def joint_model(design, *, coefficients=None, rho=None, treatment=None, outcome=
         T = TREATMENTS[design.kind](index_T, sigma_V)
         # times one: PyMC 6.4 loses a plain copy from the graph in a second pm.do or pm.observe, without a word
         held = pm.Deterministic("treatment", 1 * T, dims="obs")
-        RESPONSES[design.kinds](index_O, index_T, T, held, effect, rho, sigma_U, sigma_V, design.t_mean)
+        RESPONSES[design.kinds](index_O, index_T, T, held, effect, rho, sigma_U, sigma_V, design.t_mean, design.step)
         for name, values, kind in zip(OBSERVED.values(), (design.y, design.t), design.kinds):
             pm.Data(name, values.astype(int) if kind == "binary" else values, dims="obs")
     return model
@@ -161,9 +161,9 @@ def _effect(model, design, X, prior):
     return [delta, alpha], alpha + X[:, np.flatnonzero(design.moderates)] @ delta
 
 
-def _tell_effect(before, effect):
-    """Register the average difference in the chance of Y = 1, in points: for one more unit of T, or 1 against 0."""
-    difference = pt.exp(log_Phi(before + effect)) - pt.exp(log_Phi(before))
+def _tell_effect(before, change):
+    """Register the average difference in the chance of Y = 1, in points, that a change of its index makes."""
+    difference = pt.exp(log_Phi(before + change)) - pt.exp(log_Phi(before))
     pm.Deterministic("effect", 100 * pt.mean(difference))
 
 
@@ -204,7 +204,7 @@ def _binary_treatment(index, sigma_V):
     return pm.Bernoulli("likelihood_treatment", logit_p=log_Phi(index) - log_Phi(-index), dims="obs")
 
 
-def _number_by_dose(index_O, index_T, T, held, effect, rho, sigma_U, sigma_V, t_mean):
+def _number_by_dose(index_O, index_T, T, held, effect, rho, sigma_U, sigma_V, t_mean, *_):
     dose = held - pm.Data("treatment_mean", t_mean)
     kappa, V = rho * sigma_U / sigma_V, T - index_T
     mean = index_O + effect * dose + kappa * V
@@ -219,10 +219,11 @@ def _number_by_choice(index_O, index_T, T, held, effect, rho, sigma_U, *_):
     )  # fmt: skip
 
 
-def _answer_by_dose(index_O, index_T, T, held, effect, rho, sigma_U, sigma_V, t_mean):
+def _answer_by_dose(index_O, index_T, T, held, effect, rho, sigma_U, sigma_V, t_mean, step):
     before = index_O + effect * (held - pm.Data("treatment_mean", t_mean))
-    _tell_effect(before, effect)
-    index = (before + rho * (T - index_T) / sigma_V) / pt.sqrt(1 - rho**2)
+    spread = pt.sqrt(1 - rho**2)  # of U, given V
+    index = (before + rho * (T - index_T) / sigma_V) / spread
+    _tell_effect(index, pm.Data("treatment_step", step) * effect / spread)
     pm.Bernoulli("likelihood_outcome", logit_p=log_Phi(index) - log_Phi(-index), dims="obs")
 
 

@@ -120,7 +120,7 @@ def plot_map(table, *, tipping=None, marks=None, ax=None, unit=""):
     for name, (x, y) in marks.items():
         ax.plot(x, y, "o", color=INK, markersize=7)
         ax.annotate(name, (x, y), xytext=(8, 6), textcoords="offset points", color=INK, bbox=PAPER)
-    ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label("effect", unit))
+    ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label(f"effect{of(table.attrs)}", unit))
     _legend(ax)
     return ax
 
@@ -155,7 +155,7 @@ def plot_worlds(table, *, colours=None, ax=None, unit=""):
     ax.set(
         yticks=place,
         yticklabels=table.index,
-        xlabel=_label("effect, 95 % interval", unit),
+        xlabel=_label(f"effect{of(table.attrs)}, 95 % interval", unit),
         ylim=(len(table) - 0.5, -0.5),
     )
     ax.set_ylabel("world")
@@ -300,6 +300,11 @@ def _axes(ax, unit, height=4.0):
 
 def _legend(ax):
     ax.legend(frameon=False)
+
+
+def of(attrs):
+    """The change in the treatment that a map's or a table's effects are read for, where that is not one unit."""
+    return f" of {attrs['step']:g} more {attrs['treatment']}" if attrs.get("step", 1) != 1 else ""
 
 
 def _label(name, unit):

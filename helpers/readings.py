@@ -16,7 +16,7 @@ from scipy.special import logsumexp
 
 from helpers import arguments
 from helpers.engine.laplace import REACH
-from helpers.maps import chart_of, effect_of, refuse, trusted, unreliable
+from helpers.maps import chart_of, effect_of, refuse, stepped, trusted, unreliable
 from helpers.priors import AtanhNormal, atanh_normal, check_reading, check_rho, log_density, quantiles
 
 FINE = 1200  # cells a reading divides the map into, before those that hold much are divided again
@@ -77,7 +77,7 @@ def weigh(map, prior=None, *, likelihood=True, draws=4000, seed=0):
     return xr.Dataset(
         {name: ("draw", values[order]) for name, values in drawn.items()} | {"rho": ("draw", np.tanh(where[order]))},
         coords={"draw": np.arange(draws)},
-        attrs=attrs | {name: map.attrs[name] for name in ("outcome", "treatment")},
+        attrs=attrs | {name: map.attrs[name] for name in ("outcome", "treatment")} | stepped(map.attrs),
     )
 
 
@@ -182,7 +182,7 @@ def read_map(map, probability=0.95):
     pandas.DataFrame
         Index ``rho``; columns ``mean``, ``low`` and ``high`` (units of the outcome per unit of the treatment, or
         percentage points for a binary outcome) and ``log_evidence``, relative to the best column's. NaN in columns
-        with Pareto k̂ > 0.7.
+        with Pareto k̂ > 0.7. Its ``attrs`` hold ``step`` and ``treatment`` where the effect is not that of one unit.
 
     Raises
     ------
@@ -204,6 +204,7 @@ def read_map(map, probability=0.95):
                           "log_evidence": map.log_evidence.values - map.log_evidence.values[~bad].max()},
                          index=pd.Index(map.rho.values, name="rho"))  # fmt: skip
     frame[bad] = np.nan
+    frame.attrs = stepped(map.attrs)
     return frame
 
 

@@ -277,7 +277,7 @@ CALLS = {
     "make_design": (
         {"data": frame, "outcome": "Y ~ T + X0", "treatment": "T ~ X0"},
         {"data": [*OBJECTS, design, model, pd.DataFrame(), np.zeros((3, 3)), {"Y": [1.0]}], "outcome": FORMULAS,
-         "treatment": FORMULAS, "outcome_kind": ["Binary", "yes", 3, True, [], NAN]},
+         "treatment": FORMULAS, "outcome_kind": ["Binary", "yes", 3, True, [], NAN], "step": SPREADS},
     ),
     "make_report": (
         {"design": bare},

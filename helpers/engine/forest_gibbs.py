@@ -73,6 +73,7 @@ def _posterior(joint, kept):
     for e, forest in zip("OT", forests):
         if e in own:
             posterior |= {f"forest_{e}": forest, f"intercept_{e}": forest.mean(-1)}
-    if joint.design.outcome_kind == "binary" and "O" in own:
-        posterior["effect"] = average_effect(joint.design, theta, posterior["forest_O"])
+    if joint.design.outcome_kind == "binary" and own:
+        offsets = [posterior.get(f"forest_{e}", 0.0) for e in "OT"]
+        posterior["effect"] = average_effect(joint.design, whole, spread[..., 0], offsets=offsets)
     return posterior

@@ -159,7 +159,8 @@ def _joint(model):
         in_outcome=_included(model, free, "O", len(labels)), in_treatment=_included(model, free, "T", len(labels)),
         moderates=np.isin(labels, list(model.coords.get("moderator", ()))),
         intercept_O="intercept_O" in free, intercept_T="intercept_T" in free, outcome="outcome", treatment="treatment",
-        kind=_kind(free, "sigma_V"), outcome_kind=_kind(free, "sigma_U"), scales=None, centre=_centre(model),
+        kind=_kind(free, "sigma_V"), outcome_kind=_kind(free, "sigma_U"), scales=None,
+        centre=_data(model, "treatment_mean", 0.0), step=_data(model, "treatment_step", 1.0),
     )  # fmt: skip
     outcome, treatment = (
         _equation(free, e, included) for e, included in (("O", design.in_outcome), ("T", design.in_treatment))
@@ -173,9 +174,9 @@ def _kind(free, sigma):
     return "continuous" if sigma in free else "binary"
 
 
-def _centre(model):
-    """What the outcome equation of a joint model subtracts from the treatment."""
-    return float(model["treatment_mean"].get_value()) if "treatment_mean" in model else 0.0
+def _data(model, name, without):
+    """A number that a joint model holds: what it subtracts from the treatment, or by how much it moves it."""
+    return float(model[name].get_value()) if name in model else without
 
 
 def _included(model, free, equation, p):

@@ -146,8 +146,10 @@ def least_squares(M, response):
     if len(response) > BLOCK:
         parts = (np.linalg.qr(part, mode="r") for part in parts)  # the same sums of squares in few rows
     M, response = np.split(np.vstack(list(parts)), [-1], axis=1)
-    beta, *_ = lstsq(M, response[:, 0], cond=max(M.shape) * np.finfo(float).eps, lapack_driver="gelsy")
-    return beta, np.sum((response[:, 0] - M @ beta) ** 2)
+    size = np.linalg.norm(M, axis=0)
+    size[size == 0] = 1.0  # columns of one length: what is cut off as rounding then has no unit
+    beta, *_ = lstsq(M / size, response[:, 0], cond=max(M.shape) * np.finfo(float).eps, lapack_driver="gelsy")
+    return beta / size, np.sum((response[:, 0] - M @ (beta / size)) ** 2)
 
 
 def _least_squares(M, response, n):
@@ -213,9 +215,22 @@ def ascent(gradient, H):
         L = np.linalg.cholesky(-H)
         return solve_triangular(L.T, solve_triangular(L, gradient, lower=True))
     except np.linalg.LinAlgError:
-        curvature, directions = np.linalg.eigh(H)
+        unit = _units(H)
+        curvature, directions = np.linalg.eigh(H * np.outer(unit, unit))
         curvature = np.maximum(np.abs(curvature), 1e-6 * np.abs(curvature).max())
-        return directions @ ((directions.T @ gradient) / curvature)
+        return unit * (directions @ ((directions.T @ (unit * gradient)) / curvature))
+
+
+def covariance(H):
+    """The inverse of -H, for second derivatives H at a maximum, whatever the parameters' units."""
+    unit = _units(H)
+    return np.outer(unit, unit) * np.linalg.inv(-H * np.outer(unit, unit))
+
+
+def _units(H):
+    """A unit for each parameter, in which its own second derivative is one."""
+    size = np.abs(np.diag(H))
+    return np.where(size > 0, size, 1.0) ** -0.5
 
 
 def matched(z, log_weight):

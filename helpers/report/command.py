@@ -36,13 +36,19 @@ Example, with the file that comes with the book:
 @click.option("--alpha", type=float, help="Prior sd of the effect.  [default: sd of the outcome / sd of the treatment]")
 @click.option("--outcome-kind", type=click.Choice(["binary", "continuous"]), help="Of the outcome.  [default: binary "
               "if it is 0 or 1, continuous otherwise]")  # fmt: skip
+@click.option(
+    "--step",
+    type=float,
+    help="Change in a continuous treatment for which the effect on a binary outcome is read.  [default: 1, "
+    "or where hardly any rows differ by that much, a power of ten near its sd]",
+)
 @click.option("--drop-missing", is_flag=True, help="Drop rows with a missing value in a column used, and count them.")
 @click.option("--force", is_flag=True, help="Replace an earlier report in the folder.")
 @click.option("--separator", default=",", show_default=True, help="Between the values of the CSV; \\t is a tab.")
 @click.option("--decimal", default=".", show_default=True, help="Decimal mark of the CSV.")
 @click.option("--thousands", help="Mark between thousands in the CSV, if there is one.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
-def main(csv, out, unit, labels, belief, alpha, outcome_kind, force, seed, **reading):
+def main(csv, out, unit, labels, belief, alpha, outcome_kind, step, force, seed, **reading):
     """Which world are your data in?
 
     Reads CSV, or a .parquet file, and writes, into one folder, the table of worlds (CSV, HTML, LaTeX), the map of the
@@ -59,7 +65,7 @@ def main(csv, out, unit, labels, belief, alpha, outcome_kind, force, seed, **rea
             table = read_table(csv, **reading)
             names = table.names
             design = make_design(
-                table.data, outcome=table.outcome, treatment=table.treatment, outcome_kind=outcome_kind
+                table.data, outcome=table.outcome, treatment=table.treatment, outcome_kind=outcome_kind, step=step
             )
             from helpers import atanh_normal, make_report, write_report  # as late: a file may have been refused
             from helpers.report.examine import nameable

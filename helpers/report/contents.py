@@ -265,7 +265,7 @@ def large(design):
 
 def _worlds(design, chart, belief, seed):
     result = ols(condensed(design))
-    read, unit = read_of(design), POINTS if design.outcome_kind == "binary" else 1.0
+    read, unit = read_of(design), POINTS * design.step if design.outcome_kind == "binary" else 1.0
     rows = {"OLS": _least_squares(result, read, unit)}
     draws = {"OLS": _flat(result, read, unit, np.random.default_rng(seed))}
     for name, (prior, meaning) in beliefs(belief).items():
@@ -283,7 +283,8 @@ def _worlds(design, chart, belief, seed):
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("world")
     table.insert(3, "gap", table[read] - table.loc["OLS", read])
     drawn = xr.concat([reading.drop_attrs() for reading in draws.values()], pd.Index(draws, name="world"))
-    return table, drawn.assign_attrs(outcome=design.outcome, treatment=design.treatment)
+    names = {"outcome": design.outcome, "treatment": design.treatment, "step": design.step}
+    return table, drawn.assign_attrs(names)
 
 
 def _unread(refusal):

@@ -5,7 +5,7 @@ import numpy as np
 from helpers.maps import PULLED, runs
 from helpers.priors import AtanhNormal, described, moments, scales
 from helpers.report.examine import MISLED, WEAK, count, first_stage
-from helpers.report.words import chance, effect_in, ends_in, listed, number, percent, terms, unit_of, width_in
+from helpers.report.words import chance, effect_in, ends_in, listed, more_of, number, percent, terms, unit_of, width_in
 
 NEAR = 0.05  # of its prior sd: a posterior of ρ that is no farther off is its prior
 NONE = 0.005  # a measured current that is 0.00 when written
@@ -106,7 +106,8 @@ def _outcome_equation(design, others):
 
 def _effect(design):
     if design.outcome_kind == "binary":
-        change = "1 against 0" if design.kind == "binary" else "one unit more than it was"
+        moved = more_of(design, "one unit more") + " than it was, each row keeping its own U"
+        change = "1 against 0" if design.kind == "binary" else moved
         return (f"The effect is what {design.treatment} does to the chance that {design.outcome} is 1 ({change}), "
                 "averaged over these rows; its shift of the line, α, is "
                 f"{'linear in ' + listed(design.moderators) if design.moderators else 'the same for every row'}."
@@ -350,7 +351,8 @@ def conclusion(report):
     estimate, interval = effect_in(report, "OLS"), ends_in(report, "OLS")
     adjusted = f"adjusted for {others}" if others else "with no covariates"
     if design.outcome_kind == "binary":
-        change = f"from {design.treatment} = 0 to 1" if design.kind == "binary" else f"with one more {design.treatment}"
+        more = more_of(design, f"one more {design.treatment}")
+        change = f"from {design.treatment} = 0 to 1" if design.kind == "binary" else f"with {more}"
         found = (f"the share with {design.outcome} = 1 differs by {estimate} {change}, by least squares through zeros "
                  "and ones")  # fmt: skip
     elif design.kind == "binary":
@@ -358,9 +360,10 @@ def conclusion(report):
                  f"{design.treatment} = 0 by least squares")  # fmt: skip
     else:
         found = f"the least-squares slope of {design.outcome} on {design.treatment} is {estimate}"
+    own = more_of(design, design.treatment)
     said = [
         f"{_rows(report)} {found} (95 % interval {interval}), {adjusted}.",
-        f"That is the effect of {design.treatment} if nothing unmeasured moves both: with ρ = 0 the joint model gives "
+        f"That is the effect of {own} if nothing unmeasured moves both: with ρ = 0 the joint model gives "
         f"{effect_in(report, 'ρ = 0')} ({ends_in(report, 'ρ = 0')}).",
         *_free(report),
     ]

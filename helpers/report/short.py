@@ -3,7 +3,7 @@
 import numpy as np
 
 from helpers.report.sentences import identified
-from helpers.report.words import effect_in, ends_in, listed
+from helpers.report.words import effect_in, ends_in, listed, more_of
 
 
 def in_short(report):
@@ -28,7 +28,7 @@ def in_short(report):
 def _changes(report):
     design = report.design
     change = (f"{design.treatment} = 1 rather than 0" if design.kind == "binary"
-              else f"One more unit of {design.treatment}")  # fmt: skip
+              else more_of(design, f"One more unit of {design.treatment}"))  # fmt: skip
     return f"{change} changes " + (
         f"the chance that {design.outcome} is 1" if design.outcome_kind == "binary" else design.outcome
     )

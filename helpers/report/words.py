@@ -41,6 +41,11 @@ def terms(design, mask):
     return list(dict.fromkeys(term(label) for label in np.array(design.covariates, dtype=object)[mask]))
 
 
+def more_of(design, one):
+    """`one`, or where the effect is read for another change of the treatment than one unit: ``0.01 more of t``."""
+    return one if design.step == 1 else f"{design.step:g} more of {design.treatment}"
+
+
 def effect_in(report, world):
     """The effect in one world of a report, with its unit."""
     return f"{number(report.worlds.loc[world, report.read], width_in(report, world))}{unit_of(report)}"
