@@ -86,7 +86,7 @@ def _paired(rows, roots):
     None are paired whose prior is not parted by the same turn.
     """
     names = set(rows.names_O) & set(rows.names_T) - {"intercept"}
-    pairs = [np.array([name in names for name in own]) for own in (rows.names_O, rows.names_T)]
+    pairs = [np.array([name in names for name in own], dtype=bool) for own in (rows.names_O, rows.names_T)]
     X = rows.A[:, pairs[0]]
     XX, turn = np.linalg.eigh(X.T @ X)
     for root, pair in zip(roots, pairs):

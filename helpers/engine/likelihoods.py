@@ -309,8 +309,8 @@ def probit(Z, t, *, iterations=30):
         except np.linalg.LinAlgError:
             return ProbitFit(beta, False)
         beta = beta + step
-        if np.abs(step).max() < 1e-8:
-            return ProbitFit(beta, bool(np.abs(beta).max() < 1e3))
+        if np.abs(step).max(initial=0.0) < 1e-8:
+            return ProbitFit(beta, bool(np.abs(beta).max(initial=0.0) < 1e3))
     return ProbitFit(beta, False)
 
 
