@@ -295,9 +295,7 @@ def columns_of(data, outcome, treatment, terms, *, levels=None):
     answers = {name for name, value in values.items() if pd.api.types.is_bool_dtype(getattr(value, "dtype", None))}
     constant = {name: has_constant(equation, categories | answers) for name, (equation, _) in own.items()}
     one = Term([Factor("1", eval_method="literal")])
-    sides = {
-        name: [one] * (constant[name] or not each) + [*map(_looked_up, each)] for name, (_, each) in own.items()
-    }
+    sides = {name: [one] * (constant[name] or not each) + [*map(_looked_up, each)] for name, (_, each) in own.items()}
     matrices = PandasMaterializer(data[[]], context=values).get_model_matrix(
         formulaic.Formula(**sides), na_action="ignore"
     )

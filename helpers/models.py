@@ -10,7 +10,14 @@ from helpers.engine.bivariate_graph import log_Phi, log_Phi2
 from helpers.engine.draws import OBSERVED
 from helpers.forest import check_forest, forest_index
 from helpers.priors import (
-    AtanhNormal, atanh_normal, check_rho, log_density, normal, quantiles, scales, unit_information,
+    AtanhNormal,
+    atanh_normal,
+    check_rho,
+    log_density,
+    normal,
+    quantiles,
+    scales,
+    unit_information,
 )  # fmt: skip
 from helpers.selection import Horseshoe, SpikeAndSlab, equations, restrict
 
