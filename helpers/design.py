@@ -187,7 +187,8 @@ def make_design(data, *, outcome, treatment, outcome_kind=None, step=None):
     (y, t, frame_O, frame_T, n, notes, values, levels), terms, moderators = _columns(data, both)
     kind = _kind(values["treatment"], lhs_T)
     _check_unit(t, f"the treatment {lhs_T!r}", BESIDE, FAR)
-    (frame_O, one_O, made_O), (frame_T, one_T, made_T) = _constant(frame_O), _constant(frame_T)
+    moderating = [label for term in moderators for label in frame_O.attrs["labels"][term]]
+    (frame_O, one_O, made_O), (frame_T, one_T, made_T) = _constant(frame_O, moderating), _constant(frame_T)
     _check_spread(y, lhs_O, frame_O, frame_T)
     outcome_kind = _outcome_kind(values["outcome"], lhs_O, outcome_kind)
     if pieces.come(data):
@@ -195,13 +196,12 @@ def make_design(data, *, outcome, treatment, outcome_kind=None, step=None):
     centred = one_O and one_T
     frame, in_treatment, none = _instruments(frame_O, frame_T, centred, one_O)
     scales = pd.DataFrame({"mean": frame.mean() * centred, "sd": frame.std(ddof=0)})
-    moderating = [label for term in moderators for label in frame_O.attrs["labels"][term]]
     design = Design(
         y=y, t=t, C=_standardised(frame, centred), covariates=tuple(frame.columns),
         in_outcome=frame.columns.isin(frame_O.columns), in_treatment=frame.columns.isin(in_treatment),
         moderates=frame.columns.isin(moderating), intercept_O=one_O, intercept_T=one_T,
         outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales,
-        notes=(*notes, *made_O, *made_T, *none), outcome_kind=outcome_kind, stands_for=n,
+        notes=(*dict.fromkeys([*notes, *made_O, *made_T, *none]),), outcome_kind=outcome_kind, stands_for=n,
     )  # fmt: skip
     _check_rank(design, frame_T)
     if n and not pieces.come(data):
@@ -269,19 +269,21 @@ def _refuse_pieces(reason, line=""):
     )
 
 
-def _constant(frame):
+def _constant(frame, moderating=()):
     """An equation's columns, whether it has a constant, and a sentence where numbers add up to one that ``0 +`` kept.
 
-    One of these numbers is then left out, as a factor's reference level is: the span stays what it was.
+    One of these numbers is then left out, as a factor's reference level is: the span stays what it was. None that
+    changes the effect, unless all of them do: their products with the treatment add up to the treatment then.
     """
     if frame.attrs["intercept"] or frame.shape[1] == 0:
         return frame, frame.attrs["intercept"], []
     M = frame.to_numpy() / np.sqrt((frame**2).mean().clip(lower=1e-300)).to_numpy()
     parts, *_ = np.linalg.lstsq(M, np.ones(len(M)))
-    if np.abs(M @ parts - 1).max() > SAME:
+    if np.abs(M @ parts - 1).max() > SAME * (M * parts).std(axis=0).max() + DIGITS:
         return frame, False, []
     made = frame.columns[np.abs(parts) > SAME * np.abs(parts).max()]
-    left = next((name for name in made if np.ptp(frame[name]) == 0), made[-1])
+    plain = [name for name in made if name not in moderating]
+    left = next((name for name in made if np.ptp(frame[name]) == 0), (plain or made)[-1])
     said = f"{', '.join(made)} add up to a constant, so there is an intercept and {left} is left out."
     return frame.drop(columns=left), True, [said] if len(made) > 1 else []
 

@@ -292,11 +292,10 @@ def columns_of(data, outcome, treatment, terms, *, levels=None):
     values |= {name: factors.with_levels(values[name], own) for name, own in (levels or {}).items()}
     categories = {name for name, value in values.items() if factors.is_category(value)}
     own = {"outcome": (outcome, terms), "treatment": (treatment, treatment.terms)}
-    constant = {name: has_constant(*each, categories) for name, each in own.items()}
+    answers = {name for name, value in values.items() if pd.api.types.is_bool_dtype(getattr(value, "dtype", None))}
+    constant = {name: has_constant(equation, categories | answers) for name, (equation, _) in own.items()}
     one = Term([Factor("1", eval_method="literal")])
-    sides = {
-        name: [one] * (constant[name] or not each) + [*map(_looked_up, each)] for name, (_, each) in own.items()
-    }
+    sides = {name: [one] * (constant[name] or not each) + [*map(_looked_up, each)] for name, (_, each) in own.items()}
     matrices = PandasMaterializer(data[[]], context=values).get_model_matrix(
         formulaic.Formula(**sides), na_action="ignore"
     )
@@ -323,9 +322,12 @@ def _frame(matrix, terms, argument):
     return frame
 
 
-def has_constant(equation, terms, categories):
-    """Whether an equation has a constant: unless ``0 +`` says no, and even then if the levels of a factor make one."""
-    whole = (all(factor.expr in categories for factor in term.factors) for term in terms)
+def has_constant(equation, categories):
+    """Whether an equation has a constant: unless ``0 +`` says no, and even then if the levels of a factor make one.
+
+    A yes or a no, False and True, has two levels, in R and in statsmodels too; zeros and ones are numbers.
+    """
+    whole = (all(factor.expr in categories for factor in term.factors) for term in equation.terms)
     return equation.intercept or any(whole)
 
 

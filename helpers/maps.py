@@ -13,7 +13,6 @@ import xarray as xr
 from arviz_stats.base import array_stats
 from joblib import Parallel, cpu_count, delayed
 from numpy.polynomial import Polynomial
-from scipy.interpolate import CubicSpline
 from scipy.special import gammaln, logsumexp, stdtrit
 from scipy.stats import chi2, norm
 from scipy.stats.qmc import Sobol
@@ -32,6 +31,7 @@ from helpers.priors import scales
 WORK = 2**23  # rows times draws of one column beyond which few draws are weighed, if these are calm
 TRIED, CALM = 128, 0.2  # how many; and the sd of log weights up to which the others follow from them
 PULLED = 0.25  # standard errors by which priors may move the effect at ρ = 0 without a word
+PROBED = 512  # draws at ρ = 0 that show it
 ROUNDS = 3  # of better proposals, at most, for a column whose weights cannot be relied on
 FEW_ROWS, LEANING = 800_000, 2**21  # rows times proposals of a column: so many are cheap, or worth it where it leans
 MORE = 3  # doublings of the draws, at most
@@ -109,28 +109,25 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
                "step": design.step, "n": design.n, "parameters": rows.size,
                "seconds": time.perf_counter() - started},
     )  # fmt: skip
-    chart.attrs |= _pulled(design, prior, chart)
+    chart.attrs |= _pulled(design, rows, prior)
     return chart
 
 
-def _pulled(design, prior, chart):
+def _pulled(design, rows, prior):
     """By how many standard errors the priors move the effect at ρ = 0 from the classical one; warned of if it counts.
 
     That is least squares beside the mean of a column, or for a binary response maximum likelihood beside the mode of
     the posterior: a mean and a mode differ without any prior.
     """
-    a = np.arctanh(chart.rho.values)
     if "binary" in design.kinds:
         if not finite(design):
             return {}
         classical = maximum_likelihood(design, rho=0.0)
         estimate, se, column = classical.effect, classical.effect_se, effect_at(design, 0.0, prior)
-    elif a[0] <= 0 <= a[-1]:
-        line = ols(condensed(design))
-        means = (np.exp(chart.log_weight) * chart.alpha).sum("draw").values
-        estimate, se, column = line.params["alpha"], line.bse["alpha"], float(CubicSpline(a, means)(0.0))
     else:
-        return {}
+        line = ols(condensed(design))
+        alpha, _, weight, *_ = _exact(design, rows, prior, [0.0], PROBED, 0)[0]
+        estimate, se, column = line.params["alpha"], line.bse["alpha"], np.exp(weight) @ alpha
     pulled = float((column - estimate) / se)
     if not abs(pulled) <= PULLED:
         warnings.warn(

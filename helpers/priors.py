@@ -67,9 +67,10 @@ def unit_information(rows=1.0):
     Notes
     -----
     With A the columns of an equation less their means, n of them, and s the response's standard deviation (of a binary
-    one `helpers.priors.index_sd`), the coefficients have the covariance ``s² n (A'A)⁻¹ / rows``, the unit information
-    prior of Kass & Wasserman 1995 (JASA 90:928), Zellner's g-prior with g = n. Shifted, scaled,
-    reordered or recoded columns have the same prior, and none is pulled by more than about 1/n of its size.
+    one `helpers.priors.index_sd`; both measured from zero where there is no intercept), the coefficients have the
+    covariance ``s² n (A'A)⁻¹ / rows``, the unit information prior of Kass & Wasserman 1995 (JASA 90:928), Zellner's
+    g-prior with g = n. Shifted, scaled, reordered or recoded columns have the same prior, and none is pulled by more
+    than about 1/n of its size.
 
     In the outcome equation the treatment is one of the columns. So α ~ Normal(0, s/r), with r the standard deviation of
     what the covariates leave of the treatment; and given α, β_O is centred at -γα, where γ is the regression of the
@@ -263,8 +264,8 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
         Left out: one standard deviation of the outcome (what one row says of a binary outcome's index, 1.25 or more)
         for one standard deviation of what the covariates leave of the treatment.
     sigma : float, optional
-        Scale of the half-normal prior of σ_U, in units of the outcome. Left out: its standard deviation. A binary
-        outcome has no σ_U.
+        Scale of the half-normal prior of σ_U, in units of the outcome. Left out: its standard deviation, or
+        without an intercept its root mean square. A binary outcome has no σ_U.
 
     Returns
     -------
@@ -290,8 +291,9 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     few = condensed(design)
     own = few.M * few.dose[:, None], few.dose
     outcome = _Line(np.column_stack([few.C[:, few.in_outcome], *own]), design.intercept_O,
-                    *_response(design.y, design.outcome_kind))  # fmt: skip
-    treatment = _Line(few.C[:, few.in_treatment], design.intercept_T, *_response(design.t, design.kind))
+                    *_response(design.y, design.outcome_kind, design.intercept_O))  # fmt: skip
+    treatment = _Line(few.C[:, few.in_treatment], design.intercept_T,
+                      *_response(design.t, design.kind, design.intercept_T))  # fmt: skip
     root_O, root_T = outcome.worth_a_row(), treatment.worth_a_row()
     effect = 1 / abs(root_O[-1, -1])
     if isinstance(coefficients, Normal):
@@ -346,11 +348,15 @@ class _Line(NamedTuple):
         return np.vstack([first, np.column_stack([np.zeros(len(R)), R])])
 
 
-def _response(values, kind):
-    """Centre and spread of a response, and the width of its intercept; a binary one is read on its index."""
+def _response(values, kind, intercept):
+    """Centre and spread of a response, and the width of its intercept; a binary one is read on its index.
+
+    Without an intercept the plane goes through zero, and zero is then what the spread is measured from.
+    """
     if kind == "binary":
         return 0.0, index_sd(values.mean()), index_sd(values.mean())
-    return values.mean(), values.std(), 2.5 * values.std()
+    sd = float(values.std() if intercept else np.hypot(values.std(), values.mean()))
+    return values.mean(), sd, 2.5 * sd
 
 
 def index_sd(share):

@@ -86,15 +86,15 @@ def _paired(rows, roots):
     None are paired whose prior is not parted by the same turn.
     """
     names = set(rows.names_O) & set(rows.names_T) - {"intercept"}
-    pairs = [np.array([name in names for name in own]) for own in (rows.names_O, rows.names_T)]
-    X = rows.A[:, pairs[0]]
-    XX, turn = np.linalg.eigh(X.T @ X)
+    pairs = [np.array([name in names for name in own], dtype=bool) for own in (rows.names_O, rows.names_T)]
+    _, size, turn = np.linalg.svd(rows.A[:, pairs[0]], full_matrices=False)
+    turn = turn.T
     for root, pair in zip(roots, pairs):
         precision = turn.T @ (root[:, pair].T @ root[:, pair]) @ turn
-        size = np.sqrt(np.outer(*[np.diagonal(precision)] * 2))
-        if np.abs(precision - np.diag(np.diagonal(precision))).max(initial=0.0) > PARTED * size.max(initial=0.0):
+        widest = np.diagonal(precision).max(initial=0.0)
+        if np.abs(precision - np.diag(np.diagonal(precision))).max(initial=0.0) > PARTED * widest:
             return [pair & False for pair in pairs], np.zeros(0), np.zeros((0, 0))
-    return pairs, np.maximum(XX, 0), turn
+    return pairs, size**2, turn  # of a product X'X nearly equal columns would keep half their digits
 
 
 def guess(sums):

@@ -163,7 +163,8 @@ def _joint(model):
         centre=_data(model, "treatment_mean", 0.0), step=_data(model, "treatment_step", 1.0),
     )  # fmt: skip
     outcome, treatment = (
-        _equation(free, e, included) for e, included in (("O", design.in_outcome), ("T", design.in_treatment))
+        _equation(free, e, included, len(design.moderators))
+        for e, included in (("O", design.in_outcome), ("T", design.in_treatment))
     )
     sigmas = (_half_normal(free[name]) if name in free else 1.0 for name in ("sigma_U", "sigma_V"))
     return Joint(design, _rho(model), *sigmas, outcome, treatment)
@@ -194,14 +195,14 @@ def _included(model, free, equation, p):
     return model[whole].eval({rv: np.ones(rv.type.shape[0])}, mode=QUICK) != 0
 
 
-def _equation(free, e, included):
+def _equation(free, e, included, moderators):
     """The numbers of one equation's prior, the treatment's coefficients among the outcome's."""
     count = int(included.sum())
     beta = next((free[name] for name in (f"beta_{e}", f"beta_{e}_free") if name in free), None)
     sparse, forest = _sparse(free, e), _trees(free[f"forest_{e}"]) if f"forest_{e}" in free else None
     line = [(free.get(f"intercept_{e}"), 1), (beta, 0 if forest or sparse else count)]
-    own = [(free.get("delta"), None), (free["alpha"], 1)] if e == "O" else []
-    blocks = [(rv, size or rv.type.shape[0]) for rv, size in [*line, *own] if rv is not None and size != 0]
+    own = [(free.get("delta"), moderators), (free["alpha"], 1)] if e == "O" else []
+    blocks = [(rv, size) for rv, size in [*line, *own] if rv is not None and size]
     mean, root = _jointly_normal(blocks)
     if sparse is not None:
         gap = np.full(count, int(line[0][0] is not None))  # where its coefficients belong

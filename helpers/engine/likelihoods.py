@@ -311,8 +311,8 @@ def probit(Z, t, *, iterations=30):
         except np.linalg.LinAlgError:
             return ProbitFit(beta / unit, False)
         beta = beta + step  # for one typical value of each column
-        if np.abs(step).max() < 1e-8:
-            return ProbitFit(beta / unit, bool(np.abs(beta).max() < 1e3))
+        if np.abs(step).max(initial=0.0) < 1e-8:
+            return ProbitFit(beta / unit, bool(np.abs(beta).max(initial=0.0) < 1e3))
     return ProbitFit(beta / unit, False)
 
 

@@ -104,9 +104,7 @@ def _target(joint):
     equation = np.repeat([0, 1], [len(p) for p in places])
     flat = [np.zeros(int(scaled)) for scaled in rows_of(joint.design).scaled]  # each log σ follows its equation
     own = [(e.mean, e.precision.diagonal()) for _, e in joint.equations]  # independent beside a sparse prior
-    centre, base = (
-        np.concatenate([first, flat[0], second, flat[1]]) for first, second in zip(*own)
-    )
+    centre, base = (np.concatenate([first, flat[0], second, flat[1]]) for first, second in zip(*own))
     return Target(
         knots.a, knots.mode, precision, height, np.concatenate(places), equation, centre, base, *_hyper(joint)
     )
