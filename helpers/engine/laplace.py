@@ -220,12 +220,6 @@ def ascent(gradient, H):
         return unit * (directions @ ((directions.T @ (unit * gradient)) / curvature))
 
 
-def covariance(H):
-    """The inverse of -H, for second derivatives H at a maximum, whatever the parameters' units."""
-    unit = _units(H)
-    return np.outer(unit, unit) * np.linalg.inv(-H * np.outer(unit, unit))
-
-
 def _units(H):
     """A unit for each parameter, in which its own second derivative is one."""
     size = np.abs(np.diag(H))
