@@ -12,7 +12,7 @@ from scipy.stats import norm
 from helpers import arguments
 from helpers.design import check_design, check_rows, separation
 from helpers.engine.counterfactual import average_effect, effect_slope
-from helpers.engine.laplace import ascent, columns
+from helpers.engine.laplace import ascent, columns, covariance
 from helpers.engine.likelihoods import Rows, derivatives, rows_of, scores
 
 EDGE = 6.0  # |atanh ρ| beyond which the likelihood is taken to have no interior maximum (|ρ| = 0.99999)
@@ -144,8 +144,8 @@ def maximum_likelihood(design, *, rho=None, cluster=None):
     _check_finite(design)
     if rho is None:
         theta, a, H = _free(design, rows)
-        covariance = _clustered(design, np.r_[theta, a], None, np.linalg.inv(-H), codes)
-        return _point(design, theta, a, derivatives(rows, theta, a)[0], covariance)
+        spread = _clustered(design, np.r_[theta, a], None, covariance(H), codes)
+        return _point(design, theta, a, derivatives(rows, theta, a)[0], spread)
     a, back = np.unique(np.arctanh(given), return_inverse=True)
     found = columns(rows, None, a)
     spread = [_clustered(design, *each, root @ root.T, codes) for *each, root in zip(found.mode, a, found.root)]

@@ -220,6 +220,12 @@ def ascent(gradient, H):
         return unit * (directions @ ((directions.T @ (unit * gradient)) / curvature))
 
 
+def covariance(H):
+    """The inverse of -H, for second derivatives H at a maximum, to the same digits in all units."""
+    unit = _units(H)
+    return np.outer(unit, unit) * np.linalg.inv(-H * np.outer(unit, unit))
+
+
 def _units(H):
     """A unit for each parameter, in which its own second derivative is one."""
     size = np.abs(np.diag(H))
