@@ -8,6 +8,8 @@ import pytest
 from statsmodels.discrete.discrete_model import Probit
 
 from helpers import make_design, maximum_likelihood, ols
+from helpers.engine.laplace import ascent, least_squares, start
+from helpers.engine.likelihoods import probit, rows_of
 
 N = 600
 UNITS = 1e-9, 1e-4, 1e6, 1e12
@@ -48,9 +50,12 @@ def summaries(outcome, treatment, *, y=1.0, t=1.0, x=1.0):
 def test_no_number_of_a_summary_has_a_unit_of_its_own(outcome, treatment):
     plain = summaries(outcome, treatment)
     wide = ["x"] + ["y"] * (outcome == "continuous") + ["t"] * (treatment == "continuous")
-    for name, unit in product(wide, UNITS):
-        told = summaries(outcome, treatment, **{name: unit})
-        np.testing.assert_allclose(told, plain, rtol=1e-5, atol=1e-7, err_msg=f"{name} times {unit:g}")
+    units = [{name: unit} for name, unit in product(wide, UNITS)]
+    if outcome == treatment == "continuous":
+        units += [{"y": unit, "t": 1e-9} for unit in (1e5, 1e9, 1e12)]
+    for unit in units:
+        told = summaries(outcome, treatment, **unit)
+        np.testing.assert_allclose(told, plain, rtol=1e-8, atol=1e-10, err_msg=f"in the units {unit}")
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -69,6 +74,37 @@ def test_least_squares_keeps_its_digits(unit):
         for name in ("params", "bse"):
             scaled = getattr(other, name) * np.array([1, 1, unit])
             np.testing.assert_allclose(scaled, getattr(plain, name), rtol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-14, 1e-9, 1e12, 1e14])
+def test_no_column_passes_for_rounding(unit):
+    x, e = np.random.default_rng(2).normal(size=(2, N))
+    beta, squares = least_squares(np.column_stack([np.ones(N), unit * x]), 3 + 2 * x + e)
+    expected, left, *_ = np.linalg.lstsq(np.column_stack([np.ones(N), x]), 3 + 2 * x + e)
+    np.testing.assert_allclose([beta[0], unit * beta[1], squares], [*expected, left[0]], rtol=1e-10)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_search_starts_from_the_same_place(unit):
+    formulas = {"outcome": "Y ~ T + x", "treatment": "T ~ x + z"}
+    for outcome in ("continuous", "binary"):
+        plain, other = (rows_of(make_design(table(outcome, "continuous", t=t), **formulas)) for t in (1.0, unit))
+        if outcome == "binary":
+            assert probit(other.A, other.y).converged
+        slope = [start(rows)[len(rows.names_O) - 1] for rows in (plain, other)]
+        assert slope[1] * unit == pytest.approx(slope[0], rel=1e-9)
+
+
+def test_a_way_uphill_has_the_units_of_its_parameters():
+    """On a surface that bends up in one direction."""
+    rng = np.random.default_rng(3)
+    root, slope = rng.normal(size=(8, 8)), rng.normal(size=8)
+    unit = 10.0 ** np.array([-21, 12, 0, -9, 5, 12, -3, 9])
+    values, turn = np.linalg.eigh(-root @ root.T)
+    saddle = turn @ np.diag(np.r_[values[:-1], 0.5]) @ turn.T
+    step = ascent(unit * slope, saddle * np.outer(unit, unit)) * unit
+    np.testing.assert_allclose(step, ascent(slope, saddle), rtol=1e-9)
+    assert slope @ step > 0
 
 
 def test_a_treatment_that_settles_an_answer_is_seen_in_any_unit():

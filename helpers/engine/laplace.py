@@ -222,7 +222,7 @@ def ascent(gradient, H):
 
 
 def covariance(H):
-    """The inverse of -H, for second derivatives H at a maximum, whatever the parameters' units."""
+    """The inverse of -H, for second derivatives H at a maximum, to the same digits in all units."""
     unit = _units(H)
     return np.outer(unit, unit) * np.linalg.inv(-H * np.outer(unit, unit))
 
