@@ -127,6 +127,7 @@ def condense(data, both, terms):
         raise ValueError("data has 0 rows; accepted is one with rows.")
     _check_look(look, both)
     levels, notes = _levels(look, both)
+    notes = formulas.shared(both) + notes
     found = _gathered(data, partial(_reduce, both=both, terms=terms, levels=levels))
     rows, labels = found.moments.few(), dict.fromkeys([*found.outcome, *found.treatment])
     frame = pd.DataFrame(rows[:, :-2], columns=list(labels))
@@ -240,6 +241,7 @@ def _check_look(look, both):
             formulas.refuse_infinite(look.infinite[name], name, equation.argument)
     for name, counts in look.texts.items():
         columns.check_text(counts.astype(int).sort_values(ascending=False, kind="stable"), name)
+    formulas.check_compared(both, {name: list(counts.index) for name, counts in look.texts.items()})
     if look.undefined:
         formulas.refuse_undefined(
             "; ".join(f"{part}: {count:,} of {look.n:,} values are undefined" for part, count in look.undefined.items())
