@@ -209,8 +209,11 @@ def shared(equations):
     """A sentence where outcome and treatment are both made with the same column, such as a price index."""
     uses = [equation.uses(equation.response) for equation in equations]
     both = sorted(uses[0] & uses[1]) if len(uses) == 2 else []
-    return [f"The outcome and the treatment are both made with {', '.join(both)}: what is wrong in it is wrong in both, "
-            "and they move together for that alone."] if both else []  # fmt: skip
+    said = (
+        f"The outcome and the treatment are both made with {', '.join(both)}: what is wrong in it is "
+        "wrong in both, and they move together for that alone."
+    )
+    return [said] * bool(both)
 
 
 def check_names(names, equation):

@@ -258,26 +258,39 @@ def test_two_things_may_share_a_column_that_is_neither(prices, outcome, treatmen
 @pytest.mark.parametrize(
     ("outcome", "treatment", "says"),
     [
-        ("I(wage - rent) ~ rent", "rent ~ wealth", r"outcome .* is made from \['rent'\], and so is the whole of the tr"),
-        ("wage ~ I(wage/index)", "I(wage/index) ~ wealth", r"treatment .* is made from \['wage'\].*whole of the outcome"),
-        ("I(wage + rent) ~ I(wage - rent)", "I(wage - rent) ~ wealth", r"made from \['rent', 'wage'\]"),
-        ("wage ~ log(rent/index) + I(rent*index)", "log(rent/index) ~ wealth", r"\['index', 'rent'\], and so is the tr"),
-        ("wage ~ I(rent > 1) + rent", "I(rent > 1) ~ wealth", r"terms \['rent'\] are made from \['rent'\], and so is"),
-        ("log(wage) ~ rent + wage:index", "rent ~ wealth", r"terms \['wage:index'\] are made from \['wage'\], and so"),
+        ("I(wage - rent) ~ rent", "rent ~ w", r"outcome .* from \['rent'\], and so is the whole of the tr"),
+        ("wage ~ I(wage/index)", "I(wage/index) ~ w", r"treatment .* from \['wage'\].*whole of the outcome"),
+        ("I(wage + rent) ~ I(wage - rent)", "I(wage - rent) ~ w", r"made from \['rent', 'wage'\]"),
+        ("wage ~ log(rent/index) + I(rent*index)", "log(rent/index) ~ w", r"\['index', 'rent'\], and so is the tr"),
+        ("wage ~ I(rent > 1) + rent", "I(rent > 1) ~ w", r"terms \['rent'\] are made from \['rent'\], and so is"),
+        ("log(wage) ~ rent + wage:index", "rent ~ w", r"\['wage:index'\] are made from \['wage'\], and so"),
     ],
-)  # fmt: skip
+)
 def test_what_is_made_from_the_other_is_refused_for_that_reason(prices, outcome, treatment, says):
     with pytest.raises(ValueError, match=says):
-        make_design(prices, outcome=outcome, treatment=treatment)
+        make_design(prices.rename(columns={"wealth": "w"}), outcome=outcome, treatment=treatment)
 
 
 @pytest.mark.parametrize(
     "left",
-    ["t + w", "(t + w)", "t * w", "t:w", "t, w", "(t, w)", "[t, w]", "cbind(t, w)", "c(t,w)", "t & w", "t and w",
-     "log(t) + log(w)", "`t` + `w`"],
-)  # fmt: skip
+    [
+        "t + w",
+        "(t + w)",
+        "t * w",
+        "t:w",
+        "t, w",
+        "(t, w)",
+        "[t, w]",
+        "cbind(t, w)",
+        "c(t,w)",
+        "t & w",
+        "t and w",
+        "log(t) + log(w)",
+        "`t` + `w`",
+    ],
+)
 def test_two_treatments_are_told_to_come_one_at_a_time_and_never_as_their_sum(data, left):
-    with pytest.raises(ValueError, match="one treatment at a time.*among the covariates of both") as refusal:
+    with pytest.raises(ValueError, match=r"one treatment at a time.*among the covariates of both") as refusal:
         make_design(data, outcome="y ~ t + w + x", treatment=f"{left} ~ x")
     assert "I(" not in str(refusal.value) and "treatment='" in str(refusal.value)
 
@@ -292,7 +305,7 @@ def test_two_formulas_in_one_are_told_the_same(data, treatment):
 
 @pytest.mark.parametrize("left", ["y, w", "cbind(y, w)", "(y, w)"])
 def test_two_outcomes_are_told_to_come_one_at_a_time(data, left):
-    with pytest.raises(ValueError, match="one outcome at a time.*'y ~ ...', then 'w ~ ...'"):
+    with pytest.raises(ValueError, match=r"one outcome at a time.*'y ~ ...', then 'w ~ ...'"):
         make_design(data, outcome=f"{left} ~ t", treatment="t ~ x")
 
 

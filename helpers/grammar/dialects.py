@@ -48,7 +48,8 @@ PATTERNS = (
 )  # fmt: skip
 
 NAME = r"(?:`[^`]+`|[A-Za-z_][\w.]*)"
-SEVERAL = rf"\s*(?:cbind|mvbind|c|list)?\s*[(\[{{]?\s*({NAME}(?:\s*(?:[,&]|\band\b)\s*{NAME})+)\s*[)\]}}]?\s*"
+NAMES = rf"{NAME}(?:\s*(?:[,&]|\band\b)\s*{NAME})+"
+SEVERAL = rf"\s*(?:cbind|mvbind|c|list)?\s*[(\[{{]?\s*({NAMES})\s*[)\]}}]?\s*"
 
 
 def several(text, argument):
@@ -66,12 +67,17 @@ def one_at_a_time(whole, names, argument):
     """Of several responses: one, and the others after it."""
     first, *others = names if len(names) > 1 else ["t", "u"]
     if argument == "outcome":
-        return (f"{whole!r} is more than one term; accepted is one outcome at a time, a design each: '{first} ~ ...', "
-                f"then '{others[0]} ~ ...'")  # fmt: skip
+        return (
+            f"{whole!r} is more than one term; accepted is one outcome at a time, a design each: "
+            f"'{first} ~ ...', then '{others[0]} ~ ...'"
+        )
     more = " + ".join(others)
-    return (f"{whole!r} is more than one term, and a joint model has one treatment at a time; accepted is one, with "
-            f"what is left among the covariates of both formulas: treatment='{first} ~ {more} + ...' and "
-            f"outcome='y ~ {first} + {more} + ...'; then the next in its turn")  # fmt: skip
+    return (
+        f"{whole!r} is more than one term, and a joint model has one treatment at a time; accepted "
+        "is one, with what is left among the covariates of both formulas: "
+        f"treatment='{first} ~ {more} + ...' and outcome='y ~ {first} + {more} + ...'; then the next "
+        "in its turn"
+    )
 
 
 def blank(text):

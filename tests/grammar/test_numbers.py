@@ -10,9 +10,22 @@ from helpers import make_design, ols
 from helpers import pieces as pieces_of
 
 NARROW = [
-    "int8", "uint8", "int16", "uint16", "int32", "float16", "float32", "Int8", "UInt8", "Int16", "Float32",
-    pd.ArrowDtype(pa.int8()), pd.ArrowDtype(pa.uint8()), pd.ArrowDtype(pa.float32()), pd.SparseDtype("int8"),
-]  # fmt: skip
+    "int8",
+    "uint8",
+    "int16",
+    "uint16",
+    "int32",
+    "float16",
+    "float32",
+    "Int8",
+    "UInt8",
+    "Int16",
+    "Float32",
+    pd.ArrowDtype(pa.int8()),
+    pd.ArrowDtype(pa.uint8()),
+    pd.ArrowDtype(pa.float32()),
+    pd.SparseDtype("int8"),
+]
 PRODUCTS = "wide + wide:deep + wide:deep:far + scale(far) + I(wide > deep) + yes:wide + deep"
 CURVES = "poly(far, 2) + bs(wide, df=4) + center(deep)"
 FEW = "wide + wide:deep + wide:deep:far + I(wide > deep)"
