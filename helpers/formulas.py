@@ -15,7 +15,7 @@ from formulaic.parser import DefaultFormulaParser
 from formulaic.parser.types import ASTNode, Factor, Term, Token
 
 from helpers import arguments
-from helpers.grammar import columns, factors
+from helpers.grammar import codes, columns, factors
 from helpers.grammar.dialects import foreign, one_at_a_time, several
 
 OWN = ("Intercept", "intercept", "alpha")  # labels that the equations need for themselves
@@ -179,12 +179,20 @@ def usable(data, equations, *, whole=True):
         if whole and isinstance(rows.dtypes[name], pd.CategoricalDtype):
             gone = rows[name].cat.categories.difference(found[name].cat.categories, sort=False)
             notes += [f"{name} has no row of the level {str(level)!r}, which is left out." for level in gone]
+        if whole and measured(found[name], categorical):
+            notes += codes.ask(codes.ends(found[name]), name, len(rows))
         if pd.api.types.is_float_dtype(found[name]):
             equation = next(equation for equation in equations if name in equation.names)
             check_finite(found[name], name, equation.argument)
     if whole:
         check_compared(equations, {name: column.unique() for name, column in found.items() if _text(column)})
     return pd.DataFrame(found), notes
+
+
+def measured(column, categorical):
+    """Whether a column is used as numbers, and not as truth values or as a category alone."""
+    kinds = pd.api.types
+    return not categorical and kinds.is_numeric_dtype(column) and not kinds.is_bool_dtype(column)
 
 
 def _text(column):
