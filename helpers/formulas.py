@@ -173,7 +173,7 @@ def usable(data, equations, *, whole=True):
         check_names(data.columns, equation)
         own = sorted(equation.names)
         refuse_holes({name: int(k) for name, k in data[own].isna().sum().items() if k}, len(data), equation)
-    found, notes, rows = {}, shared(equations), data.reset_index(drop=True)
+    found, notes, rows = {}, told(data) + shared(equations), data.reset_index(drop=True)
     for name, categorical in merged(equation.names for equation in equations).items():
         found[name] = columns.plain(rows[name], name, categorical=categorical, whole=whole)
         if whole and isinstance(rows.dtypes[name], pd.CategoricalDtype):
@@ -211,6 +211,11 @@ def check_compared(equations, values):
                     f"{equation.argument}={equation.text!r}: no row of {name!r} is {text!r}, so {written!r} is the "
                     f"same in every row; accepted is one of its values: {some}."
                 )
+
+
+def told(data):
+    """What `read_table` has to say of the rows it read, in sentences."""
+    return list(data.attrs.get("notes", [])) if isinstance(data, pd.DataFrame) else []
 
 
 def shared(equations):
@@ -397,7 +402,7 @@ def recoded(name, value, argument):
     places = (
         "on the left of its own formula and as a term of the outcome's" if argument == "treatment" else "on the left"
     )
-    return f"write {answer} {places}, which is 1 where {name} is {value!r} and 0 elsewhere"
+    return f"write {answer} {places}, which is 1 in the rows of {value!r} and 0 in all others"
 
 
 def split_moderators(outcome, treatment):

@@ -130,7 +130,7 @@ def condense(data, both, terms):
     _check_look(look, both)
     levels, notes = _levels(look, both)
     asked = (codes.ask(counts, name, look.n) for name, counts in look.ends.items())
-    notes = formulas.shared(both) + notes + [each for found in asked for each in found]
+    notes = formulas.told(data) + formulas.shared(both) + notes + [each for found in asked for each in found]
     found = _gathered(data, partial(_reduce, both=both, terms=terms, levels=levels))
     rows, labels = found.moments.few(), dict.fromkeys([*found.outcome, *found.treatment])
     frame = pd.DataFrame(rows[:, :-2], columns=list(labels))
