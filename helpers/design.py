@@ -288,7 +288,7 @@ def _kind(t, name):
         raise ValueError(
             f"the treatment {name!r} has the {len(levels)} values {levels.tolist()}; accepted are a binary "
             f"treatment coded 0 and 1, or a continuous one with at least {FEWEST_DOSES} distinct values: "
-            f"{formulas.recoded(name, levels[-1].item(), 'treatment')}."
+            f"{formulas.advised(t, name, 'treatment')}."
         )
     return "continuous"
 
@@ -303,7 +303,7 @@ def _outcome_kind(y, name, wanted):
         many = f"{len(levels)} or more" if len(levels) == pieces.FEW + 1 else len(levels)
         raise ValueError(
             f"the outcome {name!r} has {many} values, from {low} to {high}; accepted as a yes or a no are 0 and "
-            f"1: {formulas.recoded(name, levels[-1].item(), 'outcome')}; or outcome_kind='continuous' "
+            f"1: {formulas.advised(y, name, 'outcome')}; or outcome_kind='continuous' "
             "(--outcome-kind continuous) for a straight line."
         )
     return "continuous"

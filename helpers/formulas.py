@@ -405,6 +405,12 @@ def recoded(name, value, argument):
     return f"write {answer} {places}, which is 1 in the rows of {value!r} and 0 in all others"
 
 
+def advised(values, name, argument):
+    """What to do about a response of few values: ask for a code among them, or write which of them is a yes."""
+    asked = codes.ask(codes.ends(values), name, len(values))
+    return asked[0].rstrip(".") if asked else recoded(name, np.max(values).item(), argument)
+
+
 def split_moderators(outcome, treatment):
     """The covariates' terms of the outcome equation, and which of them the treatment is multiplied by."""
     t, formula = treatment.response.expr, outcome.text

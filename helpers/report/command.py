@@ -27,6 +27,14 @@ MISSING = (
 )
 
 
+def _no_weights(context, option, value):
+    """What the option of weights, which there is not, says."""
+    if value is not None:
+        from helpers.arguments import UNWEIGHTED  # NumPy is slow to import
+
+        raise click.ClickException(f"{option.opts[0]}: {UNWEIGHTED}.")
+
+
 @click.command(epilog=EXAMPLE, context_settings={"max_content_width": 100}, no_args_is_help=True)
 @click.argument("csv")
 @click.option("--outcome", required=True, help="Formula of the outcome equation, with the treatment among its terms. "
@@ -48,6 +56,7 @@ MISSING = (
 @click.option("--decimal", default=".", show_default=True, help="Decimal mark of the CSV.")
 @click.option("--thousands", help="Mark between thousands in the CSV, if there is one.")
 @click.option("--missing", multiple=True, metavar="[NAME=]TEXT", help=MISSING)
+@click.option("--weights", "--weight", hidden=True, expose_value=False, callback=_no_weights)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
 def main(csv, out, unit, labels, belief, alpha, outcome_kind, force, seed, missing, **reading):
     """Which world are your data in?

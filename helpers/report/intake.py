@@ -43,8 +43,8 @@ def read_table(
     ----------
     path : path or pandas.DataFrame
         A Parquet file (``.parquet``) of more than a gigabyte is left where it is, and `make_design` reads it in pieces.
-        Feather, JSON (a list of rows, or ``.jsonl``), SAS and Stata (``.dta``) files are read as they are; Excel (the
-        first sheet) and SPSS (``.sav``) with ``pip install 'which-world[formats]'``. Numbers that all have a value
+        Feather, JSON (a list of rows, or ``.jsonl``) and Stata (``.dta``) files are read as they are; Excel (the first
+        sheet), SPSS (``.sav``) and SAS with ``pip install 'which-world[formats]'``. Numbers that all have a value
         label become categories, and ``I(asked == 'yes')`` a yes or a no of them; where the numbers are meant, read the
         file with ``pandas.read_stata(path, convert_categoricals=False)`` or ``pandas.read_spss`` likewise.
     outcome, treatment : str
