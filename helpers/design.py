@@ -332,7 +332,8 @@ def _kind(t, name):
     if len(levels) < FEWEST_DOSES:
         raise ValueError(
             f"the treatment {name!r} has the {len(levels)} values {levels.tolist()}; accepted are a binary "
-            f"treatment coded 0 and 1, or a continuous one with at least {FEWEST_DOSES} distinct values."
+            f"treatment coded 0 and 1, or a continuous one with at least {FEWEST_DOSES} distinct values: "
+            f"{formulas.advised(t, name, 'treatment')}."
         )
     return "continuous"
 
@@ -343,11 +344,12 @@ def _outcome_kind(y, name, wanted):
     if set(levels) == {0.0, 1.0}:
         return wanted or "binary"
     if wanted == "binary" or (len(levels) == 2 and wanted is None):
-        low, high = (f"{level:g}" for level in levels[[0, -1]])
+        low, high = (f"{level:.15g}" for level in levels[[0, -1]])
         many = f"{len(levels)} or more" if len(levels) == pieces.FEW + 1 else len(levels)
         raise ValueError(
             f"the outcome {name!r} has {many} values, from {low} to {high}; accepted as a yes or a no are 0 and "
-            f"1: write I({name} == {high}) for it, or outcome_kind='continuous' for a straight line."
+            f"1: {formulas.advised(y, name, 'outcome')}; or outcome_kind='continuous' "
+            "(--outcome-kind continuous) for a straight line."
         )
     return "continuous"
 

@@ -40,9 +40,10 @@ FAULTS = {
         FISH.assign(t=FISH.t + 1), OUTCOME, TREATMENT, ["'t'", "[1.0, 2.0]", "coded 0 and 1"]),
     "text treatment": (
         FISH.assign(t=np.where(FISH.t, "yes", "no")), OUTCOME, TREATMENT, ["'t'", "['no', 'yes']", "numbers 0 and 1",
-        "(data['t'] == 'yes').astype(int)"]),
+        "write I(t == 'yes') on the left"]),
     "words as outcome": (
-        FISH.assign(y=np.where(FISH.t, "yes", "no")), OUTCOME, TREATMENT, ["['no', 'yes']", "accepted are numbers."]),
+        FISH.assign(y=np.where(FISH.t, "yes", "no")), OUTCOME, TREATMENT,
+        ["['no', 'yes']", "write I(y == 'yes') on the left"]),
     "a name in backticks": (
         FISH.rename(columns={"x": "x (m)"}), "y ~ t + `x (m)`", "t ~ `x (m)`", ["'x (m)' is no plain", "read_table"]),
     "a name that wants backticks": (
