@@ -53,11 +53,13 @@ class Look(NamedTuple):
 
 
 class Reduced(NamedTuple):
-    """What the second reading keeps: the labels of either equation's columns, and the moments of all, of t and y."""
+    """What the second reading keeps: the labels of either equation's columns, the moments of all, of t and y, and the
+    labels of each term of either equation."""
 
     outcome: list
     treatment: list
     moments: Moments
+    labels: tuple
 
     def __add__(self, other):
         return self._replace(moments=self.moments + other.moments)
@@ -131,6 +133,8 @@ def condense(data, both, terms):
     rows, labels = found.moments.few(), dict.fromkeys([*found.outcome, *found.treatment])
     frame = pd.DataFrame(rows[:, :-2], columns=list(labels))
     frames = frame[found.outcome], frame[found.treatment]
+    for each, labels in zip(frames, found.labels):
+        each.attrs["labels"] = labels
     return Columns(rows[:, -1], rows[:, -2], *frames, found.moments.n, notes, look.values, levels)
 
 
@@ -266,4 +270,5 @@ def _columns(rows, both, terms, levels):
 def _reduce(rows, both, terms, levels):
     y, t, outcome, treatment = _columns(rows, both, terms, levels)
     alone = treatment.columns.difference(outcome.columns, sort=False)
-    return Reduced(list(outcome), list(treatment), Moments.of(np.column_stack([outcome, treatment[alone], t, y])))
+    moments = Moments.of(np.column_stack([outcome, treatment[alone], t, y]))
+    return Reduced(list(outcome), list(treatment), moments, (outcome.attrs["labels"], treatment.attrs["labels"]))

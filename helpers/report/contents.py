@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 from helpers import arguments
 from helpers.checks import shuffle_test
 from helpers.classical import ols
-from helpers.decisions import benchmark_rho, robustness_value
-from helpers.design import Design, check_design
+from helpers.decisions import benchmark_rho, left_together, robustness_value
+from helpers.design import Design, check_design, terms_of
 from helpers.effects import POINTS
 from helpers.maps import GRID, map_rho, smoothed, trusted, unreliable
 from helpers.moments import ONE_THREAD, condensed
@@ -24,7 +24,6 @@ from helpers.priors import AtanhNormal, atanh_normal, check_belief, scales
 from helpers.readings import read_map, tipping_point, weigh
 from helpers.report.examine import clusters, data_checks
 from helpers.report.sentences import assumptions, conclusion, contradiction, limits, overturns, unread
-from helpers.report.words import term
 
 MANY = 40_000  # rows of a binary treatment beyond which a column needs fewer draws, a benchmark fewer rows
 PROBABILITY = 0.95
@@ -187,22 +186,31 @@ def _labelled(design, labels, names):
         return design
     own = {own: plain for plain, own in names.items()}
     labels = {own.get(name, name): words.strip() for name, words in labels.items()}
-    known = dict.fromkeys([design.outcome, design.treatment, *map(term, design.covariates)])
-    strange = [name for name in labels if name not in known]
-    if strange or not all(labels.values()):
+    terms, variables = terms_of(design)
+    known = list(dict.fromkeys([design.outcome, design.treatment, *terms, *left_together(design)]))
+    if any(name not in known for name in labels) or not all(labels.values()):
         arguments.refuse("labels", labels, f"words for {', '.join(known)}")
-    if any(re.search(r"[\[\]\r\n]", words) for words in labels.values()):  # brackets hold a categorical's level
-        arguments.refuse("labels", labels, "words on one line, without square brackets")
+    if any(re.search(r"[\r\n]", words) for words in labels.values()):
+        arguments.refuse("labels", labels, "words on one line")
     called = [labels.get(name, name) for name in known]
     if len(set(called)) < len(called):
         arguments.refuse("labels", labels, "another label for each variable")
+    covariates = tuple(_called(*pair, labels) for pair in zip(design.covariates, terms))
+    return replace(
+        design, outcome=labels.get(design.outcome, design.outcome), covariates=covariates,
+        treatment=labels.get(design.treatment, design.treatment), scales=design.scales.set_axis(list(covariates)),
+        terms=tuple(labels.get(term, term) for term in terms),
+        variables=tuple(tuple(labels.get(name, name) for name in names) for names in variables),
+    )  # fmt: skip
 
-    def call(column):
-        return column.replace(term(column), labels.get(term(column), term(column)), 1)
 
-    outcome, treatment = (labels.get(name, name) for name in (design.outcome, design.treatment))
-    covariates, scales = tuple(map(call, design.covariates)), design.scales.rename(index=call)
-    return replace(design, outcome=outcome, treatment=treatment, covariates=covariates, scales=scales)
+def _called(column, term, labels):
+    """A column's label with its term called as the reader calls it; what names the level stays."""
+    if term not in labels:
+        return column
+    if column.startswith(term):
+        return labels[term] + column.removeprefix(term)
+    return f"{labels[term]} [{column}]"  # a level stands between the factors of a product
 
 
 def _rows_of(data, design):
@@ -361,15 +369,13 @@ def _thinned(design, seed):
 
 
 def _benchmarks(design):
-    """Every term left out in turn, but no instrument: without one least squares stays what it is."""
-    columns = {}
-    for label in design.covariates:
-        columns.setdefault(term(label), []).append(label)
-    groups = {name: [name] for name, labels in columns.items() if not set(labels) <= set(design.instruments)}
-    if len(columns) < 2 or not groups:
+    """Every variable left out in turn, but no instrument: without one least squares stays what it is."""
+    groups = left_together(design)
+    own = {name: labels for name, labels in groups.items() if not set(labels) <= set(design.instruments)}
+    if len(groups) < 2 or not own:
         columns = ["rho", f"{read_of(design)}_without", "change", "reason"]
         return pd.DataFrame(columns=columns).rename_axis("left out")
-    return benchmark_rho(design, groups).sort_values("rho", key=abs, ascending=False)
+    return benchmark_rho(design).loc[list(own)].sort_values("rho", key=abs, ascending=False)
 
 
 def readable(report):

@@ -1,6 +1,5 @@
 """What the data are and where they are thin: overlap, instruments, the errors' shape."""
 
-import re
 from collections import Counter
 
 import numpy as np
@@ -11,6 +10,7 @@ from scipy.stats import kurtosis, norm, skew
 from helpers.checks import SHUFFLES
 from helpers.classical import line
 from helpers.clusters import alike, leftover
+from helpers.design import terms_of
 from helpers.moments import condensed
 from helpers.report.words import listed, number, percent
 
@@ -140,8 +140,9 @@ def _treatment(design):
 
 
 def _categorical(design):
-    found = (re.fullmatch(r"([^:\[]+)\[T\..*\]", label) for label in design.covariates if "]:" not in label)
-    dummies = Counter(match[1] for match in found if match)
+    """Main terms whose columns are dummies, each named for its level."""
+    pairs = zip(terms_of(design)[0], design.covariates)
+    dummies = Counter(term for term, label in pairs if label.startswith(f"{term}[T.") and label.endswith("]"))
     return [f"{name} is categorical, with {k + 1} levels." for name, k in dummies.items()]
 
 

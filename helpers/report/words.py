@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 
+from helpers.design import terms_of
+
 
 def number(value, width=np.nan):
     """A number with as many digits as the width of its interval deserves, or with four; empty for NaN."""
@@ -31,14 +33,9 @@ def listed(names):
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def term(label):
-    """The term that a column of the design belongs to: a categorical one without its level."""
-    return re.sub(r"\[[^\]]*\]", "", label)
-
-
 def terms(design, mask):
     """The terms of an equation: a categorical one once, not dummy by dummy."""
-    return list(dict.fromkeys(term(label) for label in np.array(design.covariates, dtype=object)[mask]))
+    return list(dict.fromkeys(term for term, used in zip(terms_of(design)[0], mask) if used))
 
 
 def effect_in(report, world):

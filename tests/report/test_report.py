@@ -935,13 +935,24 @@ def test_labels_take_the_place_of_names_everywhere(tmp_path):
     "labels, said",
     [({"feed": "x"}, "gain_g, feed_g"), ({"gain_g": " "}, "words for"), ({"gain_g": "feed_g"}, "another label"),
      ({"gain_g": 3}, "labels"), (["gain_g"], "labels"), ({"C(site)[T.b]": "x"}, "words for"),
-     ({"C(site)": "site [x]"}, "brackets"), ({"gain_g": "two\nlines"}, "one line")],
+     ({"gain_g": "two\nlines"}, "one line")],
 )  # fmt: skip
 def test_a_label_of_nothing_is_refused(labels, said):
     table = read_table(ROOT / "data" / "ponds.csv", outcome=OUTCOME, treatment=TREATMENT, drop_missing=True)
     design = make_design(table.data, outcome=table.outcome, treatment=table.treatment)
     with pytest.raises((ValueError, TypeError), match=said):
         make_report(design, names=table.names, labels=labels)
+
+
+def test_a_label_may_hold_brackets_and_names_a_variable_of_several_terms():
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame(rng.normal(size=(200, 3)), columns=list("ytx")).assign(site=["a", "(30,45]", "b] x", "c"] * 50)
+    design = make_design(data, outcome="y ~ t + x * C(site)", treatment="t ~ x * C(site)")
+    named = make_report(design, labels={"x": "income [EUR]", "C(site)": "the place [A]"})
+    assert set(named.benchmarks.index) == {"income [EUR]", "site"} and "site[T" not in named.paragraph
+    assert "adjusted for income [EUR], the place [A] and x:C(site)." in named.paragraph
+    assert "the place [A] is categorical, with 4 levels." in named.checks
+    assert "the place [A][T.b] x]" in named.design.covariates
 
 
 def test_two_labels_for_one_variable_are_one_line(tmp_path):
