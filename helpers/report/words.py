@@ -5,6 +5,7 @@ import re
 import numpy as np
 
 from helpers.design import terms_of
+from helpers.readings import digits
 
 
 def number(value, width=np.nan):
@@ -13,7 +14,7 @@ def number(value, width=np.nan):
         return ""
     if not 1e-6 < width < np.inf:
         return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.4g}"
-    text = f"{value:,.{max(0, 1 - int(np.floor(np.log10(width))))}f}"
+    text = f"{value:,.{digits(width)}f}"
     return text if re.search("[1-9]", text) else text.lstrip("-")
 
 
