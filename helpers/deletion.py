@@ -8,15 +8,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from helpers.classical import finite
 from helpers.design import check_rows, only
 from helpers.engine.counterfactual import average_effect
-from helpers.engine.laplace import columns
-from helpers.engine.likelihoods import Rows, rows_of
-from helpers.priors import scales
+from helpers.engine.likelihoods import Rows
 
 FEW = 10  # rows that are taken out one by one, those that stay being looked at again each time
 MANY = 50_000  # rows of which none is looked at twice
+ROUNDS, RIDGE = 50, 1e-6  # of Newton's method, which needs five or six; a trace of a prior for what has no maximum
 SIGN, ERROR = "turn the sign", "move it by a standard error"
 FEWER = 1e-8  # a row of less leverage to spare than this is fitted by a coefficient of its own
 
@@ -62,33 +60,32 @@ def influence(design):
     than one.
     """
     check_rows(design)
-    prior = None if finite(design) else scales(design)
-    whole = _fit(design, prior)
-    sign = _few(design, prior, whole, -whole.effect)
-    moved = [_few(design, prior, whole, side * whole.se) for side in (-1, 1)]
+    whole = _fit(design)
+    sign = _few(design, whole, -whole.effect)
+    moved = [_few(design, whole, side * whole.se) for side in (-1, 1)]
     error = min(moved, key=lambda found: found["rows"] if np.isfinite(found["rows"]) else np.inf)
     return pd.DataFrame([sign, error], index=pd.Index([SIGN, ERROR], name="to"))
 
 
-def _few(design, prior, whole, wanted):
+def _few(design, whole, wanted):
     """Few rows without which the effect changes by `wanted`, or more: one by one, or else all that add up to it."""
-    gone = _one_by_one(design, prior, whole, wanted) if design.n <= MANY else None
-    gone = _added_up(design, prior, whole, wanted) if gone is None else gone
+    gone = _one_by_one(design, whole, wanted) if design.n <= MANY else None
+    gone = _added_up(design, whole, wanted) if gone is None else gone
     rows = len(gone) or np.nan
     return {
         "rows": rows, "share": rows / design.n, "which": tuple(map(int, gone)), "effect": whole.effect,
         "approximate": whole.effect + whole.change[gone].sum() if len(gone) else np.nan,
-        "effect_without": _effect(design, prior, gone) if len(gone) else np.nan,
+        "effect_without": _effect(design, gone) if len(gone) else np.nan,
     }  # fmt: skip
 
 
-def _effect(design, prior, gone):
+def _effect(design, gone):
     """The effect without some rows; NaN where nothing is left to fit."""
     rest = _without(design, gone)
-    return np.nan if rest is None else _fit(rest, prior and scales(rest)).effect
+    return np.nan if rest is None else _fit(rest).effect
 
 
-def _added_up(design, prior, whole, wanted):
+def _added_up(design, whole, wanted):
     """The first of the rows by influence that add up to `wanted`, or where fits tell, no more than are needed."""
     side = np.sign(wanted)
     gain = side * whole.change
@@ -98,14 +95,14 @@ def _added_up(design, prior, whole, wanted):
         return np.zeros(0, dtype=int)
 
     def enough(k):
-        return side * (_effect(design, prior, order[:k]) - whole.effect - wanted) >= 0
+        return side * (_effect(design, order[:k]) - whole.effect - wanted) >= 0
 
     if design.n <= MANY and enough(reach):
         reach = bisect_left(range(1, reach), True, key=enough) + 1
     return order[:reach]
 
 
-def _one_by_one(design, prior, whole, wanted):
+def _one_by_one(design, whole, wanted):
     """The row that helps most, then that of those that are left, until the effect has changed; None beyond FEW."""
     here, gone, left, side = whole, [], np.arange(design.n), np.sign(wanted)
     for _ in range(min(FEW, design.n // 2)):
@@ -113,7 +110,7 @@ def _one_by_one(design, prior, whole, wanted):
         gone, left = [*gone, left[place]], np.delete(left, place)
         if (rest := _without(design, gone)) is None:
             return None
-        here = _fit(rest, prior and scales(rest))
+        here = _fit(rest)
         if side * (here.effect - whole.effect - wanted) >= 0:
             return gone
     return None
@@ -128,11 +125,11 @@ def _without(design, gone):
     return only(part, np.ptp(part.C, axis=0) > 0)
 
 
-def _fit(design, prior):
+def _fit(design):
     """`Fit` of a design: least squares, or the probit of a binary outcome."""
     A = Rows.of(design, compress=False).A
     binary = design.outcome_kind == "binary"
-    theta, covariance, score, weight = (_probit if binary else _least_squares)(design, A, prior)
+    theta, covariance, score, weight = (_probit if binary else _least_squares)(design, A)
     slope = _slope(design, theta, covariance)
     towards = covariance @ slope
     spare = 1 - weight * np.einsum("ij,jk,ik->i", A, covariance, A)
@@ -140,7 +137,7 @@ def _fit(design, prior):
     return Fit(float(average_effect(design, theta)), float(np.sqrt(slope @ towards)), change)
 
 
-def _least_squares(design, A, prior):
+def _least_squares(design, A):
     """θ_O, its covariance, and each row's score and weight."""
     U, size, V = np.linalg.svd(A, full_matrices=False)
     kept = size > 1e-12 * size[0]
@@ -151,14 +148,23 @@ def _least_squares(design, A, prior):
     return theta, variance * (V.T / size**2) @ V, residual / variance, np.full(len(A), 1 / variance)
 
 
-def _probit(design, A, prior):
-    """The same; where the estimate is not finite, with the default priors."""
-    found, k = columns(rows_of(design), prior, [0.0]), A.shape[1]
-    theta, root = found.mode[0][:k], found.root[0]
-    q = 2 * design.y - 1
-    line = A @ theta
+def _probit(design, A):
+    """The same, by Newton's method; what settles some rows runs off, and leaves the others to themselves."""
+    q, theta = 2 * design.y - 1, np.zeros(A.shape[1])
+    for _ in range(ROUNDS):
+        score, weight = _scored(A @ theta, q)
+        covariance = np.linalg.inv((A.T * weight) @ A + RIDGE * np.eye(A.shape[1]))
+        step = covariance @ (A.T @ score - RIDGE * theta)
+        theta = theta + step
+        if (A.T @ score) @ step < 1e-10:
+            break
+    return theta, covariance, *_scored(A @ theta, q)
+
+
+def _scored(line, q):
+    """The derivative of each row's log likelihood by its index, and minus the second."""
     score = q * np.exp(norm.logpdf(line) - norm.logcdf(q * line))
-    return theta, (root @ root.T)[:k, :k], score, score * (score + line)
+    return score, score * (score + line)
 
 
 def _slope(design, theta, covariance):

@@ -66,9 +66,10 @@ class Explorer:
     def html(self, script=None):
         """A figure element; `script` is the text of Vega's own script, for a page that travels alone."""
         spec = json.dumps(self.spec | {"$schema": SCHEMA.format(6)}).replace("</", "<\\/")
+        table = self.table.to_html(border=0, float_format=f"{{:,.{self.digits}f}}".format)
         return Template((Path(__file__).parent / "moving.html").read_text(encoding="utf-8")).substitute(
             name=f"moving-{hashlib.sha256(spec.encode()).hexdigest()[:8]}", spec=spec, still=self.still,
-            caption=escape(self.caption), table=self.table.to_html(border=0, float_format=f"{{:,.{self.digits}f}}".format),
+            caption=escape(self.caption), table=table,
             script="" if script is None else f"<script>(function () {{{script}}})();</script>",
         )  # fmt: skip
 

@@ -34,7 +34,7 @@ def slope(data):
 
 def test_leaving_out_one_row_is_exact():
     data = crowd()
-    found = _fit(designed(data), None)
+    found = _fit(designed(data))
     line = smf.ols("y ~ t + x", data).fit()
     assert found.effect == pytest.approx(line.params["t"]) and found.se == pytest.approx(line.bse["t"])
     without = [slope(data.drop(index=k)) - line.params["t"] for k in range(len(data))]
@@ -82,7 +82,7 @@ def test_a_yes_or_a_no_has_scores_for_residuals(kind):
         low, high = (A.assign(t=0), A.assign(t=1)) if kind == "binary" else (A, A.assign(t=A.t + 1))
         return 100 * np.mean(norm.cdf(high @ fitted.params) - norm.cdf(low @ fitted.params))
 
-    found, here = _fit(designed(data), None), effect(data)
+    found, here = _fit(designed(data)), effect(data)
     assert found.effect == pytest.approx(here, abs=1e-4)
     without = np.array([effect(data.drop(index=k)) - here for k in range(150)])
     assert np.abs(found.change - without).max() < 0.15 * np.abs(without).max()
@@ -109,3 +109,14 @@ def test_rows_that_are_not_at_hand_are_refused():
     design = designed(crowd())
     with pytest.raises(ValueError, match="this looks at each row"):
         influence(replace(design, stands_for=1000))
+
+
+def test_a_level_without_a_yes_leaves_the_rest_to_itself():
+    rng = np.random.default_rng(4)
+    data = crowd(400, seed=6).assign(town=rng.choice(["a", "b", "c"], 400, p=[0.5, 0.45, 0.05]))
+    data["y"] = ((0.3 * data.t + rng.normal(size=400) > 0) & (data.town != "c")).astype(int)
+    found = _fit(designed(data, "x + town"))
+    rest = data[data.town != "c"]
+    alone = _fit(designed(rest, "x + town"))
+    assert found.effect == pytest.approx(alone.effect * len(rest) / 400, rel=1e-3)
+    assert np.abs(found.change[data.town == "c"]).max() < 0.02 * np.abs(found.change).max()

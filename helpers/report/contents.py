@@ -26,7 +26,7 @@ from helpers.readings import between_columns, read_map, tipping_point, weigh
 from helpers.report.examine import MISLED, data_checks
 from helpers.report.identifiers import belonging, identifiers
 from helpers.report.instruments import instrument_table, instruments_said
-from helpers.report.sentences import assumptions, conclusion, contradiction, deciding, limits, overturns, unread
+from helpers.report.sentences import assumptions, conclusion, contradiction, limits, overturns, unread
 from helpers.report.words import listed
 
 MANY = 40_000  # rows of a binary treatment beyond which a column needs fewer draws, a benchmark fewer rows
@@ -197,7 +197,7 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     found = Report(design, unit, chart, worlds, draws, tip, pd.Series(rv), benchmarks, sensitivity,
                    checks, [*limits(design, shuffled), *clustered], assumptions(design, belief, alpha, dropped, unit),
                    [], "", dropped, shuffled, tuple(clustered), shared, instruments, rows, belief)  # fmt: skip
-    found = found._replace(overturns=overturns(found), checks=[*checks, *deciding(found)])
+    found = found._replace(overturns=overturns(found))
     return found._replace(paragraph=conclusion(found))
 
 

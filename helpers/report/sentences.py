@@ -191,10 +191,18 @@ def overturns(report):
     """
     few = [said] if (said := decisive(report)) else []
     free = [] if report.shuffled > MISLED else [_other_priors(report)]  # what a check condemns supports nothing
-    return [_tipping(report), *few, *_measured(report), *_robustness(report), _hidden(report), *free]
+    return [
+        _tipping(report),
+        *few,
+        *_measured(report),
+        *_robustness(report),
+        *_deciding(report),
+        _hidden(report),
+        *free,
+    ]
 
 
-def deciding(report):
+def _deciding(report):
     """How many rows decide, one sentence; none where that was not looked at."""
     if report.influence.empty:
         return []
@@ -292,8 +300,8 @@ def _beyond(report):
     rho = report.draws.rho.sel(world="ρ free").values
     past = np.mean((rho - tip) * np.sign(tip) >= 0)
     if past < 1e-3 and min(abs(tip - low), abs(tip - high)) > (high - low) / 2:
-        return ", but it lies far outside that range; it takes a failing exclusion restriction as well"
-    return f"; that lies just outside that range: a current that strong has posterior probability {chance(past)}"
+        return ", but it lies outside that range; it takes a failing exclusion restriction as well"
+    return f"; it lies outside that range: a current that strong has posterior probability {chance(past)}"
 
 
 def identified(report):

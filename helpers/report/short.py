@@ -11,13 +11,14 @@ ENOUGH = 3  # currents to compare with, below which there is no yardstick
 SMALL = 0.1  # standard deviations of the outcome by which a typical step of the treatment moves it, at most
 SUPPOSED = 0.3  # a hidden current that a precise zero is held against
 NO_YARDSTICK = (
-    "There is no yardstick for how likely that is, with {}: ask who knows the field what such a cause could be, before "
-    "you act."
+    "There is no yardstick for how likely that is, with {} to compare it with: ask who knows the field what such a "
+    "cause could be, before you act."
 )
-FEWER = (
-    "nothing measured to compare it with", "one current alone to compare it with", "two currents alone to compare it with",
-)  # fmt: skip
-LITTLE = "Do not act before it is known whether that is a slip or the truth: a conclusion that so little carries is none yet."
+FEWER = "nothing measured", "one current alone", "two currents alone"
+LITTLE = (
+    "Do not act before it is known whether that is a slip or the truth: a conclusion that so little carries is none "
+    "yet."
+)
 
 
 def in_short(report):
@@ -69,7 +70,7 @@ def _if(report, learned):
     way = f"if {listed(design.instruments)} move{'s' * one} {design.outcome} only through {design.treatment}"
     if "two-stage least squares" not in report.instruments.index:
         return f"{way}, under the prior of ρ"
-    return f"{way}, under the prior of ρ; without one two-stage least squares says {_two_stages(report)}"
+    return f"{way}, under the prior of ρ; without a prior, two-stage least squares says {_two_stages(report)}"
 
 
 def _two_stages(report):
@@ -186,7 +187,8 @@ def _advice(report, along, tip):
         return "Causes of that size were measured here, so another may be hidden: do not act on the sign alone.", False
     if len(along) < ENOUGH:
         return NO_YARDSTICK.format(FEWER[len(along)]), False
-    times = f", {tip / strongest:.1f} times the strongest known" if strongest > NONE else ""
+    more = tip / strongest if strongest > NONE else np.inf
+    times = f", {more:.{int(more < 3)}f} times the strongest known" if np.isfinite(more) else ""
     size = "how large the effect is stays more uncertain than its interval says"
     return f"Unless you know of a hidden cause that strong{times}, act on the sign; {size}.", True
 
