@@ -187,7 +187,8 @@ def _steps(design, values):
     """What an outcome is that can be no straight line plus a normal error: a scale, a count, a heap of zeros."""
     zeros, whole = np.mean(design.y == 0), bool((values % 1 == 0).all())
     if len(values) <= SCALE:
-        what = f"has only the {len(values)} values from {values[0]:g} to {values[-1]:g}, as answers on a scale have"
+        kind = "a count or answers on a scale have" if values[0] == 0 and whole else "answers on a scale have"
+        what = f"has only the {len(values)} values from {values[0]:g} to {values[-1]:g}, as {kind}"
         hint = "; that steps between them are alike is your assumption"
     elif whole and values[0] >= 0 and design.y.mean() < COUNTED * design.y.std():
         what, hint = f"looks like a count, whole numbers from {values[0]:g} with mean {number(design.y.mean(), 1)}", ""

@@ -301,7 +301,7 @@ def _beyond(report):
     past = np.mean((rho - tip) * np.sign(tip) >= 0)
     if past < 1e-3 and min(abs(tip - low), abs(tip - high)) > (high - low) / 2:
         return ", but it lies outside that range; it takes a failing exclusion restriction as well"
-    return f"; it lies outside that range: a current that strong has posterior probability {chance(past)}"
+    return f"; it lies outside that range: one as strong, or stronger, has posterior probability {chance(past)}"
 
 
 def identified(report):
