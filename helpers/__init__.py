@@ -18,6 +18,7 @@ _WHERE = {
     "clusters": ("bootstrap_map", "resemblance"),
     "data": ("load_lalonde", "load_nhefs"),
     "decisions": ("benchmark_rho", "decide", "e_value", "robustness_value"),
+    "deletion": ("influence",),
     "design": ("Design", "make_design"),
     "effects": ("effect_at", "potential_outcomes"),
     "explore": ("explore_belief", "explore_map", "explore_steps"),

@@ -1,6 +1,5 @@
 """From a map to a judgement: how strong a hidden current is plausible, and what to do when nobody knows it."""
 
-import re
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
@@ -13,7 +12,7 @@ from scipy.stats import t as student
 
 from helpers import arguments
 from helpers.classical import effect_at, finite, ols
-from helpers.design import check_design, only
+from helpers.design import check_design, only, terms_of
 from helpers.maps import between, chart_of, effect_of, refuse, unreliable
 from helpers.moments import condensed
 from helpers.priors import atanh_normal, check_reading, scales
@@ -31,9 +30,11 @@ def benchmark_rho(design, groups=None):
     ----------
     design : Design
     groups : mapping of str to list of str, optional
-        Covariates to leave out together, by the name of the group. Each is a label of `design.covariates`, or a term
-        that stands for all its dummies: ``{"education": ["C(education)"], "tobacco": ["smokeyrs", "price"]}``.
-        Left out, every term is a group of its own.
+        Covariates to leave out together, by the name of the group. Each is a label of `design.covariates`, a term
+        that stands for all its dummies, or a variable of the data, that stands for every term it is part of:
+        ``{"education": ["C(education)"], "tobacco": ["smokeyrs", "price"]}``. Left out, every variable is a group of
+        its own: age leaves with age², with its products and as a moderator, for it would have been unmeasured in all
+        of them. The row has the variable's name, or the term's where the variable stands in one term, alone.
 
     Returns
     -------
@@ -65,13 +66,16 @@ def benchmark_rho(design, groups=None):
     without = "effect_without" if design.outcome_kind == "binary" else "alpha_without"
     groups = _groups(design, groups)
     full = effect_at(design, 0.0, None if likely else scales(design))
-    found = [_benchmark(only(design, ~np.isin(design.covariates, labels)), full, likely) for labels in groups.values()]
+    found = [current(only(design, ~np.isin(design.covariates, labels)), full, likely) for labels in groups.values()]
     table = pd.DataFrame(found, index=pd.Index(groups, name="left out"))
     return table.rename(columns={"without": without})
 
 
-def _benchmark(short, full, likely):
-    """The root of effect(ρ) = full: outwards from ρ = 0 until the sign turns, then Brent's method."""
+def current(short, full, likely=True):
+    """The ρ at which a design has the effect `full`, with its effect at ρ = 0: a row of `benchmark_rho`.
+
+    The root of effect(ρ) = full: outwards from ρ = 0 until the sign turns, then Brent's method.
+    """
     prior = None if likely else scales(short)
 
     def excess(a):
@@ -91,17 +95,44 @@ def _benchmark(short, full, likely):
     return found | {"rho": np.nan, "reason": f"no rho within {FARTHEST} of zero brings the full effect back"}
 
 
+def left_together(design):
+    """What leaves when a variable does: the name of its row, and the labels of every column that is made of it.
+
+    The name is the term's where nothing in that term stands anywhere else: ``C(education)``, ``log(price / cpi)``.
+    """
+    terms, variables = terms_of(design)
+    places = {}
+    for place, names in enumerate(variables):
+        for name in names:
+            places.setdefault(name, []).append(place)
+    found = {}
+    for name, own in places.items():
+        term, others = terms[own[0]], variables[own[0]]
+        alone = all(places[other] == own for other in others) and len({terms[place] for place in own}) == 1
+        found[term if alone else name] = [design.covariates[place] for place in own]
+    return found
+
+
+def _known(design):
+    """Whatever a group may name, and the labels it stands for: a variable before a term or a label of its name."""
+    terms, variables = terms_of(design)
+    found = {label: [label] for label in design.covariates}
+    for named in ([(term,) for term in terms], variables):
+        by_name = {}
+        for label, names in zip(design.covariates, named):
+            for name in names:
+                by_name.setdefault(name, []).append(label)
+        found |= by_name
+    return found
+
+
 def _groups(design, groups):
     """Names and covariate labels of what is to be left out, checked."""
-    terms = {}
-    for label in design.covariates:
-        terms.setdefault(re.sub(r"\[[^\]]*\]", "", label), []).append(label)
     if groups is None:
-        groups = {term: [term] for term in terms}
+        return left_together(design)
     accepted = "a mapping of a name to its covariates: {'age': ['age']}"
-    groups = arguments.mapping(groups, "groups", accepted, check=_members, least=min(1, len(terms)))
-    known = terms | {label: [label] for label in design.covariates}
-    found = {}
+    groups = arguments.mapping(groups, "groups", accepted, check=_members, least=min(1, len(design.covariates)))
+    known, found = _known(design), {}
     for name, members in groups.items():
         if strangers := [member for member in members if member not in known]:
             raise ValueError(f"groups[{name!r}] names {strangers}; accepted are {sorted(known)}.")

@@ -60,6 +60,10 @@ class Design:
     step : float
         By how much a continuous treatment is moved where its effect on the chance of a binary outcome is read; 1 for
         all other designs.
+    terms : tuple of str
+        The term of the formula that each column of C belongs to: ``"C(education)"``, ``"age:C(g)"``.
+    variables : tuple of tuple of str
+        The data's own columns that this term is made of: ``("age", "g")``.
     """
 
     y: np.ndarray
@@ -80,6 +84,8 @@ class Design:
     outcome_kind: str = "continuous"
     stands_for: int | None = None
     step: float = 1.0
+    terms: tuple = ()
+    variables: tuple = ()
 
     @property
     def kinds(self):
@@ -196,12 +202,14 @@ def make_design(data, *, outcome, treatment, outcome_kind=None, step=None):
     centred = one_O and one_T
     frame, in_treatment, none = _instruments(frame_O, frame_T, centred, one_O)
     scales = pd.DataFrame({"mean": frame.mean() * centred, "sd": frame.std(ddof=0)})
+    made_of = _made_of(both, (frame_O, frame_T))
     design = Design(
         y=y, t=t, C=_standardised(frame, centred), covariates=tuple(frame.columns),
         in_outcome=frame.columns.isin(frame_O.columns), in_treatment=frame.columns.isin(in_treatment),
         moderates=frame.columns.isin(moderating), intercept_O=one_O, intercept_T=one_T,
         outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales,
         notes=(*dict.fromkeys([*notes, *made_O, *made_T, *none]),), outcome_kind=outcome_kind, stands_for=n,
+        terms=tuple(made_of[label][0] for label in frame), variables=tuple(made_of[label][1] for label in frame),
     )  # fmt: skip
     _check_rank(design, frame_T)
     if n and not pieces.come(data):
@@ -236,7 +244,25 @@ def only(design, keep):
         design, C=design.C[:, keep], covariates=tuple(np.array(design.covariates, dtype=object)[keep]),
         in_outcome=design.in_outcome[keep], in_treatment=design.in_treatment[keep],
         moderates=design.moderates[keep], scales=design.scales[keep],
+        terms=tuple(term for term, kept in zip(design.terms, keep) if kept),
+        variables=tuple(names for names, kept in zip(design.variables, keep) if kept),
     )  # fmt: skip
+
+
+def terms_of(design):
+    """The term of each column, and the data's own columns it is made of; a column made by hand is its own."""
+    terms = design.terms or design.covariates
+    return terms, design.variables or tuple((term,) for term in terms)
+
+
+def _made_of(both, frames):
+    """The term and the variables of each column of two equations, by label."""
+    found = {}
+    for equation, frame in zip(both, frames):
+        for term, labels in frame.attrs["labels"].items():
+            names = tuple(sorted(equation.uses(term)))
+            found |= {label: (str(term), names) for label in labels if label not in found}
+    return found
 
 
 def _columns(data, both):

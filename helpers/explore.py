@@ -21,7 +21,7 @@ from scipy.stats import norm
 from helpers import arguments
 from helpers.maps import chart_of, effect_of, refuse, trusted, unreliable
 from helpers.plots import INK, JOINT, OLS, PRIOR, TRUTH, of, plot_map
-from helpers.readings import read_map
+from helpers.readings import between_columns, digits, read_map
 
 STEP = 0.01  # of a slider for ρ
 FINE = 0.02  # between the columns of a belief, in atanh ρ
@@ -53,19 +53,23 @@ class Explorer:
     still : str
         The still figure, as SVG.
     caption : str
+    digits : int
+        After the point, of the numbers in the table.
     """
 
     spec: dict
     table: pd.DataFrame
     still: str
     caption: str
+    digits: int = 2
 
     def html(self, script=None):
         """A figure element; `script` is the text of Vega's own script, for a page that travels alone."""
         spec = json.dumps(self.spec | {"$schema": SCHEMA.format(6)}).replace("</", "<\\/")
+        table = self.table.to_html(border=0, float_format=f"{{:,.{self.digits}f}}".format)
         return Template((Path(__file__).parent / "moving.html").read_text(encoding="utf-8")).substitute(
             name=f"moving-{hashlib.sha256(spec.encode()).hexdigest()[:8]}", spec=spec, still=self.still,
-            caption=escape(self.caption), table=self.table.to_html(border=0, float_format=lambda x: f"{x:,.2f}"),
+            caption=escape(self.caption), table=table,
             script="" if script is None else f"<script>(function () {{{script}}})();</script>",
         )  # fmt: skip
 
@@ -105,10 +109,12 @@ def explore_map(map, *, unit="", ols=None, truth=None, within=WITHIN):
     ends = np.clip(within, columns.index[0], columns.index[-1])
     first, last = int(np.ceil(ends[0] / STEP - 1e-9)), int(np.floor(ends[1] / STEP + 1e-9))
     rho = np.arange(first, last + 1) * STEP
-    fine = pd.DataFrame({name: np.interp(rho, columns.index, columns[name]).round(4) for name in columns})
+    fine = between_columns(columns, rho)
+    places = digits(float((fine["high"] - fine["low"]).iloc[np.abs(rho).argmin()]))
+    fine, tell = fine.round(places + 4).reset_index(drop=True), f"',.{places}f'"
     effect = f"effect{of(map.attrs)}"
-    words = (f"'ρ = ' + format(r, '.2f') + {_js(f':  {effect} ')} + format(means[k], '.2f') + {_js(unit, before=' ')}"
-             " + ', 95 % interval ' + format(lows[k], '.2f') + ' to ' + format(highs[k], '.2f')")  # fmt: skip
+    words = (f"'ρ = ' + format(r, '.2f') + {_js(f':  {effect} ')} + format(means[k], {tell}) + "
+             f"{_js(unit, before=' ')} + ', 95 % interval ' + format(lows[k], {tell}) + ' to ' + format(highs[k], {tell})")  # fmt: skip
     params = [
         _slider("r", "hidden current ρ ", rho[0], rho[-1], STEP),
         *({"name": f"{name}s", "value": fine[name].tolist()} for name in ("mean", "low", "high", "sd")),
@@ -117,7 +123,7 @@ def explore_map(map, *, unit="", ols=None, truth=None, within=WITHIN):
     band = fine.assign(rho=rho.round(2))[["rho", "mean", "low", "high"]].to_dict("records")
     layers = [*_band(band, _titled(effect, unit)), *_moving(rho), *_marks(ols, truth)]
     caption = f"The {effect}{f', in {unit},' if unit else ''} at every hidden current. Move ρ."
-    return _explorer(params, layers, inside, unit, caption, title={"text": {"expr": words}})
+    return _explorer(params, layers, inside, unit, caption, places, title={"text": {"expr": words}})
 
 
 def explore_belief(map, *, unit="", options=None, within=WITHIN):
@@ -283,9 +289,9 @@ def _grid(columns, within):
     return np.linspace(min(ends) - beyond, max(ends) + beyond, 121)
 
 
-def _explorer(params, layers, columns, unit, caption, **more):
+def _explorer(params, layers, columns, unit, caption, places=2, **more):
     shown = columns.iloc[:: max(1, len(columns) // 9)]
-    return Explorer(_spec(params, layers, caption, **more), shown, _still(columns, unit), caption)
+    return Explorer(_spec(params, layers, caption, **more), shown, _still(columns, unit), caption, places)
 
 
 def _spec(params, layers, caption, **more):

@@ -55,12 +55,14 @@ class Look(NamedTuple):
 
 
 class Reduced(NamedTuple):
-    """What the second reading keeps: the labels of either equation's columns, and the moments of all, of t and y."""
+    """What the second reading keeps: the labels of either equation's columns, the moments of all, of t and y, and the
+    labels of each term of either equation."""
 
     outcome: list
     treatment: list
     intercepts: tuple
     moments: Moments
+    labels: tuple
 
     def __add__(self, other):
         return self._replace(moments=self.moments + other.moments)
@@ -136,8 +138,8 @@ def condense(data, both, terms):
     rows, labels = found.moments.few(), dict.fromkeys([*found.outcome, *found.treatment])
     frame = pd.DataFrame(rows[:, :-2], columns=list(labels))
     frames = frame[found.outcome], frame[found.treatment]
-    for each, intercept in zip(frames, found.intercepts):
-        each.attrs["intercept"] = intercept
+    for each, intercept, labels in zip(frames, found.intercepts, found.labels):
+        each.attrs |= {"intercept": intercept, "labels": labels}
     return Columns(rows[:, -1], rows[:, -2], *frames, found.moments.n, notes, look.values, levels)
 
 
@@ -275,6 +277,7 @@ def _columns(rows, both, terms, levels):
 def _reduce(rows, both, terms, levels):
     y, t, outcome, treatment = _columns(rows, both, terms, levels)
     alone = treatment.columns.difference(outcome.columns, sort=False)
-    intercepts = outcome.attrs["intercept"], treatment.attrs["intercept"]
+    sides = outcome, treatment
+    intercepts, labels = (tuple(side.attrs[name] for side in sides) for name in ("intercept", "labels"))
     moments = Moments.of(np.column_stack([outcome, treatment[alone], t, y]))
-    return Reduced(list(outcome), list(treatment), intercepts, moments)
+    return Reduced(list(outcome), list(treatment), intercepts, moments, labels)

@@ -208,6 +208,18 @@ def read_map(map, probability=0.95):
     return frame
 
 
+def between_columns(table, rho):
+    """A table of `read_map` at any ρ between its reliable columns, by the splines that `tipping_point` follows."""
+    known = table.dropna()
+    lines = CubicSpline(np.arctanh(known.index.to_numpy()), known.to_numpy())
+    return pd.DataFrame(lines(np.arctanh(rho)), columns=known.columns, index=pd.Index(rho, name="rho"))
+
+
+def digits(width):
+    """How many digits after the point a number with an interval of this width deserves."""
+    return max(0, 1 - int(np.floor(np.log10(width))))
+
+
 def tipping_point(map, *, probability=0.95):
     """The currents that would overturn the sign of the effect found at ρ = 0.
 

@@ -267,6 +267,7 @@ CALLS = {
                    {"worlds": [None, 3, ["ab"], [3], [None], world, design, [design]],
                     **SAMPLED, "folder": [3, True, [], b"x", frame, NAN]}),
     "horseshoe": ({}, {"p0": SPREADS, "slab": [*SPREADS, None], "nu": [*SPREADS, None]}),
+    "influence": ({"design": design}, {"design": DESIGNS}),
     "joint_model": (
         {"design": design},
         {"design": DESIGNS, **PRIOR, "rho": RHOS, "treatment": FORESTS, "outcome": FORESTS},

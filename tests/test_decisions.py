@@ -127,6 +127,74 @@ def test_an_instrument_left_out_makes_no_current(designs, kind):
     assert (table.loc[["X0", "X1"], ["rho", "change"]].abs() > 0.01).all(axis=None)
 
 
+def depths(n=1200, seed=8):
+    """Fish whose depth moves food and growth, and does so by itself in no single term."""
+    rng = np.random.default_rng(seed)
+    depth, salt = rng.uniform(1, 9, n), rng.normal(size=n)
+    place = rng.choice(["reef", "core [A] east", "(30,45]", "b] x"], n)
+    food = 0.4 * depth + 0.2 * salt + 0.3 * (place == "reef") + rng.normal(size=n)
+    grown = 0.5 * food + 0.6 * depth + 0.3 * salt - (place == "(30,45]") + rng.normal(size=n)
+    return pd.DataFrame({"grown": grown, "food": food, "depth": depth, "salt": salt, "place": place})
+
+
+def left_out(data, kept, full):
+    """The closed form, with statsmodels: what the effect loses, in residual spreads of the equations that are left."""
+    short, stage = (smf.ols(f"{left} {kept}", data).fit() for left in ("grown ~ food +", "food ~"))
+    change = short.params["food"] - smf.ols(f"grown ~ food + {full}", data).fit().params["food"]
+    slope = change * np.sqrt(stage.ssr / short.ssr)
+    return slope / np.sqrt(1 + slope**2)
+
+
+TERMS = {
+    "depth + I(depth**2) + salt": "salt",
+    "depth + log(depth) + salt": "salt",
+    "depth * C(place) + salt": "salt + C(place)",
+    "I(depth > 5) + scale(depth):salt + salt": "salt",
+    "depth + bs(depth, df=5):salt + salt + C(place)": "salt + C(place)",
+    "C(place):depth + C(place) + salt": "C(place) + salt",
+}
+
+
+@pytest.mark.parametrize("terms", TERMS)
+def test_a_variable_leaves_with_every_term_it_stands_in(terms):
+    data = depths()
+    design = make_design(data, outcome=f"grown ~ food + {terms}", treatment=f"food ~ {terms}")
+    found = benchmark_rho(design)["rho"]
+    line = terms.replace("log(", "np.log(").replace("I(depth > 5)", "I((depth > 5) * 1)").replace("scale", "center")
+    assert found["depth"] == pytest.approx(left_out(data, TERMS[terms], line), abs=1e-6)
+    assert benchmark_rho(design, {"one": "depth"})["rho"].item() == pytest.approx(found["depth"], abs=1e-9)
+
+
+def test_a_moderator_leaves_as_a_covariate_and_as_a_moderator():
+    data = depths()
+    design = make_design(data, outcome="grown ~ food * depth + salt", treatment="food ~ depth + salt")
+    table = benchmark_rho(design)
+    assert set(table.index) == {"depth", "salt"}
+    line = smf.ols("grown ~ food + salt", data).fit()
+    assert table.loc["depth", "alpha_without"] == pytest.approx(line.params["food"])
+
+
+def test_a_row_is_called_by_its_term_where_that_says_it_all():
+    data = depths().assign(price=lambda d: np.exp(d.salt))
+    terms = "log(price / depth) + C(place) + salt"
+    table = benchmark_rho(make_design(data, outcome=f"grown ~ food + {terms}", treatment=f"food ~ {terms}"))
+    assert list(table.index) == ["log(price / depth)", "C(place)", "salt"]
+    terms = "log(price / depth) + depth + salt"
+    table = benchmark_rho(make_design(data, outcome=f"grown ~ food + {terms}", treatment=f"food ~ {terms}"))
+    assert list(table.index) == ["depth", "price", "salt"]
+
+
+@pytest.mark.parametrize("term", ["place", "C(place)", "C(place, contr.treatment('reef'))"])
+def test_levels_that_hold_brackets_are_one_factor(term):
+    data = depths()
+    design = make_design(data, outcome=f"grown ~ food + salt + {term}", treatment=f"food ~ salt + {term}")
+    table = benchmark_rho(design)
+    assert list(table.index) == ["salt", term]
+    assert table["rho"][term] == pytest.approx(left_out(data, "salt", "salt + C(place)"), abs=1e-6)
+    for named in (["place"], [term], [label for label in design.covariates if label != "salt"]):
+        assert benchmark_rho(design, {"site": named})["rho"].item() == pytest.approx(table["rho"][term], abs=1e-9)
+
+
 @pytest.mark.parametrize(
     "groups, error, said",
     [

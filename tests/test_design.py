@@ -177,3 +177,15 @@ def test_separation_is_seen_in_all_rows_and_believed_of_no_part(hidden, refused,
         assert make_design(data, **formulas).n == n
     apart = data.assign(g="common", z=np.where(np.arange(n) % 8 == 0, data.t, rng.normal(size=n)))
     assert make_design(apart, outcome="y ~ t + x + z", treatment="t ~ x + z").n == n  # the part alone would separate
+
+
+def test_each_column_knows_its_term_and_the_data_it_is_made_of():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame(rng.normal(size=(60, 4)), columns=list("ytxz")).assign(g=list("ab]c[") * 12)
+    found = make_design(data, outcome="y ~ t * x + C(g):x + I(x**2)", treatment="t ~ x * C(g) + z")
+    by_label = dict(zip(found.covariates, zip(found.terms, found.variables)))
+    assert by_label["x"] == ("x", ("x",)) and by_label["I(x ** 2)"] == ("I(x ** 2)", ("x",))
+    assert by_label["C(g)[T.b]:x"] == ("C(g):x", ("g", "x")) and by_label["z"] == ("z", ("z",))
+    kept = design.only(found, np.array([label != "x" for label in found.covariates]))
+    del by_label["x"]
+    assert dict(zip(kept.covariates, zip(kept.terms, kept.variables))) == by_label

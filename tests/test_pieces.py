@@ -96,6 +96,7 @@ def test_what_is_read_from_pieces_is_what_is_read_from_rows(table, few):
     """Eight digits of a map, a reading and a benchmark."""
     whole = make_design(table, outcome=OUTCOME, treatment=TREATMENT)
     assert whole.covariates == few.covariates and len(whole.y) == 3_000
+    assert (whole.terms, whole.variables) == (few.terms, few.variables) and "x" in few.terms
     maps = [map_rho(design) for design in (whole, few)]
     assert read_map(maps[1])["mean"].to_numpy() == pytest.approx(read_map(maps[0])["mean"].to_numpy(), rel=1e-8)
     assert maps[1].log_evidence.values == pytest.approx(maps[0].log_evidence.values, rel=1e-8)

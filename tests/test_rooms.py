@@ -17,10 +17,13 @@ DOORS = {"helpers.__init__", "helpers.__main__"}  # they hand names out, and kno
 TAUGHT = {
     "arguments", "data", "simulate", "formulas", "pieces", "moments", "design", "priors", "selection", "forest",
     "models", "classical", "sampling", "effects", "maps", "readings", "worlds", "decisions", "checks", "claims",
-    "clusters", "plots", "explore",
+    "clusters", "deletion", "plots", "explore",
 }  # fmt: skip
 # the files that ask the engine for numbers; all others are what they say and nothing behind it
-ASK = {"models", "selection", "classical", "sampling", "effects", "maps", "readings", "worlds", "checks", "clusters"}
+ASK = {
+    "models", "selection", "classical", "sampling", "effects", "maps", "readings", "worlds", "checks", "clusters",
+    "deletion",
+}  # fmt: skip
 HEAVY = {"pymc", "pytensor", "nutpie", "numba", "pymc_bart", "bartrs", "distributed"}
 
 

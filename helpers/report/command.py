@@ -85,7 +85,7 @@ def main(csv, out, unit, labels, belief, alpha, outcome_kind, step, force, seed,
                 table.data, outcome=table.outcome, treatment=table.treatment, outcome_kind=outcome_kind, step=step
             )
             from helpers import atanh_normal, make_report, write_report  # as late: a file may have been refused
-            from helpers.report.examine import nameable
+            from helpers.report.identifiers import nameable
 
             # no rows are at hand where the file stays on disk; of others, measurements are in the design or nowhere
             table = table._replace(data=None if isinstance(table.data, Path) else nameable(table.data))

@@ -15,18 +15,22 @@ from threadpoolctl import threadpool_limits
 from helpers import arguments
 from helpers.checks import shuffle_test
 from helpers.classical import ols
-from helpers.decisions import benchmark_rho, robustness_value
-from helpers.design import Design, check_design
+from helpers.decisions import benchmark_rho, left_together, robustness_value
+from helpers.deletion import influence
+from helpers.design import Design, check_design, terms_of
 from helpers.effects import POINTS
 from helpers.maps import GRID, map_rho, smoothed, trusted, unreliable
 from helpers.moments import ONE_THREAD, condensed
 from helpers.priors import AtanhNormal, atanh_normal, check_belief, scales
-from helpers.readings import read_map, tipping_point, weigh
-from helpers.report.examine import clusters, data_checks
+from helpers.readings import between_columns, read_map, tipping_point, weigh
+from helpers.report.examine import MISLED, data_checks
+from helpers.report.identifiers import belonging, identifiers
+from helpers.report.instruments import instrument_table, instruments_said
 from helpers.report.sentences import assumptions, conclusion, contradiction, limits, moved, overturns, pulled, unread
-from helpers.report.words import term
+from helpers.report.words import listed
 
 MANY = 40_000  # rows of a binary treatment beyond which a column needs fewer draws, a benchmark fewer rows
+LOOKED = 200_000  # rows of which each one's influence is looked at
 PROBABILITY = 0.95
 
 
@@ -62,7 +66,17 @@ class Report(NamedTuple):
     shuffled : float
         From `shuffle_test`; NaN for a continuous treatment or a binary outcome.
     clustered : tuple of str
-        A sentence for each column that marks clusters; they stand among the `limits` too.
+        A question for each column that may name who belongs together; they stand among the `limits` too.
+    identifiers : pandas.DataFrame
+        One row for each such column of the file, outside the formulas: how alike its rows are, the effect ``within``
+        its groups, and ``rho``, the current that the formulas leave by leaving it out.
+    instruments : pandas.DataFrame
+        Posterior, maximum likelihood, two-stage least squares and the Anderson-Rubin interval side by side; empty
+        without an instrument.
+    influence : pandas.DataFrame
+        From `influence`; empty where the rows are not at hand.
+    belief : object
+        The prior of ρ in the world "ρ free".
     """
 
     design: Design
@@ -82,6 +96,10 @@ class Report(NamedTuple):
     dropped: int = 0
     shuffled: float = np.nan
     clustered: tuple = ()
+    identifiers: pd.DataFrame = pd.DataFrame()
+    instruments: pd.DataFrame = pd.DataFrame()
+    influence: pd.DataFrame = pd.DataFrame()
+    belief: object = None
 
     @property
     def read(self):
@@ -159,13 +177,17 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     of_file, design = design, _labelled(design, labels, names)
     shuffled = shuffle_test(design, seed=seed) if design.kinds == ("continuous", "binary") else np.nan
     checks = data_checks(design, dropped, shuffled, names, undefined)
-    clustered, looked = ([], []) if data is None else clusters(of_file, _rows_of(data, design), names)
+    shared, clustered, looked = _belonging(of_file, design, data, names)
     checks += looked
     tell("draw the map")
     chart = survey(design, alpha=alpha, seed=seed)
     checks += [*unread(chart.rho.values, unreliable(chart)), *pulled(chart)]
     tell("read the worlds")
-    worlds, draws = _worlds(design, chart, belief, seed)
+    misled = shuffled > MISLED
+    worlds, draws = _worlds(design, chart, belief, seed, misled)
+    instruments = instrument_table(design, worlds.loc["ρ free"], misled)
+    checks += instruments_said(instruments, design, unit)
+    rows = pd.DataFrame() if design.stands_for or design.n > LOOKED else influence(design)
     sensitivity = _sensitivity(design, chart, belief, alpha, seed)
     tell("benchmarks")
     benchmarks = _benchmarks(_thinned(design, seed))
@@ -175,10 +197,20 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     found = Report(design, unit, chart, worlds, draws, tip, pd.Series(rv), benchmarks, sensitivity,
                    checks, [*limits(design, shuffled), *clustered],
                    assumptions(design, belief, alpha, dropped, unit), [], "", dropped, shuffled,
-                   tuple(clustered))  # fmt: skip
+                   tuple(clustered), shared, instruments, rows, belief)  # fmt: skip
     first, *others = found.limits
-    found = found._replace(overturns=overturns(found), limits=[first + moved(found, belief), *others])
+    found = found._replace(overturns=overturns(found), limits=[first + moved(found), *others])
     return found._replace(paragraph=conclusion(found))
+
+
+def _belonging(of_file, design, data, names):
+    """Columns that may name who belongs together, a question for each, and what was looked at where there is none."""
+    if data is None:
+        return pd.DataFrame(), [], []
+    shared, looked = identifiers(of_file, _rows_of(data, design), names)
+    asked = belonging(shared, design)
+    none = f"Looked through for clusters: {listed(looked)}; no column marks rows alike in both equations."
+    return shared, asked, [] if asked or not looked else [none]
 
 
 def _labelled(design, labels, names):
@@ -189,22 +221,31 @@ def _labelled(design, labels, names):
         return design
     own = {own: plain for plain, own in names.items()}
     labels = {own.get(name, name): words.strip() for name, words in labels.items()}
-    known = dict.fromkeys([design.outcome, design.treatment, *map(term, design.covariates)])
-    strange = [name for name in labels if name not in known]
-    if strange or not all(labels.values()):
+    terms, variables = terms_of(design)
+    known = list(dict.fromkeys([design.outcome, design.treatment, *terms, *left_together(design)]))
+    if any(name not in known for name in labels) or not all(labels.values()):
         arguments.refuse("labels", labels, f"words for {', '.join(known)}")
-    if any(re.search(r"[\[\]\r\n]", words) for words in labels.values()):  # brackets hold a categorical's level
-        arguments.refuse("labels", labels, "words on one line, without square brackets")
+    if any(re.search(r"[\r\n]", words) for words in labels.values()):
+        arguments.refuse("labels", labels, "words on one line")
     called = [labels.get(name, name) for name in known]
     if len(set(called)) < len(called):
         arguments.refuse("labels", labels, "another label for each variable")
+    covariates = tuple(_called(*pair, labels) for pair in zip(design.covariates, terms))
+    return replace(
+        design, outcome=labels.get(design.outcome, design.outcome), covariates=covariates,
+        treatment=labels.get(design.treatment, design.treatment), scales=design.scales.set_axis(list(covariates)),
+        terms=tuple(labels.get(term, term) for term in terms),
+        variables=tuple(tuple(labels.get(name, name) for name in names) for names in variables),
+    )  # fmt: skip
 
-    def call(column):
-        return column.replace(term(column), labels.get(term(column), term(column)), 1)
 
-    outcome, treatment = (labels.get(name, name) for name in (design.outcome, design.treatment))
-    covariates, scales = tuple(map(call, design.covariates)), design.scales.rename(index=call)
-    return replace(design, outcome=outcome, treatment=treatment, covariates=covariates, scales=scales)
+def _called(column, term, labels):
+    """A column's label with its term called as the reader calls it; what names the level stays."""
+    if term not in labels:
+        return column
+    if column.startswith(term):
+        return labels[term] + column.removeprefix(term)
+    return f"{labels[term]} [{column}]"  # a level stands between the factors of a product
 
 
 def _rows_of(data, design):
@@ -263,7 +304,7 @@ def large(design):
     return design.kind == "binary" and design.n > MANY
 
 
-def _worlds(design, chart, belief, seed):
+def _worlds(design, chart, belief, seed, misled=False):
     result = ols(condensed(design))
     read, unit = read_of(design), POINTS * design.step if design.outcome_kind == "binary" else 1.0
     rows = {"OLS": _least_squares(result, read, unit)}
@@ -276,7 +317,9 @@ def _worlds(design, chart, belief, seed):
                 raise
             reading, meaning = None, f"not shown: {_unread(str(refusal))}"
         rows[name] = _row(reading, read)
-        against = contradiction(prior, rows[name]["rho"]) if reading is not None else ""
+        if reading is not None and isinstance(prior, float):
+            rows[name] |= _column(chart, prior, read)
+        against = contradiction(prior, rows[name]["rho"]) if reading is not None and not misled else ""
         rows[name]["interpretation"] = f"{meaning}; {against}" if against else meaning
         if reading is not None:
             draws[name] = reading[[read, "rho"]]
@@ -285,6 +328,12 @@ def _worlds(design, chart, belief, seed):
     drawn = xr.concat([reading.drop_attrs() for reading in draws.values()], pd.Index(draws, name="world"))
     names = {"outcome": design.outcome, "treatment": design.treatment, "step": design.step}
     return table, drawn.assign_attrs(names)
+
+
+def _column(chart, rho, read):
+    """Mean and interval at one ρ, as the figure that moves has them."""
+    column = between_columns(read_map(chart, PROBABILITY), [rho]).iloc[0]
+    return {read: column["mean"], "low": column["low"], "high": column["high"]}
 
 
 def _unread(refusal):
@@ -365,15 +414,13 @@ def _thinned(design, seed):
 
 
 def _benchmarks(design):
-    """Every term left out in turn, but no instrument: without one least squares stays what it is."""
-    columns = {}
-    for label in design.covariates:
-        columns.setdefault(term(label), []).append(label)
-    groups = {name: [name] for name, labels in columns.items() if not set(labels) <= set(design.instruments)}
-    if len(columns) < 2 or not groups:
+    """Every variable left out in turn, but no instrument: without one least squares stays what it is."""
+    groups = left_together(design)
+    own = {name: labels for name, labels in groups.items() if not set(labels) <= set(design.instruments)}
+    if len(groups) < 2 or not own:
         columns = ["rho", f"{read_of(design)}_without", "change", "reason"]
         return pd.DataFrame(columns=columns).rename_axis("left out")
-    return benchmark_rho(design, groups).sort_values("rho", key=abs, ascending=False)
+    return benchmark_rho(design).loc[list(own)].sort_values("rho", key=abs, ascending=False)
 
 
 def readable(report):

@@ -1,6 +1,5 @@
 """What the data are and where they are thin: overlap, instruments, the errors' shape."""
 
-import re
 from collections import Counter
 
 import numpy as np
@@ -10,14 +9,14 @@ from scipy.stats import kurtosis, norm, skew
 
 from helpers.checks import SHUFFLES
 from helpers.classical import line
-from helpers.clusters import alike, leftover
+from helpers.clusters import leftover
+from helpers.design import terms_of
 from helpers.moments import condensed
 from helpers.report.words import listed, number, percent
 
 WEAK = 10.0  # first-stage F below which an instrument is called weak (Staiger & Stock 1997)
 MISLED = 0.15  # share of shuffles beyond which a report warns: in 2 of 100 data sets with nothing wrong, 8 at worst
-CERTAIN, NARROW = 1e-3, 1.25  # p-value, and factor of an interval's width, from which a cluster is spoken of
-FEWEST_GROUPS = 5  # with fewer, a column is a category of its own and no set of clusters
+SCALE, HEAPED, COUNTED = 10, 0.05, 3.0  # values of an answer on a scale, share of zeros, mean over sd of a count
 MANY = 50_000  # rows, evenly spread, to which the chance of treatment is fitted
 NEAR = 0.02  # a fitted probability of treatment this close to 0 or 1 is beyond overlap
 
@@ -60,63 +59,6 @@ def data_checks(design, dropped=0, shuffled=np.nan, names=None, undefined=None):
     return [*said, _shuffled(shuffled)] if np.isfinite(shuffled) else said
 
 
-def clusters(design, data, names=None):
-    """Columns of the file whose values mark rows that resemble each other in both equations.
-
-    Parameters
-    ----------
-    design : Design
-    data : pandas.DataFrame
-        The rows the design was made from, with every column of the file.
-    names : mapping of str to str, optional
-        As in `data_checks`.
-
-    Returns
-    -------
-    found, looked : list of str
-        A sentence for each column found; what was looked at where none was.
-    """
-    residuals, own, found, looked = leftover(design), names or {}, [], []
-    for column in nameable(data).columns.difference([design.outcome, design.treatment], sort=False):
-        codes = _groups(data[column])
-        if codes is None:
-            continue
-        name, here = repr(own.get(column, column)), alike(residuals, codes)
-        looked.append(name)
-        if here.p < CERTAIN and here.factor > NARROW:
-            found.append(
-                f"Rows with the same value of {name} resemble each other in what both equations leave (intraclass "
-                f"correlation {number(here.outcome, 0.1)} of {design.outcome} and {number(here.treatment, 0.1)} of "
-                f"{design.treatment}, {here.clusters:,} groups). The intervals here count every row as news: they are "
-                f"too narrow, by a factor of about {number(here.factor, 1)} at ρ = 0. If these are clusters, use "
-                f"bootstrap_map(design, data[{name}]) and ols(design, cluster=data[{name}]); if {name} is a cause of "
-                f"both, it belongs in both formulas, as C({column})."
-            )
-    none = f"Looked through for clusters: {listed(looked)}; no column marks rows alike in both equations."
-    return found, [] if found or not looked else [none]
-
-
-def nameable(data):
-    """The columns of a frame whose values may be names of groups: whole numbers, text, dates, but no measurements."""
-    return data[[name for name in data if _whole(data[name])]]
-
-
-def _whole(labels):
-    if pd.api.types.is_float_dtype(labels):
-        return bool((labels.dropna() % 1 == 0).all())
-    return pd.api.types.is_integer_dtype(labels) or not pd.api.types.is_numeric_dtype(labels)
-
-
-def _groups(labels):
-    """The groups that a column's values make, as whole numbers; None for next to no groups."""
-    codes, levels = pd.factorize(labels)
-    if not FEWEST_GROUPS <= len(levels) <= len(labels) / 2:
-        return None
-    missing = codes < 0  # a row without a label is a group of its own
-    codes[missing] = len(levels) + np.arange(missing.sum())
-    return codes
-
-
 def _outcome(design):
     if design.outcome_kind != "binary":
         return []
@@ -140,8 +82,9 @@ def _treatment(design):
 
 
 def _categorical(design):
-    found = (re.fullmatch(r"([^:\[]+)\[T\..*\]", label) for label in design.covariates if "]:" not in label)
-    dummies = Counter(match[1] for match in found if match)
+    """Main terms whose columns are dummies, each named for its level."""
+    pairs = zip(terms_of(design)[0], design.covariates)
+    dummies = Counter(term for term, label in pairs if label.startswith(f"{term}[T.") and label.endswith("]"))
     return [f"{name} is categorical, with {k + 1} levels." for name, k in dummies.items()]
 
 
@@ -232,8 +175,33 @@ def _shape(design):
     resid = leftover(design)[0]
     lean, tails = skew(resid), kurtosis(resid)
     near = abs(lean) <= 1 and -1 <= tails <= 3  # a uniform variable has -1.2, two heaps towards -2
-    return [f"The outcome's least-squares residuals have skewness {lean:.2f} and excess kurtosis {tails:.2f}: "
-            f"{'not far from' if near else 'far from'} the normal shape (0 and 0) that the model assumes."]  # fmt: skip
+    shape = "not far from" if near else "far from"
+    return [
+        *_steps(design, values),
+        f"The outcome's least-squares residuals have skewness {lean:.2f} and excess kurtosis {tails:.2f}: {shape} the "
+        "normal shape (0 and 0) that the model assumes.",
+    ]
+
+
+def _steps(design, values):
+    """What an outcome is that can be no straight line plus a normal error: a scale, a count, a heap of zeros."""
+    zeros, whole = np.mean(design.y == 0), bool((values % 1 == 0).all())
+    if len(values) <= SCALE:
+        kind = "a count or answers on a scale have" if values[0] == 0 and whole else "answers on a scale have"
+        what = f"has only the {len(values)} values from {values[0]:g} to {values[-1]:g}, as {kind}"
+        hint = "; that steps between them are alike is your assumption"
+    elif whole and values[0] >= 0 and design.y.mean() < COUNTED * design.y.std():
+        what, hint = f"looks like a count, whole numbers from {values[0]:g} with mean {number(design.y.mean(), 1)}", ""
+    elif HEAPED <= zeros < 1:
+        what, hint = (
+            f"is exactly 0 in {percent(zeros)} of the rows",
+            "; whether there is any, and how much, are two questions",
+        )
+    else:
+        return []
+    shape = ", and what the errors' shape says about ρ is not to be used" * (design.kind == "binary")
+    return [f"{design.outcome} {what}: the model takes it for a straight line plus a normal error of constant spread. "
+            f"α remains the line's effect on its mean; intervals are approximate{shape}{hint}."]  # fmt: skip
 
 
 def count(shuffled):

@@ -20,6 +20,9 @@ from helpers.report.short import in_short
 from helpers.report.words import listed, more_of, number
 
 MEASURED = "Measured covariates, left out one at a time"
+PIPED = "What the instruments say, with and without a prior"
+BELONGING = "Who may belong together"
+PRIORS = "Other priors"
 FILES = (
     "table.csv", "table.html", "table.tex", "map.png", "map.svg", "draws.nc", "report.md", "report.html", "report.txt",
     MANIFEST,
@@ -211,17 +214,46 @@ def _parts(report):
             "The hidden current that each would have been, had it gone unmeasured, strongest first.",
             *_instruments(design), *_shortened(design),
         ],
-        "Other priors": ["The world “ρ free” under priors half and twice as wide."],
+        BELONGING: ["Columns outside the formulas whose rows resemble each other in both equations; within: the effect "
+                    "with a constant for each group; ρ: the current that leaving them out makes."],
+        PIPED: ["The posterior leans on the priors and the normal errors, maximum likelihood on the errors, two-stage "
+                "least squares on many rows, Anderson and Rubin's interval on none of these; all on the exclusion."],
+        PRIORS: ["The world “ρ free” under priors half and twice as wide."],
     }  # fmt: skip
-    tables = {"Other priors": _rounded(report.sensitivity).rename(columns=HEADS)}
-    if len(report.benchmarks):
-        tables[MEASURED] = _benchmarks(report)
-    else:
-        del sections[MEASURED]
+    tables = {heading: table for heading, table in _tables(report).items() if len(table)}
+    own = (MEASURED, BELONGING, PIPED, PRIORS)
+    sections = {name: said for name, said in sections.items() if name in tables or name not in own}
     return {"title": f"The effect of {design.treatment} on {design.outcome}", "paragraph": report.paragraph,
             "short": in_short(report),
             "effect": effect, "read": HEADS.get(report.read, "The effect"),
             "sections": list(sections.items()), "tables": tables}  # fmt: skip
+
+
+def _tables(report):
+    """The tables by their headings, as shown; an empty one is not."""
+    misled = report.shuffled > MISLED  # then the world “ρ free” is not shown under any prior
+    priors = report.sensitivity.iloc[:0] if misled else _rounded(report.sensitivity).rename(columns=HEADS)
+    tables = {PRIORS: priors, MEASURED: report.benchmarks, BELONGING: report.identifiers, PIPED: report.instruments}
+    if len(report.benchmarks):
+        tables[MEASURED] = _benchmarks(report)
+    if len(report.identifiers):
+        tables[BELONGING] = _spelled(report.identifiers, ["within", "low", "high"], ["outcome", "treatment", "rho"])
+    if len(report.instruments):
+        tables[PIPED] = _spelled(report.instruments, ["effect", "low", "high"], ["rho"])
+    return tables
+
+
+def _spelled(table, effects, plain):
+    """A table in words: effects to the width of their interval, correlations to two decimals."""
+    width = (table["high"] - table["low"]).abs()
+    cells = {name: [number(*pair) for pair in zip(table[name], width)] for name in effects}
+    cells |= {name: [_plain(value, 2) for value in table[name]] for name in plain}
+    kept = [name for name in table if name in cells or name == "groups"]
+    return (
+        pd.DataFrame(cells, table.index)
+        .assign(**{k: table[k] for k in kept if k not in cells})[kept]
+        .rename(columns={"rho": "ρ", "outcome": "alike in Y", "treatment": "alike in T"})
+    )
 
 
 def _instruments(design):

@@ -1,6 +1,7 @@
 """What a report says in words: what the data cannot say, what the numbers rest on, what would overturn them."""
 
 import numpy as np
+import pandas as pd
 
 from helpers.maps import PULLED, runs
 from helpers.priors import AtanhNormal, described, moments, scales
@@ -9,6 +10,7 @@ from helpers.report.words import chance, effect_in, ends_in, listed, more_of, nu
 
 NEAR = 0.05  # of its prior sd: a posterior of ρ that is no farther off is its prior
 NONE = 0.005  # a measured current that is 0.00 when written
+FEW = 10  # rows that somebody can look at one by one
 
 
 def limits(design, shuffled=np.nan):
@@ -195,12 +197,12 @@ def pulled(chart):
     return [said] * (abs(by) > PULLED)
 
 
-def moved(report, belief):
+def moved(report):
     """What to say where data that say nothing about ρ come with a posterior of it that is not its prior; or nothing."""
     design, free = report.design, report.worlds.loc["ρ free"]
     if design.kind == "binary" or design.instruments or not np.isfinite(free["rho"]):
         return ""
-    mean, sd = moments(belief)
+    mean, sd = moments(report.belief)
     if abs(free["rho"] - mean) <= NEAR * sd and abs(free["rho_sd"] / sd - 1) <= NEAR:
         return ""
     return (f" Where ρ is free it goes from {mean:.2f} ± {sd:.2f} (its prior) to {free['rho']:.2f} ± "
@@ -219,7 +221,82 @@ def overturns(report):
     -------
     list of str
     """
-    return [_tipping(report), *_measured(report), *_robustness(report), _hidden(report), _other_priors(report)]
+    few = [said] if (said := decisive(report)) else []
+    free = [] if report.shuffled > MISLED else [_other_priors(report)]  # what a check condemns supports nothing
+    return [
+        _tipping(report),
+        *few,
+        *_measured(report),
+        *_robustness(report),
+        *_deciding(report),
+        _hidden(report),
+        *free,
+    ]
+
+
+def _deciding(report):
+    """How many rows decide, one sentence; none where that was not looked at."""
+    if report.influence.empty:
+        return []
+    sign, error = report.influence["rows"]
+    turn = f"it takes {_rows_of(sign)} of {report.design.n:,} to turn its sign" if np.isfinite(sign) else (
+        "no half of the rows turns its sign")  # fmt: skip
+    move = f", and it takes {_rows_of(error)} to move it by a standard error" * bool(np.isfinite(error))
+    return [f"If rows are left out to change the effect at ρ = 0, {turn}{move} (approximate maximum influence)."]
+
+
+def _rows_of(count):
+    return "one row" if count == 1 else f"{count:,.0f} rows"
+
+
+def decisive(report):
+    """The few rows that decide, in a sentence; empty where none do.
+
+    Few is one row in a hundred, ten at most, that turn a sign that its interval holds for clear: with normal errors it
+    takes more, whatever the number of rows. Or a single row that moves the effect by a standard error.
+    """
+    if report.influence.empty:
+        return ""
+    zero, (sign, error) = report.worlds.loc["ρ = 0"], (row for _, row in report.influence.iterrows())
+    clear = not zero["low"] <= 0 <= zero["high"]
+    if clear and sign["rows"] <= max(1, min(FEW, report.design.n // 100)):
+        return _without(report, sign, "turn{} the sign")
+    if error["rows"] == 1:
+        return _without(report, error, "move{} the effect by a standard error or more")
+    return ""
+
+
+def _without(report, row, does):
+    design, rows, width = report.design, list(row["which"]), width_in(report, "ρ = 0")
+    one, values = len(rows) == 1, zip(rows, design.t[rows], design.y[rows])
+    named = [f"{k + 1:,} ({design.treatment} = {t:.4g}, {design.outcome} = {y:.4g})" for k, t, y in values]
+    named = [*named[:3], *[f"{len(rows) - 3} more"] * (len(rows) > 3)]
+    return (
+        f"{_rows_of(len(rows)).capitalize()} of {design.n:,} {does.format('s' * one)}: without row{'s' * (not one)} "
+        f"{listed(named)}, counted from the first that is used, the effect at ρ = 0 is "
+        f"{number(row['effect_without'], width)}{unit_of(report)} instead of {number(row['effect'], width)}."
+    )
+
+
+def shared_by(identifier):
+    """What the current of an identifier is called."""
+    return f"{identifier} (what its rows share)"
+
+
+def yardsticks(report):
+    """Every current there is to compare a hidden one with, by name.
+
+    That of each measured variable, of each identifier whose rows resemble each other, and what the instruments say by
+    maximum likelihood, where no check condemns it.
+    """
+    found = report.benchmarks["rho"].astype(float).to_dict() if len(report.benchmarks) else {}
+    if len(report.identifiers):
+        shared = report.identifiers["rho"]
+        found |= {shared_by(name): rho for name, rho in shared.items()}
+    if "maximum likelihood" in report.instruments.index:
+        means = f"what is hidden, by {listed(report.design.instruments)} and maximum likelihood"
+        found[means] = report.instruments.loc["maximum likelihood", "rho"]
+    return pd.Series(found, dtype=float).dropna()
 
 
 def _tipping(report):
@@ -234,10 +311,9 @@ def _tipping(report):
     if not np.isfinite(tip["interval"]):
         return (f"{learned}No hidden current from ρ = {tip['from']:.2f} to {tip['to']:.2f}, as far as the map reaches "
                 "and can be relied on, brings the interval of the effect to zero.")  # fmt: skip
-    low, high = _rho_range(report) if learned else (-1, 1)
-    if not low <= tip["interval"] <= high:
+    if learned and (far := _beyond(report)):
         return (f"{learned}A hidden current of ρ = {tip['interval']:.2f} would bring the effect's 95 % interval to "
-                "zero, but it lies outside that range; it takes a failing exclusion restriction as well.")  # fmt: skip
+                f"zero{far}.")  # fmt: skip
     mean = f"; one of ρ = {tip['mean']:.2f} brings its mean there" if np.isfinite(tip["mean"]) else ""
     return (f"{learned}A hidden current of ρ = {tip['interval']:.2f} brings the effect's 95 % interval to zero{mean}. "
             f"Anything unmeasured that strong, and {'positive' if tip['interval'] > 0 else 'negative'}, puts its sign "
@@ -246,6 +322,18 @@ def _tipping(report):
 
 def _rho_range(report):
     return np.quantile(report.draws.rho.sel(world="ρ free"), [0.025, 0.975])
+
+
+def _beyond(report):
+    """How the tipping point lies to a posterior of ρ: empty where it is within, else how far out."""
+    tip, (low, high) = report.tipping["interval"], _rho_range(report)
+    if low <= tip <= high:
+        return ""
+    rho = report.draws.rho.sel(world="ρ free").values
+    past = np.mean((rho - tip) * np.sign(tip) >= 0)
+    if past < 1e-3 and min(abs(tip - low), abs(tip - high)) > (high - low) / 2:
+        return ", but it lies outside that range; it takes a failing exclusion restriction as well"
+    return f"; it lies outside that range: one as strong, or stronger, has posterior probability {chance(past)}"
 
 
 def identified(report):
@@ -266,19 +354,28 @@ def _by_instruments(report):
     away = (
         "zero included" if low <= 0 <= high else f"away from zero: least squares is then off by {off}{unit_of(report)}"
     )
-    return (f"With {listed(design.instruments)} {as_one} {means}the data put ρ at {free['rho']:.2f} "
-            f"({low:.2f} to {high:.2f}), {away}. ")  # fmt: skip
+    return (
+        f"With {listed(design.instruments)} {as_one} {means}the posterior of ρ, under its prior, has mean "
+        f"{free['rho']:.2f} ({low:.2f} to {high:.2f}), {away}; {_likeliest(report)}. "
+    )
+
+
+def _likeliest(report):
+    rho = report.instruments["rho"].get("maximum likelihood", np.nan) if len(report.instruments) else np.nan
+    return (f"maximum likelihood, which has no prior, says {rho:.2f}" if np.isfinite(rho)
+            else "maximum likelihood, which has no prior, gives none")  # fmt: skip
 
 
 def _measured(report):
-    table = report.benchmarks.dropna(subset="rho")
-    if table.empty:
-        return [_unmeasured(report.design, len(report.benchmarks))]
-    name, rho = table.index[0], table["rho"].iloc[0]
-    said = [f"The strongest measured current is that of {name}: left unmeasured, it would have been ρ = {rho:+.2f}."]
-    tip = report.tipping["interval"]
-    if np.isfinite(tip) and tip != 0:
-        along = table["rho"] * np.sign(tip)
+    table, known, tip = report.benchmarks.dropna(subset="rho"), yardsticks(report), report.tipping["interval"]
+    said = [_unmeasured(report.design, len(report.benchmarks))]
+    if len(table):
+        name, rho = table.index[0], table["rho"].iloc[0]
+        said = [
+            f"The strongest measured current is that of {name}: left unmeasured, it would have been ρ = {rho:+.2f}."
+        ]
+    if len(known) and np.isfinite(tip) and tip != 0:
+        along = known * np.sign(tip)
         enough = along[along >= abs(tip)]
         if len(enough):
             that = "that" if len(enough) == 1 else "one"
@@ -288,7 +385,7 @@ def _measured(report):
             said.append("In the direction that matters there is no measured current at all.")
         else:
             said.append(f"In the direction that matters none is as strong as the tipping point; the nearest is "
-                        f"{along.idxmax()}, at ρ = {table['rho'][along.idxmax()]:+.2f}.")  # fmt: skip
+                        f"{along.idxmax()}, at ρ = {known[along.idxmax()]:+.2f}.")  # fmt: skip
     return said
 
 
@@ -316,7 +413,7 @@ def _hidden(report):
     shown = []
     for name, row in report.worlds.iterrows():
         if name.endswith("firmly") and np.isfinite(row[report.read]):
-            against = row["interpretation"].partition("; ")[2]
+            against = "" if report.shuffled > MISLED else row["interpretation"].partition("; ")[2]
             shown.append(f"{effect_in(report, name)} ({ends_in(report, name)}) in the world “{name}”"
                          f"{f' ({against})' if against else ''}")  # fmt: skip
     return f"Belief moves the effect: it is {listed(shown)}." if shown else "No world with a current could be read."
@@ -367,7 +464,7 @@ def conclusion(report):
         f"{effect_in(report, 'ρ = 0')} ({ends_in(report, 'ρ = 0')}).",
         *_free(report),
     ]
-    return " ".join([*said, report.overturns[0], *report.overturns[1:3], report.limits[0], *report.clustered])
+    return " ".join([*said, *report.overturns[:3], report.limits[0], *report.clustered])
 
 
 def _rows(report):

@@ -4,6 +4,9 @@ import re
 
 import numpy as np
 
+from helpers.design import terms_of
+from helpers.readings import digits
+
 
 def number(value, width=np.nan):
     """A number with as many digits as the width of its interval deserves, or with four; empty for NaN."""
@@ -11,7 +14,7 @@ def number(value, width=np.nan):
         return ""
     if not 1e-6 < width < np.inf:
         return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.4g}"
-    text = f"{value:,.{max(0, 1 - int(np.floor(np.log10(width))))}f}"
+    text = f"{value:,.{digits(width)}f}"
     return text if re.search("[1-9]", text) else text.lstrip("-")
 
 
@@ -31,14 +34,9 @@ def listed(names):
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def term(label):
-    """The term that a column of the design belongs to: a categorical one without its level."""
-    return re.sub(r"\[[^\]]*\]", "", label)
-
-
 def terms(design, mask):
     """The terms of an equation: a categorical one once, not dummy by dummy."""
-    return list(dict.fromkeys(term(label) for label in np.array(design.covariates, dtype=object)[mask]))
+    return list(dict.fromkeys(term for term, used in zip(terms_of(design)[0], mask) if used))
 
 
 def more_of(design, one):

@@ -380,8 +380,8 @@ def strong():
 def test_a_strong_instrument_rules_currents_out(strong):
     low, high = strong.draws.rho.sel(world="ρ free").quantile([0.025, 0.975]).values
     assert (
-        f"With z as instrument the data put ρ at {strong.worlds.rho['ρ free']:.2f} ({low:.2f} to {high:.2f}), away"
-        in (strong.overturns[0])
+        f"With z as instrument the posterior of ρ, under its prior, has mean {strong.worlds.rho['ρ free']:.2f} "
+        f"({low:.2f} to {high:.2f}), away from zero" in strong.overturns[0]
     )
     assert strong.tipping["interval"] < low and "lies outside that range" in strong.overturns[0]
     assert strong.overturns[0] in strong.paragraph and "in doubt" not in strong.paragraph
@@ -424,8 +424,10 @@ def test_an_instrument_that_pulls_the_current_off_the_map_still_gets_a_report():
 
 
 def test_a_current_found_in_shuffled_data_is_not_learned_from(strong):
-    assert "the data put ρ at" in overturns(strong)[0]
-    assert "the data put ρ at" not in overturns(strong._replace(shuffled=0.6))[0]
+    assert "the posterior of ρ" in overturns(strong)[0] and "the data put" not in strong.paragraph
+    condemned = strong._replace(shuffled=0.6)
+    assert "the posterior of ρ" not in overturns(condemned)[0]
+    assert "ρ free" not in " ".join(overturns(condemned)) and "contradict" not in " ".join(overturns(condemned))
     settled = strong.sensitivity.assign(**{"P(alpha>0)": 0.0, "alpha": -7.0})
     said = " ".join(overturns(strong._replace(sensitivity=settled)))
     assert re.search(r"lies at -7\.\d+ mm, P\(α > 0\) at under 1 %, and .* excludes zero in 5 of 5 cases", said)
@@ -694,7 +696,7 @@ def test_a_trial_in_which_only_the_invited_can_come_has_a_report(outcome, tmp_pa
     terms = {"outcome": "y ~ came + town", "treatment": "came ~ invited + town"}
     done = attempt(tmp_path / "out", csv=tmp_path / "trial.csv", **terms)
     assert done.returncode == 0, done.stderr
-    told = re.search(r"the data put ρ at (-?\d\.\d\d) \((-?\d\.\d\d) to (\d\.\d\d)\)", done.stdout)
+    told = re.search(r"the posterior of ρ, .* has mean (-?\d\.\d\d) \((-?\d\.\d\d) to (\d\.\d\d)\)", done.stdout)
     middle, low, high = map(float, told.groups())
     assert low < rho < high and abs(middle - rho) < 0.2
     assert "left unmeasured, it would have been ρ" in done.stdout
@@ -942,13 +944,24 @@ def test_labels_take_the_place_of_names_everywhere(tmp_path):
     "labels, said",
     [({"feed": "x"}, "gain_g, feed_g"), ({"gain_g": " "}, "words for"), ({"gain_g": "feed_g"}, "another label"),
      ({"gain_g": 3}, "labels"), (["gain_g"], "labels"), ({"C(site)[T.b]": "x"}, "words for"),
-     ({"C(site)": "site [x]"}, "brackets"), ({"gain_g": "two\nlines"}, "one line")],
+     ({"gain_g": "two\nlines"}, "one line")],
 )  # fmt: skip
 def test_a_label_of_nothing_is_refused(labels, said):
     table = read_table(ROOT / "data" / "ponds.csv", outcome=OUTCOME, treatment=TREATMENT, drop_missing=True)
     design = make_design(table.data, outcome=table.outcome, treatment=table.treatment)
     with pytest.raises((ValueError, TypeError), match=said):
         make_report(design, names=table.names, labels=labels)
+
+
+def test_a_label_may_hold_brackets_and_names_a_variable_of_several_terms():
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame(rng.normal(size=(200, 3)), columns=list("ytx")).assign(site=["a", "(30,45]", "b] x", "c"] * 50)
+    design = make_design(data, outcome="y ~ t + x * C(site)", treatment="t ~ x * C(site)")
+    named = make_report(design, labels={"x": "income [EUR]", "C(site)": "the place [A]"})
+    assert set(named.benchmarks.index) == {"income [EUR]", "site"} and "site[T" not in named.paragraph
+    assert "adjusted for income [EUR], the place [A] and x:C(site)." in named.paragraph
+    assert "the place [A] is categorical, with 4 levels." in named.checks
+    assert "the place [A][T.b] x]" in named.design.covariates
 
 
 def test_two_labels_for_one_variable_are_one_line(tmp_path):
