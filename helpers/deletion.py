@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from helpers.design import check_rows, only
-from helpers.engine.counterfactual import average_effect
+from helpers.engine.counterfactual import average_effect, effect_slope
 from helpers.engine.likelihoods import Rows
 
 FEW = 10  # rows that are taken out one by one, those that stay being looked at again each time
@@ -127,14 +127,15 @@ def _without(design, gone):
 
 def _fit(design):
     """`Fit` of a design: least squares, or the probit of a binary outcome."""
-    A = Rows.of(design, compress=False).A
-    binary = design.outcome_kind == "binary"
+    rows = Rows.of(design, compress=False)
+    A, binary = rows.A, design.outcome_kind == "binary"
     theta, covariance, score, weight = (_probit if binary else _least_squares)(design, A)
-    slope = _slope(design, theta, covariance)
+    whole = np.r_[theta, np.zeros(rows.size - len(theta))]  # without a current the treatment's equation has no say
+    slope = effect_slope(design, whole, 0.0)[: len(theta)]
     towards = covariance @ slope
     spare = 1 - weight * np.einsum("ij,jk,ik->i", A, covariance, A)
     change = -(A @ towards) * score / np.where(spare > FEWER, spare, np.inf)
-    return Fit(float(average_effect(design, theta)), float(np.sqrt(slope @ towards)), change)
+    return Fit(float(average_effect(design, whole, 0.0)), float(np.sqrt(slope @ towards)), change)
 
 
 def _least_squares(design, A):
@@ -165,13 +166,3 @@ def _scored(line, q):
     """The derivative of each row's log likelihood by its index, and minus the second."""
     score = q * np.exp(norm.logpdf(line) - norm.logcdf(q * line))
     return score, score * (score + line)
-
-
-def _slope(design, theta, covariance):
-    """How the effect that is read changes with θ_O: by differences of a thousandth of a standard error."""
-    if design.outcome_kind == "continuous":
-        return np.eye(len(theta))[-1]
-    step = 1e-3 * np.sqrt(np.diag(covariance))
-    around = theta + np.concatenate([np.diag(step), -np.diag(step)])
-    high, low = np.split(average_effect(design, around), 2)
-    return (high - low) / (2 * step)
