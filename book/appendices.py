@@ -44,7 +44,7 @@ def reference():
     """The helper reference: every public name with its signature and its docstring."""
     modules = {}
     for name in sorted(helpers.__all__, key=str.lower):
-        modules.setdefault(getattr(helpers, name).__module__, []).append(name)
+        modules.setdefault(inspect.unwrap(getattr(helpers, name)).__module__, []).append(name)
     parts = [REFERENCE]
     for room, title in ROOMS.items():
         parts.append(f"## {title}\n")

@@ -7,6 +7,8 @@ Data flow one way::
 A name is imported when it is first used, so that whoever draws a map does not wait for a sampler.
 """
 
+import inspect
+from functools import wraps
 from importlib import import_module
 
 _WHERE = {
@@ -32,7 +34,7 @@ _WHERE = {
         "plot_ridge",
         "plot_worlds",
     ),
-    "priors": ("atanh_normal", "normal"),
+    "priors": ("atanh_normal", "normal", "unit_information"),
     "readings": ("read_map", "reading_table", "tipping_point", "weigh"),
     "report.contents": ("make_report",),
     "report.intake": ("read_table",),
@@ -49,8 +51,23 @@ __all__ = sorted(_MODULES)
 def __getattr__(name):
     if name not in _MODULES:
         raise AttributeError(f"module 'helpers' has no attribute {name!r}; it has {__all__}")
-    value = globals()[name] = getattr(import_module(f"helpers.{_MODULES[name]}"), name)
+    value = globals()[name] = _answering(getattr(import_module(f"helpers.{_MODULES[name]}"), name), name)
     return value
+
+
+def _answering(function, name):
+    """A function as it is, but for `weights=` and their kin: those get a sentence and no TypeError."""
+    if not inspect.isfunction(function) or "**" in str(inspect.signature(function)):
+        return function
+    from helpers.arguments import refuse_weights  # NumPy is slow to import, and is there by now
+
+    @wraps(function)
+    def answered(*arguments, **named):
+        refuse_weights(named)
+        return function(*arguments, **named)
+
+    answered.__module__, answered.__qualname__ = "helpers", name  # where pickle finds it
+    return answered
 
 
 def __dir__():

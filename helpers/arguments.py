@@ -5,6 +5,7 @@ that can be told. A number may come in NumPy's, pandas' or xarray's clothes; a t
 """
 
 import operator
+import re
 import reprlib
 from collections.abc import Hashable, Mapping
 from numbers import Real
@@ -15,6 +16,14 @@ import numpy as np
 
 SMALLEST, LARGEST = 1e-100, 1e100  # a spread beyond cannot be squared and divided by
 MOST = 1_000_000_000  # rows or draws; more would fit no memory
+WEIGHTS = re.compile(r"(?:\w+_)?w(?:eigh)?ts?|[fapi]weights?")
+UNWEIGHTED = (
+    "the likelihood takes each row for one observation, so rows have no weights; accepted are rows: "
+    "where a row stands for several alike, each as often as it counts, "
+    "data.loc[data.index.repeat(data['count'])]; where a survey drew some more often than others, what "
+    "they were drawn by (region, age, size) among the covariates of both formulas, and the units it "
+    "drew (villages, schools) as the clusters of bootstrap_map(design, data['village'])"
+)
 
 
 def number(value, name, *, low=-np.inf, high=np.inf, accepted="a finite number"):
@@ -239,6 +248,13 @@ def _pandas():
 def refuse(name, value, accepted, instead="", *, error=ValueError):
     """Raise the sentence."""
     raise error(f"{name}={told(value)}; accepted is {accepted}{instead and f': write {instead}'}.")
+
+
+def refuse_weights(names):
+    """Refuse weights of rows, under whichever name other libraries have them."""
+    for name in names:
+        if WEIGHTS.fullmatch(name):
+            raise TypeError(f"{name}=...: {UNWEIGHTED}.")
 
 
 def groups(value, n, name="cluster"):

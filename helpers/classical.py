@@ -11,8 +11,8 @@ from scipy.stats import norm
 
 from helpers import arguments
 from helpers.design import check_design, check_rows, separation
-from helpers.engine.counterfactual import average_effect
-from helpers.engine.laplace import ascent, columns
+from helpers.engine.counterfactual import average_effect, effect_slope
+from helpers.engine.laplace import ascent, columns, covariance
 from helpers.engine.likelihoods import Rows, derivatives, rows_of, scores
 
 EDGE = 6.0  # |atanh ρ| beyond which the likelihood is taken to have no interior maximum (|ρ| = 0.99999)
@@ -28,8 +28,10 @@ class MaximumLikelihood:
         The effect (outcome, or the index of a binary outcome, per unit of treatment), the error correlation, the
         outcome's error sd (1 for a binary outcome).
     effect, effect_se : float or ndarray
-        The effect that is read: α, or for a binary outcome the average difference in its chance, in percentage
-        points, with its standard error by the delta method.
+        The effect that is read: α, or for a binary outcome the average difference that the treatment makes to its
+        chance, in percentage points, everybody keeping her own error; with its standard error by the delta method.
+    step : float
+        Of a binary outcome's effect: by how much the continuous treatment is moved (`make_design`); 1 elsewhere.
     log_likelihood : float or ndarray
     estimates, standard_errors : pandas.Series or DataFrame
         Every parameter by name; ``beta`` entries, and a moderator's ``delta``, are per standard deviation of
@@ -44,9 +46,17 @@ class MaximumLikelihood:
     standard_errors: pd.DataFrame
     effect: float
     effect_se: float
+    step: float = 1.0
 
     def summary(self):
-        """A table: one row a parameter with its 95 % interval, or one row a ρ for a profile."""
+        """A table: one row a parameter with its 95 % interval, or one row a ρ for a profile.
+
+        Where the effect is not that of one unit of the treatment, the name of the columns says so.
+        """
+        more = None if self.step == 1 else f"effect: {self.step:g} more of the treatment"
+        return self._table().rename_axis(columns=more)
+
+    def _table(self):
         binary = "sigma_U" not in self.estimates
         if np.ndim(self.rho) == 0:
             estimate, se = self.estimates, self.standard_errors
@@ -85,16 +95,17 @@ def ols(design, *, cluster=None):
     if cluster is None:
         return line(rows.y, A, design.n)
     codes = arguments.groups(cluster, check_rows(design).n)
-    return sm.OLS(rows.y, A).fit(cov_type="cluster", cov_kwds={"groups": codes})
+    options = {"cov_type": "cluster", "cov_kwds": {"groups": codes}}
+    return sm.OLS(rows.y, A).fit(method="qr", **options)
 
 
 def line(response, A, n):
     """statsmodels' least squares of rows that stand for n, each for as many as any other."""
     if n == len(A):
-        return sm.OLS(response, A).fit()
+        return sm.OLS(response, A).fit(method="qr")  # its digits do not depend on the columns' units
     model = sm.WLS(response, A, weights=n / len(A))
     model.nobs = float(n)  # each weight counts rows
-    return model.fit()
+    return model.fit(method="qr")
 
 
 def maximum_likelihood(design, *, rho=None, cluster=None):
@@ -133,8 +144,8 @@ def maximum_likelihood(design, *, rho=None, cluster=None):
     _check_finite(design)
     if rho is None:
         theta, a, H = _free(design, rows)
-        covariance = _clustered(design, np.r_[theta, a], None, np.linalg.inv(-H), codes)
-        return _point(design, theta, a, derivatives(rows, theta, a)[0], covariance)
+        spread = _clustered(design, np.r_[theta, a], None, covariance(H), codes)
+        return _point(design, theta, a, derivatives(rows, theta, a)[0], spread)
     a, back = np.unique(np.arctanh(given), return_inverse=True)
     found = columns(rows, None, a)
     spread = [_clustered(design, *each, root @ root.T, codes) for *each, root in zip(found.mode, a, found.root)]
@@ -158,8 +169,8 @@ def _clustered(design, point, a, covariance, codes):
 def effect_at(design, rho, prior=None):
     """The effect at one ρ of the coefficients that fit best, or, with `Scales`, of the posterior's mode."""
     rows = rows_of(design)
-    theta = columns(rows, prior, [np.arctanh(rho)]).mode[0]
-    return float(average_effect(design, rows.split(theta)[0]))
+    a = np.arctanh(rho)
+    return float(average_effect(design, columns(rows, prior, [a]).mode[0], a))
 
 
 def finite(design):
@@ -253,18 +264,15 @@ def _point(design, theta, a, value, covariance):
     return MaximumLikelihood(
         alpha=float(estimates["alpha"]), rho=float(np.tanh(a)), sigma_U=float(estimates.get("sigma_U", 1.0)),
         log_likelihood=float(value), estimates=estimates, standard_errors=errors,
-        **_effect(design, theta[: len(rows.names_O)], covariance),
+        **_effect(design, theta, a, covariance), step=design.step,
     )  # fmt: skip
 
 
-def _effect(design, theta_O, covariance):
-    """The effect that is read and its standard error, by differences of that smooth function of θ_O."""
-    step = 1e-5
-    around = theta_O + step * np.concatenate([np.eye(len(theta_O)), -np.eye(len(theta_O))])
-    high, low = np.split(average_effect(design, around), 2)
-    slope, k = (high - low) / (2 * step), len(theta_O)
-    return {"effect": float(average_effect(design, theta_O)),
-            "effect_se": float(np.sqrt(slope @ covariance[:k, :k] @ slope))}  # fmt: skip
+def _effect(design, theta, a, covariance):
+    """The effect that is read and its standard error, by the delta method; a varies too where ρ was estimated."""
+    slope = effect_slope(design, theta, a)[: len(covariance)]
+    effect = float(average_effect(design, theta, a))
+    return {"effect": effect, "effect_se": float(np.sqrt(slope @ covariance @ slope))}
 
 
 def _names(names, equation):
@@ -276,5 +284,5 @@ def _stack(points):
         *(np.array([getattr(p, name) for p in points]) for name in ("alpha", "rho", "sigma_U", "log_likelihood")),
         *(pd.DataFrame([getattr(p, name) for p in points]).reset_index(drop=True)
           for name in ("estimates", "standard_errors")),
-        *(np.array([getattr(p, name) for p in points]) for name in ("effect", "effect_se")),
+        *(np.array([getattr(p, name) for p in points]) for name in ("effect", "effect_se")), points[0].step,
     )  # fmt: skip

@@ -18,6 +18,7 @@ from helpers.design import check_rows
 from helpers.engine.counterfactual import average_effect
 from helpers.engine.laplace import columns
 from helpers.engine.likelihoods import Rows, rows_of
+from helpers.maps import stepped
 from helpers.moments import condensed
 from helpers.priors import scales
 
@@ -148,11 +149,12 @@ def bootstrap_map(design, cluster, *, rho=RHO, replicates=200, probability=0.95,
     se = effects.std(axis=0, ddof=1)
     half = t.ppf(0.5 + probability / 2, len(members) - 1) * se
     table = {"mean": mean, "se": se, "low": mean - half, "high": mean + half}
-    return pd.DataFrame(table, index=pd.Index(rho, name="rho"))
+    table = pd.DataFrame(table, index=pd.Index(rho, name="rho"))
+    table.attrs = stepped(vars(design))
+    return table
 
 
 def _effects(design, prior, rho):
     """The effect that is read, at the mode of the column of each ρ."""
-    rows = rows_of(design)
-    theta = columns(rows, prior, np.arctanh(rho)).mode
-    return average_effect(design, theta[:, : rows.A.shape[1]])
+    a = np.arctanh(rho)
+    return average_effect(design, columns(rows_of(design), prior, a).mode, a)

@@ -42,7 +42,7 @@ def benchmark_rho(design, groups=None):
         One row a group: ``rho``, the current that leaving it out would have made; ``alpha_without``, the
         least-squares effect without it, and ``change``, that effect less the full one (units of the outcome per unit
         of the treatment); for a binary outcome ``effect_without``, the probit's, and ``change``, both in percentage
-        points; ``reason``, when ``rho`` is NaN, else empty.
+        points (for the design's ``step`` of a continuous treatment); ``reason``, when ``rho`` is NaN, else empty.
 
     Raises
     ------
@@ -249,7 +249,7 @@ class Decision(NamedTuple):
     bayes: str
 
 
-def decide(map, loss, *, actions, prior=None, within=None):
+def decide(map, loss, *, actions, prior=None, likelihood=True, within=None):
     """Compare actions in every world of a map, and across them.
 
     Parameters
@@ -258,12 +258,14 @@ def decide(map, loss, *, actions, prior=None, within=None):
         From `map_rho`.
     loss : function
         ``loss(action, effect)``: the loss, in units of the reader's choice, of an action if the effect is `effect`
-        (α; for a binary outcome a difference in percentage points). It is handed an array of effects and gives as
-        many losses, or one number.
+        (α; for a binary outcome a difference in percentage points, and of a continuous treatment that of the map's
+        ``step``). It is handed an array of effects and gives as many losses, or one number.
     actions : sequence of str, or mapping
         The actions by name. A mapping hands its values to `loss` in the names' stead: ``{"none": 0, "full": 12}``.
     prior : optional
         Prior over ρ for the Bayes action, as in `weigh`.
+    likelihood : bool
+        Whether the data have a say about ρ in the Bayes action; ``False`` is for a belief alone, as in `weigh`.
     within : pair of float, optional
         The plausible worlds: ρ from one number to the other. Left out, the whole map. The Bayes action weighs
         worlds by `prior` and does not look at this.
@@ -285,6 +287,7 @@ def decide(map, loss, *, actions, prior=None, within=None):
     chart_of(map)
     arguments.function(loss, "loss", "a function of an action and an array of effects: loss(action, effect)")
     prior = check_reading(atanh_normal() if prior is None else prior)
+    arguments.flag(likelihood, "likelihood")
     actions, within = _actions(actions), arguments.optional(arguments.pair, within, "within", accepted=WITHIN)
     knots = np.arctanh(map.rho.values)
     weight = np.exp(map.log_weight.values)
@@ -295,7 +298,7 @@ def decide(map, loss, *, actions, prior=None, within=None):
     a = np.array([low, *knots[(knots > low) & (knots < high)], high])
     expected = pd.DataFrame(line(a), columns=list(actions), index=pd.Index(np.tanh(a), name="rho"))
     regret = expected.sub(expected.min(axis=1), axis=0)
-    posterior = weigh(map, prior).effect.values
+    posterior = weigh(map, prior, likelihood=likelihood).effect.values
     table = pd.DataFrame({
         "max_regret": regret.max(),
         "expected_loss": {name: _losses(loss, name, value, posterior).mean() for name, value in actions.items()},

@@ -11,15 +11,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 from scipy.linalg import qr
+from scipy.linalg.lapack import dtrcon
 from scipy.optimize import linprog
 
 from helpers import arguments, formulas, pieces
 from helpers.moments import know
 
 SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
-DIGITS = 1e-12  # a column that varies by less of its mean has lost too many digits
+WELL_APART = 1e-6  # one over a condition number, of columns that nobody need look at more closely
+DIGITS = 1e-12  # a covariate that varies by less of its mean has lost too many digits
+FAR = 1e-7  # the same of a response, which is not centred: a search for its maximum works on what digits are left
 ROOM = 1e50  # a standard deviation beyond this, or its inverse, leaves no room for squares and ratios
-BESIDE = 1e10  # the same of a treatment, which stands unscaled beside a constant and standardised columns
+BESIDE = 1e15  # the same of a treatment, which stands unscaled beside a constant and standardised columns
 ENOUGH = 20_000  # rows that tell at once that nothing separates the treated from the untreated
 FEWEST_DOSES = 5  # a treatment with fewer distinct values is neither binary nor continuous
 KINDS = "binary", "continuous"
@@ -34,15 +37,17 @@ class Design:
     y, t : ndarray, shape (n,)
         Outcome and treatment in the reader's units.
     C : ndarray, shape (n, p)
-        Every covariate of either equation, standardised. Columns are named by `covariates`.
+        Every covariate of either equation, standardised; not centred where an equation has no constant. Columns are
+        named by `covariates`.
     in_outcome, in_treatment : ndarray of bool, shape (p,)
         Which covariates stand in which equation. A column of the second only is an instrument.
     moderates : ndarray of bool, shape (p,)
         Which covariates change the effect: those that the outcome formula multiplies by the treatment.
     intercept_O, intercept_T : bool
-        Whether each equation has a constant (it has, unless its formula says ``0 +``).
+        Whether each equation has a constant: unless its formula says ``0 +``, and even then if its columns add up to
+        one, as the levels of a factor do.
     scales : DataFrame
-        ``mean`` and ``sd`` of each covariate before it was standardised.
+        ``mean`` and ``sd`` of each covariate before it was standardised; a mean of zero where none was subtracted.
     centre : float, optional
         What the outcome equation subtracts from the treatment, `t_mean`, when it is not to be taken from `t`.
     kind, outcome_kind : {"binary", "continuous"}
@@ -52,6 +57,9 @@ class Design:
     stands_for : int, optional
         How many observations the rows of `y`, `t` and `C` stand for, each for as many as any other, where data that no
         memory holds were condensed: the rows then have their means, variances and covariances, and are none of them.
+    step : float
+        By how much a continuous treatment is moved where its effect on the chance of a binary outcome is read; 1 for
+        all other designs.
     terms : tuple of str
         The term of the formula that each column of C belongs to: ``"C(education)"``, ``"age:C(g)"``.
     variables : tuple of tuple of str
@@ -75,6 +83,7 @@ class Design:
     notes: tuple = ()
     outcome_kind: str = "continuous"
     stands_for: int | None = None
+    step: float = 1.0
     terms: tuple = ()
     variables: tuple = ()
 
@@ -112,7 +121,7 @@ class Design:
 
     @property
     def M(self):
-        """The moderators' columns of C, shape (n, k): centred, so that α is the effect at their average."""
+        """The moderators' columns of C, shape (n, k): α is the effect where they are zero, their average if centred."""
         return self.C[:, self.moderates]
 
     @property
@@ -130,7 +139,7 @@ class Design:
         )
 
 
-def make_design(data, *, outcome, treatment, outcome_kind=None):
+def make_design(data, *, outcome, treatment, outcome_kind=None, step=None):
     """Read two formulas against a data frame, and refuse what cannot be used.
 
     Parameters
@@ -149,13 +158,19 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
     outcome_kind : {"binary", "continuous"}, optional
         Left out, an outcome of zeros and ones (or of False and True) is binary and gets a probit equation.
         ``"continuous"`` asks for a straight line through zeros and ones instead.
+    step : float, optional
+        By how much a continuous treatment is moved, in its own units, where its effect on the chance of a binary
+        outcome is read. Left out: 1, if the middle 95 % of the treatment span one unit, and otherwise the power of ten
+        nearest to its standard deviation, since a unit that no row has ever been moved by tells of the curve of Φ and
+        not of the treatment. No other outcome or treatment has one: there α is the effect of one unit.
 
     Returns
     -------
     Design
         ``kind`` is ``"binary"`` for a treatment of zeros and ones and ``"continuous"`` otherwise; ``outcome_kind``
-        likewise. Both equations have an intercept unless their formula says ``0 +``; covariates are centred and
-        scaled either way, so without an intercept a plane is forced through the covariates' means.
+        likewise. Both equations have an intercept unless their formula says ``0 +``. As elsewhere, that only recodes a
+        factor, whose levels add up to a constant. Where no columns do, the plane goes through zero of the raw columns:
+        covariates are then scaled and not centred, and with moderators α is the effect where these are zero.
 
     Raises
     ------
@@ -163,7 +178,8 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
         Naming the column: when it is missing, has NaN or infinite values, is constant, is collinear
         with others, or stands in the outcome formula and separates the treated from the untreated perfectly (an
         instrument may: nobody joins who was not asked); when the outcome has two values that are not 0 and 1, or
-        the treatment predicts a binary one without error in some rows; when the treatment is
+        the treatment predicts a binary one without error in some rows; when `step` is not positive, or the
+        outcome and the treatment have none; when the treatment is
         constant, has three or four values, is absent from the outcome formula, or stands inside another
         term than a product with a covariate that has a term of its own; when there are fewer rows than
         columns; when a continuous outcome or treatment is an exact combination of the columns of its equation; when
@@ -176,28 +192,32 @@ def make_design(data, *, outcome, treatment, outcome_kind=None):
     lhs_O, lhs_T = (equation.response.expr for equation in both)
     (y, t, frame_O, frame_T, n, notes, values, levels), terms, moderators = _columns(data, both)
     kind = _kind(values["treatment"], lhs_T)
-    _check_unit(t, f"the treatment {lhs_T!r}", BESIDE)
+    _check_unit(t, f"the treatment {lhs_T!r}", BESIDE, FAR)
+    moderating = [label for term in moderators for label in frame_O.attrs["labels"][term]]
+    made_of = _made_of(both, (frame_O, frame_T))
+    (frame_O, one_O, made_O), (frame_T, one_T, made_T) = _constant(frame_O, moderating), _constant(frame_T)
     _check_spread(y, lhs_O, frame_O, frame_T)
     outcome_kind = _outcome_kind(values["outcome"], lhs_O, outcome_kind)
     if pieces.come(data):
         _check_condensed({"outcome": outcome_kind, "treatment": kind})
-    frame, in_treatment, none = _instruments(frame_O, frame_T)
-    scales = pd.DataFrame({"mean": frame.mean(), "sd": frame.std(ddof=0)})
-    moderating = [label for term in moderators for label in frame_O.attrs["labels"][term]]
-    made_of = _made_of(both, (frame_O, frame_T))
+    centred = one_O and one_T
+    frame, in_treatment, none = _instruments(frame_O, frame_T, centred, one_O)
+    scales = pd.DataFrame({"mean": frame.mean() * centred, "sd": frame.std(ddof=0)})
     design = Design(
-        y=y, t=t, C=_standardised(frame), covariates=tuple(frame.columns),
+        y=y, t=t, C=_standardised(frame, centred), covariates=tuple(frame.columns),
         in_outcome=frame.columns.isin(frame_O.columns), in_treatment=frame.columns.isin(in_treatment),
-        moderates=frame.columns.isin(moderating), intercept_O=both[0].intercept, intercept_T=both[1].intercept,
-        outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales, notes=(*notes, *none), outcome_kind=outcome_kind,
-        stands_for=n, terms=tuple(made_of[label][0] for label in frame),
-        variables=tuple(made_of[label][1] for label in frame),
+        moderates=frame.columns.isin(moderating), intercept_O=one_O, intercept_T=one_T,
+        outcome=lhs_O, treatment=lhs_T, kind=kind, scales=scales,
+        notes=(*dict.fromkeys([*notes, *made_O, *made_T, *none]),), outcome_kind=outcome_kind, stands_for=n,
+        terms=tuple(made_of[label][0] for label in frame), variables=tuple(made_of[label][1] for label in frame),
     )  # fmt: skip
     _check_rank(design, frame_T)
     if n and not pieces.come(data):
         y, t, C = pieces.rows_of(data, both, terms, levels, scales)
-        few, design = design, replace(design, y=y, t=t, C=C, stands_for=None)
+        few, design = design, _stepped(replace(design, y=y, t=t, C=C, stands_for=None), step)
         know(design, few)
+    else:
+        design = _stepped(design, step)
     _check_overlap(design)
     _check_answers(design)
     return design
@@ -275,11 +295,31 @@ def _refuse_pieces(reason, line=""):
     )
 
 
-def _standardised(frame):
-    return ((frame - frame.mean()) / frame.std(ddof=0)).to_numpy(dtype=float)
+def _constant(frame, moderating=()):
+    """An equation's columns, whether it has a constant, and a sentence where numbers add up to one that ``0 +`` kept.
+
+    One of these numbers is then left out, as a factor's reference level is: the span stays what it was. None that
+    changes the effect, unless all of them do: their products with the treatment add up to the treatment then.
+    """
+    if frame.attrs["intercept"] or frame.shape[1] == 0:
+        return frame, frame.attrs["intercept"], []
+    M = frame.to_numpy() / np.sqrt((frame**2).mean().clip(lower=1e-300)).to_numpy()
+    parts, *_ = np.linalg.lstsq(M, np.ones(len(M)))
+    if np.abs(M @ parts - 1).max() > SAME * (M * parts).std(axis=0).max() + DIGITS:
+        return frame, False, []
+    made = frame.columns[np.abs(parts) > SAME * np.abs(parts).max()]
+    plain = [name for name in made if name not in moderating]
+    left = next((name for name in made if np.ptp(frame[name]) == 0), (plain or made)[-1])
+    said = f"{', '.join(made)} add up to a constant, so there is an intercept and {left} is left out."
+    return frame.drop(columns=left), True, [said] if len(made) > 1 else []
 
 
-def _instruments(frame_O, frame_T):
+def _standardised(frame, centred=True):
+    values = frame.to_numpy(dtype=float)
+    return (values - values.mean(axis=0) * centred) / values.std(axis=0)
+
+
+def _instruments(frame_O, frame_T, centred=True, constant=True):
     """The columns of both equations, those of the treatment's, and sentences about those that are no instruments.
 
     A column of the treatment formula alone is an instrument if it adds rank to the outcome formula's columns and the
@@ -288,8 +328,13 @@ def _instruments(frame_O, frame_T):
     covariates, and the third an instrument.
     """
     alone = frame_T.columns.difference(frame_O.columns, sort=False)
+    if alone.empty:
+        return frame_O, list(frame_T.columns), []
     frame = pd.concat([frame_O, frame_T[alone]], axis=1)
-    R = np.linalg.qr(_standardised(frame), mode="r")  # same relations, few rows
+    M = _standardised(frame, centred)
+    if not centred and constant:
+        M = M - M.mean(axis=0)  # what the outcome's constant takes out
+    R = np.linalg.qr(M, mode="r")  # same relations, few rows
     kept, in_treatment, said = list(frame_O.columns), list(frame_T.columns), []
     for label in alone:
         column, others = R[:, frame.columns.get_loc(label)], R[:, frame.columns.get_indexer(kept)]
@@ -313,7 +358,8 @@ def _kind(t, name):
     if len(levels) < FEWEST_DOSES:
         raise ValueError(
             f"the treatment {name!r} has the {len(levels)} values {levels.tolist()}; accepted are a binary "
-            f"treatment coded 0 and 1, or a continuous one with at least {FEWEST_DOSES} distinct values."
+            f"treatment coded 0 and 1, or a continuous one with at least {FEWEST_DOSES} distinct values: "
+            f"{formulas.advised(t, name, 'treatment')}."
         )
     return "continuous"
 
@@ -324,29 +370,53 @@ def _outcome_kind(y, name, wanted):
     if set(levels) == {0.0, 1.0}:
         return wanted or "binary"
     if wanted == "binary" or (len(levels) == 2 and wanted is None):
-        low, high = (f"{level:g}" for level in levels[[0, -1]])
+        low, high = (f"{level:.15g}" for level in levels[[0, -1]])
         many = f"{len(levels)} or more" if len(levels) == pieces.FEW + 1 else len(levels)
         raise ValueError(
             f"the outcome {name!r} has {many} values, from {low} to {high}; accepted as a yes or a no are 0 and "
-            f"1: write I({name} == {high}) for it, or outcome_kind='continuous' for a straight line."
+            f"1: {formulas.advised(y, name, 'outcome')}; or outcome_kind='continuous' "
+            "(--outcome-kind continuous) for a straight line."
         )
     return "continuous"
+
+
+def _stepped(design, step):
+    """The design with the change in its treatment that the effect on a binary outcome is read for."""
+    if design.kinds != ("binary", "continuous"):
+        if step is not None:
+            raise ValueError(
+                f"step={arguments.told(step)} with a {design.outcome_kind} outcome and a {design.kind} "
+                "treatment; accepted is a step where the outcome is binary and the treatment "
+                "continuous: elsewhere the effect is that of one unit, or of 1 against 0."
+            )
+        return design
+    step = arguments.optional(arguments.positive, step, "step")
+    held = np.subtract(*np.quantile(design.t, [0.975, 0.025]))
+    if step is None:
+        step = 1.0 if held >= 1 else float(f"1e{np.floor(np.log10(design.t.std()) + 0.5):.0f}")
+    if step == 1:
+        return design
+    note = (
+        f"The effect is read for {step:g} more of {design.treatment}: its middle 95 % span "
+            f"{held:.2g}. α stays per unit.")  # fmt: skip
+    return replace(design, step=step, notes=(*design.notes, note))
 
 
 def _check_spread(y, outcome, *frames):
     if np.ptp(y) == 0:
         raise ValueError(f"the outcome {outcome!r} is constant at {y[0]:g}; it must vary.")
-    _check_unit(y, f"the outcome {outcome!r}")
-    for name, values in (pair for frame in frames for pair in frame.items()):
+    _check_unit(y, f"the outcome {outcome!r}", digits=FAR)
+    # as arrays: a frame copies all that it knows of its terms with each column that is taken out
+    for name, values in (pair for frame in frames for pair in zip(frame.columns, frame.to_numpy().T)):
         if np.ptp(values) == 0:
             raise ValueError(
-                f"the covariate {name!r} is constant at {values.iloc[0]:g}, which is collinear with the "
+                f"the covariate {name!r} is constant at {values[0]:g}, which is collinear with the "
                 "intercept; leave it out."
             )
-        _check_unit(values.to_numpy(), f"the covariate {name!r}")
+        _check_unit(values, f"the covariate {name!r}")
 
 
-def _check_unit(values, name, room=ROOM):
+def _check_unit(values, name, room=ROOM, digits=DIGITS):
     """Refuse numbers so large, so small or so far from zero that arithmetic loses them."""
     with np.errstate(over="ignore", invalid="ignore"):
         sd, mean = float(values.std()), float(values.mean())
@@ -355,7 +425,7 @@ def _check_unit(values, name, room=ROOM):
             f"{name} lies between {values.min():g} and {values.max():g}; accepted are numbers with a standard "
             f"deviation from {1 / room:g} to {room:g}: divide it by a unit that suits it."
         )
-    if sd < DIGITS * abs(mean):
+    if sd < digits * abs(mean):
         raise ValueError(
             f"{name} varies by {sd:.1g} around {mean:g}, so rounding leaves few of its digits; accepted are numbers "
             f"nearer to zero: subtract {mean:g} from it."
@@ -369,7 +439,7 @@ def _check_rank(design, frame_T):
     outcome = [label for label, used in zip(design.covariates, design.in_outcome) if used]
     blocks = {
         "outcome": ([*outcome, *products, design.treatment], [design.C[:, design.in_outcome], effects]),
-        "treatment": (list(frame_T.columns), [_standardised(frame_T)]),
+        "treatment": (list(frame_T.columns), [_standardised(frame_T, design.intercept_T)]),
     }
     for equation, (labels, parts) in blocks.items():
         if design.n <= len(labels) + 1:
@@ -378,18 +448,22 @@ def _check_rank(design, frame_T):
                 "accepted are more rows than columns: leave terms out or bring more data."
             )
         if labels:
-            M = np.column_stack(parts)
-            M = (M - M.mean(axis=0)) / M.std(axis=0)
-            _check_apart(labels, M, equation)
-            _check_errors(design, labels, M, equation)
+            M = np.column_stack([*parts, design.y if equation == "outcome" else design.t])
+            constant = design.intercept_O if equation == "outcome" else design.intercept_T
+            M = (M - M.mean(axis=0) * constant) / M.std(axis=0)
+            R = np.linalg.qr(M, mode="r")  # same rank, same relations, few rows
+            _check_apart(labels, R[:, :-1], equation)
+            _check_errors(design, labels, R, equation)
 
 
-def _check_errors(design, labels, M, equation):
-    """Refuse a continuous response that its equation gives without error: no spread is left, and nothing to learn."""
-    kind, values = (design.outcome_kind, design.y) if equation == "outcome" else (design.kind, design.t)
-    values = values - values.mean()
-    parts, *_ = np.linalg.lstsq(M, values)
-    if kind == "continuous" and np.linalg.norm(values - M @ parts) <= SAME * np.linalg.norm(values):
+def _check_errors(design, labels, R, equation):
+    """Refuse a continuous response that its equation gives without error: no spread is left, and nothing to learn.
+
+    R is the triangle of the columns and, last, the response: what they leave of it stands in its corner.
+    """
+    kind = design.outcome_kind if equation == "outcome" else design.kind
+    if kind == "continuous" and abs(R[-1, -1]) <= SAME * np.linalg.norm(R[:, -1]):
+        parts, *_ = np.linalg.lstsq(R[:, :-1], R[:, -1])
         exact = [label for label, part in zip(labels, parts) if abs(part) > SAME * np.abs(parts).max()]
         raise ValueError(
             f"the {equation} {getattr(design, equation)!r} is an exact combination of {exact}, so its equation has no "
@@ -398,7 +472,8 @@ def _check_errors(design, labels, M, equation):
 
 
 def _check_apart(labels, M, equation):
-    M = np.linalg.qr(M, mode="r")  # same rank, same relations, few rows
+    if dtrcon(M[:-1])[0] > WELL_APART:
+        return
     R, order = qr(M, mode="r", pivoting=True)
     rank = int((np.abs(np.diag(R)) > 1e-8 * abs(R[0, 0])).sum())
     if rank < len(labels):
@@ -468,7 +543,8 @@ def separation(design, equation, used=None):
         labels += [*(f"{design.treatment}:{label}" for label in design.moderators), design.treatment]
 
     def columns(step):
-        dose = [design.M[::step] * design.dose[::step, None], design.dose[::step]] if equation == "outcome" else []
+        t = design.dose[::step] / design.t.std()  # limits of size mean nothing in the reader's units
+        dose = [design.M[::step] * t[:, None], t] if equation == "outcome" else []
         return np.column_stack([np.ones(len(design.y[::step])), design.C[::step, mask], *dose])
 
     # what separates all rows separates each part of them whose columns are independent, and a part is soon asked

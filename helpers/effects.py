@@ -10,7 +10,6 @@ intercept_O + x'β_O + (α + w'δ) t + U fell is known, and the other half is a 
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -80,7 +79,8 @@ def effect_at(idata, design, values):
     -------
     xarray.DataArray
         Dims ``chain``, ``draw`` and ``at``; the values are coordinates along ``at``. Units of the outcome per unit
-        of the treatment; for a binary outcome percentage points, averaged over rows that all have these values.
+        of the treatment; for a binary outcome percentage points, averaged over rows that all have these
+        values beside the dose and the error of their own.
 
     Raises
     ------
@@ -171,12 +171,10 @@ def _chances(posterior, design, levels):
 
 def _chance_at(posterior, design, values):
     """The average risk difference, had every row these values of the moderators (at, moderator)."""
-    theta = vectors(posterior.stack(sample=("chain", "draw")), design)[:, : len(Rows.of(design).names_O)]
-    shape, each = (posterior.sizes["chain"], posterior.sizes["draw"]), []
-    for place in values.values:
-        C = design.C.copy()
-        C[:, design.moderates] = place
-        each.append(average_effect(replace(design, C=C), theta).reshape(shape))
+    draws = posterior.stack(sample=("chain", "draw"))
+    theta, a = vectors(draws, design), np.arctanh(draws["rho"].values)
+    shape = posterior.sizes["chain"], posterior.sizes["draw"]
+    each = [average_effect(design, theta, a, at=place).reshape(shape) for place in values.values]
     dims = {"chain": posterior.chain, "draw": posterior.draw}
     return xr.DataArray(np.stack(each, axis=-1), dims=(*dims, "at"), coords=dims)
 

@@ -20,7 +20,7 @@ from scipy.stats import norm
 
 from helpers import arguments
 from helpers.maps import chart_of, effect_of, refuse, trusted, unreliable
-from helpers.plots import INK, JOINT, OLS, PRIOR, TRUTH, plot_map
+from helpers.plots import INK, JOINT, OLS, PRIOR, TRUTH, of, plot_map
 from helpers.readings import between_columns, digits, read_map
 
 STEP = 0.01  # of a slider for ρ
@@ -112,16 +112,19 @@ def explore_map(map, *, unit="", ols=None, truth=None, within=WITHIN):
     fine = between_columns(columns, rho)
     places = digits(float((fine["high"] - fine["low"]).iloc[np.abs(rho).argmin()]))
     fine, tell = fine.round(places + 4).reset_index(drop=True), f"',.{places}f'"
-    words = (f"'ρ = ' + format(r, '.2f') + ':  effect ' + format(means[k], {tell}) + {_js(unit, before=' ')} + "
-             f"', 95 % interval ' + format(lows[k], {tell}) + ' to ' + format(highs[k], {tell})")  # fmt: skip
+    effect = f"effect{of(map.attrs)}"
+    words = (
+        f"'ρ = ' + format(r, '.2f') + {_js(f':  {effect} ')} + format(means[k], {tell}) + {_js(unit, before=' ')}"
+        f" + ', 95 % interval ' + format(lows[k], {tell}) + ' to ' + format(highs[k], {tell})"
+    )
     params = [
         _slider("r", "hidden current ρ ", rho[0], rho[-1], STEP),
         *({"name": f"{name}s", "value": fine[name].tolist()} for name in ("mean", "low", "high", "sd")),
         {"name": "k", "expr": f"round(r / {STEP}) - ({first})"},
     ]
     band = fine.assign(rho=rho.round(2))[["rho", "mean", "low", "high"]].to_dict("records")
-    layers = [*_band(band, unit), *_moving(rho), *_marks(ols, truth)]
-    caption = f"The effect{f', in {unit},' if unit else ''} at every hidden current. Move ρ."
+    layers = [*_band(band, _titled(effect, unit)), *_moving(rho), *_marks(ols, truth)]
+    caption = f"The {effect}{f', in {unit},' if unit else ''} at every hidden current. Move ρ."
     return _explorer(params, layers, inside, unit, caption, places, title={"text": {"expr": words}})
 
 
@@ -168,8 +171,10 @@ def explore_belief(map, *, unit="", options=None, within=WITHIN):
         _slider("spread", "its width (sd of atanh ρ) ", 0.02, 1, 0.02, start=0.2),
         {"name": "at", "expr": "0.5 * log((1 + middle) / (1 - middle))"},
     ]
-    layers = [_density(rows, fixed, unit), _once("rule", PRIOR, x={"datum": 0}), _verdict(fixed, list(options))]
-    caption = "The effect under a belief about ρ. Move its middle and its width."
+    effect = f"effect{of(map.attrs)}"
+    density = _density(rows, fixed, _titled(effect, unit))
+    layers = [density, _once("rule", PRIOR, x={"datum": 0}), _verdict(fixed, list(options))]
+    caption = f"The {effect} under a belief about ρ. Move its middle and its width."
     return _explorer(params, layers, inside, unit, caption)
 
 
@@ -318,13 +323,13 @@ def _at(**value):
     return value | {"type": "quantitative"}
 
 
-def _titled(unit):
-    return f"effect ({unit})" if unit else "effect"
+def _titled(effect, unit):
+    return f"{effect} ({unit})" if unit else effect
 
 
-def _band(band, unit):
+def _band(band, title):
     x = _at(field="rho", title="hidden current ρ (no unit)")
-    y, data = _at(field="low", title=_titled(unit)), {"values": band}
+    y, data = _at(field="low", title=title), {"values": band}
     yield _once({"type": "area", "opacity": 0.22}, JOINT, data, x=x, y=y, y2={"field": "high"})
     yield _once("line", JOINT, data, x=x, y=_at(field="mean"))
     yield _once("rule", PRIOR, y={"datum": 0})
@@ -357,7 +362,7 @@ def _marks(ols, truth):
 WEIGH = {"calculate": "exp(datum.e - 0.5 * pow((datum.a - at) / spread, 2))", "as": "w"}
 
 
-def _density(rows, fixed, unit):
+def _density(rows, fixed, title):
     """Density of the effect under the belief, highest at one."""
     known = {"lookup": "k", "from": {"data": {"values": fixed}, "key": "k", "fields": ["a", "e"]}}
     steps = [known, WEIGH, {"calculate": "datum.w * datum.h", "as": "wh"},
@@ -366,7 +371,7 @@ def _density(rows, fixed, unit):
              {"calculate": "datum.density / datum.top", "as": "height"}]  # fmt: skip
     mark = {"type": "area", "opacity": 0.45, "line": {"color": JOINT}}
     height = _at(field="height", axis=None, scale={"domain": [0, 1.25]})
-    layer = _once(mark, JOINT, {"values": rows}, x=_at(field="y", title=_titled(unit)), y=height)
+    layer = _once(mark, JOINT, {"values": rows}, x=_at(field="y", title=title), y=height)
     return layer | {"transform": steps}
 
 

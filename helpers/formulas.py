@@ -15,8 +15,8 @@ from formulaic.parser import DefaultFormulaParser
 from formulaic.parser.types import ASTNode, Factor, Term, Token
 
 from helpers import arguments
-from helpers.grammar import columns, factors
-from helpers.grammar.dialects import foreign
+from helpers.grammar import codes, columns, factors
+from helpers.grammar.dialects import foreign, one_at_a_time, several
 
 OWN = ("Intercept", "intercept", "alpha")  # labels that the equations need for themselves
 
@@ -60,8 +60,9 @@ def read(text, argument):
         With a sentence that says what to type instead.
     """
     if not isinstance(text, str):
-        raise TypeError(f"{argument}={arguments.told(text)} is no formula; accepted is text such as 'y ~ t + x'.")
-    if said := foreign(text):
+        one = ", one formula at a time" * isinstance(text, (list, tuple, dict, set))
+        raise TypeError(f"{argument}={arguments.told(text)} is no formula; accepted is text such as 'y ~ t + x'{one}.")
+    if said := several(text, argument) or foreign(text):
         raise ValueError(f"{argument}={text!r}: {said}.")
     text = re.sub(r"`([^\W\d]\w*)`", _bare, text)
     tree = _parse(text, argument, lambda: DefaultFormulaParser().get_ast(text))
@@ -70,6 +71,9 @@ def read(text, argument):
     left, right = tree.args
     if isinstance(left, ASTNode):
         whole = text.partition("~")[0].strip()
+        signs, names = _parts(left)
+        if argument == "treatment" and signs <= {"+", "*", ":"}:
+            raise ValueError(f"{argument}={text!r}: {one_at_a_time(whole, names, argument)}.")
         raise ValueError(
             f"{argument}={text!r}: {whole!r} is more than one term; accepted on the left is one name or one function, "
             f"and what is to be worked out stands in I(...): 'I({whole}) ~ ...'."
@@ -80,6 +84,14 @@ def read(text, argument):
     used = {factor.expr: factor for term in terms for factor in term.factors if not _literal(factor)}
     trees = {name: _tree(factor, text, argument) for name, factor in (used | {response.expr: response}).items()}
     return Equation(text, argument, response, tuple(term for term in terms if term != "1"), "1" in terms, trees)
+
+
+def _parts(node):
+    """The signs of one side of a formula, and what stands between them."""
+    if not isinstance(node, ASTNode):
+        return set(), [str(node)]
+    parts = list(map(_parts, node.args))
+    return {node.operator.symbol}.union(*(signs for signs, _ in parts)), [name for _, own in parts for name in own]
 
 
 def _bare(found):
@@ -161,16 +173,60 @@ def usable(data, equations, *, whole=True):
         check_names(data.columns, equation)
         own = sorted(equation.names)
         refuse_holes({name: int(k) for name, k in data[own].isna().sum().items() if k}, len(data), equation)
-    found, notes, rows = {}, [], data.reset_index(drop=True)
+    found, notes, rows = {}, told(data) + shared(equations), data.reset_index(drop=True)
     for name, categorical in merged(equation.names for equation in equations).items():
         found[name] = columns.plain(rows[name], name, categorical=categorical, whole=whole)
         if whole and isinstance(rows.dtypes[name], pd.CategoricalDtype):
             gone = rows[name].cat.categories.difference(found[name].cat.categories, sort=False)
             notes += [f"{name} has no row of the level {str(level)!r}, which is left out." for level in gone]
+        if whole and measured(found[name], categorical):
+            notes += codes.ask(codes.ends(found[name]), name, len(rows))
         if pd.api.types.is_float_dtype(found[name]):
             equation = next(equation for equation in equations if name in equation.names)
             check_finite(found[name], name, equation.argument)
+    if whole:
+        check_compared(equations, {name: column.unique() for name, column in found.items() if _text(column)})
     return pd.DataFrame(found), notes
+
+
+def measured(column, categorical):
+    """Whether a column is used as numbers, and not as truth values or as a category alone."""
+    kinds = pd.api.types
+    return not categorical and kinds.is_numeric_dtype(column) and not kinds.is_bool_dtype(column)
+
+
+def _text(column):
+    dtype = column.cat.categories.dtype if isinstance(column.dtype, pd.CategoricalDtype) else column.dtype
+    return pd.api.types.is_string_dtype(dtype)
+
+
+def check_compared(equations, values):
+    """Refuse to ask whether a column is a text that stands in none of its rows; `values` are those of some columns."""
+    for equation in equations:
+        for written, tree in equation.trees.items():
+            name, text = factors.compared(tree) or ("", "")
+            if name in values and text not in values[name]:
+                some = ", ".join(map(repr, sorted(map(str, values[name]))[:6]))
+                raise ValueError(
+                    f"{equation.argument}={equation.text!r}: no row of {name!r} is {text!r}, so {written!r} is the "
+                    f"same in every row; accepted is one of its values: {some}."
+                )
+
+
+def told(data):
+    """What `read_table` has to say of the rows it read, in sentences."""
+    return list(data.attrs.get("notes", [])) if isinstance(data, pd.DataFrame) else []
+
+
+def shared(equations):
+    """A sentence where outcome and treatment are both made with the same column, such as a price index."""
+    uses = [equation.uses(equation.response) for equation in equations]
+    both = sorted(uses[0] & uses[1]) if len(uses) == 2 else []
+    said = (
+        f"The outcome and the treatment are both made with {', '.join(both)}: what is wrong in it is "
+        "wrong in both, and they move together for that alone."
+    )
+    return [said] * bool(both)
 
 
 def check_names(names, equation):
@@ -262,8 +318,8 @@ def _compute(equation, name, data, found=None):
 
 
 def values_of(data, equations):
-    """Each factor's values, by its text."""
-    return {name: _compute(equation, name, data) for equation in equations for name in equation.trees}
+    """Each factor's values, by its text; numbers in double precision, whichever way the data hold them."""
+    return {name: factors.real(_compute(equation, name, data)) for equation in equations for name in equation.trees}
 
 
 def columns_of(data, outcome, treatment, terms, *, levels=None):
@@ -283,36 +339,52 @@ def columns_of(data, outcome, treatment, terms, *, levels=None):
     -------
     y, t : ndarray
     outcome, treatment : DataFrame
-        Covariates; dummies are coded against a reference level whether or not there is an intercept. The attribute
-        ``labels`` holds the labels of each term's columns.
+        Covariates, dummies coded against a reference level where there is a constant. The attribute ``labels`` holds
+        the labels of each term's columns, ``intercept`` whether the equation has a constant (see `has_constant`).
     """
     if found := undefined(data, (outcome, treatment)):
         refuse_undefined(say_undefined(data, found))
     values = values_of(data, (outcome, treatment))
     values |= {name: factors.with_levels(values[name], own) for name, own in (levels or {}).items()}
+    categories = {name for name, value in values.items() if factors.is_category(value)}
+    own = {"outcome": (outcome, terms), "treatment": (treatment, treatment.terms)}
+    answers = {name for name, value in values.items() if pd.api.types.is_bool_dtype(getattr(value, "dtype", None))}
+    constant = {name: has_constant(equation, categories | answers) for name, (equation, _) in own.items()}
     one = Term([Factor("1", eval_method="literal")])
-    sides = {"outcome": [one, *map(_looked_up, terms)], "treatment": [one, *map(_looked_up, treatment.terms)]}
+    sides = {name: [one] * (constant[name] or not each) + [*map(_looked_up, each)] for name, (_, each) in own.items()}
     matrices = PandasMaterializer(data[[]], context=values).get_model_matrix(
         formulaic.Formula(**sides), na_action="ignore"
     )
     y, t = (_response(data, values[equation.response.expr], equation) for equation in (outcome, treatment))
     frames = {name: _frame(matrices[name], sides[name], name) for name in sides}
+    for name, frame in frames.items():
+        frame.attrs["intercept"] = constant[name]
     return y, t, frames["outcome"], frames["treatment"]
 
 
 def _frame(matrix, terms, argument):
     """Covariates as a frame of finite numbers by label; none is lost, and none takes a name that is needed."""
     names, places = list(map(str, matrix.columns)), matrix.model_spec.term_indices
-    for term in terms[1:]:
+    terms = [term for term in terms if term != "1"]
+    for term in terms:
         if not places[term]:
             raise ValueError(f"{argument}: {str(term)!r} has one level only, so it is constant; leave it out.")
         if str(term) in OWN:
             raise ValueError(f"{argument}: {str(term)!r} is a name that the equations need; rename that column.")
-    frame = pd.DataFrame(matrix).set_axis(names, axis=1).drop(columns="Intercept").astype(float)
+    frame = pd.DataFrame(matrix).set_axis(names, axis=1).drop(columns="Intercept", errors="ignore").astype(float)
     for name in frame:
         check_finite(frame[name], name, argument)
     frame.attrs["labels"] = {term: [names[place] for place in places[term]] for term in terms}
     return frame
+
+
+def has_constant(equation, categories):
+    """Whether an equation has a constant: unless ``0 +`` says no, and even then if the levels of a factor make one.
+
+    A yes or a no, False and True, has two levels, in R and in statsmodels too; zeros and ones are numbers.
+    """
+    whole = (all(factor.expr in categories for factor in term.factors) for term in equation.terms)
+    return equation.intercept or any(whole)
 
 
 def _looked_up(term):
@@ -325,14 +397,34 @@ def _response(data, values, equation):
     name, argument = equation.response.expr, equation.argument
     numeric = np.ndim(values) == 1 and pd.api.types.is_numeric_dtype(getattr(values, "dtype", None))
     if not numeric:
-        words = sorted(map(str, pd.unique(pd.Series(data[name] if name in data else values))))[:4]
-        more = ", and for a binary treatment the numbers 0 and 1" if argument == "treatment" else ""
-        if more and len(words) == 2:
-            more += f": (data[{name!r}] == {words[1]!r}).astype(int)"
-        raise ValueError(f"{argument}: {name!r} holds {words}; accepted are numbers{more}.")
+        column = next(iter(factors.names(equation.trees[name])))  # C(k) is k here
+        words = sorted(pd.unique(data[column].dropna()).tolist(), key=str)
+        some = f"[{', '.join(map(repr, words[:4]))}{', ...' * (len(words) > 4)}]"
+        one = recoded(column, words[-1] if len(words) == 2 else words[0], argument)
+        raise ValueError(
+            f"{argument}: {name!r} holds {some}; accepted are numbers, and for a binary {argument} the numbers 0 and "
+            f"1: {one}."
+        )
     values = np.asarray(values, dtype=float)
     check_finite(values, name, argument)
     return values
+
+
+def recoded(name, value, argument):
+    """What to write for the yes or no whether a column has a value: it works in a formula, and so anywhere."""
+    value = int(value) if isinstance(value, float) and value % 1 == 0 else value
+    name = re.sub(r"^C\((\w+)\)$", r"\1", name)
+    answer = f"I({name} == {value!r})"
+    places = (
+        "on the left of its own formula and as a term of the outcome's" if argument == "treatment" else "on the left"
+    )
+    return f"write {answer} {places}, which is 1 in the rows of {value!r} and 0 in all others"
+
+
+def advised(values, name, argument):
+    """What to do about a response of few values: ask for a code among them, or write which of them is a yes."""
+    asked = codes.ask(codes.ends(values), name, len(values))
+    return asked[0].rstrip(".") if asked else recoded(name, np.max(values).item(), argument)
 
 
 def split_moderators(outcome, treatment):
@@ -357,21 +449,35 @@ def split_moderators(outcome, treatment):
 
 
 def check_apart(outcome, treatment, terms):
-    """Refuse a covariate that is made from the treatment, or that is the outcome or made from it."""
+    """Refuse a response or a covariate that is made from the treatment, or from the outcome.
+
+    Two parts may share a column, as two prices share the index that both are divided by; one is made from another if
+    it has every column of it.
+    """
     y, t = outcome.response.expr, treatment.response.expr
     own, ends = treatment.uses(treatment.response), outcome.uses(outcome.response)
-    if own & ends:
-        raise ValueError(f"the outcome {y!r} is made from the treatment {t!r}; accepted are two different things.")
+    if own <= ends or ends <= own:
+        one, other = (f"outcome {y!r}", f"treatment {t!r}")[:: 1 if own <= ends else -1]
+        raise ValueError(
+            f"the {one} is made from {sorted(own & ends)}, and so is the whole of the {other}; accepted are two "
+            "different things, each measured by itself, which may share a column such as a price index."
+        )
     every = [(outcome, term) for term in terms] + [(treatment, term) for term in treatment.terms]
-    if made := list(dict.fromkeys(str(term) for equation, term in every if own & equation.uses(term))):
+    if made := _made_from(own, every):
         raise ValueError(
-            f"the treatment {t!r} stands inside the terms {made}; it is accepted as one term of the outcome "
-            "formula, by itself or multiplied by covariates, and nowhere in the right-hand side of its own formula."
+            f"the terms {made} are made from {sorted(own)}, and so is the treatment {t!r}; it is accepted as one term "
+            "of the outcome formula, by itself or multiplied by covariates, and nowhere in the right-hand side of its "
+            "own formula."
         )
-    # a part of a composite outcome may be a covariate: the earlier score beside a change score
-    held = (str(term) for equation, term in every if any(ends <= equation.uses(part) for part in term.factors))
-    if made := list(dict.fromkeys(held)):
+    if made := _made_from(ends, every):
         raise ValueError(
-            f"the outcome {y!r} stands inside the terms {made}; accepted on the right are the treatment and what was "
-            "settled before it, and never the outcome or what is made from it: leave them out."
+            f"the terms {made} are made from {sorted(ends)}, and so is the outcome {y!r}; accepted on the right are "
+            "the treatment and what was settled before it, and never the outcome or what is made from it: leave them "
+            "out."
         )
+
+
+def _made_from(columns, every):
+    """The terms with a factor that needs all of these columns; some may do: the earlier score beside a change."""
+    held = (str(term) for equation, term in every if any(columns <= equation.uses(part) for part in term.factors))
+    return list(dict.fromkeys(held))

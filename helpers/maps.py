@@ -5,28 +5,38 @@ What is read off a map is the ``effect``: α itself, or for a binary outcome the
 
 import time
 import warnings
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 from arviz_stats.base import array_stats
 from joblib import Parallel, cpu_count, delayed
 from numpy.polynomial import Polynomial
-from scipy.special import logsumexp
-from scipy.stats import norm
+from scipy.special import gammaln, logsumexp, stdtrit
+from scipy.stats import chi2, norm
 from scipy.stats.qmc import Sobol
 
 from helpers import arguments
+from helpers.classical import effect_at, finite, maximum_likelihood, ols
 from helpers.design import check_design
 from helpers.engine import conjugate
 from helpers.engine.counterfactual import average_effect
 from helpers.engine.laplace import PARETO_K, columns, log_posterior, matched
 from helpers.engine.likelihoods import LOG_2PI, rows_of
 from helpers.engine.pairs import PAIRS
+from helpers.moments import condensed
 from helpers.priors import scales
 
 WORK = 2**23  # rows times draws of one column beyond which few draws are weighed, if these are calm
 TRIED, CALM = 128, 0.2  # how many; and the sd of log weights up to which the others follow from them
-ROUNDS = 3  # of wider Gaussians for a column whose weights cannot be relied on
+PULLED = 0.25  # standard errors by which priors may move the effect at ρ = 0 without a word
+PROBED = 512  # draws at ρ = 0 that show it
+ROUNDS = 3  # of better proposals, at most, for a column whose weights cannot be relied on
+FEW_ROWS, LEANING = 800_000, 2**21  # rows times proposals of a column: so many are cheap, or worth it where it leans
+MORE = 3  # doublings of the draws, at most
+UPRIGHT = 0.6  # share of Gaussian draws that count, below which a column leans
+LIGHT = 10.0  # degrees of freedom of a Student t whose tails are as long as those of a column of few rows
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
 
 
@@ -48,8 +58,9 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     -------
     xarray.Dataset
         Dims ``rho`` and ``draw``. ``effect`` (rho, draw), what readings read: the same as ``alpha`` (units of the
-        outcome per unit of the treatment), or for a binary outcome the average difference that one unit of
-        the treatment makes to its chance, in percentage points, ``alpha`` being the shift of its index. With
+        outcome per unit of the treatment), or for a binary outcome the average difference that the treatment makes to
+        its chance, in percentage points, everybody keeping her own error: at 1 against at 0, or, if continuous, higher
+        by the design's ``step`` (an attribute) than it was. ``alpha`` is then the shift of its index, per unit. With
         ``log_weight`` (rho, draw; normalised, so that each column's weights sum to one); ``log_evidence``
         (rho), of data given ρ; ``pareto_k`` and ``ess`` (rho), the reliability of each column.
 
@@ -61,7 +72,9 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     Warns
     -----
     UserWarning
-        Naming the columns whose Pareto k̂ exceeds 0.7. They are kept, and no reading leans on them: `read_map`
+        When the priors move the effect at ρ = 0 by more than a quarter of its standard error from the classical
+        estimate; the attribute ``pulled`` says by how many. Naming the columns whose Pareto k̂ exceeds 0.7. They are
+        kept, and no reading leans on them: `read_map`
         leaves them empty, the others refuse.
 
     Notes
@@ -78,23 +91,58 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     rho, draws, seed = _grid(rho), arguments.count(draws, "draws", least=100), arguments.seed(seed)
     rows, prior = rows_of(design), scales(design, coefficients, alpha=alpha, sigma=sigma)
     columns_of = _exact if PAIRS[design.kinds].compressible else _weighted
-    shift, effect, weight, evidence, k_hat = (
+    shift, effect, weight, evidence, k_hat, ess = (
         np.array(part) for part in zip(*columns_of(design, rows, prior, np.arctanh(rho), draws, seed))
     )
     _warn(rho, ~(k_hat <= PARETO_K))  # NaN is no pass
-    return xr.Dataset(
+    chart = xr.Dataset(
         {
             "effect": (("rho", "draw"), effect),
             "alpha": (("rho", "draw"), shift),
             "log_weight": (("rho", "draw"), weight),
             "log_evidence": ("rho", evidence),
             "pareto_k": ("rho", k_hat),
-            "ess": ("rho", 1 / np.exp(2 * weight).sum(axis=1)),
+            "ess": ("rho", ess),
         },
         coords={"rho": rho, "draw": np.arange(draws)},
         attrs={"outcome": design.outcome, "treatment": design.treatment, "outcome_kind": design.outcome_kind,
-               "n": design.n, "parameters": rows.size, "seconds": time.perf_counter() - started},
+               "step": design.step, "n": design.n, "parameters": rows.size,
+               "seconds": time.perf_counter() - started},
     )  # fmt: skip
+    chart.attrs |= _pulled(design, rows, prior)
+    return chart
+
+
+def _pulled(design, rows, prior):
+    """By how many standard errors the priors move the effect at ρ = 0 from the classical one; warned of if it counts.
+
+    That is least squares beside the mean of a column, or for a binary response maximum likelihood beside the mode of
+    the posterior: a mean and a mode differ without any prior.
+    """
+    if "binary" in design.kinds:
+        if not finite(design):
+            return {}
+        classical = maximum_likelihood(design, rho=0.0)
+        estimate, se, column = classical.effect, classical.effect_se, effect_at(design, 0.0, prior)
+    else:
+        line = ols(condensed(design))
+        alpha, _, weight, *_ = _exact(design, rows, prior, [0.0], PROBED, 0)[0]
+        estimate, se, column = line.params["alpha"], line.bse["alpha"], np.exp(weight) @ alpha
+    pulled = float((column - estimate) / se)
+    if not abs(pulled) <= PULLED:
+        warnings.warn(
+            f"the priors move the effect at rho = 0 by {abs(pulled):.2f} of its standard error, from {estimate:.4g} "
+            f"without priors to {column:.4g}; accepted are wider ones, such as the defaults: alpha=None, "
+            "coefficients=unit_information().",
+            stacklevel=3,
+        )
+    return {"pulled": pulled}
+
+
+def stepped(attrs):
+    """What a table tells of the change in the treatment that its effects are read for: nothing of one unit."""
+    step = attrs.get("step", 1.0)
+    return {} if step == 1 else {"treatment": attrs["treatment"], "step": step}
 
 
 def _warn(rho, bad):
@@ -114,68 +162,167 @@ def _grid(rho):
     return found
 
 
+class Points(NamedTuple):
+    """Standard draws (P, m) that every column's proposals are made of, and their log density."""
+
+    z: np.ndarray
+    log_density: np.ndarray
+
+
 def _sobol(size, draws, seed):
-    """Standard normals from scrambled Sobol points, shape (draws, size)."""
-    points = Sobol(size, rng=np.random.default_rng(seed)).random_base2(int(np.ceil(np.log2(draws))))
-    return norm.ppf(points[:draws])
+    """Scrambled Sobol points, shape (draws, size)."""
+    return Sobol(size, rng=np.random.default_rng(seed)).random_base2(int(np.ceil(np.log2(draws))))[:draws]
+
+
+def _gaussian(size, draws, seed):
+    z = norm.ppf(_sobol(size, draws, seed))
+    return Points(z, -0.5 * (z**2).sum(axis=1) - 0.5 * size * LOG_2PI)
+
+
+def _student(size, draws, seed):
+    """Of a multivariate t, whose tails are as long as a column's; the first entry is the inverse of the first point.
+
+    In many dimensions its degrees of freedom grow with these, or most draws would lie where no posterior is.
+    """
+    u, df = _sobol(size + 1, draws, seed), max(LIGHT, size)
+    first = stdtrit(df, u[:, 0])  # the others, given it, are a t again
+    spread = np.sqrt((df + first**2) / chi2.ppf(u[:, -1], df + 1))
+    z = np.column_stack([first, norm.ppf(u[:, 1:-1]) * spread[:, None]])
+    constant = gammaln((df + size) / 2) - gammaln(df / 2) - 0.5 * size * np.log(df * np.pi)
+    return Points(z, constant - 0.5 * (df + size) * np.log1p((z**2).sum(axis=1) / df))
 
 
 def _exact(design, rows, prior, a, draws, seed):
     """Columns of two continuous responses, as `_weighted` gives them."""
-    sums, near, z = conjugate.sums(rows, prior), conjugate.guess(rows), _sobol(3, draws, seed)
+    sums, proposals = conjugate.sums(rows, prior), draws * _times(FEW_ROWS / (rows.n * draws))
+    near = conjugate.guess(sums)
+    z = norm.ppf(_sobol(3, proposals, seed))[:, [1, 2, 0]]  # the most even of the three moves α
+    every = []
     for each in a:
         alpha, *rest = conjugate.column(sums, each, near + [np.log(np.cosh(each)), 0.0], z)
-        yield alpha, alpha, *rest
+        every.append((alpha, alpha, *rest, _effective(rest[0])))
+    return every if proposals == draws else _thinned(every, 0, draws)
 
 
 def _weighted(design, rows, prior, a, draws, seed):
-    """Each column's α and effect, draw by draw, with log weights, log evidence and Pareto k̂."""
-    found, z = columns(rows, prior, a), _sobol(rows.size, draws, seed)
-    work = (delayed(_column)(design, rows, prior, found, k, z) for k in range(len(a)))
-    return Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(work)
+    """Each column's α and effect, draw by draw, with log weights, log evidence, Pareto k̂ and effective size.
+
+    All columns are made of the same points. Where rows are few a draw costs little and a column's tails are long: then
+    there are more, of a Student t that has the mean and spread that a first round shows, thinned back to `draws`.
+    """
+    found, place = columns(rows, prior, a), len(rows.names_O) - 1
+    found = found._replace(root=np.array([_leading(root @ root.T, place) for root in found.root]))
+    propose = partial(_column, design, rows, prior, found)
+    proposals, plain = _proposals(propose, len(a), len(rows.y), rows.size, draws, seed)
+    points, more = (_student(rows.size, size, seed) for size in (draws, proposals))
+    rounds = [_gaussian(rows.size, draws, seed), *[points] * ROUNDS] if plain else [points, *[more] * ROUNDS]
+    work = (delayed(propose)(k, rounds, least=int(not plain)) for k in range(len(a)))
+    every = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(work)
+    return every if proposals == draws else _thinned(every, int(np.argmin(np.abs(a))), draws)
 
 
-def _column(design, rows, prior, found, k, z):
-    """One column; where its Gaussian carries too little, again with a wider one."""
+def _proposals(propose, size, n, dimensions, draws, seed):
+    """How many proposals a column gets, and whether a plain Gaussian will do; the same for all columns of a map."""
+    if n * draws > WORK:
+        return draws, True
+    some = [_gaussian(dimensions, TRIED, seed)]
+    counted = [propose(k, some, least=0)[-1] / TRIED for k in (size // 4, size // 2, 3 * size // 4)]
+    leans = not min(counted) >= UPRIGHT
+    proposals = draws * _times((LEANING if leans else FEW_ROWS) / (n * draws))
+    return proposals, proposals == draws and not leans
+
+
+def _times(more):
+    """A power of two: how many times as many proposals as draws."""
+    return int(2 ** np.clip(np.floor(np.log2(more)), 0, MORE))
+
+
+def _leading(covariance, place):
+    """A root of a covariance through which the first standard normal alone moves θ[place]: α, which is read.
+
+    Sobol points are the more even the fewer of their coordinates matter.
+    """
+    order = np.r_[place, np.delete(np.arange(len(covariance)), place)]
+    root = np.empty_like(covariance)
+    root[order] = np.linalg.cholesky(covariance[np.ix_(order, order)])
+    return root
+
+
+def _column(design, rows, prior, found, k, rounds, *, least):
+    """One column from rounds of points: at least `least` after the first, and more while it carries too little."""
     centre, spread, best = np.zeros(rows.size), np.eye(rows.size), None
-    for _ in range(1 + ROUNDS):
+    log_det = np.linalg.slogdet(found.root[k])[1]
+    for turn, (z, log_density) in enumerate(rounds):
         draws = centre + z @ spread.T
-        theta = found.mode[k] + draws @ found.root[k].T
-        log_det = np.log(np.diagonal(found.root[k])).sum() + np.linalg.slogdet(spread)[1]
-        log_q = -0.5 * (z**2).sum(axis=1) - log_det - 0.5 * rows.size * LOG_2PI
-        column = _weighed(design, rows, prior, found.a[k], theta, log_q)
-        k_hat, weight = column[-1], column[2]
-        if best is None or np.nan_to_num(k_hat, nan=np.inf) < np.nan_to_num(best[-1], nan=np.inf):
+        log_q = log_density - log_det - np.log(np.diagonal(spread)).sum()
+        column = _weighed(design, rows, prior, found.a[k], found.mode[k] + draws @ found.root[k].T, log_q)
+        weight, k_hat = column[2], np.nan_to_num(column[4], nan=np.inf)
+        if turn >= least and (best is None or k_hat < np.nan_to_num(best[4], nan=np.inf)):
             best = column
-        if k_hat <= PARETO_K or np.isnan(weight).any():
+        if turn >= least and (k_hat <= PARETO_K or np.isnan(weight).any()):
             break
-        centre, spread = _wider(*matched(draws, weight))
+        if np.isfinite(k_hat):
+            centre, spread = _wider(*matched(draws, weight), _effective(weight))
     return best
 
 
-def _wider(centre, covariance):
-    """A mean and a root covariance that is nowhere narrower than Laplace's: too few weights would shrink it."""
-    values, turn = np.linalg.eigh(covariance)
-    return centre, turn * np.sqrt(np.maximum(values, 1.0))
+def _wider(centre, covariance, counted):
+    """A mean and a root covariance that is nowhere narrower than Laplace's: too few weights would shrink it.
+
+    And what few draws say of many dimensions is mixed with what Laplace says.
+    """
+    share = counted / (counted + len(centre))
+    values, turn = np.linalg.eigh(share * covariance + (1 - share) * np.eye(len(centre)))
+    return centre, np.linalg.cholesky((turn * np.maximum(values, 1.0)) @ turn.T)
+
+
+def _effective(log_weight):
+    """How many equal draws say as much."""
+    return 1 / np.exp(2 * log_weight).sum()
+
+
+def _thinned(every, middle, draws):
+    """Columns told by equally likely draws, each the mean of its share of them: the lowest effect, the next, ...
+
+    The same place in two columns is the same quantile, so draws stay smooth over ρ. Which α goes with which effect,
+    where these are two, is as in the column `middle`.
+    """
+    alpha, effect, weight = every[middle][:3]
+    order = np.argsort(effect)
+    shares = np.cumsum(np.exp(weight[order]))
+    chosen = order[np.searchsorted(shares, (np.arange(draws) + 0.5) / draws * shares[-1])]
+    rank = np.argsort(np.argsort(alpha[chosen], kind="stable"), kind="stable")
+    return [
+        (_levels(alpha, weight, draws)[rank], _levels(effect, weight, draws), np.full(draws, -np.log(draws)), *rest)
+        for alpha, effect, weight, *rest in every
+    ]
+
+
+def _levels(values, log_weight, draws):
+    """Means of weighted values between quantiles that are evenly spaced in probability."""
+    order, weight = np.argsort(values), np.exp(log_weight)
+    mean = weight @ values
+    shares, sums = (np.r_[0.0, np.cumsum(each[order])] for each in (weight, weight * (values - mean)))
+    return mean + draws * np.diff(np.interp(np.linspace(0, shares[-1], draws + 1), shares, sums))
 
 
 def _weighed(design, rows, prior, a, theta, log_q):
-    """α and effect of draws, their log weights, the log evidence and Pareto k̂."""
+    """α and effect of draws, their log weights, the log evidence, Pareto k̂ and effective size."""
 
     def log_ratio(some):
         return log_posterior(rows, prior, theta[some], np.full(len(theta[some]), a)) - log_q[some]
 
-    theta_O = theta[:, : len(rows.names_O)]
-    alpha, effect = theta_O[:, -1], average_effect(design, theta_O)
+    alpha, effect = theta[:, len(rows.names_O) - 1], average_effect(design, theta, a)
     if len(theta) * len(rows.y) > WORK:
         tried = log_ratio(slice(TRIED))
         if tried.std() < CALM:
             weight, k_hat = smoothed(tried)
             every = _by_alpha(tried, alpha)
-            return alpha, effect, every - logsumexp(every), logsumexp(every) - np.log(len(theta)), k_hat
+            weight = every - logsumexp(every)
+            return alpha, effect, weight, logsumexp(every) - np.log(len(theta)), k_hat, _effective(weight)
     ratio = log_ratio(slice(None))
     weight, k_hat = smoothed(ratio)
-    return alpha, effect, weight, logsumexp(ratio) - np.log(len(theta)), k_hat
+    return alpha, effect, weight, logsumexp(ratio) - np.log(len(theta)), k_hat, _effective(weight)
 
 
 def _by_alpha(tried, alpha):

@@ -17,7 +17,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from helpers import formulas
-from helpers.grammar import columns, factors
+from helpers.grammar import codes, columns, factors
 from helpers.moments import AT_ONCE, ONE_THREAD, Moments, cuts
 
 MANY = 100_000  # rows in memory beyond which copies of all columns are too many
@@ -30,7 +30,7 @@ class Look(NamedTuple):
 
     `missing`, `infinite` and `undefined` count by column or part of a formula, `texts` by column and value. `levels`
     holds, for a categorical factor, the levels that occur and those its type knows in their order; `values` a few
-    different values of each response.
+    different values of each response; `ends` how often the lowest and the highest numbers of a column occur.
     """
 
     n: int
@@ -40,6 +40,7 @@ class Look(NamedTuple):
     texts: dict
     levels: dict
     values: dict
+    ends: dict
 
     def __add__(self, other):
         counts = (mine + others for mine, others in zip(self[1:4], other[1:4]))
@@ -49,7 +50,8 @@ class Look(NamedTuple):
             for name, (used, known) in self.levels.items()
         }
         values = {name: _smallest(np.r_[mine, other.values[name]]) for name, mine in self.values.items()}
-        return Look(self.n + other.n, *counts, texts, levels, values)
+        ends = {name: codes.together(mine, other.ends[name]) for name, mine in self.ends.items()}
+        return Look(self.n + other.n, *counts, texts, levels, values, ends)
 
 
 class Reduced(NamedTuple):
@@ -58,6 +60,7 @@ class Reduced(NamedTuple):
 
     outcome: list
     treatment: list
+    intercepts: tuple
     moments: Moments
     labels: tuple
 
@@ -129,12 +132,14 @@ def condense(data, both, terms):
         raise ValueError("data has 0 rows; accepted is one with rows.")
     _check_look(look, both)
     levels, notes = _levels(look, both)
+    asked = (codes.ask(counts, name, look.n) for name, counts in look.ends.items())
+    notes = formulas.told(data) + formulas.shared(both) + notes + [each for found in asked for each in found]
     found = _gathered(data, partial(_reduce, both=both, terms=terms, levels=levels))
     rows, labels = found.moments.few(), dict.fromkeys([*found.outcome, *found.treatment])
     frame = pd.DataFrame(rows[:, :-2], columns=list(labels))
     frames = frame[found.outcome], frame[found.treatment]
-    for each, labels in zip(frames, found.labels):
-        each.attrs["labels"] = labels
+    for each, intercept, labels in zip(frames, found.intercepts, found.labels):
+        each.attrs |= {"intercept": intercept, "labels": labels}
     return Columns(rows[:, -1], rows[:, -2], *frames, found.moments.n, notes, look.values, levels)
 
 
@@ -214,6 +219,7 @@ def _look(rows, both, needed):
         name: each.value_counts() for name, each in plain.items()
         if not needed[name] and pd.api.types.is_string_dtype(each) and not isinstance(each.dtype, pd.CategoricalDtype)
     }  # fmt: skip
+    numbers = {name: codes.ends(each) for name, each in plain.items() if formulas.measured(each, needed[name])}
     data = pd.DataFrame(plain)[~rows.isna().any(axis=1)]
     undefined = Counter({part: int(bad.sum()) for part, (bad, _) in formulas.undefined(data, both).items()})
     found, levels, values = formulas.values_of(data, both), {}, {}
@@ -226,7 +232,7 @@ def _look(rows, both, needed):
         response = found[equation.response.expr]
         number = not factors.is_category(response)
         values[equation.argument] = _smallest(np.asarray(response, dtype=float)) if number else np.empty(0)
-    return Look(len(rows), missing, infinite, undefined, texts, levels, values)
+    return Look(len(rows), missing, infinite, undefined, texts, levels, values, numbers)
 
 
 def _smallest(values):
@@ -244,6 +250,7 @@ def _check_look(look, both):
             formulas.refuse_infinite(look.infinite[name], name, equation.argument)
     for name, counts in look.texts.items():
         columns.check_text(counts.astype(int).sort_values(ascending=False, kind="stable"), name)
+    formulas.check_compared(both, {name: list(counts.index) for name, counts in look.texts.items()})
     if look.undefined:
         formulas.refuse_undefined(
             "; ".join(f"{part}: {count:,} of {look.n:,} values are undefined" for part, count in look.undefined.items())
@@ -270,5 +277,7 @@ def _columns(rows, both, terms, levels):
 def _reduce(rows, both, terms, levels):
     y, t, outcome, treatment = _columns(rows, both, terms, levels)
     alone = treatment.columns.difference(outcome.columns, sort=False)
+    intercepts = outcome.attrs["intercept"], treatment.attrs["intercept"]
+    labels = outcome.attrs["labels"], treatment.attrs["labels"]
     moments = Moments.of(np.column_stack([outcome, treatment[alone], t, y]))
-    return Reduced(list(outcome), list(treatment), moments, (outcome.attrs["labels"], treatment.attrs["labels"]))
+    return Reduced(list(outcome), list(treatment), intercepts, moments, labels)

@@ -15,6 +15,9 @@ PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # b
 STYLES = ["-", "--", ":", "-."]
 COLOURS = "a mapping of worlds to colours that Matplotlib knows, such as {'OLS': 'orange'}"
 MARKS = "a mapping of names to points (ρ, α), such as {'here': (0.3, 2.0)}"
+PLACES = {"treatment": (0.38, 0.4), "held": (0.44, 0.4), "outcome": (0.88, 0.4), "covariates": (0.63, 0.92),
+          "hidden": (0.63, -0.12), "instrument": (0.06, 0.4)}  # fmt: skip
+"""Where the nodes of a diagram stand."""
 
 
 def plot_drift(table, *, ax=None, unit=""):
@@ -117,7 +120,7 @@ def plot_map(table, *, tipping=None, marks=None, ax=None, unit=""):
     for name, (x, y) in marks.items():
         ax.plot(x, y, "o", color=INK, markersize=7)
         ax.annotate(name, (x, y), xytext=(8, 6), textcoords="offset points", color=INK, bbox=PAPER)
-    ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label("effect", unit))
+    ax.set(xlabel="error correlation ρ (no unit)", ylabel=_label(f"effect{of(table.attrs)}", unit))
     _legend(ax)
     return ax
 
@@ -152,7 +155,7 @@ def plot_worlds(table, *, colours=None, ax=None, unit=""):
     ax.set(
         yticks=place,
         yticklabels=table.index,
-        xlabel=_label("effect, 95 % interval", unit),
+        xlabel=_label(f"effect{of(table.attrs)}, 95 % interval", unit),
         ylim=(len(table) - 0.5, -0.5),
     )
     ax.set_ylabel("world")
@@ -228,7 +231,9 @@ def _draws(posterior):
     return rho.ravel(), alpha.ravel()
 
 
-def plot_diagram(*, treatment="T", outcome="Y", covariates="X", hidden="unmeasured", instrument=None, ax=None):
+def plot_diagram(
+    *, treatment="T", outcome="Y", covariates="X", hidden="unmeasured", instrument=None, held=None, ax=None
+):
     """The causal diagram of a tank: what moves what, and what nobody measured.
 
     Parameters
@@ -237,6 +242,10 @@ def plot_diagram(*, treatment="T", outcome="Y", covariates="X", hidden="unmeasur
         What stands in the nodes; a line break is allowed.
     instrument : str, optional
         What moves the treatment alone; left out, there is none.
+    held : str, optional
+        What a hand holds the treatment at. Its node is then split: the half that came about keeps the arrows into it,
+        the half that is held has the arrow to the outcome, and none runs between them (a single-world intervention
+        graph, Richardson & Robins 2013).
     ax : matplotlib Axes, optional
 
     Returns
@@ -245,12 +254,13 @@ def plot_diagram(*, treatment="T", outcome="Y", covariates="X", hidden="unmeasur
     """
     words = {"treatment": treatment, "outcome": outcome, "covariates": covariates, "hidden": hidden}
     words = {name: arguments.text(word, name, accepted="words") for name, word in words.items()}
-    words |= {} if instrument is None else {"instrument": arguments.text(instrument, "instrument", accepted="words")}
+    for name, word in {"instrument": instrument, "held": held}.items():
+        words |= {} if word is None else {name: arguments.text(word, name, accepted="words")}
     ax = _axes(ax, "", height=3.0)
-    place = {"treatment": (0.38, 0.4), "outcome": (0.88, 0.4), "covariates": (0.63, 0.92), "hidden": (0.63, -0.12),
-             "instrument": (0.06, 0.4)}  # fmt: skip
-    arrows = [("treatment", "outcome"), ("covariates", "treatment"), ("covariates", "outcome"),
-              ("hidden", "treatment"), ("hidden", "outcome"), ("instrument", "treatment")]  # fmt: skip
+    place = PLACES | ({} if held is None else {"treatment": (0.36, 0.4)})
+    acts = "treatment" if held is None else "held"
+    arrows = [(acts, "outcome"), ("covariates", "treatment"), ("covariates", "outcome"), ("hidden", "treatment"),
+              ("hidden", "outcome"), ("instrument", "treatment")]  # fmt: skip
     for start, end in arrows:
         if {start, end} <= words.keys():
             unseen = start == "hidden"
@@ -259,8 +269,8 @@ def plot_diagram(*, treatment="T", outcome="Y", covariates="X", hidden="unmeasur
                 "shrinkA": 26, "shrinkB": 26, "linewidth": 1.5})  # fmt: skip
     for name, word in words.items():
         colour = TRUTH if name == "hidden" else INK
-        box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": colour, "linewidth": 1.2,
-               "linestyle": "--" if name == "hidden" else "-"}  # fmt: skip
+        box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": colour,
+               "linewidth": 2.5 if name == "held" else 1.2, "linestyle": "--" if name == "hidden" else "-"}  # fmt: skip
         ax.text(*place[name], word, ha="center", va="center", color=colour, bbox=box)
     ax.text(0.63, 0.47, "α", ha="center", color=INK)
     ax.text(0.63, 0.1, "ρ", ha="center", color=TRUTH)
@@ -290,6 +300,11 @@ def _axes(ax, unit, height=4.0):
 
 def _legend(ax):
     ax.legend(frameon=False)
+
+
+def of(attrs):
+    """The change in the treatment that a map's or a table's effects are read for, where that is not one unit."""
+    return f" of {attrs['step']:g} more {attrs['treatment']}" if attrs.get("step", 1) != 1 else ""
 
 
 def _label(name, unit):

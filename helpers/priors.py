@@ -1,8 +1,9 @@
 """Priors as values: what a world assumes, written down before it meets data.
 
-Defaults follow one rule, in the reader's units: one standard deviation of a predictor moves the
-response by about one standard deviation of its own (Normal, mean zero). They are weak on purpose.
-The prior that matters is the one over ρ, since the data say so little about it.
+Defaults are worth one row of data (`unit_information`): what is *left* of a predictor once the others are taken out
+moves the response by about one standard deviation of its own, per standard deviation of what is left. They are weak on
+purpose, however the columns are written down. The prior that matters is the one over ρ, since the data say so little
+about it.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from scipy import stats
 from scipy.stats import norm
 
 from helpers import arguments
+from helpers.moments import condensed
 
 FARTHEST = 18.0  # |atanh ρ| beyond which ρ is 1 in a computer's numbers
 PROBES = np.linspace(-0.9, 0.9, 7)
@@ -45,6 +47,43 @@ def normal(scale=1.0, *, beta_O=None, beta_T=None):
     """
     each = (arguments.optional(arguments.positive, *each) for each in ((beta_O, "beta_O"), (beta_T, "beta_T")))
     return Normal(arguments.positive(scale, "scale"), *each)
+
+
+@dataclass(frozen=True)
+class UnitInformation:
+    """Coefficients known as well as a few rows would tell them; see `unit_information`."""
+
+    rows: float = 1.0
+
+
+def unit_information(rows=1.0):
+    """Coefficients with a prior that is worth so many rows of data, however their columns are written down.
+
+    Parameters
+    ----------
+    rows : float
+        How many rows of these data the prior is worth.
+
+    Notes
+    -----
+    With A the columns of an equation less their means, n of them, and s the response's standard deviation (of a binary
+    one `helpers.priors.index_sd`; both measured from zero where there is no intercept), the coefficients have the
+    covariance ``s² n (A'A)⁻¹ / rows``, the unit information prior of Kass & Wasserman 1995 (JASA 90:928), Zellner's
+    g-prior with g = n. Shifted, scaled, reordered or recoded columns have the same prior, and none is pulled by more
+    than about 1/n of its size.
+
+    In the outcome equation the treatment is one of the columns. So α ~ Normal(0, s/r), with r the standard deviation of
+    what the covariates leave of the treatment; and given α, β_O is centred at -γα, where γ is the regression of the
+    treatment on the covariates. Put differently: α and β_O + γα, the regression of Y on the covariates alone, are
+    independent beforehand. The data know the second whatever ρ is, so along the ridge where ρ is traded for α this
+    prior says something of α and nothing of the covariates.
+
+    Raises
+    ------
+    ValueError
+        When `rows` is not positive.
+    """
+    return UnitInformation(arguments.positive(rows, "rows"))
 
 
 @dataclass(frozen=True)
@@ -175,6 +214,15 @@ def quantiles(prior, count=801):
     return np.arctanh(rho[np.abs(rho) < 1])
 
 
+def moments(prior):
+    """Mean and standard deviation of ρ under a prior over it."""
+    a = np.linspace(-7.0, 7.0, 4001)
+    a = np.union1d(a, quantiles(prior))
+    weight = np.exp(log_density(prior, np.tanh(a)) - 2 * np.log(np.cosh(a))) * np.gradient(a)
+    mean = weight @ np.tanh(a) / weight.sum()
+    return float(mean), float(np.sqrt(weight @ (np.tanh(a) - mean) ** 2 / weight.sum()))
+
+
 def described(prior):
     """A prior over ρ in words: a frozen distribution by its family and what it was given."""
     if not hasattr(prior, "dist"):
@@ -184,14 +232,23 @@ def described(prior):
 
 
 class Scales(NamedTuple):
-    """Every normal prior of the two equations as numbers, in the order of the likelihood's θ."""
+    """Every prior of the two equations but ρ's as numbers, in the order of the likelihood's θ.
+
+    The coefficients of an equation are jointly normal: ``root @ (θ - mean)`` is standard normal. Each root is upper
+    triangular, so a row of it says what a coefficient is like given those after it; α is the last of the outcome's.
+    """
 
     mean_O: np.ndarray
-    sd_O: np.ndarray
+    root_O: np.ndarray
     mean_T: np.ndarray
-    sd_T: np.ndarray
+    root_T: np.ndarray
     sigma_U: float
     sigma_V: float
+
+    @property
+    def alpha(self):
+        """Prior sd of α."""
+        return 1 / abs(self.root_O[-1, -1])
 
 
 def scales(design, coefficients=None, *, alpha=None, sigma=None):
@@ -200,52 +257,111 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     Parameters
     ----------
     design : Design
-    coefficients : Normal, optional
-        From `normal`.
+    coefficients : Normal or UnitInformation, optional
+        From `normal` or `unit_information`; left out, ``unit_information()``.
     alpha : float, optional
         Prior sd of the effect, in units of the outcome (of the index of a binary outcome) per unit of the treatment.
-        Left out: one standard deviation of the outcome for one of the treatment; for a binary outcome, one of
-        its latent error for a binary treatment's step, or for one standard deviation of a continuous treatment.
+        Left out: one standard deviation of the outcome (what one row says of a binary outcome's index, 1.25 or more)
+        for one standard deviation of what the covariates leave of the treatment.
     sigma : float, optional
-        Scale of the half-normal prior of σ_U, in units of the outcome. Left out: its standard deviation. A binary
-        outcome has no σ_U.
+        Scale of the half-normal prior of σ_U, in units of the outcome. Left out: its standard deviation, or
+        without an intercept its root mean square. A binary outcome has no σ_U.
 
     Returns
     -------
     Scales
-        θ_O is (intercept_O, β_O, δ, α) and θ_T is (intercept_T, β_T). A moderator's δ has the
-        default width of α, times the scale of `coefficients`. The intercepts are normal around the response's
-        mean with 2.5 of its standard deviations, where covariates and a continuous treatment are average; a
-        binary response's is standard normal: its chance at average covariates is uniform.
+        θ_O is (intercept_O, β_O, δ, α) and θ_T is (intercept_T, β_T). The intercepts are normal around the response's
+        mean with 2.5 of its standard deviations; a binary response's is worth one row as well. Under `unit_information`
+        that holds where covariates and treatment are average. Under `normal` all coefficients are independent, a
+        moderator's δ has the default width of α, times the scale of `coefficients`, and a binary response's intercept
+        is standard normal: its chance is uniform.
 
     Raises
     ------
     ValueError
         When a spread is not positive, or `sigma` is given for a binary outcome.
     """
-    coefficients = normal() if coefficients is None else coefficients
-    if not isinstance(coefficients, Normal):
-        arguments.refuse("coefficients", coefficients, "a normal prior here: normal(...)", error=TypeError)
+    coefficients = unit_information() if coefficients is None else coefficients
+    if not isinstance(coefficients, (Normal, UnitInformation)):
+        accepted = "a normal prior here: unit_information(...) or normal(...)"
+        arguments.refuse("coefficients", coefficients, accepted, error=TypeError)
     alpha, sigma = (arguments.optional(arguments.positive, *each) for each in ((alpha, "alpha"), (sigma, "sigma")))
     if sigma is not None and design.outcome_kind == "binary":
         raise ValueError(f"sigma={sigma!r}: a binary outcome has no sigma_U; accepted is None.")
-    y_mean, y_sd, y_wide = _response(design.y, design.outcome_kind)
-    t_mean, t_sd, t_wide = _response(design.t, design.kind)
-    beta_O = coefficients.beta_O or coefficients.scale * y_sd
-    beta_T = coefficients.beta_T or coefficients.scale * t_sd
-    p, q, one, two = design.in_outcome.sum(), design.in_treatment.sum(), design.intercept_O, design.intercept_T
-    effect = y_sd / (1.0 if design.kinds == ("binary", "binary") else design.t.std())
-    k = design.moderates.sum()
-    return Scales(
-        mean_O=np.r_[[y_mean] * one, np.zeros(p + k + 1)],
-        sd_O=np.r_[[y_wide] * one, np.full(p, beta_O), np.full(k, coefficients.scale * effect), alpha or effect],
-        mean_T=np.r_[[t_mean] * two, np.zeros(q)],
-        sd_T=np.r_[[t_wide] * two, np.full(q, beta_T)],
-        sigma_U=sigma or y_sd,
-        sigma_V=t_sd,
-    )
+    few = condensed(design)
+    own = few.M * few.dose[:, None], few.dose
+    outcome = _Line(np.column_stack([few.C[:, few.in_outcome], *own]), design.intercept_O,
+                    *_response(design.y, design.outcome_kind, design.intercept_O))  # fmt: skip
+    treatment = _Line(few.C[:, few.in_treatment], design.intercept_T,
+                      *_response(design.t, design.kind, design.intercept_T))  # fmt: skip
+    root_O, root_T = outcome.worth_a_row(), treatment.worth_a_row()
+    effect = 1 / abs(root_O[-1, -1])
+    if isinstance(coefficients, Normal):
+        one_O, one_T = ("binary" == kind for kind in design.kinds)
+        outcome, treatment = outcome.of_error(one_O), treatment.of_error(one_T)
+        root_O = outcome.independent(_spreads(design, coefficients, outcome.sd, effect))
+        beta_T = coefficients.beta_T or coefficients.scale * treatment.sd
+        root_T = treatment.independent(np.full(root_T.shape[1] - design.intercept_T, beta_T))
+    else:
+        root_O, root_T = np.sqrt(coefficients.rows) * root_O, np.sqrt(coefficients.rows) * root_T
+    if alpha:
+        root_O[-1, -1] = 1 / alpha
+    sigmas = sigma or outcome.sd, treatment.sd
+    return Scales(outcome.mean(), root_O, treatment.mean(), root_T, *sigmas)
 
 
-def _response(values, kind):
-    """Centre and spread of a response, and the width of its intercept; a binary one is read on its index."""
-    return (0.0, 1.0, 1.0) if kind == "binary" else (values.mean(), values.std(), 2.5 * values.std())
+def _spreads(design, coefficients, sd, effect):
+    """Prior sds of (β_O, δ, α) that are independent."""
+    p, k = design.in_outcome.sum(), design.moderates.sum()
+    beta = coefficients.beta_O or coefficients.scale * sd
+    return np.r_[np.full(p, beta), np.full(k, coefficients.scale * effect), effect]
+
+
+class _Line(NamedTuple):
+    """An equation's columns, and centre, spread and width of intercept of its response."""
+
+    columns: np.ndarray
+    intercept: bool
+    centre: float
+    sd: float
+    wide: float
+
+    def mean(self):
+        """Prior means: the intercept's, and zeros."""
+        return np.r_[[self.centre] * self.intercept, np.zeros(self.columns.shape[1])]
+
+    def of_error(self, binary):
+        """The same in standard deviations of the latent error, if it is a binary response's."""
+        return self._replace(sd=1.0, wide=1.0) if binary else self
+
+    def independent(self, spreads):
+        """Root of the prior of an intercept and coefficients with these sds."""
+        return np.diag(1 / np.r_[[self.wide] * self.intercept, spreads])
+
+    def worth_a_row(self):
+        """Root of the prior that is worth one row, upper triangular: the R of a QR."""
+        average = self.columns.mean(axis=0) if self.intercept else np.zeros(self.columns.shape[1])
+        R = np.linalg.qr(self.columns - average, mode="r") / (np.sqrt(len(self.columns)) * self.sd)
+        if not self.intercept:
+            return R
+        first = np.r_[1.0, average] / self.wide
+        return np.vstack([first, np.column_stack([np.zeros(len(R)), R])])
+
+
+def _response(values, kind, intercept):
+    """Centre and spread of a response, and the width of its intercept; a binary one is read on its index.
+
+    Without an intercept the plane goes through zero, and zero is then what the spread is measured from.
+    """
+    if kind == "binary":
+        return 0.0, index_sd(values.mean()), index_sd(values.mean())
+    sd = float(values.std() if intercept else np.hypot(values.std(), values.mean()))
+    return values.mean(), sd, 2.5 * sd
+
+
+def index_sd(share):
+    """What one row of a yes or a no says of its index, as a standard deviation, where `share` of them are a yes.
+
+    √(p(1-p)) / φ(Φ⁻¹(p)), from the information of a probit without covariates: 1.25 at one half, 3.7 at 1 %.
+    """
+    return float(np.sqrt(share * (1 - share)) / norm.pdf(norm.ppf(share)))

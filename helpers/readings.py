@@ -3,6 +3,9 @@
 With the evidence of each ρ and the posterior of α at it::
 
     p(ρ | data) ∝ prior(ρ) · evidence(ρ),        p(α | data) = ∫ p(α | ρ, data) p(ρ | data) dρ
+
+Where what the data say about ρ is not to be believed, the belief stands alone: p(ρ) = prior(ρ), and the data keep their
+say on α at each ρ.
 """
 
 import numpy as np
@@ -13,7 +16,7 @@ from scipy.special import logsumexp
 
 from helpers import arguments
 from helpers.engine.laplace import REACH
-from helpers.maps import chart_of, effect_of, refuse, trusted, unreliable
+from helpers.maps import chart_of, effect_of, refuse, stepped, trusted, unreliable
 from helpers.priors import AtanhNormal, atanh_normal, check_reading, check_rho, log_density, quantiles
 
 FINE = 1200  # cells a reading divides the map into, before those that hold much are divided again
@@ -21,7 +24,7 @@ SHARE = 0.002  # the most that one of them may hold
 NEGLIGIBLE = 0.001  # posterior weight below which a bad column does no harm
 
 
-def weigh(map, prior=None, *, draws=4000, seed=0):
+def weigh(map, prior=None, *, likelihood=True, draws=4000, seed=0):
     """Lay a prior over ρ on a map: the posterior of α and ρ at once, with no new fit.
 
     Parameters
@@ -33,6 +36,11 @@ def weigh(map, prior=None, *, draws=4000, seed=0):
         of ``scipy.stats`` is a prior, whatever its width, and so is any function from an array of ρ to densities
         of ρ, which need not be normalised. A function is tried at steps of some 0.004: one that is narrower than
         that is a distribution to be named.
+    likelihood : bool
+        Whether the evidence of each ρ has a say: the likelihood's, and that of the other priors, which speak of ρ even
+        where the likelihood is flat. With ``False`` the belief stands alone: ρ is drawn from the prior, and the map
+        says only what α is at each ρ. That is the reading to take where `shuffle_test` finds currents that are shape,
+        and what a probabilistic sensitivity analysis gives.
     draws, seed : int
 
     Returns
@@ -40,32 +48,42 @@ def weigh(map, prior=None, *, draws=4000, seed=0):
     xarray.Dataset
         ``effect``, ``alpha`` and ``rho`` by ``draw``, equally weighted. Attributes: ``pareto_k`` (the worst among the
         columns that matter), ``ess`` (effective draws behind the effect at the ρ that matter), ``edge`` (posterior
-        weight at the ends of the map) and ``log_evidence``, under the prior normalised on (-1, 1).
+        weight at the ends of the map; of a belief alone, also the weight beyond them) and ``log_evidence``, under the
+        prior normalised on (-1, 1), NaN for a belief alone, which no data have weighed.
 
     Raises
     ------
     ValueError
         When a column with Pareto k̂ > 0.7 carries more than a thousandth of the posterior; when a number lies
-        outside the map; when the posterior runs off the map's end.
+        outside the map; when the posterior, or a belief alone, runs off the map's end; when `likelihood` is
+        neither True nor False.
+
+    References
+    ----------
+    Greenland 2005 (J. R. Statist. Soc. A 168:267), for bias parameters that are drawn from their prior.
     """
+    likelihood = arguments.flag(likelihood, "likelihood")
     draws, rng = arguments.count(draws, "draws"), np.random.default_rng(arguments.seed(seed))
     knots, prior = np.arctanh(chart_of(map).rho.values), check_reading(atanh_normal() if prior is None else prior)
-    a, width, log_weight = _cells(map, prior, knots)
+    evidence = map.log_evidence.values if likelihood else np.zeros(len(knots))
+    a, width, log_weight = _cells(map, prior, knots, evidence)
     share = np.exp(log_weight - logsumexp(log_weight))
-    attrs = _check(map, knots, a, share)
-    attrs["log_evidence"] = float(logsumexp(log_weight))
+    # what a belief alone holds beyond the map is known, and no data make up for it
+    beyond = None if likelihood else max(0.0, -np.expm1(logsumexp(log_weight)))
+    attrs = _check(map, knots, a, share, beyond)
+    attrs["log_evidence"] = float(logsumexp(log_weight)) if likelihood else np.nan
     drawn, where = _resample(map, knots, a, width, _systematic(share, draws, rng), rng)
     order = rng.permutation(draws)
     return xr.Dataset(
         {name: ("draw", values[order]) for name, values in drawn.items()} | {"rho": ("draw", np.tanh(where[order]))},
         coords={"draw": np.arange(draws)},
-        attrs=attrs | {name: map.attrs[name] for name in ("outcome", "treatment")},
+        attrs=attrs | {name: map.attrs[name] for name in ("outcome", "treatment")} | stepped(map.attrs),
     )
 
 
-def _cells(map, prior, knots):
+def _cells(map, prior, knots, evidence):
     """Cells of a = atanh ρ: middles, widths, and log posterior weights; a single one for a fixed ρ."""
-    evidence = CubicSpline(knots, map.log_evidence.values)
+    evidence = CubicSpline(knots, evidence)
     if not (callable(prior) or hasattr(prior, "logpdf")):
         a = np.arctanh(check_rho(prior, "prior"))
         if not knots[0] <= a <= knots[-1]:
@@ -129,8 +147,8 @@ def _resample(map, knots, a, width, cell, rng):
     return drawn, where
 
 
-def _check(map, knots, a, share):
-    """Refuse a reading that leans on columns that cannot carry it, and report on the others."""
+def _check(map, knots, a, share, beyond):
+    """Refuse a reading that leans on columns that cannot carry it, or on none, and report on the others."""
     # every cell leans on the columns on both of its sides
     after = np.searchsorted(knots, a).clip(1, len(knots) - 1)
     part = ((a - knots[after - 1]) / (knots[after] - knots[after - 1])).clip(0, 1)
@@ -138,11 +156,13 @@ def _check(map, knots, a, share):
                  for column, held in ((after, part), (after - 1, 1 - part)))  # fmt: skip
     bad = unreliable(map) & (weight > NEGLIGIBLE)
     refuse(map, bad, f"which hold {weight[bad].sum():.1%} of the posterior")
-    edge = float(weight[0] + weight[-1]) if len(a) > 1 else 0.0
+    whose, more = ("posterior", "") if beyond is None else ("belief", " or beyond")
+    beyond = beyond or 0.0
+    edge = beyond + (1 - beyond) * float(weight[0] + weight[-1]) if len(a) > 1 else 0.0
     if edge > 0.02:
         raise ValueError(
-            f"{edge:.1%} of the posterior lies at the ends of the map (rho {map.rho.values[0]:.3f} and "
-            f"{map.rho.values[-1]:.3f}); accepted is a wider map: map_rho(design, rho=...)."
+            f"{edge:.1%} of the {whose} lies at the ends of the map (rho {map.rho.values[0]:.3f} and "
+            f"{map.rho.values[-1]:.3f}){more}; accepted is a wider map: map_rho(design, rho=...)."
         )
     matters = weight > NEGLIGIBLE
     return {"pareto_k": float(map.pareto_k.values[matters].max()), "ess": float(weight @ map.ess.values), "edge": edge}
@@ -162,7 +182,7 @@ def read_map(map, probability=0.95):
     pandas.DataFrame
         Index ``rho``; columns ``mean``, ``low`` and ``high`` (units of the outcome per unit of the treatment, or
         percentage points for a binary outcome) and ``log_evidence``, relative to the best column's. NaN in columns
-        with Pareto k̂ > 0.7.
+        with Pareto k̂ > 0.7. Its ``attrs`` hold ``step`` and ``treatment`` where the effect is not that of one unit.
 
     Raises
     ------
@@ -184,6 +204,7 @@ def read_map(map, probability=0.95):
                           "log_evidence": map.log_evidence.values - map.log_evidence.values[~bad].max()},
                          index=pd.Index(map.rho.values, name="rho"))  # fmt: skip
     frame[bad] = np.nan
+    frame.attrs = stepped(map.attrs)
     return frame
 
 

@@ -110,7 +110,12 @@ def _by_steps(model, **settings):
     """PyMC's own compound steps, where a variable has no gradient."""
     from helpers.engine.particle_gibbs import particle_gibbs  # needs pymc-bart
 
-    return particle_gibbs(model, **settings)
+    return particle_gibbs(model, names=_kept(model), **settings)
+
+
+def _kept(model):
+    """Names of what is drawn, without the treatment as it acts: n values in every draw, and all of them data."""
+    return [rv.name for rv in (*model.free_RVs, *model.deterministics) if rv.name != "treatment"]
 
 
 def _by_nuts(model, *, draws, tune, chains, seed, progressbar):
@@ -118,7 +123,7 @@ def _by_nuts(model, *, draws, tune, chains, seed, progressbar):
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=FutureWarning)
-        compiled = nutpie.compile_pymc_model(model)
+        compiled = nutpie.compile_pymc_model(model, var_names=_kept(model))
     idata = nutpie.sample(
         compiled, draws=draws, tune=tune, chains=chains, seed=seed, progress_bar=progressbar,
         adaptation="low_rank", save_warmup=False,

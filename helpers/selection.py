@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import norm
 
 from helpers import arguments
 from helpers.engine.laplace import start
 from helpers.engine.likelihoods import rows_of
-from helpers.priors import Normal, normal
+from helpers.priors import Normal, UnitInformation, index_sd, unit_information
 
 
 class Equation(NamedTuple):
@@ -163,7 +161,7 @@ class Excluded:
     """Covariates kept out of the outcome equation; see `excluded`."""
 
     names: tuple
-    others: object = Normal()
+    others: object = UnitInformation()
 
 
 def excluded(names, *, others=None):
@@ -174,7 +172,7 @@ def excluded(names, *, others=None):
     names : sequence of str
         Covariates whose β_O is exactly zero. The same as leaving their terms out of the outcome formula.
     others : coefficient prior, optional
-        Of all other coefficients: `normal` (the default), `spike_and_slab` or `horseshoe`.
+        Of all other coefficients: `unit_information` (the default), `normal`, `spike_and_slab` or `horseshoe`.
 
     Raises
     ------
@@ -185,10 +183,11 @@ def excluded(names, *, others=None):
     found = arguments.listed([names] if isinstance(names, str) else names, "names", accepted, kind=str, least=1)
     if not all(found):
         arguments.refuse("names", names, accepted)
-    return Excluded(tuple(found), normal() if others is None else check_coefficients(others, "others", LINEAR))
+    others = unit_information() if others is None else check_coefficients(others, "others", LINEAR)
+    return Excluded(tuple(found), others)
 
 
-LINEAR = {"normal": Normal, "spike_and_slab": SpikeAndSlab, "horseshoe": Horseshoe}
+LINEAR = {"unit_information": UnitInformation, "normal": Normal, "spike_and_slab": SpikeAndSlab, "horseshoe": Horseshoe}
 EVERY = LINEAR | {"excluded": Excluded}
 
 
@@ -221,14 +220,8 @@ def equations(design):
     rows = rows_of(design)
     _, log_s_U, _, log_s_V = rows.split(start(rows))
     scales = [
-        _pseudo(response) if kind == "binary" else (response.std(), float(np.exp(log_s)))
+        (1.0, index_sd(response.mean())) if kind == "binary" else (response.std(), float(np.exp(log_s)))
         for kind, response, log_s in zip(design.kinds, (design.y, design.t), (log_s_U, log_s_V))
     ]
     counts = int(design.in_outcome.sum()), int(design.in_treatment.sum())
     return tuple(Equation(label, p, design.n, *pair) for label, p, pair in zip("OT", counts, scales))
-
-
-def _pseudo(response):
-    """Spread of a probit's latent error, and the error sd with which its coefficients are known."""
-    share = response.mean()
-    return 1.0, float(np.sqrt(share * (1 - share)) / norm.pdf(ndtri(share)))

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.stats import norm
 
 from helpers import arguments
 
@@ -58,9 +57,10 @@ def simulate_aquarium(
     Returns
     -------
     Aquarium
-        ``data`` and ``truth``; ``truth`` holds alpha, rho, sigma_U, sigma_V, intercept_O, intercept_T, effect (what
-        one unit of T does to the mean of Y: alpha, or for a binary Y the average difference in its chance, in
-        percentage points), and beta_O, beta_T and role by ``covariate``.
+        ``data`` and ``truth``; ``truth`` holds alpha, rho, sigma_U, sigma_V, intercept_O, intercept_T, effect (what T
+        does to the mean of Y: alpha, or for a binary Y the share of these very fish that live once they are moved, each
+        with its own U, less the share that live where they were, in percentage points; all at T = 1 against all at
+        T = 0, or each at one unit more of a continuous T), and beta_O, beta_T and role by ``covariate``.
 
     Raises
     ------
@@ -100,14 +100,14 @@ def simulate_aquarium(
     T = index if treatment == "continuous" else (index > 0).astype(int)
     line = truth.intercept_O.item() + X @ truth.beta_O.values
     Y = line + alpha * T + U
-    truth["effect"] = _risk_difference(line, T, alpha, treatment) if yes else alpha
+    truth["effect"] = _moved(line + U, T, alpha, treatment) if yes else alpha
     return Aquarium(pd.DataFrame({"Y": (Y > 0).astype(int) if yes else Y, "T": T} | dict(zip(names, X.T))), truth)
 
 
-def _risk_difference(line, T, alpha, treatment):
-    """The average difference in the chance of Y = 1, in percentage points: T = 1 against 0, or one unit more of T."""
-    before = np.zeros_like(line) if treatment == "binary" else T
-    return 100 * float(np.mean(norm.cdf(line + alpha * (before + 1)) - norm.cdf(line + alpha * before)))
+def _moved(index, T, alpha, treatment):
+    """The share of fish that live with one unit more of T less the share without, in points; `index` has their U."""
+    before = 0.0 if treatment == "binary" else T
+    return 100 * float(np.mean(index + alpha * (before + 1) > 0) - np.mean(index + alpha * before > 0))
 
 
 def _strengths(k):

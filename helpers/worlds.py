@@ -20,6 +20,7 @@ from helpers.engine.counterfactual import POINTS
 from helpers.engine.draws import vectors
 from helpers.engine.likelihoods import Rows, pointwise
 from helpers.forest import check_forest
+from helpers.maps import stepped
 from helpers.models import joint_model
 from helpers.priors import AtanhNormal, check_rho
 from helpers.sampling import diagnostics, fit
@@ -151,7 +152,7 @@ def _fit_world(world, settings):
     except Exception as error:
         error.add_note(f"while fitting the world {world.name!r}")
         raise
-    idata.attrs["interpretation"] = world.interpretation
+    idata.attrs |= {"interpretation": world.interpretation} | stepped(vars(world.design))
     return world.name, _score(idata, world.design)
 
 
@@ -164,14 +165,14 @@ def _least_squares(world, settings):
     noise = np.concatenate([noise, -noise])  # in pairs, so that the mean is the estimate itself
     theta = result.params.to_numpy() + sigma[:, None] * noise
     if world.design.outcome_kind == "binary":  # the line's slope is a difference in chances
-        draws = {"effect": POINTS * theta[:, -1]}
+        draws = {"effect": POINTS * world.design.step * theta[:, -1]}
     else:
         draws = {"alpha": theta[:, -1], "sigma_U": sigma}
     shape = (settings["chains"], settings["draws"])
     seen = {"likelihood_outcome": world.design.y, "likelihood_treatment": world.design.t}
     groups = {"posterior": {name: np.resize(values, shape) for name, values in draws.items()}, "observed_data": seen}
     idata = az.from_dict(groups, dims={name: ["obs"] for name in seen})
-    idata.attrs.update(route="ols", interpretation=world.interpretation)
+    idata.attrs.update(route="ols", interpretation=world.interpretation, **stepped(vars(world.design)))
     return idata
 
 
@@ -231,8 +232,8 @@ def world_table(fits, *, probability=0.95, reference=None):
     Raises
     ------
     ValueError
-        When `reference` is not among the worlds, the fits are of different rows, outcomes or treatments, or some
-        outcomes are binary and others not.
+        When `reference` is not among the worlds, the fits are of different rows, outcomes, treatments or steps, or
+        some outcomes are binary and others not.
     """
     probability = arguments.probability(probability)
     accepted = "a mapping of names to fits, from fit_worlds"
@@ -256,7 +257,21 @@ def world_table(fits, *, probability=0.95, reference=None):
     table["ess"] = checks[["ess_bulk", "ess_tail"]].min(axis=1)
     table[["divergences", "passes"]] = checks[["divergences", "passes"]]
     table["interpretation"] = [idata.attrs.get("interpretation", "") for idata in fits.values()]
-    return table.infer_objects().rename_axis("world")
+    table = table.infer_objects().rename_axis("world")
+    table.attrs = _same_step(fits)
+    return table
+
+
+def _same_step(fits):
+    """The change in the treatment that all fits read the effect for, where it is not one unit."""
+    told = {name: stepped(idata.attrs) for name, idata in fits.items()}
+    first, *others = told.values()
+    if any(other != first for other in others):
+        steps = {name: each.get("step", 1.0) for name, each in told.items()}
+        raise ValueError(
+            f"fits read the effect for different steps of the treatment, {steps}; accepted is one step a table."
+        )
+    return first
 
 
 def _alpha(idata, name):

@@ -6,6 +6,7 @@ import shutil
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores
 
 import matplotlib
+import pandas as pd
 import pytest
 
 from helpers import load_nhefs, make_design, simulate_aquarium
@@ -20,7 +21,6 @@ FLAGS = [
 
 COVARIATES = "sex + race + age + C(education) + smokeintensity + smokeyrs + C(exercise) + C(active) + wt71"
 SMOKERS = {"outcome": f"wt82_71 ~ qsmk + {COVARIATES}", "treatment": f"qsmk ~ {COVARIATES}"}
-TALK = {"outcome": f"wt82_71 ~ 0 + qsmk + {COVARIATES}", "treatment": f"qsmk ~ 0 + {COVARIATES}"}
 TANK = {"outcome": "Y ~ T + X0 + X1", "treatment": "T ~ X0 + X1"}
 INSTRUMENT = {"outcome": "Y ~ T + X0 + X1", "treatment": "T ~ X0 + X1 + X2"}
 
@@ -37,9 +37,12 @@ def smokers(nhefs):
 
 
 @pytest.fixture(scope="session")
-def talk(nhefs):
-    """NHEFS by the talk's specification: no intercepts."""
-    return make_design(nhefs, **TALK)
+def talk(smokers):
+    """NHEFS by the talk's specification: every column standardised, those of the factors as well, and no intercepts."""
+    names = [f"x{j}" for j in range(smokers.C.shape[1])]
+    scaled = pd.DataFrame(smokers.C, columns=names).assign(wt82_71=smokers.y, qsmk=smokers.t)
+    X = " + ".join(names)
+    return make_design(scaled, outcome=f"wt82_71 ~ 0 + qsmk + {X}", treatment=f"qsmk ~ 0 + {X}")
 
 
 @pytest.fixture(scope="session")

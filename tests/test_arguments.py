@@ -6,6 +6,7 @@ must be raised by a line of this package, name the argument and show the value.
 
 import ast
 import inspect
+import pickle
 import re
 import traceback
 from fractions import Fraction
@@ -18,10 +19,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats as st
+import statsmodels.formula.api as smf
 import xarray as xr
+from click.testing import CliRunner
 
 import helpers
 from helpers import arguments
+from helpers.__main__ import main
 
 HOME = Path(helpers.__file__).parent
 NAN = float("nan")
@@ -225,6 +229,7 @@ CALLS = {
         {"map": chart, "loss": loss, "actions": ["less", "more"]},
         {"map": MAPS, "loss": [None, 3, "loss", {"less": 1}], "actions": [None, 3, "less", [], ["less"], {}, {"a": 1},
          ["a", "a"], [["a"], ["b"]], design], "prior": [r for r in RHOS if not callable(r) or r is frame],
+         "likelihood": FLAGS,
          "within": [0.3, "ab", (0.1,), (0.3, 0.1), (NAN, 0.1), (0.1, 0.1), (-2, 2), ("a", "b"), (0, 0.1, 0.2), frame]},
     ),
     "diagnostics": ({"fits": idata}, {"fits": [*FITS, {"a": 3}, {"a": None, "b": idata}]}),
@@ -277,7 +282,7 @@ CALLS = {
     "make_design": (
         {"data": frame, "outcome": "Y ~ T + X0", "treatment": "T ~ X0"},
         {"data": [*OBJECTS, design, model, pd.DataFrame(), np.zeros((3, 3)), {"Y": [1.0]}], "outcome": FORMULAS,
-         "treatment": FORMULAS, "outcome_kind": ["Binary", "yes", 3, True, [], NAN]},
+         "treatment": FORMULAS, "outcome_kind": ["Binary", "yes", 3, True, [], NAN], "step": SPREADS},
     ),
     "make_report": (
         {"design": bare},
@@ -297,7 +302,8 @@ CALLS = {
     "ols": ({"design": design}, {"design": DESIGNS, "cluster": CLUSTERS}),
     "plot_decision": ({"decision": decision}, {"decision": [*OBJECTS, frame, chart, table], **DRAWN}),
     "plot_diagram": ({}, {name: TEXTS for name in ("treatment", "outcome", "covariates", "hidden")}
-                     | {"instrument": [each for each in TEXTS if each is not None], "ax": DRAWN["ax"]}),
+                     | {name: [each for each in TEXTS if each is not None] for name in ("instrument", "held")}
+                     | {"ax": DRAWN["ax"]}),
     "plot_drift": ({"table": drift}, {"table": [*TABLES, table], **DRAWN}),
     "plot_map": ({"table": table},
                  {"table": [*TABLES, drift], "tipping": ["0.3", True, [0.3], table],
@@ -323,7 +329,8 @@ CALLS = {
         {"path": frame, "outcome": "Y ~ T + X0", "treatment": "T ~ X0"},
         {"path": [None, 3, "nowhere.csv", [], {}, NAN, design, known("."), pd.DataFrame(), b"x"], "outcome": FORMULAS,
          "treatment": FORMULAS, "drop_missing": FLAGS, "separator": [None, 3, "", ",,", ["a"], NAN, "."],
-         "decimal": [None, 3, "", "..", ["a"], NAN, ","], "thousands": [3, "", "..", ["a"], NAN, ".", ","]},
+         "decimal": [None, 3, "", "..", ["a"], NAN, ","], "thousands": [3, "", "..", ["a"], NAN, ".", ","],
+         "missing": [3, NAN, [3], {}, {"X0": 3}, {3: "a"}, {"X0": [None]}, True, b"NA", frame]},
     ),
     "reading_table": ({"readings": {"a": reading, "b": idata}},
                       {"readings": [*FITS, {"a": 3}, {"a": None}, {"a": chart}, reading, {"a": frame}],
@@ -349,7 +356,7 @@ CALLS = {
     "stored": ({"path": BENCH}, {"path": [None, 3, "nowhere.csv", [], {}, NAN, design]}),
     "tipping_point": ({"map": chart}, {"map": MAPS, "probability": PROBABILITIES}),
     "weigh": ({"map": chart}, {"map": MAPS, "prior": [r for r in RHOS if not callable(r) or r is frame],
-                               "draws": [*COUNTS, 0], "seed": SEEDS}),
+                               "likelihood": FLAGS, "draws": [*COUNTS, 0], "seed": SEEDS}),
     "world_table": (
         {"fits": {"a": idata}},
         {"fits": [*FITS, {"a": 3}, {"a": None}, {"a": idata, "b": elsewhere}], "probability": PROBABILITIES,
@@ -473,3 +480,41 @@ def test_no_public_function_and_no_argument_is_left_out():
 @pytest.mark.parametrize("function", ["World", "atanh_normal", "bart", "claim", "e_value", "excluded", "normal"])
 def test_the_valid_calls_are_valid(function):
     getattr(helpers, function)(**built(CALLS[function][0]))
+
+
+WEIGHTED = ("weights", "weight", "sample_weight", "freq_weights", "var_weights", "pweights", "wts")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("function", sorted(CALLS.keys() - {"World", "claim", "quote"}))
+def test_weights_get_a_sentence_everywhere(function):
+    for name in WEIGHTED:
+        with pytest.raises(TypeError, match=rf"{name}=.*rows have no weights; accepted are rows"):
+            getattr(helpers, function)(**built(CALLS[function][0]) | {name: np.ones(80)})
+    with pytest.raises(TypeError, match="unexpected keyword argument 'wait'"):
+        getattr(helpers, function)(**built(CALLS[function][0]) | {"wait": 1})
+
+
+def test_a_public_function_is_itself_and_travels():
+    for name in CALLS.keys() - {"World"}:
+        function = getattr(helpers, name)
+        assert pickle.loads(pickle.dumps(function)) is function
+        assert f"def {name}(" in inspect.getsource(function) and function.__doc__
+
+
+def test_what_is_said_of_weights_is_right():
+    """Rows that stand for several are those rows so often: by statsmodels with frequency weights."""
+    rng = np.random.default_rng(9)
+    data = frame().assign(count=rng.integers(1, 6, 80))
+    rows = data.loc[data.index.repeat(data["count"])]
+    found = helpers.ols(helpers.make_design(rows, outcome="Y ~ T + X0", treatment="T ~ X0"))
+    theirs = smf.glm("Y ~ T + X0", data, freq_weights=data["count"]).fit()
+    assert found.params["alpha"] == pytest.approx(theirs.params["T"], rel=1e-9)
+    assert found.bse["alpha"] == pytest.approx(theirs.bse["T"], rel=1e-9)
+
+
+def test_weights_get_the_sentence_at_the_command_line(tmp_path):
+    for option in ("--weights", "--weight"):
+        options = ["nowhere.csv", "--outcome=y ~ t", "--treatment=t ~ 1", "--out", str(tmp_path / "out")]
+        done = CliRunner().invoke(main, [*options, option, "w"])
+        assert done.exit_code == 1 and "rows have no weights; accepted are rows" in done.output

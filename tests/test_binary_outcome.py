@@ -172,17 +172,19 @@ def test_forward_draws_fill_the_four_cells_as_the_bivariate_normal_says(alive):
 
 @pytest.mark.parametrize("kind", TREATMENTS)
 def test_the_effect_that_is_read_is_that_of_fish_moved_by_hand(alive, kind):
-    """With T set and the current cut, fish by fish: the difference in the share that lives, in points."""
-    design = alive[kind]
-    model = pm.do(joint_model(design), known(design, np.random.default_rng(4)) | {"rho": 0.0})
-    before = np.zeros(design.n, dtype=int) if kind == "binary" else design.t
-    shares = []
-    for T in (before, before + 1):
-        with pm.do(model, {"likelihood_treatment": T}) as moved:
-            shares.append(pm.draw(moved["likelihood_outcome"], draws=400, random_seed=5).mean())
-    error = 100 * np.sqrt(2) * 0.5 / np.sqrt(400 * design.n)
-    told = pm.do(model, {"likelihood_treatment": before})["effect"].eval()  # of these fish, as they were treated
-    assert told == pytest.approx(100 * (shares[1] - shares[0]), abs=4 * error)
+    """Each keeps its own U, of which a dose tells: the difference in the share that lives, in points."""
+    design, rng = alive[kind], np.random.default_rng(4)
+    world = known(design, rng)
+    eta = world["intercept_T"] + design.C @ world["beta_T"]
+    V = (design.t - eta) / world["sigma_V"] if kind == "continuous" else rng.normal(size=(400, design.n))
+    U = world["rho"] * V + np.sqrt(1 - world["rho"] ** 2) * rng.normal(size=(400, design.n))
+    line = world["intercept_O"] + design.C[:, design.in_outcome] @ world["beta_O_free"] + U
+    before = design.t - design.t.mean() if kind == "continuous" else 0.0
+    lives = [line + world["alpha"] * T > 0 for T in (before, before + 1)]
+    moved = lives[1].astype(int) - lives[0]
+    seen = design.t if kind == "continuous" else design.t.astype(int)
+    told = pm.do(joint_model(design), world | {"likelihood_treatment": seen})["effect"].eval()
+    assert told == pytest.approx(100 * moved.mean(), abs=400 * moved.std() / np.sqrt(moved.size))
 
 
 @pytest.mark.parametrize("kind", TREATMENTS)
@@ -222,11 +224,29 @@ def test_a_forest_beside_an_answer_is_fitted(alive, fish, kind, where):
     assert trees.attrs["route"] == "trees" and "sigma_U" not in trees["posterior"]
     assert abs(effect.mean() - line.mean()) < 2 * line.std()
     assert abs(effect.mean() - fish[kind].truth["effect"]) < 4 * effect.std()
-    if where == "outcome":
-        forest, alpha = trees["posterior"]["forest_O"].values, trees["posterior"]["alpha"].values[..., None]
-        before = forest + (0 if kind == "binary" else alpha * (design.t - design.t.mean()))
-        again = 100 * (norm.cdf(before + alpha) - norm.cdf(before)).mean(axis=2)
+    if where == "outcome" or kind == "continuous":
+        again = moved_beside_a_forest(trees["posterior"], design)
         np.testing.assert_allclose(effect, again, atol=1e-8)
+
+
+def moved_beside_a_forest(posterior, design):
+    """The effect of each draw in points, each row's index from its own forest or line, with its own error."""
+
+    def line(e, included):
+        if f"forest_{e}" in posterior:
+            return posterior[f"forest_{e}"].values
+        beta = posterior[f"beta_{e}"].values[..., included]
+        constant = posterior[f"intercept_{e}"].values[..., None]
+        return constant + np.tensordot(beta, design.C[:, included].T, 1)
+
+    alpha, rho = (posterior[name].values[..., None] for name in ("alpha", "rho"))
+    before, spread = line("O", design.in_outcome), 1.0
+    if design.kind == "continuous":
+        V = (design.t - line("T", design.in_treatment)) / posterior["sigma_V"].values[..., None]
+        before = before + alpha * (design.t - design.t.mean()) + rho * V
+        spread = np.sqrt(1 - rho**2)
+    chances = [norm.cdf(index / spread) for index in (before, before + alpha)]
+    return 100 * (chances[1] - chances[0]).mean(axis=-1)
 
 
 def test_a_sieve_finds_what_matters_to_life():

@@ -10,7 +10,7 @@ import xarray as xr
 from conftest import INSTRUMENT, TANK
 from oracles import residual_sd
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.stats import norm, uniform
 from scipy.stats import t as student
 
 from helpers import (
@@ -338,6 +338,17 @@ def test_the_bayes_action_follows_the_prior(mean, best):
     assert found.bayes == best
     expected = float(weigh(by_hand(), atanh_normal(mean, 0.05)).alpha.mean())
     assert found.actions["expected_loss"].to_dict() == pytest.approx({"wait": expected, "act": 1.0}, abs=1e-9)
+
+
+def test_a_belief_alone_chooses_by_the_prior():
+    """Evidence that piles up at ρ = 0.9, where waiting is best, is not heard: α averages 3 - 12 E[ρ]."""
+    chart = by_hand().assign(log_evidence=("rho", 300 * GRID))
+    heard, alone = (
+        decide(chart, linear, actions=["wait", "act"], prior=uniform(-0.5, 0.8), likelihood=said)
+        for said in (True, False)
+    )
+    assert (heard.bayes, alone.bayes) == ("wait", "act")
+    assert alone.actions.expected_loss["wait"] == pytest.approx(3 - 12 * -0.1, abs=0.05)
 
 
 def test_a_loss_that_bends_is_averaged_over_alpha_not_taken_at_its_mean():

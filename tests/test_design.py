@@ -40,9 +40,10 @@ FAULTS = {
         FISH.assign(t=FISH.t + 1), OUTCOME, TREATMENT, ["'t'", "[1.0, 2.0]", "coded 0 and 1"]),
     "text treatment": (
         FISH.assign(t=np.where(FISH.t, "yes", "no")), OUTCOME, TREATMENT, ["'t'", "['no', 'yes']", "numbers 0 and 1",
-        "(data['t'] == 'yes').astype(int)"]),
+        "write I(t == 'yes') on the left"]),
     "words as outcome": (
-        FISH.assign(y=np.where(FISH.t, "yes", "no")), OUTCOME, TREATMENT, ["['no', 'yes']", "accepted are numbers."]),
+        FISH.assign(y=np.where(FISH.t, "yes", "no")), OUTCOME, TREATMENT,
+        ["['no', 'yes']", "write I(y == 'yes') on the left"]),
     "a name in backticks": (
         FISH.rename(columns={"x": "x (m)"}), "y ~ t + `x (m)`", "t ~ `x (m)`", ["'x (m)' is no plain", "read_table"]),
     "a name that wants backticks": (
@@ -68,7 +69,7 @@ FAULTS = {
     "a huge covariate": (FISH.assign(x=FISH.x * 1e200), OUTCOME, TREATMENT, ["covariate 'x' lies between", "unit"]),
     "a tiny covariate": (FISH.assign(x=FISH.x * 1e-200), OUTCOME, TREATMENT, ["covariate 'x' lies between", "unit"]),
     "a huge instrument": (FISH.assign(z=FISH.z * 1e60), OUTCOME, "t ~ x + z", ["'z' lies"]),
-    "a huge treatment": (FISH.assign(dose=FISH.dose * 1e12), "y ~ dose", "dose ~ x", ["treatment 'dose' lies", "unit"]),
+    "a huge treatment": (FISH.assign(dose=FISH.dose * 1e16), "y ~ dose", "dose ~ x", ["treatment 'dose' lies", "unit"]),
     "a tiny treatment": (FISH.assign(dose=FISH.dose * 1e-16), "y ~ dose", "dose ~ x", ["'dose' lies", "unit"]),
     "an outcome far from zero": (FISH.assign(y=FISH.y + 1e15), OUTCOME, TREATMENT, ["around 1e+15", "subtract 1e+15"]),
     "no rows": (FISH[:0], OUTCOME, TREATMENT, ["data=pandas.DataFrame has 0 rows", "accepted"]),

@@ -223,3 +223,118 @@ def test_thousands_are_read_when_asked_for(tmp_path):
     (tmp_path / "mine.tsv").write_text("y\tt\tx\n43,500\t1\t2\n1,043,500\t2\t1\n900\t4\t1\n")
     table = read_table(tmp_path / "mine.tsv", outcome="y ~ t + x", treatment="t ~ x", separator="\t", thousands=",")
     assert table.data["y"].tolist() == [43500, 1043500, 900]
+
+
+@pytest.fixture(scope="module")
+def prices():
+    """Log wages on log rents, both divided by the same index, and what is bought with them."""
+    rng, n = np.random.default_rng(6), 300
+    index, wealth = rng.uniform(1, 3, n), rng.normal(size=n)
+    rent = wealth + rng.normal(size=n)
+    wage = 0.7 * rent + wealth + rng.normal(size=n)
+    frame = np.exp(pd.DataFrame({"wage": wage, "rent": rent, "wealth": wealth})).mul(index, axis=0)
+    return frame.assign(index=index)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "treatment"),
+    [
+        ("log(wage/index) ~ log(rent/index) + log(wealth/index)", "log(rent/index) ~ log(wealth/index)"),
+        ("log(wage/index) ~ log(rent/index) + index", "log(rent/index) ~ index"),
+        ("I(wage/index) ~ log(rent/index) + I(wealth/index)", "log(rent/index) ~ I(wealth/index)"),
+        ("I(wage - index) ~ I(rent - index) + wealth", "I(rent - index) ~ wealth"),
+        ("wage ~ I(rent - index) + index", "I(rent - index) ~ index + wealth"),
+        ("I(wage - index) ~ rent + index", "rent ~ index + wealth"),
+    ],
+)
+def test_two_things_may_share_a_column_that_is_neither(prices, outcome, treatment):
+    design = make_design(prices, outcome=outcome, treatment=treatment)
+    right = outcome.replace("log(", "np.log(")
+    assert ols(design).params["alpha"] == pytest.approx(smf.ols(right, prices).fit().params.iloc[1], rel=1e-7)
+    both = outcome.partition("~")[0].count("index") and treatment.partition("~")[0].count("index")
+    assert ("both made with index" in " ".join(design.notes)) == bool(both)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "treatment", "says"),
+    [
+        ("I(wage - rent) ~ rent", "rent ~ w", r"outcome .* from \['rent'\], and so is the whole of the tr"),
+        ("wage ~ I(wage/index)", "I(wage/index) ~ w", r"treatment .* from \['wage'\].*whole of the outcome"),
+        ("I(wage + rent) ~ I(wage - rent)", "I(wage - rent) ~ w", r"made from \['rent', 'wage'\]"),
+        ("wage ~ log(rent/index) + I(rent*index)", "log(rent/index) ~ w", r"\['index', 'rent'\], and so is the tr"),
+        ("wage ~ I(rent > 1) + rent", "I(rent > 1) ~ w", r"terms \['rent'\] are made from \['rent'\], and so is"),
+        ("log(wage) ~ rent + wage:index", "rent ~ w", r"\['wage:index'\] are made from \['wage'\], and so"),
+    ],
+)
+def test_what_is_made_from_the_other_is_refused_for_that_reason(prices, outcome, treatment, says):
+    with pytest.raises(ValueError, match=says):
+        make_design(prices.rename(columns={"wealth": "w"}), outcome=outcome, treatment=treatment)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "t + w",
+        "(t + w)",
+        "t * w",
+        "t:w",
+        "t, w",
+        "(t, w)",
+        "[t, w]",
+        "cbind(t, w)",
+        "c(t,w)",
+        "t & w",
+        "t and w",
+        "log(t) + log(w)",
+        "`t` + `w`",
+    ],
+)
+def test_two_treatments_are_told_to_come_one_at_a_time_and_never_as_their_sum(data, left):
+    with pytest.raises(ValueError, match=r"one treatment at a time.*among the covariates of both") as refusal:
+        make_design(data, outcome="y ~ t + w + x", treatment=f"{left} ~ x")
+    assert "I(" not in str(refusal.value) and "treatment='" in str(refusal.value)
+
+
+@pytest.mark.parametrize("treatment", ["t ~ x; w ~ x", "t ~ x\nw ~ x"])
+def test_two_formulas_in_one_are_told_the_same(data, treatment):
+    with pytest.raises(ValueError, match=r"treatment='t ~ w \+ ...' and outcome='y ~ t \+ w \+ ...'"):
+        make_design(data, outcome="y ~ t + w + x", treatment=treatment)
+    with pytest.raises(TypeError, match="one formula at a time"):
+        make_design(data, outcome="y ~ t + w + x", treatment=["t ~ x", "w ~ x"])
+
+
+@pytest.mark.parametrize("left", ["y, w", "cbind(y, w)", "(y, w)"])
+def test_two_outcomes_are_told_to_come_one_at_a_time(data, left):
+    with pytest.raises(ValueError, match=r"one outcome at a time.*'y ~ ...', then 'w ~ ...'"):
+        make_design(data, outcome=f"{left} ~ t", treatment="t ~ x")
+
+
+ANSWERS = {
+    "yes and no": (["no", "yes"], "I(k == 'yes')"),
+    "letters": (["N", "Y"], "I(k == 'Y')"),
+    "truth values as text": (["false", "true"], "I(k == 'true')"),
+    "an apostrophe": (["did", "didn't"], 'I(k == "didn\'t")'),
+    "one and two": ([1, 2], "I(k == 2)"),
+    "narrow and signed": (np.array([-1, 1], dtype="int8"), "I(k == 1)"),
+    "halves": ([0.5, 1.5], "I(k == 1.5)"),
+    "a million and seven digits": ([1234567.0, 7654321.0], "I(k == 7654321)"),
+    "a category": (pd.Categorical(["no", "yes"]), "I(k == 'yes')"),
+    "a category of numbers": (pd.Categorical([1, 2]), "I(k == 2)"),
+    "three answers": (["maybe", "no", "yes"], "I(k == 'maybe')"),
+}
+
+
+@pytest.mark.parametrize(("levels", "answer"), ANSWERS.values(), ids=ANSWERS)
+def test_two_answers_are_told_the_recoding_that_works_as_it_stands(data, levels, answer):
+    rng = np.random.default_rng(3)
+    codes = rng.integers(0, len(levels), len(data))
+    k = pd.Series(levels).iloc[codes].reset_index(drop=True)
+    frame = data.assign(k=k)
+    own = (k.astype(object) == pd.Series(levels).iloc[0 if len(levels) > 2 else 1]).astype(float)
+    for outcome, treatment in (("{} ~ t + x", "t ~ x + s"), ("y ~ {} + x", "{} ~ x + s")):
+        for name in ("k", "C(k)"):
+            with pytest.raises(ValueError) as refusal:
+                make_design(frame, outcome=outcome.format(name), treatment=treatment.format(name))
+            assert f"write {answer} on the left" in str(refusal.value)
+        found = make_design(frame, outcome=outcome.format(answer), treatment=treatment.format(answer))
+        assert np.array_equal(found.t if "{}" in treatment else found.y, own)

@@ -218,6 +218,53 @@ def test_a_density_without_a_distribution_function_is_normalised_as_well():
     assert float(drawn.rho.std()) == pytest.approx(np.sqrt(1 / (1 / 0.2**2 + 1 / 0.2**2)), rel=0.15)
 
 
+ALONE = {
+    "normal": (atanh_normal(0.2, 0.3), lambda q: np.tanh(norm.ppf(q, 0.2, 0.3))),
+    "narrow": (atanh_normal(-0.4, 1e-3), lambda q: np.tanh(norm.ppf(q, -0.4, 1e-3))),
+    "uniform": (uniform(-0.5, 0.8), uniform(-0.5, 0.8).ppf),
+    "beta": (beta(2, 5, -0.5, 1), beta(2, 5, -0.5, 1).ppf),
+    "function": (lambda rho: 7.0 * (abs(rho - 0.1) < 0.4), uniform(-0.3, 0.8).ppf),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("prior, quantile", ALONE.values(), ids=ALONE)
+def test_of_a_belief_alone_rho_keeps_its_prior_and_the_effect_follows_the_columns(prior, quantile):
+    """Evidence that shouts for ρ near 0.9 is not heard: ρ has its prior's quantiles, α is Normal(3 - 12 ρ, 1/2)."""
+    loud = by_hand(evidence=2000 * np.tanh(np.arctanh(GRID) - 1.5))
+    reading = weigh(loud, prior, likelihood=False, draws=40_000)
+    q = (np.arange(200_000) + 0.5) / 200_000
+    rho = quantile(q)
+    few = np.array([0.025, 0.25, 0.5, 0.75, 0.975])
+    np.testing.assert_allclose(np.quantile(reading.rho, few), quantile(few), atol=0.02 * rho.std())
+    assert float(reading.effect.mean()) == pytest.approx(3 - 12 * rho.mean(), abs=0.03)
+    assert float(reading.effect.std()) == pytest.approx(np.hypot(0.5, 12 * rho.std()), rel=0.02)
+    assert float((reading.effect > 0).mean()) == pytest.approx(norm.cdf((3 - 12 * rho) / 0.5).mean(), abs=0.006)
+    assert np.isnan(reading.attrs["log_evidence"]) and reading.attrs["edge"] < 1e-3
+    xr.testing.assert_identical(reading, weigh(by_hand(), prior, likelihood=False, draws=40_000))
+
+
+def test_a_belief_alone_on_a_fitted_map_is_prior_times_columns(mapped):
+    """Against the sum over the map's own columns, at the weights that the prior gives to steps of atanh ρ."""
+    chart, prior = mapped[1], atanh_normal(0.1, 0.2)
+    reading = weigh(chart, prior, likelihood=False, draws=40_000)
+    a = np.arctanh(chart.rho.values)
+    step = np.diff(norm.cdf(np.r_[-np.inf, (a[1:] + a[:-1]) / 2, np.inf], 0.1, 0.2))
+    weight = step[:, None] * np.exp(chart.log_weight.values)
+    mean = (weight * chart.effect.values).sum()
+    sd = np.sqrt((weight * (chart.effect.values - mean) ** 2).sum())
+    assert float(reading.effect.mean()) == pytest.approx(mean, abs=0.03 * sd)
+    assert float(reading.effect.std()) == pytest.approx(sd, rel=0.03)
+    assert float(np.arctanh(reading.rho).std()) == pytest.approx(0.2, rel=0.01)
+    listened = weigh(chart, prior, draws=40_000)
+    assert abs(float(listened.rho.mean() - reading.rho.mean())) > 0.005
+
+
+def test_at_a_fixed_rho_the_likelihood_has_nothing_to_say(mapped):
+    still, alone = (weigh(mapped[1], 0.2, likelihood=said) for said in (True, False))
+    xr.testing.assert_equal(still, alone)
+    assert np.isnan(alone.attrs["log_evidence"])
+
+
 def test_fit_and_the_map_mean_the_same_narrow_prior(designs):
     design, prior = designs["continuous", "instrument"], norm(0.2, 1e-3)
     fitted = fit(joint_model(design, rho=prior), draws=500)["posterior"]["rho"]
@@ -454,6 +501,11 @@ REFUSED = {
     "value off the map": (lambda: weigh(by_hand(), 0.99), r"prior=0.99 lies outside.*-0.984 to 0.984; accepted is"),
     "mass at the ends": (
         lambda: weigh(by_hand(), atanh_normal(2.3, 0.2)), r"% of the posterior lies at the ends.*accepted is a wider"),
+    "belief at the ends": (lambda: weigh(by_hand(), atanh_normal(2.3, 0.2), likelihood=False),
+                           r"% of the belief lies at the ends .* or beyond; accepted is a wider map"),
+    "belief beyond": (lambda: weigh(by_hand(rho=GRID[15:34]), norm(0, 0.5), likelihood=False),
+                      r"^1[0-9]\.[0-9]% of the belief lies at .*-0.716 and 0.716\) or beyond; accepted is a wider map"),
+    "belief on a bad column": (lambda: weigh(SKEWED, likelihood=False), r"Pareto k̂ exceeds 0.7.*Accepted are"),
     "negative density": (lambda: weigh(by_hand(), lambda rho: rho), r"prior=<function.*smallest -0.98.*zero or more"),
     "wrong shape": (lambda: weigh(by_hand(), lambda rho: 1.0), r"prior=<function.*gave \(\) values.*for every rho"),
     "no mass": (lambda: weigh(by_hand(), uniform(2, 1)), r"prior=uniform\(2, 1\) has no density on \(-1, 1\); acc"),

@@ -98,3 +98,15 @@ def test_a_diagram_names_what_moves_what_and_dashes_what_nobody_measured():
     arrows = [arrow for arrow in (getattr(text, "arrow_patch", None) for text in plain.texts) if arrow is not None]
     dashed = [arrow for arrow in arrows if arrow.get_linestyle() == "--"]
     assert len(dashed) == 2
+
+
+def test_a_split_node_keeps_what_moved_it_and_hands_on_what_it_is_held_at():
+    """No arrow leaves the half that came about, and none but its own leads from the half that is held."""
+    split = plot_diagram(held="T = 1", instrument="pipe")
+    place = {text.get_text(): text.get_position() for text in split.texts if text.get_text()}
+    arrows = {(text.xyann, text.xy) for text in split.texts if getattr(text, "arrow_patch", None) is not None}
+    into = {("X", "T"), ("unmeasured", "T"), ("pipe", "T")}
+    onto = {("X", "Y"), ("unmeasured", "Y"), ("T = 1", "Y")}
+    assert arrows == {(place[start], place[end]) for start, end in into | onto}
+    whole = plot_diagram(instrument="pipe")
+    assert len(split.texts) == len(whole.texts) + 1  # the arrow to the outcome has moved

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from arviz_stats.base import array_stats
 from scipy.interpolate import RectBivariateSpline
+from scipy.linalg import block_diag
 from scipy.special import logsumexp
 
 from helpers.engine.laplace import Columns, ascent, start
@@ -22,13 +23,14 @@ from helpers.engine.pairs import LOG_2PI
 NODES = np.linspace(-6.0, 6.0, 11)  # of each scale, in its own standard deviations
 AROUND = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], indexing="ij"), axis=-1).reshape(-1, 2)  # for differences
 CHUNK = 2**22  # numbers of an array held at a time
+PARTED = 1e-9  # of the largest precision: what is left beside the diagonal by rounding
 
 
 class Sums(NamedTuple):
-    """Cross products of k paired columns X, e other columns E and the responses R of both equations, beside the priors.
+    """Cross products of k paired columns X, e other columns E and the responses R of both equations, and the priors.
 
-    X'X is diagonal, `XX`. `equation` says where each other column stands, the outcome's being 0. Responses are
-    measured from least squares, and so are prior means.
+    X'X is diagonal, `XX`, and so is the paired columns' prior precision in either equation. `equation` says where each
+    other column stands, the outcome's being 0. Responses are measured from least squares, and so are prior means.
     """
 
     XX: np.ndarray  # (k,)
@@ -38,10 +40,12 @@ class Sums(NamedTuple):
     ER: np.ndarray  # (e, 2)
     RR: np.ndarray  # (2, 2)
     equation: np.ndarray  # (e,)
-    mean_X: np.ndarray  # (2, k)
-    precision_X: np.ndarray  # (2, 1)
-    mean_E: np.ndarray  # (e,)
-    precision_E: np.ndarray  # (e,)
+    precision_X: np.ndarray  # (2, k)
+    precision_XE: np.ndarray  # (k, e), each other column with the paired ones of its own equation
+    precision_E: np.ndarray  # (e, e)
+    pull_X: np.ndarray  # (2, k), precision times mean
+    pull_E: np.ndarray  # (e,)
+    height: float  # log density of the coefficients' priors at least squares, without 2π
     scales: tuple  # of the half-normal priors of σ_U and σ_V
     n: int
     turn: np.ndarray  # (k, k), of the paired columns
@@ -58,32 +62,45 @@ def sums(rows, scales):
     """The cross products of rows with two continuous responses, beside their prior."""
     theta_O, _, theta_T, _ = rows.split(start(rows))
     R = np.column_stack([rows.y - rows.A @ theta_O, rows.t - rows.Z @ theta_T])
-    pair_O, pair_T = _paired(rows, scales)
-    X = rows.A[:, pair_O]
-    XX, turn = np.linalg.eigh(X.T @ X)
-    X, E = X @ turn, np.column_stack([rows.A[:, ~pair_O], rows.Z[:, ~pair_T]])
-    mean_O, mean_T = scales.mean_O - theta_O, scales.mean_T - theta_T
+    roots, means = (scales.root_O, scales.root_T), (scales.mean_O - theta_O, scales.mean_T - theta_T)
+    pairs, XX, turn = _paired(rows, roots)
+    X, E = rows.A[:, pairs[0]] @ turn, np.column_stack([rows.A[:, ~pairs[0]], rows.Z[:, ~pairs[1]]])
+    # each root as it stands beside the turned pairs, and beside the others
+    turned, own = zip(*((root[:, pair] @ turn, root[:, ~pair]) for root, pair in zip(roots, pairs)))
+    off = [root @ mean for root, mean in zip(roots, means)]
+    height = sum(np.log(np.abs(np.diagonal(root))).sum() - 0.5 * z @ z for root, z in zip(roots, off))
     return Sums(
-        np.maximum(XX, 0), X.T @ E, X.T @ R, E.T @ E, E.T @ R, R.T @ R, np.repeat([0, 1], [sum(~pair_O), sum(~pair_T)]),
-        np.stack([mean_O[pair_O], mean_T[pair_T]]) @ turn,
-        np.array([scales.sd_O[pair_O][:1], scales.sd_T[pair_T][:1]]) ** -2.0,
-        np.r_[mean_O[~pair_O], mean_T[~pair_T]], np.r_[scales.sd_O[~pair_O], scales.sd_T[~pair_T]] ** -2.0,
-        (scales.sigma_U, scales.sigma_V), rows.n, turn, (pair_O, pair_T), (theta_O, theta_T),
+        XX, X.T @ E, X.T @ R, E.T @ E, E.T @ R, R.T @ R, np.repeat([0, 1], [part.shape[1] for part in own]),
+        np.array([np.sum(part**2, axis=0) for part in turned]),
+        np.column_stack([part.T @ other for part, other in zip(turned, own)]),
+        block_diag(*(part.T @ part for part in own)),
+        np.array([part.T @ z for part, z in zip(turned, off)]),
+        np.concatenate([part.T @ z for part, z in zip(own, off)]),
+        height, (scales.sigma_U, scales.sigma_V), rows.n, turn, pairs, (theta_O, theta_T),
     )  # fmt: skip
 
 
-def _paired(rows, scales):
-    """Masks of the columns of either equation that stand in both, if one prior holds for all of them."""
-    names = [set(rows.names_O) & set(rows.names_T) - {"intercept"}] * 2
-    masks = [np.array([name in own for name in all]) for own, all in zip(names, (rows.names_O, rows.names_T))]
-    alike = all(len(np.unique(sd[mask])) == 1 for sd, mask in zip((scales.sd_O, scales.sd_T), masks))
-    return masks if alike else [mask & False for mask in masks]
+def _paired(rows, roots):
+    """Masks of the columns of either equation that stand in both, their squares and the turn that parts them.
+
+    None are paired whose prior is not parted by the same turn.
+    """
+    names = set(rows.names_O) & set(rows.names_T) - {"intercept"}
+    pairs = [np.array([name in names for name in own], dtype=bool) for own in (rows.names_O, rows.names_T)]
+    _, size, turn = np.linalg.svd(rows.A[:, pairs[0]], full_matrices=False)
+    turn = turn.T
+    for root, pair in zip(roots, pairs):
+        precision = turn.T @ (root[:, pair].T @ root[:, pair]) @ turn
+        widest = np.diagonal(precision).max(initial=0.0)
+        if np.abs(precision - np.diag(np.diagonal(precision))).max(initial=0.0) > PARTED * widest:
+            return [pair & False for pair in pairs], np.zeros(0), np.zeros((0, 0))
+    return pairs, size**2, turn  # of a product X'X nearly equal columns would keep half their digits
 
 
-def guess(rows):
+def guess(sums):
     """log σ_U and log σ_V near their mode where ρ = 0: least squares, the degrees of freedom counted."""
-    theta, used = start(rows), np.array([rows.A.shape[1], rows.Z.shape[1]])
-    return theta[list(rows.places)] - 0.5 * np.log(np.maximum(rows.n - used, 1) / rows.n)
+    left = np.maximum(sums.n - np.array([len(each) for each in sums.least]), 1)
+    return 0.5 * np.log(np.diagonal(sums.RR) / left)
 
 
 def column(sums, a, near, z):
@@ -213,11 +230,13 @@ def _regression(sums, a, log_sigma):
     det = P[:, 0, 0] * P[:, 1, 1] - P[:, 0, 1] ** 2
     inverse = np.array([[P[:, 1, 1], -P[:, 0, 1]], [-P[:, 0, 1], P[:, 0, 0]]]) / det
     B = M[:, :, None, at] * sums.XE
-    b = np.einsum("nij,kj->nik", M, sums.XR) + sums.precision_X * sums.mean_X
+    for equation in (0, 1):
+        B[:, equation][..., at == equation] += sums.precision_XE[:, at == equation]
+    b = np.einsum("nij,kj->nik", M, sums.XR) + sums.pull_X
     solved_B = np.einsum("ijnk,njke->nike", inverse, B)
     # the others, given these
-    S = M[:, at][:, :, at] * sums.EE - np.einsum("nike,nikf->nef", B, solved_B) + np.diag(sums.precision_E)
-    s = np.einsum("nej,ej->ne", M[:, at], sums.ER) + sums.precision_E * sums.mean_E
+    S = M[:, at][:, :, at] * sums.EE - np.einsum("nike,nikf->nef", B, solved_B) + sums.precision_E
+    s = np.einsum("nej,ej->ne", M[:, at], sums.ER) + sums.pull_E
     s -= np.einsum("nike,nik->ne", solved_B, b)
     return Regression(M, inverse, det, B, b, S, s, np.einsum("ijnk,njk->nik", inverse, b))
 
@@ -231,8 +250,7 @@ def _given_some(sums, a, log_sigma):
     log_det = np.log(np.diagonal(np.linalg.cholesky(given.S), axis1=1, axis2=2)).sum(axis=1)
     value -= 0.5 * np.log(given.det).sum(axis=1) + log_det
     value += 0.5 * (np.einsum("nik,nik->n", given.b, given.solved_b) + np.einsum("ne,ne->n", given.s, solved[..., 0]))
-    value -= 0.5 * (np.sum(sums.precision_X * sums.mean_X**2) + np.sum(sums.precision_E * sums.mean_E**2))
-    value += 0.5 * (len(sums.XX) * np.log(sums.precision_X).sum() + np.log(sums.precision_E).sum())
+    value += sums.height
     value += np.sum(log_sigma - 0.5 * (np.exp(log_sigma) / sums.scales) ** 2 - np.log(sums.scales), axis=1)
     value += np.log(2 / np.pi)  # of two half-normals
     return np.column_stack([value, solved[:, sums.place, 0], 0.5 * np.log(solved[:, sums.place, 1])])

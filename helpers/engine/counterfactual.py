@@ -1,46 +1,78 @@
-"""What the treatment does to the chance of a yes: differences of Φ, averaged over the rows at hand.
+"""What the treatment does to the chance of a yes: everybody moved, each with her own error.
 
 The effect on the mean of a continuous outcome is α itself. A binary outcome's α shifts an index, and its effect on the
-chance of Y = 1 depends on where a row stands: Φ(μ₁) - Φ(μ₀), since U is standard normal in a tank where T is set.
+chance of Y = 1 depends on where a row stands. A binary treatment is set to 1 and to 0, which cuts U loose: it is
+standard normal, and the row's answer Φ(μ₁) - Φ(μ₀). A continuous one is moved by a step s from where it is. There its
+V is known, v = (t - m)/σ_V, and U given v is Normal(ρv, √(1-ρ²)) before the step and after it, so that with a = atanh ρ
+the answer is Φ(w₁) - Φ(w₀), w₀ = μ cosh a + v sinh a, w₁ = w₀ + s(α + w'δ) cosh a.
 """
+
+from dataclasses import replace
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from scipy.special import ndtr
 
-from helpers.engine.likelihoods import BLOCK, numbers
-from helpers.engine.pairs import PAIRS
+from helpers.engine.likelihoods import BLOCK, LOG_2PI, numbers, rows_of
+from helpers.engine.pairs import KINDS, PAIRS
 from helpers.moments import cuts
 
 POINTS = 100.0  # chances are told in percentage points
 CHUNK = 2**16  # numbers held at a time, in the cache
 
 
-def average_effect(design, theta_O, offset=None):
-    """The effect that is read, of many θ_O.
+def average_effect(design, theta, a, *, offsets=(0.0, 0.0), at=None):
+    """The effect that is read, of many θ.
 
     Parameters
     ----------
     design : Design
-    theta_O : ndarray, shape (..., size of θ_O)
-        (intercept_O, β_O, δ, α).
-    offset : ndarray, shape (..., n), optional
-        What a forest adds to each row's index.
+    theta : ndarray, shape (..., size of θ)
+    a : ndarray, shape (...), or float
+        atanh ρ of each.
+    offsets : pair of ndarray, shape (..., n), or 0
+        What forests add to each row's index, of the outcome and of the treatment.
+    at : ndarray, shape (k,), optional
+        Standardised values that every row's k moderators have in the outcome's line; left out, each row has its own.
 
     Returns
     -------
     ndarray, shape (...)
-        α for a continuous outcome. For a binary one the average over rows of Φ(μ₁) - Φ(μ₀), in percentage points: T = 1
-        against 0, or a continuous T one unit higher than it was.
+        α for a continuous outcome. For a binary one the average over rows of Φ(w₁) - Φ(w₀), in percentage points: T = 1
+        against 0, or a continuous T higher by the design's step than it was.
     """
+    rows, shape = rows_of(design), theta.shape[:-1]
     if design.outcome_kind == "continuous":
-        return theta_O[..., -1]
-    flat, size = theta_O.reshape(-1, theta_O.shape[-1]), max(1, CHUNK // min(design.n, BLOCK))
-    more = np.zeros((len(flat), 1)) if offset is None else offset.reshape(-1, design.n)
-    parts = [slice(i, i + size) for i in range(0, len(flat), size)]
-    jobs = (delayed(_difference)(design, flat[part], more[part]) for part in parts)
-    each = Parallel(n_jobs=min(cpu_count(), len(parts)), require="sharedmem")(jobs)
-    return POINTS * np.concatenate(each).reshape(theta_O.shape[:-1])
+        return rows.split(theta)[0][..., -1]
+    if at is not None:
+        design = _moved(design, at)
+        rows = rows._replace(A=rows_of(design).A)  # the treatment's equation keeps what made the dose
+    theta, a = theta.reshape(-1, rows.size), np.broadcast_to(a, shape).ravel()
+    offsets = [np.reshape(each, (-1, design.n)) if np.ndim(each) else each for each in offsets]
+    blocks, step = cuts(design.n, BLOCK), max(1, CHUNK // min(design.n, BLOCK))
+    shares = cuts(len(theta), step if len(blocks) == 1 else max(1, len(theta)))
+    tasks = [(block, share) for block in blocks for share in shares]
+    work = (delayed(_difference)(design, rows, theta, a, offsets, *task, step) for task in tasks)
+    total = np.zeros(len(theta))
+    jobs = max(1, min(cpu_count(), len(tasks)))
+    for (_, share), found in zip(tasks, Parallel(n_jobs=jobs, require="sharedmem")(work)):
+        total[share] += found
+    return POINTS / design.n * total.reshape(shape)
+
+
+def effect_slope(design, theta, a):
+    """The gradient of `average_effect` in (θ, a), at one point.
+
+    Returns
+    -------
+    ndarray, shape (size of θ + 1,)
+        The last entry belongs to a.
+    """
+    rows = rows_of(design)
+    if design.outcome_kind == "continuous":
+        return np.eye(rows.size + 1)[len(rows.names_O) - 1]
+    each = (_slope(design, rows.cut(block), block, theta, a) for block in cuts(design.n, BLOCK))
+    return POINTS / design.n * sum(each)
 
 
 def imputed_chances(rows, theta, a, steps):
@@ -70,18 +102,58 @@ def imputed_chances(rows, theta, a, steps):
     return np.where(s > 0, stays, 1 - stays)
 
 
-def _difference(design, theta_O, offset):
-    """Averaged over rows, a block of them at a time."""
-    k, size = int(design.intercept_O), len(design.moderators)
-    end = theta_O.shape[1] - 1
-    beta, delta = np.zeros((2, len(theta_O), design.C.shape[1]))
-    beta[:, design.in_outcome], delta[:, design.moderates] = theta_O[:, k : end - size], theta_O[:, end - size : end]
-    total, dose = 0.0, design.dose
-    for block in cuts(design.n, BLOCK):
-        C, here = design.C[block], offset[:, block] if offset.shape[1] > 1 else offset
-        before = here + beta @ C.T + (theta_O[:, :1] if k else 0.0)
-        step = theta_O[:, -1:] + delta @ C.T
-        if design.kind == "continuous":
-            before = before + step * dose[block]
-        total += (ndtr(before + step) - ndtr(before)).sum(axis=1)
-    return total / design.n
+def _moved(design, at):
+    """The design with the same moderators in every row."""
+    C = design.C.copy()
+    C[:, design.moderates] = at
+    return replace(design, C=C)
+
+
+def _difference(design, rows, theta, a, offsets, block, share, step):
+    """Φ(w₁) - Φ(w₀) of some θ, summed over a block of rows, `step` of them at a time."""
+    part, M, found = rows.cut(block), design.C[block][:, design.moderates], []
+    W = _columns(design, part)
+    for k in cuts(share.stop - share.start, step):
+        some = slice(share.start + k.start, share.start + k.stop)
+        here = [each[some, block] if np.ndim(each) else each for each in offsets]
+        before, after = _indices(design, part, W, M, theta[some], a[some], here)
+        found.append((ndtr(after) - ndtr(before)).sum(axis=1))
+    return np.concatenate(found)
+
+
+def _columns(design, rows):
+    """Columns of some rows, of which w₀ is a combination: the outcome's without a choice, or all that a dose brings."""
+    if design.kind == "binary":
+        return rows.A[:, : -1 - len(rows.moderators)]
+    return np.column_stack([rows.A, rows.Z, rows.t])
+
+
+def _indices(design, rows, W, M, theta, a, offsets=(0.0, 0.0)):
+    """w₀ and w₁ of many θ in some rows with the columns W and the moderators M, each of shape (draws, rows)."""
+    theta_O, _, theta_T, log_sigma_V = rows.split(theta)
+    effect = theta_O[:, -1:] + theta_O[:, -1 - M.shape[1] : -1] @ M.T
+    if design.kind == "binary":
+        before = theta_O[:, : W.shape[1]] @ W.T + offsets[0]
+        return before, before + effect
+    cosh, pull = np.cosh(a)[:, None], (np.sinh(a) * np.exp(-log_sigma_V))[:, None]
+    before = np.hstack([cosh * theta_O, -pull * theta_T, pull]) @ W.T + (cosh * offsets[0] - pull * offsets[1])
+    return before, before + design.step * cosh * effect
+
+
+def _slope(design, rows, block, theta, a):
+    """The gradient of the sum over some rows of Φ(w₁) - Φ(w₀) in (θ, a)."""
+    M = design.C[block][:, design.moderates]
+    at = _indices(design, rows, _columns(design, rows), M, theta[None], np.array([a]))
+    before, after = (w[0] for w in at)
+    low, high = (np.exp(-0.5 * w**2 - 0.5 * LOG_2PI) for w in (before, after))
+    B = np.column_stack([M, np.ones(len(M))])  # of the effect on the index, in (δ, α)
+    if design.kind == "binary":
+        outcome = np.concatenate([(high - low) @ rows.A[:, : -B.shape[1]], high @ B])
+        return np.concatenate([outcome, np.zeros(1 + rows.size - len(outcome))])
+    (_, v), cosh, sinh = numbers(rows, theta[None]), np.cosh(a), np.sinh(a)
+    outcome = (high - low) @ rows.A
+    outcome[-B.shape[1] :] += design.step * (high @ B)
+    treatment = (high - low) @ KINDS["continuous"].jacobian(rows.Z, v[0], rows.split(theta)[3])
+    # w = μ cosh a + v sinh a, so dw/da = μ sinh a + v cosh a = w tanh a + v/cosh a
+    bend = np.tanh(a) * (high @ after - low @ before) + (high - low) @ v[0] / cosh
+    return np.concatenate([cosh * outcome, sinh * treatment, [bend]])

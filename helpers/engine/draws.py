@@ -6,26 +6,28 @@ import numpy as np
 from helpers.engine.counterfactual import average_effect
 from helpers.engine.likelihoods import rows_of
 
-RESPONSES = {"likelihood_outcome": "outcome", "likelihood_treatment": "treatment"}
+# a model's responses, and where it keeps its own data
+OBSERVED = {"likelihood_outcome": "observed_outcome", "likelihood_treatment": "observed_treatment"}
 DIMS = (
     {f"beta_{e}": ["covariate"] for e in "OT"} | {"delta": ["moderator"]}
     | {f"{name}_{e}": [f"covariate_{e}"] for name in ("included", "slab", "lambda", "z") for e in "OT"}
-    | {name: ["obs"] for name in ("forest_O", "forest_T", *RESPONSES)}
+    | {name: ["obs"] for name in ("forest_O", "forest_T", *OBSERVED)}
 )  # fmt: skip
 
 
 def named(design, theta, a, *, forests=""):
     """θ and a of shape (chains, draws, ...) under the model's names, excluded coefficients at zero.
 
-    `forests` holds the letters of equations whose intercept and β a forest has taken over.
+    `forests` holds the letters of equations whose intercept and β a forest has taken over: what it adds to each row is
+    not known here, and neither is what is read of a binary outcome.
     """
     rows = rows_of(design)
     theta_O, log_sigma_U, theta_T, log_sigma_V = rows.split(theta)
     named = {"alpha": theta_O[..., -1], "rho": np.tanh(a)}
     for name, log_sigma, scaled in zip(("sigma_U", "sigma_V"), (log_sigma_U, log_sigma_V), rows.scaled):
         named |= {name: np.exp(log_sigma)} if scaled else {}
-    if design.outcome_kind == "binary" and "O" not in forests:
-        named["effect"] = average_effect(design, theta_O)
+    if design.outcome_kind == "binary" and not forests:
+        named["effect"] = average_effect(design, theta, a)
     theta_O, delta = apart(design, theta_O)
     if design.moderators:
         named["delta"] = delta

@@ -47,7 +47,7 @@ def _chain(joint, prior, plan, rng):
         0.0 if choice else np.log(design.t.std()),
     )
     seen, forests = zip(*(_forest(equation, design.n) for _, equation in joint.equations))
-    priors = [(equation.mean, equation.sd**-2.0) for _, equation in joint.equations]
+    priors = [(equation.mean, equation.precision) for _, equation in joint.equations]
     return sample(
         design.y, design.t, rows.A, rows.Z, *seen, *priors, *forests, np.array([joint.sigma_U, joint.sigma_V]),
         *prior, start, (answer, choice), plan, rng,
@@ -73,6 +73,7 @@ def _posterior(joint, kept):
     for e, forest in zip("OT", forests):
         if e in own:
             posterior |= {f"forest_{e}": forest, f"intercept_{e}": forest.mean(-1)}
-    if joint.design.outcome_kind == "binary" and "O" in own:
-        posterior["effect"] = average_effect(joint.design, theta, posterior["forest_O"])
+    if joint.design.outcome_kind == "binary" and own:
+        offsets = [posterior.get(f"forest_{e}", 0.0) for e in "OT"]
+        posterior["effect"] = average_effect(joint.design, whole, spread[..., 0], offsets=offsets)
     return posterior

@@ -64,9 +64,9 @@ def above(bound, rng):
 @compiled
 def gaussian(A, square, target, noise, mean, precision, rng):
     """Coefficients of target = A θ + Normal(0, noise), from their posterior; `square` is A'A."""
-    P = square / noise**2 + np.diag(precision)
+    P = square / noise**2 + precision
     L = np.linalg.cholesky(P)
-    centre = np.linalg.solve(P, A.T @ target / noise**2 + precision * mean)
+    centre = np.linalg.solve(P, A.T @ target / noise**2 + precision @ mean)
     return centre + np.linalg.solve(L.T, rng.normal(0.0, 1.0, len(mean)))
 
 
@@ -137,8 +137,9 @@ def half_normal(log_sigma, scale):
 
 @compiled
 def normal_terms(theta, mean, precision):
-    """Log density of independent normals."""
-    return -0.5 * np.sum(precision * (theta - mean) ** 2)
+    """Log density of jointly normal coefficients, but for what does not change."""
+    off = theta - mean
+    return -0.5 * off @ (precision @ off)
 
 
 @compiled
@@ -206,7 +207,7 @@ def sample(
 ):
     """Draws of θ_O, θ_T, (a, log σ_U, log σ_V), forest_O and forest_T.
 
-    `normal_O` and `normal_T` hold means and precisions of θ_O and θ_T; `forest_O` and `forest_T` (trees, alpha, beta,
+    `normal_O` and `normal_T` hold mean and precision of θ_O and θ_T; `forest_O` and `forest_T` (trees, alpha, beta,
     leaf sd, level); `scales` those of σ_U and σ_V; `start` (a, log σ_U, log σ_V); `kinds` whether
     outcome and treatment are binary; `plan` (draws, tune, thin). One
     point in `grid` fixes ρ.

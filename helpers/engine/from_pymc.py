@@ -12,11 +12,12 @@ import pymc as pm
 import pytensor
 from pymc.distributions.continuous import HalfCauchyRV
 from pymc.logprob.basic import conditional_logp
-from pytensor.tensor.random.basic import BernoulliRV, BetaRV, HalfNormalRV, InvGammaRV, NormalRV
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.random.basic import BernoulliRV, BetaRV, HalfNormalRV, InvGammaRV, MvNormalRV, NormalRV
 from scipy import stats
 
 from helpers.design import Design
-from helpers.engine.draws import RESPONSES, named
+from helpers.engine.draws import OBSERVED, named
 from helpers.engine.laplace import allowed
 from helpers.engine.likelihoods import Rows, log_likelihood, pointwise, rows_of
 from helpers.priors import Scales
@@ -83,14 +84,20 @@ class Trees(NamedTuple):
 class Equation(NamedTuple):
     """The prior of one equation in numbers.
 
-    `mean` and `sd` belong to its coefficients in θ's order (intercept, β[, δ, α]); the sd of a coefficient under a
-    sparse prior is infinite, and `sparse` then has that prior. A forest stands for the intercept and β.
+    `mean` and `root` belong to its coefficients in θ's order (intercept, β[, δ, α]), as in `helpers.priors.Scales`; a
+    coefficient under a sparse prior has a column of zeros, and `sparse` then has that prior. A forest stands for the
+    intercept and β.
     """
 
     mean: np.ndarray
-    sd: np.ndarray
+    root: np.ndarray
     sparse: Sieve | Funnel | None = None
     forest: Trees | None = None
+
+    @property
+    def precision(self):
+        """Of the coefficients, (m, m)."""
+        return self.root.T @ self.root
 
 
 class Joint(NamedTuple):
@@ -127,8 +134,8 @@ class Joint(NamedTuple):
 
 def observed(model):
     """The model with its own stored data observed, where the reader has not observed any herself."""
-    waiting = {rv.name for rv in model.free_RVs} & set(RESPONSES)
-    return pm.observe(model, {name: model[RESPONSES[name]].get_value() for name in waiting}) if waiting else model
+    waiting = {rv.name for rv in model.free_RVs} & set(OBSERVED)
+    return pm.observe(model, {name: model[OBSERVED[name]].get_value() for name in waiting}) if waiting else model
 
 
 def extract(model):
@@ -143,7 +150,7 @@ def extract(model):
 def _joint(model):
     free = {rv.name: rv for rv in model.free_RVs}
     seen = {rv.name: np.asarray(model.rvs_to_values[rv].eval(mode=QUICK), dtype=float) for rv in model.observed_RVs}
-    if set(seen) != set(RESPONSES) or model.potentials or not {"alpha"} <= set(free) <= OWN:
+    if set(seen) != set(OBSERVED) or model.potentials or not {"alpha"} <= set(free) <= OWN:
         raise Unreadable
     covariates, X = tuple(model.coords["covariate"]), model["X"].get_value()
     labels = np.array(covariates, dtype=object)
@@ -152,13 +159,15 @@ def _joint(model):
         in_outcome=_included(model, free, "O", len(labels)), in_treatment=_included(model, free, "T", len(labels)),
         moderates=np.isin(labels, list(model.coords.get("moderator", ()))),
         intercept_O="intercept_O" in free, intercept_T="intercept_T" in free, outcome="outcome", treatment="treatment",
-        kind=_kind(free, "sigma_V"), outcome_kind=_kind(free, "sigma_U"), scales=None, centre=_centre(model),
+        kind=_kind(free, "sigma_V"), outcome_kind=_kind(free, "sigma_U"), scales=None,
+        centre=_data(model, "treatment_mean", 0.0), step=_data(model, "treatment_step", 1.0),
     )  # fmt: skip
-    outcome, treatment = _equation(free, "O", design.in_outcome), _equation(free, "T", design.in_treatment)
-    own = [_normal(free["delta"], design.moderates.sum())] if design.moderators else []
-    mean, sd = (np.concatenate(parts) for parts in zip(outcome[:2], *own, _normal(free["alpha"])))
+    outcome, treatment = (
+        _equation(free, e, included, len(design.moderators))
+        for e, included in (("O", design.in_outcome), ("T", design.in_treatment))
+    )
     sigmas = (_half_normal(free[name]) if name in free else 1.0 for name in ("sigma_U", "sigma_V"))
-    return Joint(design, _rho(model), *sigmas, outcome._replace(mean=mean, sd=sd), treatment)
+    return Joint(design, _rho(model), *sigmas, outcome, treatment)
 
 
 def _kind(free, sigma):
@@ -166,9 +175,9 @@ def _kind(free, sigma):
     return "continuous" if sigma in free else "binary"
 
 
-def _centre(model):
-    """What the outcome equation of a joint model subtracts from the treatment."""
-    return float(model["treatment_mean"].get_value()) if "treatment_mean" in model else 0.0
+def _data(model, name, without):
+    """A number that a joint model holds: what it subtracts from the treatment, or by how much it moves it."""
+    return float(model[name].get_value()) if name in model else without
 
 
 def _included(model, free, equation, p):
@@ -186,35 +195,84 @@ def _included(model, free, equation, p):
     return model[whole].eval({rv: np.ones(rv.type.shape[0])}, mode=QUICK) != 0
 
 
-def _equation(free, e, included):
-    """The numbers of one equation's own prior, without the treatment's coefficients."""
-    mean, sd = _normal(free[f"intercept_{e}"]) if f"intercept_{e}" in free else np.empty((2, 0))
-    if f"forest_{e}" in free:
-        op = free[f"forest_{e}"].owner.op
-        seen = np.ascontiguousarray(op.X)
-        return Equation(mean, sd, None, Trees(seen, op.m, op.alpha, op.beta, op.Y.std() / np.sqrt(op.m), op.Y.mean()))
-    count, sparse = int(included.sum()), None
+def _equation(free, e, included, moderators):
+    """The numbers of one equation's prior, the treatment's coefficients among the outcome's."""
+    count = int(included.sum())
+    beta = next((free[name] for name in (f"beta_{e}", f"beta_{e}_free") if name in free), None)
+    sparse, forest = _sparse(free, e), _trees(free[f"forest_{e}"]) if f"forest_{e}" in free else None
+    line = [(free.get(f"intercept_{e}"), 1), (beta, 0 if forest or sparse else count)]
+    own = [(free.get("delta"), moderators), (free["alpha"], 1)] if e == "O" else []
+    blocks = [(rv, size) for rv, size in [*line, *own] if rv is not None and size]
+    mean, root = _jointly_normal(blocks)
+    if sparse is not None:
+        gap = np.full(count, int(line[0][0] is not None))  # where its coefficients belong
+        mean = np.insert(mean, gap, 0.0)
+        root = np.insert(np.insert(root, gap, 0.0, axis=0), gap, 0.0, axis=1)
+    return Equation(mean, root, sparse, forest)
+
+
+def _trees(rv):
+    op = rv.owner.op
+    return Trees(np.ascontiguousarray(op.X), op.m, op.alpha, op.beta, op.Y.std() / np.sqrt(op.m), op.Y.mean())
+
+
+def _sparse(free, e):
     if f"slab_{e}" in free:
-        sparse = _sieve(free, e)
-    elif f"z_{e}" in free:
+        return _sieve(free, e)
+    if f"z_{e}" in free:
         (tau_0,), more = _constants(free[f"tau_{e}"], HalfCauchyRV), _constants(free[f"c2_{e}"], InvGammaRV)
-        sparse = Funnel(*map(float, (tau_0, *more)))
-    elif f"beta_{e}" in free or f"beta_{e}_free" in free:
-        beta = _normal(free.get(f"beta_{e}", free.get(f"beta_{e}_free")), count)
-        return Equation(np.r_[mean, beta[0]], np.r_[sd, beta[1]])
-    return Equation(np.r_[mean, np.zeros(count)], np.r_[sd, np.full(count, np.inf)], sparse)
+        return Funnel(*map(float, (tau_0, *more)))
+    return None
+
+
+def _jointly_normal(blocks):
+    """Mean and root precision of variables, each normal given those after it; `blocks` are these and their sizes."""
+    sizes = [size for _, size in blocks]
+    ends = np.cumsum([0, *sizes])
+    mean, root = np.zeros(ends[-1]), np.zeros((ends[-1], ends[-1]))
+    for k in reversed(range(len(blocks))):
+        own, later = slice(ends[k], ends[k + 1]), slice(ends[k + 1], ends[-1])
+        level, slopes, scale = _given(blocks[k], blocks[k + 1 :])
+        mean[own] = level + slopes @ mean[later]
+        root[own, own] = np.linalg.inv(scale)
+        root[own, later] = -root[own, own] @ slopes
+    return mean, root
+
+
+def _given(block, later):
+    """Of a normal variable: its mean where the later ones are zero, its slopes in them, and its root covariance."""
+    rv, size = block
+    location, spread = _parameters(rv)
+    used = [(other, length) for other, length in later if other in ancestors([location])]
+    if set(pm.pytensorf.rvs_in_graph([location])) - {other for other, _ in used} or pm.pytensorf.rvs_in_graph([spread]):
+        raise Unreadable
+    where = pytensor.function([other for other, _ in used], location, mode=QUICK)
+    zero = [np.zeros(other.type.ndim * (length,)) for other, length in used]
+    level, slopes, start = np.broadcast_to(where(*zero), size), np.zeros((size, sum(n for _, n in later))), 0
+    for other, length in later:
+        for i in range(length if other in [rv for rv, _ in used] else 0):
+            moved = [np.eye(length)[i].reshape(at.shape) if each is other else at for (each, _), at in zip(used, zero)]
+            slopes[:, start + i] = where(*moved) - level
+        start += length
+    spread = spread.eval(mode=QUICK)
+    normal = isinstance(rv.owner.op, NormalRV)
+    return level, slopes, np.diag(np.broadcast_to(spread, size)) if normal else np.linalg.cholesky(spread)
+
+
+def _parameters(rv):
+    """Mean and spread, a variable each: the standard deviation of a normal, the covariance of several."""
+    if not isinstance(rv.owner.op, (NormalRV, MvNormalRV)):
+        raise Unreadable
+    return rv.owner.op.dist_params(rv.owner)
 
 
 def _sieve(free, e):
-    slab = _normal(free[f"slab_{e}"], free[f"slab_{e}"].eval(mode=QUICK).shape)[1]
+    rv = free[f"slab_{e}"]
+    slab = np.broadcast_to(_constants(rv, NormalRV)[1], rv.eval(mode=QUICK).shape).astype(float)
     if f"inclusion_{e}" in free:
         return Sieve(slab, *map(float, _constants(free[f"inclusion_{e}"], BetaRV)))
     (share,) = _constants(free[f"included_{e}"], BernoulliRV)
     return Sieve(slab, float(np.ravel(share)[0]), -1.0)
-
-
-def _normal(rv, size=1):
-    return [np.broadcast_to(number, size).astype(float) for number in _constants(rv, NormalRV)]
 
 
 def _half_normal(rv):
@@ -293,9 +351,11 @@ def _near_zero(log_density):
 
 def _point_of(equation, n, rng):
     """θ of one equation, what its forest adds, the values of its other variables, and their log density."""
-    own = np.isfinite(equation.sd)
-    theta = np.where(own, equation.mean + 0.1 * np.where(own, equation.sd, 0) * rng.normal(size=len(own)), 0.0)
-    value, offset, more = stats.norm.logpdf(theta[own], equation.mean[own], equation.sd[own]).sum(), 0.0, {}
+    own = equation.root.any(axis=0)
+    root, theta = equation.root[np.ix_(own, own)], np.zeros(len(own))
+    z = 0.1 * rng.normal(size=own.sum())
+    theta[own] = equation.mean[own] + np.linalg.solve(root, z)
+    value, offset, more = stats.norm.logpdf(z).sum() + np.log(np.abs(np.diagonal(root))).sum(), 0.0, {}
     if equation.sparse is not None:
         theta[~own], more, density = equation.sparse.point(int((~own).sum()), rng)
         value += density

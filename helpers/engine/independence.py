@@ -34,7 +34,7 @@ def independence_metropolis(design, prior, rho, *, draws, chains, seed):
     scales_alone = PAIRS[design.kinds].compressible and rows.size > MANY
     if scales_alone:
         sums = conjugate.sums(rows, prior)
-        at = adaptive_columns(partial(conjugate.columns, sums, conjugate.guess(rows)), rho)
+        at = adaptive_columns(partial(conjugate.columns, sums, conjugate.guess(sums)), rho)
         found = _sample(partial(conjugate.evidence, sums), at, rho, rng, **settings)
     else:
         at = adaptive_columns(partial(columns, rows, prior), rho)

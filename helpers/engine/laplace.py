@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.linalg import solve_triangular
+from scipy.linalg import block_diag, lstsq, solve_triangular
 from scipy.special import logsumexp
 
 from helpers.engine.likelihoods import BLOCK, LOG_2PI, derivatives, log_likelihood, probit
@@ -146,8 +146,10 @@ def least_squares(M, response):
     if len(response) > BLOCK:
         parts = (np.linalg.qr(part, mode="r") for part in parts)  # the same sums of squares in few rows
     M, response = np.split(np.vstack(list(parts)), [-1], axis=1)
-    beta, *_ = np.linalg.lstsq(M, response[:, 0], rcond=None)
-    return beta, np.sum((response[:, 0] - M @ beta) ** 2)
+    size = np.linalg.norm(M, axis=0)
+    size[size == 0] = 1.0  # columns of one length: what is cut off as rounding then has no unit
+    beta, *_ = lstsq(M / size, response[:, 0], cond=max(M.shape) * np.finfo(float).eps, lapack_driver="gelsy")
+    return beta / size, np.sum((response[:, 0] - M @ (beta / size)) ** 2)
 
 
 def _least_squares(M, response, n):
@@ -167,12 +169,13 @@ def log_prior(rows, scales, theta):
     """Log prior of θ, per draw: normal coefficients, half-normal σ (with the Jacobian of log σ)."""
     if scales is None:
         return np.zeros(theta.shape[:-1])
-    mean, sd, places, spread = _prior_vectors(rows, scales)
+    mean, root, places, spread = _prior_numbers(rows, scales)
     regular = np.delete(theta, places, axis=-1)
     log_sigma = theta[..., places]
     half = 0.5 * np.log(2 / np.pi) - np.log(spread) - 0.5 * (np.exp(log_sigma) / spread) ** 2 + log_sigma
-    z = (regular - mean) / sd
-    return np.sum(-0.5 * z**2 - np.log(sd) - 0.5 * LOG_2PI, axis=-1) + half.sum(axis=-1)
+    z = (regular - mean) @ root.T
+    height = np.log(np.abs(np.diagonal(root))).sum() - 0.5 * len(mean) * LOG_2PI
+    return height - 0.5 * np.sum(z**2, axis=-1) + half.sum(axis=-1)
 
 
 def log_posterior(rows, scales, theta, a):
@@ -212,9 +215,22 @@ def ascent(gradient, H):
         L = np.linalg.cholesky(-H)
         return solve_triangular(L.T, solve_triangular(L, gradient, lower=True))
     except np.linalg.LinAlgError:
-        curvature, directions = np.linalg.eigh(H)
+        unit = _units(H)
+        curvature, directions = np.linalg.eigh(H * np.outer(unit, unit))
         curvature = np.maximum(np.abs(curvature), 1e-6 * np.abs(curvature).max())
-        return directions @ ((directions.T @ gradient) / curvature)
+        return unit * (directions @ ((directions.T @ (unit * gradient)) / curvature))
+
+
+def covariance(H):
+    """The inverse of -H, for second derivatives H at a maximum, to the same digits in all units."""
+    unit = _units(H)
+    return np.outer(unit, unit) * np.linalg.inv(-H * np.outer(unit, unit))
+
+
+def _units(H):
+    """A unit for each parameter, in which its own second derivative is one."""
+    size = np.abs(np.diag(H))
+    return np.where(size > 0, size, 1.0) ** -0.5
 
 
 def matched(z, log_weight):
@@ -229,18 +245,18 @@ def _posterior_derivatives(rows, scales, theta, a):
     gradient, H = gradient[:-1], H[:-1, :-1]
     if scales is None:
         return value, gradient, H
-    mean, sd, places, spread = _prior_vectors(rows, scales)
+    mean, root, places, spread = _prior_numbers(rows, scales)
     regular = np.delete(np.arange(rows.size), places)
-    gradient[regular] -= (theta[regular] - mean) / sd**2
-    H[regular, regular] -= 1 / sd**2
+    gradient[regular] -= root.T @ (root @ (theta[regular] - mean))
+    H[np.ix_(regular, regular)] -= root.T @ root
     relative = (np.exp(theta[places]) / spread) ** 2
     gradient[places] += 1 - relative
     H[places, places] -= 2 * relative
     return value + float(log_prior(rows, scales, theta)), gradient, H
 
 
-def _prior_vectors(rows, scales):
-    """Mean and sd of θ's normal entries, the places of its log σ, and their half-normal scales."""
+def _prior_numbers(rows, scales):
+    """Mean and root precision of θ's normal entries, the places of its log σ, and their half-normal scales."""
     ends = [pair for pair in zip(rows.places, (scales.sigma_U, scales.sigma_V)) if pair[0] is not None]
-    mean, sd = np.r_[scales.mean_O, scales.mean_T], np.r_[scales.sd_O, scales.sd_T]
-    return mean, sd, np.array([p for p, _ in ends], dtype=int), np.array([spread for _, spread in ends])
+    mean, root = np.r_[scales.mean_O, scales.mean_T], block_diag(scales.root_O, scales.root_T)
+    return mean, root, np.array([p for p, _ in ends], dtype=int), np.array([spread for _, spread in ends])

@@ -302,16 +302,18 @@ def probit(Z, t, *, iterations=30):
     not raised, since the caller knows the columns' names.
     """
     q, beta, blocks = 2 * t - 1, np.zeros(Z.shape[1]), cuts(len(t), BLOCK)
+    unit = np.sqrt(sum((Z[block] ** 2).sum(axis=0) for block in blocks) / len(t))
+    unit[unit == 0] = 1.0
     for _ in range(iterations):
-        curvature, slope = (sum(each) for each in zip(*(_uphill(Z[block], q[block], beta) for block in blocks)))
+        curvature, slope = (sum(each) for each in zip(*(_uphill(Z[block], q[block], beta / unit) for block in blocks)))
         try:
-            step = np.linalg.solve(curvature, slope)
+            step = np.linalg.solve(curvature / np.outer(unit, unit), slope / unit)
         except np.linalg.LinAlgError:
-            return ProbitFit(beta, False)
-        beta = beta + step
-        if np.abs(step).max() < 1e-8:
-            return ProbitFit(beta, bool(np.abs(beta).max() < 1e3))
-    return ProbitFit(beta, False)
+            return ProbitFit(beta / unit, False)
+        beta = beta + step  # for one typical value of each column
+        if np.abs(step).max(initial=0.0) < 1e-8:
+            return ProbitFit(beta / unit, bool(np.abs(beta).max(initial=0.0) < 1e3))
+    return ProbitFit(beta / unit, False)
 
 
 def _uphill(Z, q, beta):

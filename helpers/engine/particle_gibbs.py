@@ -17,7 +17,7 @@ from pymc_bart.bart import BARTRV
 STATS = ("diverging", "energy", "tree_depth", "step_size", "acceptance_rate")
 
 
-def particle_gibbs(model, *, draws, tune, chains, seed, progressbar):
+def particle_gibbs(model, *, names, draws, tune, chains, seed, progressbar):
     """PyMC's way: particle Gibbs for the forests and NUTS for everything else, one after the other in each step."""
     forests = [rv for rv in model.free_RVs if isinstance(rv.owner.op, BARTRV)]
     alone = multiprocessing.current_process().daemon  # a worker of a cluster may not have workers
@@ -25,7 +25,7 @@ def particle_gibbs(model, *, draws, tune, chains, seed, progressbar):
         steps = [_seeded(PGBART([rv])) for rv in forests]
         idata = pm.sample(
             draws, tune=tune, chains=chains, cores=1 if alone else None, random_seed=seed, step=steps,
-            progressbar=progressbar, compute_convergence_checks=False, nuts_sampler="pymc",
+            progressbar=progressbar, compute_convergence_checks=False, nuts_sampler="pymc", var_names=names,
         )  # fmt: skip
     statistics = idata["sample_stats"].to_dataset()
     idata["sample_stats"] = statistics[[name for name in STATS if name in statistics]]  # what a file can hold

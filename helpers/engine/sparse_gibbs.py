@@ -102,10 +102,9 @@ def _target(joint):
     height += 0.0 if isinstance(joint.rho, float) else log_prior_a(joint.rho, knots.a)
     places = _places(joint.design)
     equation = np.repeat([0, 1], [len(p) for p in places])
-    mean, sd = zip(joint.outcome[:2], joint.treatment[:2])
     flat = [np.zeros(int(scaled)) for scaled in rows_of(joint.design).scaled]  # each log σ follows its equation
-    centre = np.concatenate([mean[0], flat[0], mean[1], flat[1]])
-    base = np.concatenate([sd[0] ** -2.0, flat[0], sd[1] ** -2.0, flat[1]])
+    own = [(e.mean, e.precision.diagonal()) for _, e in joint.equations]  # independent beside a sparse prior
+    centre, base = (np.concatenate([first, flat[0], second, flat[1]]) for first, second in zip(*own))
     return Target(
         knots.a, knots.mode, precision, height, np.concatenate(places), equation, centre, base, *_hyper(joint)
     )

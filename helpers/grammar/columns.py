@@ -14,6 +14,11 @@ DIGITS = rf"\s*[-+]?[\d{MARKS}]*\d[\d{MARKS}]*(?:[eE][-+]?\d+)?\s*"
 DATE = (r"\s*(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ]\d.*)?|\d{4}[-/]\d{2}|"
         r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s*[AaPp]\.?[Mm]\.?)?)\s*")  # fmt: skip
 MEASURED = rf"\s*((?:[A-Z]{{3}}\s)?[^\w\s.,+-]*)\s*{NUMBER}\s*((?:[^\d.,\s].*?)?)\s*"  # what stands around it
+# the texts that pandas takes for a missing value, beside an empty field
+MISSING = (
+    "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
+    "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
 DATES = (datetime.date, datetime.time, datetime.timedelta, pd.Period, pd.Interval, np.datetime64, np.timedelta64)
 
 
@@ -174,7 +179,9 @@ def _digits(counts):
     some = f"{good:,} number{'s' * (good > 1)} and " * bool(good)
     said = f"{some}{{value}}" if len(stray) else f"{some.removesuffix(' and ')} stored as text, such as {{value}}"
     comma = "; for decimal commas use --decimal , (decimal=',')" * any("," in value for value in values)
-    return (stray if len(stray) else values)[0], said, f"numbers, or {{hint}}{comma}"
+    none = len(stray) and stray[0].strip() in MISSING
+    hole = f"; if {stray[0]!r} is a missing value, say so as well: --missing {{name}}={stray[0]}" if none else ""
+    return (stray if len(stray) else values)[0], said, f"numbers, or {{hint}}{comma}{hole}"
 
 
 def _thousands(values):

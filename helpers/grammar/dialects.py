@@ -47,6 +47,38 @@ PATTERNS = (
     (r":=|(?<![=<>!])=(?!=)", "'=' is '~' here: outcome='y ~ t + x'"),
 )  # fmt: skip
 
+NAME = r"(?:`[^`]+`|[A-Za-z_][\w.]*)"
+NAMES = rf"{NAME}(?:\s*(?:[,&]|\band\b)\s*{NAME})+"
+SEVERAL = rf"\s*(?:cbind|mvbind|c|list)?\s*[(\[{{]?\s*({NAMES})\s*[)\]}}]?\s*"
+
+
+def several(text, argument):
+    """What to type instead of several names on the left, or several formulas; empty if there is one of each."""
+    left = text.partition("~")[0]
+    if blank(text).count("~") > 1 and re.search(r"[;\n]", text.strip()):
+        return one_at_a_time(text, re.findall(rf"(?:^|[;\n])\s*({NAME})\s*~", text), argument)
+    if found := re.fullmatch(SEVERAL, left):
+        names = [name for name in re.findall(NAME, found[1]) if name != "and"]
+        return one_at_a_time(left.strip(), names, argument)
+    return ""
+
+
+def one_at_a_time(whole, names, argument):
+    """Of several responses: one, and the others after it."""
+    first, *others = names if len(names) > 1 else ["t", "u"]
+    if argument == "outcome":
+        return (
+            f"{whole!r} is more than one term; accepted is one outcome at a time, a design each: "
+            f"'{first} ~ ...', then '{others[0]} ~ ...'"
+        )
+    more = " + ".join(others)
+    return (
+        f"{whole!r} is more than one term, and a joint model has one treatment at a time; accepted "
+        "is one, with what is left among the covariates of both formulas: "
+        f"treatment='{first} ~ {more} + ...' and outcome='y ~ {first} + {more} + ...'; then the next "
+        "in its turn"
+    )
+
 
 def blank(text):
     """A formula with what stands in backticks, quotes or braces blanked out."""

@@ -24,6 +24,7 @@ COMPARISON = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }  # fmt: skip
+SIGNS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 # of NumPy's functions of numbers, those that may be called without np.
 PLAIN = (
     "abs", "sign", "sqrt", "cbrt", "square", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos",
@@ -190,8 +191,8 @@ def compute(tree, data, undefined=None):
     tree : ast.expr
         From `parse`.
     data : DataFrame
-        Its columns as `columns.plain` gives them. In arithmetic whole numbers and truth values are taken as real
-        numbers, so nothing overflows.
+        Its columns as `columns.plain` gives them. Before anything is worked out from them, whole numbers, truth values
+        and short floats become real numbers, so nothing overflows; what a category is made of stays as it is.
     undefined : dict, optional
         Filled with the rows in which a part of the factor is undefined or infinite while what it is made of is not:
         ``{"log(x)": (mask, names)}``.
@@ -209,8 +210,10 @@ def compute(tree, data, undefined=None):
         options = {option.arg: _option(option.value) for option in tree.keywords}
         return _shape(tree, compute(first, data, undefined), [_option(part) for part in rest], options)
     if isinstance(tree, ast.Compare):
-        sides = (compute(part, data, undefined) for part in (tree.left, *tree.comparators))
-        return COMPARISON[type(tree.ops[0])](*sides)
+        parts = tree.left, *tree.comparators
+        sides = [compute(part, data, undefined) for part in parts]
+        _check_alike(sides, parts, type(tree.ops[0]))
+        return COMPARISON[type(tree.ops[0])](*map(real, sides))
     known, parts = _operation(tree)
     parts = [_real(compute(part, data, undefined), part) for part in parts]
     with np.errstate(all="ignore"):
@@ -221,6 +224,24 @@ def compute(tree, data, undefined=None):
         if bad.any():
             undefined[ast.unparse(tree)] = bad, tuple(names(tree))
     return result
+
+
+def real(value):
+    """A factor's numbers and truth values as double precision, which no product wraps; a category as it is."""
+    dtype = getattr(value, "dtype", None)
+    number = dtype is not None and pd.api.types.is_numeric_dtype(dtype)  # a truth value is one to pandas
+    return value.astype(float) if number and np.ndim(value) and not isinstance(value, FactorValues) else value
+
+
+def compared(tree):
+    """The column and the text of a factor that is nothing but the question whether one is the other; or None."""
+    inner = tree.args[0] if isinstance(tree, ast.Call) and dotted(tree.func) == "I" else tree
+    if not isinstance(inner, ast.Compare) or type(inner.ops[0]) not in (ast.Eq, ast.NotEq):
+        return None
+    sides = inner.left, *inner.comparators
+    column = [part.id for part in sides if isinstance(part, ast.Name)]
+    text = [part.value for part in sides if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    return (column[0], text[0]) if column and text else None
 
 
 def of_columns(tree):
@@ -271,13 +292,52 @@ def _real(value, node):
     return np.float64(value) if np.isscalar(value) else value.astype(float)
 
 
+def _kind(value):
+    """What a side of a comparison holds, "numbers" or "text"; empty where that cannot be told."""
+    if isinstance(value, (str, bool, int, float)):
+        return "text" if isinstance(value, str) else "numbers"
+    dtype = None if value is None else bare(value).dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        dtype = dtype.categories.dtype
+    if pd.api.types.is_string_dtype(dtype):
+        return "text"
+    return "numbers" if pd.api.types.is_numeric_dtype(dtype) else ""
+
+
+def _check_alike(sides, parts, sign):
+    """Refuse to compare numbers with text: no row is ever equal, and none can be larger."""
+    kinds = [_kind(side) for side in sides]
+    if set(kinds) != {"numbers", "text"}:
+        return
+    written, instead = [ast.unparse(part) for part in parts], ""
+    other = next((k for k, part in enumerate(parts) if isinstance(part, ast.Constant)), None)
+    if other is not None:
+        pair = list(written)
+        pair[other] = repr(_meant(parts[other].value, bare(sides[1 - other])))
+        instead = f": write {pair[0]} {SIGNS[sign]} {pair[1]}"
+    raise ValueError(
+        f"one side, {written[0]}, is {kinds[0]} and the other, {written[1]}, is {kinds[1]}, and no number is ever "
+        f"equal to a text; accepted are two sides of one kind{instead}"
+    )
+
+
+def _meant(constant, column):
+    """A constant as a value of the column that it is compared with: what it looks like, or the first that is there."""
+    values = sorted(column.dropna().unique())
+    same = [each for each in values if str(each) == str(constant) or str(each) == f"{constant}.0"]
+    found = (same or values or [constant])[0]
+    found = found.item() if isinstance(found, np.generic) else found
+    return int(found) if isinstance(found, float) and found % 1 == 0 else found
+
+
 def _shape(tree, value, rest, options):
     """A call of a function that shapes columns."""
     if "levels" in options and (strange := set(pd.unique(pd.Series(value))) - set(options["levels"])):
         raise ValueError(
             f"{ast.unparse(tree)!r} leaves out the levels {sorted(map(str, strange))}, which the data have."
         )
-    return function(dotted(tree.func))(value, *rest, **options)
+    name = dotted(tree.func)
+    return function(name)(value if name in ("C", "I") else real(value), *rest, **options)
 
 
 def _option(node):

@@ -20,6 +20,20 @@ Example, with the file that comes with the book:
     --treatment "feed_g ~ start_g + temp_c + C(site)"
 """
 
+MISSING = (
+    "What stands for a missing value beside the empty field, everywhere or in one column: --missing "
+    "region= is the empty field alone, --missing age=-99 is -99.  [default: NA, None, null, n/a, NaN "
+    "and their kin]"
+)
+
+
+def _no_weights(context, option, value):
+    """What the option of weights, which there is not, says."""
+    if value is not None:
+        from helpers.arguments import UNWEIGHTED  # NumPy is slow to import
+
+        raise click.ClickException(f"{option.opts[0]}: {UNWEIGHTED}.")
+
 
 @click.command(epilog=EXAMPLE, context_settings={"max_content_width": 100}, no_args_is_help=True)
 @click.argument("csv")
@@ -36,17 +50,26 @@ Example, with the file that comes with the book:
 @click.option("--alpha", type=float, help="Prior sd of the effect.  [default: sd of the outcome / sd of the treatment]")
 @click.option("--outcome-kind", type=click.Choice(["binary", "continuous"]), help="Of the outcome.  [default: binary "
               "if it is 0 or 1, continuous otherwise]")  # fmt: skip
+@click.option(
+    "--step",
+    type=float,
+    help="Change in a continuous treatment for which the effect on a binary outcome is read.  [default: 1, "
+    "or where hardly any rows differ by that much, a power of ten near its sd]",
+)
 @click.option("--drop-missing", is_flag=True, help="Drop rows with a missing value in a column used, and count them.")
 @click.option("--force", is_flag=True, help="Replace an earlier report in the folder.")
 @click.option("--separator", default=",", show_default=True, help="Between the values of the CSV; \\t is a tab.")
 @click.option("--decimal", default=".", show_default=True, help="Decimal mark of the CSV.")
 @click.option("--thousands", help="Mark between thousands in the CSV, if there is one.")
+@click.option("--missing", multiple=True, metavar="[NAME=]TEXT", help=MISSING)
+@click.option("--weights", "--weight", hidden=True, expose_value=False, callback=_no_weights)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
-def main(csv, out, unit, labels, belief, alpha, outcome_kind, force, seed, **reading):
+def main(csv, out, unit, labels, belief, alpha, outcome_kind, step, force, seed, missing, **reading):
     """Which world are your data in?
 
-    Reads CSV, or a .parquet file, and writes, into one folder, the table of worlds (CSV, HTML, LaTeX), the map of the
-    effect at every hidden current (PNG, SVG), the draws (netCDF) and a report in words (Markdown, HTML, text).
+    Reads CSV, or a Parquet, Feather, Excel, Stata, SPSS, SAS or JSON file, and writes, into one folder, the table of
+    worlds (CSV, HTML, LaTeX), the map of the effect at every hidden current (PNG, SVG), the draws (netCDF) and a report
+    in words (Markdown, HTML, text).
     """
     names = {}
     try:
@@ -56,10 +79,10 @@ def main(csv, out, unit, labels, belief, alpha, outcome_kind, force, seed, **rea
             from helpers.report.folder import check_free
 
             check_free(out, force=force, reading=csv)
-            table = read_table(csv, **reading)
+            table = read_table(csv, missing=_missing(missing), **reading)
             names = table.names
             design = make_design(
-                table.data, outcome=table.outcome, treatment=table.treatment, outcome_kind=outcome_kind
+                table.data, outcome=table.outcome, treatment=table.treatment, outcome_kind=outcome_kind, step=step
             )
             from helpers import atanh_normal, make_report, write_report  # as late: a file may have been refused
             from helpers.report.identifiers import nameable
@@ -82,9 +105,23 @@ def main(csv, out, unit, labels, belief, alpha, outcome_kind, force, seed, **rea
     print(f"{report.paragraph}\n\nThe report is in {folder}.")  # click.echo would write UTF-8 to an ASCII terminal
 
 
+def _missing(texts):
+    """NAME=TEXT, each, as lists by name; or texts without a name, for all columns."""
+    apart = [text.partition("=") for text in texts]
+    if len({bool(sign) for _, sign, _ in apart}) > 1:
+        raise ValueError(
+            f"--missing {', '.join(map(repr, texts))} is said of all columns and of one; accepted are texts for all "
+            "columns, or NAME=TEXT for each."
+        )
+    lists = {}
+    for name, _, text in apart:
+        lists.setdefault(name, []).append(text)
+    return None if not texts else lists if apart[0][1] else list(texts)
+
+
 def _labels(pairs):
     """NAME=WORDS, each, as a mapping."""
-    apart = [pair.partition("=") for pair in pairs]
+    apart = [[*re.split(r"(?<![=!<>])(=)(?!=)", pair, maxsplit=1), "", ""][:3] for pair in pairs]  # k == 'a' is a name
     for pair, (name, sign, words) in zip(pairs, apart):
         if not (name.strip() and sign and words.strip()):
             raise ValueError(f'--label {pair!r} is no NAME=WORDS; accepted is, for one, age="age in years".')
@@ -116,6 +153,6 @@ def _sentence(error, names):
     """An error in one line, in the file's own names: its words when it speaks to the reader, else its kind as well."""
     text = " ".join(re.sub(r"\x1b\[[0-9;]*m|[⧛⧚]", "", str(error)).split())
     for plain, own in names.items():
-        text = text.replace(repr(plain), repr(own))
+        text = text.replace(repr(plain), repr(own)).replace(f"I({plain} ", f"I(`{own}` ")
     spoken = isinstance(error, (ValueError, TypeError, RuntimeError, OSError))
     return text if spoken and text else f"{type(error).__name__}: {text}"

@@ -26,7 +26,7 @@ from helpers.readings import between_columns, read_map, tipping_point, weigh
 from helpers.report.examine import MISLED, data_checks
 from helpers.report.identifiers import belonging, identifiers
 from helpers.report.instruments import instrument_table, instruments_said
-from helpers.report.sentences import assumptions, conclusion, contradiction, limits, overturns, unread
+from helpers.report.sentences import assumptions, conclusion, contradiction, limits, moved, overturns, pulled, unread
 from helpers.report.words import listed
 
 MANY = 40_000  # rows of a binary treatment beyond which a column needs fewer draws, a benchmark fewer rows
@@ -180,7 +180,7 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     shared, clustered, looked = _belonging(of_file, design, data, names)
     tell("draw the map")
     chart = survey(design, alpha=alpha, seed=seed)
-    checks += [*looked, *unread(chart.rho.values, unreliable(chart))]
+    checks += [*looked, *unread(chart.rho.values, unreliable(chart)), *pulled(chart)]
     tell("read the worlds")
     misled = shuffled > MISLED
     worlds, draws = _worlds(design, chart, belief, seed, misled)
@@ -195,7 +195,8 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     found = Report(design, unit, chart, worlds, draws, tip, _robustness(design), benchmarks, sensitivity,
                    checks, [*limits(design, shuffled), *clustered], assumptions(design, belief, alpha, dropped, unit),
                    [], "", dropped, shuffled, tuple(clustered), shared, instruments, rows, belief)  # fmt: skip
-    found = found._replace(overturns=overturns(found))
+    first, *others = found.limits
+    found = found._replace(overturns=overturns(found), limits=[first + moved(found, belief), *others])
     return found._replace(paragraph=conclusion(found))
 
 
@@ -280,9 +281,10 @@ def survey(design, *, alpha=None, seed=0):
 
 
 def _quietly(design, **options):
-    """`map_rho` without its warning of columns that cannot be relied on: `unread` says that in the report."""
+    """`map_rho` without its warnings of columns and of priors: `unread` and `pulled` say that in the report."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Pareto k̂ exceeds")
+        warnings.filterwarnings("ignore", message="the priors move the effect")
         return map_rho(design, **options)
 
 
@@ -306,7 +308,7 @@ def large(design):
 
 def _worlds(design, chart, belief, seed, misled=False):
     result = ols(condensed(design))
-    read, unit = read_of(design), POINTS if design.outcome_kind == "binary" else 1.0
+    read, unit = read_of(design), POINTS * design.step if design.outcome_kind == "binary" else 1.0
     rows = {"OLS": _least_squares(result, read, unit)}
     draws = {"OLS": _flat(result, read, unit, np.random.default_rng(seed))}
     for name, (prior, meaning) in beliefs(belief).items():
@@ -326,7 +328,8 @@ def _worlds(design, chart, belief, seed, misled=False):
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("world")
     table.insert(3, "gap", table[read] - table.loc["OLS", read])
     drawn = xr.concat([reading.drop_attrs() for reading in draws.values()], pd.Index(draws, name="world"))
-    return table, drawn.assign_attrs(outcome=design.outcome, treatment=design.treatment)
+    names = {"outcome": design.outcome, "treatment": design.treatment, "step": design.step}
+    return table, drawn.assign_attrs(names)
 
 
 def _column(chart, rho, read):
@@ -371,7 +374,7 @@ def _row(reading, read):
 
 def _sensitivity(design, chart, belief, alpha, seed):
     """The world "ρ free" again, under priors half and twice as wide."""
-    sd, read = scales(design, alpha=alpha).sd_O[-1], read_of(design)
+    sd, read = scales(design, alpha=alpha).alpha, read_of(design)
     trials = {"as reported": (belief, chart)}
     for word, factor in (("half", 0.5), ("twice", 2.0)):
         if isinstance(belief, AtanhNormal):

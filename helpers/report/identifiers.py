@@ -108,7 +108,7 @@ def _bands(values, codes):
 
 def _shared(design, codes):
     """The effect with a constant for each group, and the ρ at which the model without them has it."""
-    unit = POINTS if design.outcome_kind == "binary" else 1.0
+    unit = POINTS * design.step if design.outcome_kind == "binary" else 1.0
     likely = finite(design)
     here = effect_at(design, 0.0, None if likely else scales(design))
     whole, (within, se) = _slope(design, np.zeros(len(codes), dtype=int))[0], _slope(design, codes)

@@ -17,7 +17,7 @@ from helpers.report.contents import MANY, Report, large, readable
 from helpers.report.examine import MISLED
 from helpers.report.folder import MANIFEST, written
 from helpers.report.short import in_short
-from helpers.report.words import listed, number
+from helpers.report.words import listed, more_of, number
 
 MEASURED = "Measured covariates, left out one at a time"
 PIPED = "What the instruments say, with and without a prior"
@@ -203,7 +203,8 @@ def _moving(report, folder):
 
 def _parts(report):
     design, unit = report.design, report.unit
-    change = f"{design.treatment} = 1 against 0" if design.kind == "binary" else f"one unit of {design.treatment}"
+    change = more_of(design, f"one unit of {design.treatment}")
+    change = f"{design.treatment} = 1 against 0" if design.kind == "binary" else change
     on = f"the chance that {design.outcome} is 1" if design.outcome_kind == "binary" else design.outcome
     effect = f"the effect of {change} on {on}{f', in {unit}' if unit else ''}"
     sections = {

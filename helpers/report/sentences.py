@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from helpers.maps import runs
-from helpers.priors import AtanhNormal, described, scales
+from helpers.maps import PULLED, runs
+from helpers.priors import AtanhNormal, described, moments, scales
 from helpers.report.examine import MISLED, WEAK, count, first_stage
-from helpers.report.words import chance, effect_in, ends_in, listed, number, percent, terms, unit_of, width_in
+from helpers.report.words import chance, effect_in, ends_in, listed, more_of, number, percent, terms, unit_of, width_in
 
+NEAR = 0.05  # of its prior sd: a posterior of ρ that is no farther off is its prior
 NONE = 0.005  # a measured current that is 0.00 when written
 FEW = 10  # rows that somebody can look at one by one
 
@@ -32,7 +33,8 @@ def limits(design, shuffled=np.nan):
     if shuffled > MISLED:
         source += (" Here the shape does mislead: with these residuals, and each treatment drawn anew so that no "
                    f"current is left, the likelihood finds one in {count(shuffled)}. Do not lean on the world "
-                   "“ρ free”, but on a belief you can defend.")  # fmt: skip
+                   "“ρ free”, but on a belief you can defend, and give the likelihood no say in it: "
+                   "weigh(report.map, belief, likelihood=False).")  # fmt: skip
     return [
         source,
         f"They cannot say which came first: that {design.treatment} moves {design.outcome}, and not the other way "
@@ -106,7 +108,8 @@ def _outcome_equation(design, others):
 
 def _effect(design):
     if design.outcome_kind == "binary":
-        change = "1 against 0" if design.kind == "binary" else "one unit more than it was"
+        moved = more_of(design, "one unit more") + " than it was, each row keeping its own U"
+        change = "1 against 0" if design.kind == "binary" else moved
         return (f"The effect is what {design.treatment} does to the chance that {design.outcome} is 1 ({change}), "
                 "averaged over these rows; its shift of the line, α, is "
                 f"{'linear in ' + listed(design.moderators) if design.moderators else 'the same for every row'}."
@@ -140,16 +143,24 @@ def _priors(design, belief, alpha, unit):
         prior = f"ρ has the prior {described(belief)}"
     return [
         f"Where ρ is free, {prior} prior probability." if isinstance(belief, AtanhNormal) else f"Where free, {prior}.",
-        f"Before the data, α ~ Normal(0, {number(sd.sd_O[-1])}){unit}; other coefficients are normal around zero, one "
-        "standard deviation of a covariate moving its response by about one of its own"
-        f"{' (of a binary one, of its error)' if 'binary' in design.kinds else ''}.",
+        f"Before the data, α ~ Normal(0, {number(sd.alpha)}){unit}{_ratio(design, alpha)}; the other coefficients are "
+        "known as well as one more row would tell them (a unit information prior), however their columns are written.",
         _spread(design, sd),
     ]
 
 
+def _ratio(design, alpha):
+    """Where the default prior sd of α comes from."""
+    if alpha is not None:
+        return ""
+    if design.outcome_kind == "binary":
+        return ", as much as one row of these data tells"
+    return f", one standard deviation of {design.outcome} for one of what the covariates leave of {design.treatment}"
+
+
 def _spread(design, sd):
     if design.outcome_kind == "binary":
-        return "Before the data, the chance of a 1 at average covariates may be anything, all values being as likely."
+        return "Before the data, the chance of a 1 at average covariates may be anything, from nearly 0 to nearly 1."
     return (f"Before the data, σ_U, the spread of U, is half-normal with scale {number(sd.sigma_U)}, and the "
             "intercepts are normal and wide.")  # fmt: skip
 
@@ -176,6 +187,27 @@ def unread(rho, bad):
     said = (f"There are too few rows for these terms to draw the map at ρ = {runs(rho, bad)} (Pareto k̂ above 0.7): the "
             "figure is shaded there, and no number leans on it.")  # fmt: skip
     return [said] * bool(np.any(bad))
+
+
+def pulled(chart):
+    """What to say where the priors move the effect at ρ = 0 by more than a quarter of its standard error."""
+    by = chart.attrs.get("pulled", 0.0)
+    said = (f"The priors move the effect at ρ = 0 by {number(abs(by), 1)} standard errors from what it is without "
+            "them: these rows say too little of these terms; leave some out, or state a wider --alpha.")  # fmt: skip
+    return [said] * (abs(by) > PULLED)
+
+
+def moved(report, belief):
+    """What to say where data that say nothing about ρ come with a posterior of it that is not its prior; or nothing."""
+    design, free = report.design, report.worlds.loc["ρ free"]
+    if design.kind == "binary" or design.instruments or not np.isfinite(free["rho"]):
+        return ""
+    mean, sd = moments(belief)
+    if abs(free["rho"] - mean) <= NEAR * sd and abs(free["rho_sd"] / sd - 1) <= NEAR:
+        return ""
+    return (f" Where ρ is free it goes from {mean:.2f} ± {sd:.2f} (its prior) to {free['rho']:.2f} ± "
+            f"{free['rho_sd']:.2f}: not by the data, but by the priors of α and of the spread of U, which find some "
+            "of the effects and spreads that go with a strong current too large.")  # fmt: skip
 
 
 def overturns(report):
@@ -416,7 +448,8 @@ def conclusion(report):
     estimate, interval = effect_in(report, "OLS"), ends_in(report, "OLS")
     adjusted = f"adjusted for {others}" if others else "with no covariates"
     if design.outcome_kind == "binary":
-        change = f"from {design.treatment} = 0 to 1" if design.kind == "binary" else f"with one more {design.treatment}"
+        more = more_of(design, f"one more {design.treatment}")
+        change = f"from {design.treatment} = 0 to 1" if design.kind == "binary" else f"with {more}"
         found = (f"the share with {design.outcome} = 1 differs by {estimate} {change}, by least squares through zeros "
                  "and ones")  # fmt: skip
     elif design.kind == "binary":
@@ -424,9 +457,10 @@ def conclusion(report):
                  f"{design.treatment} = 0 by least squares")  # fmt: skip
     else:
         found = f"the least-squares slope of {design.outcome} on {design.treatment} is {estimate}"
+    own = more_of(design, design.treatment)
     said = [
         f"{_rows(report)} {found} (95 % interval {interval}), {adjusted}.",
-        f"That is the effect of {design.treatment} if nothing unmeasured moves both: with ρ = 0 the joint model gives "
+        f"That is the effect of {own} if nothing unmeasured moves both: with ρ = 0 the joint model gives "
         f"{effect_in(report, 'ρ = 0')} ({ends_in(report, 'ρ = 0')}).",
         *_free(report),
     ]

@@ -5,7 +5,7 @@ import numpy as np
 from helpers.readings import between_columns, read_map
 from helpers.report.instruments import REJECTED, holds_zero, region
 from helpers.report.sentences import FEW, NONE, decisive, identified, shared_by, yardsticks
-from helpers.report.words import effect_in, ends_in, listed, number, width_in
+from helpers.report.words import effect_in, ends_in, listed, more_of, number, width_in
 
 ENOUGH = 3  # currents to compare with, below which there is no yardstick
 SMALL = 0.1  # standard deviations of the outcome by which a typical step of the treatment moves it, at most
@@ -56,9 +56,8 @@ def _judged(report, row, learned, factor, name):
 
 def _changes(report):
     design = report.design
-    change = (
-        f"{design.treatment} = 1 rather than 0" if design.kind == "binary" else f"One more unit of {design.treatment}"
-    )
+    more = more_of(design, f"One more unit of {design.treatment}")
+    change = f"{design.treatment} = 1 rather than 0" if design.kind == "binary" else more
     return f"{change} changes " + (
         f"the chance that {design.outcome} is 1" if design.outcome_kind == "binary" else design.outcome
     )
@@ -96,7 +95,7 @@ def _open(report, row, learned):
     """What an interval that holds zero says: that little is there, or that little is known."""
     design, width = report.design, row["high"] - row["low"]
     bound = max(-row["low"], row["high"])
-    step = 1.0 if design.kind == "binary" else design.t.std()
+    step = 1.0 if design.kind == "binary" else design.t.std() / design.step
     unit = 100.0 if design.outcome_kind == "binary" else 1.0
     if bound * step > SMALL * unit * design.y.std():
         more = (

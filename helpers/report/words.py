@@ -39,6 +39,11 @@ def terms(design, mask):
     return list(dict.fromkeys(term for term, used in zip(terms_of(design)[0], mask) if used))
 
 
+def more_of(design, one):
+    """`one`, or where the effect is read for another change of the treatment than one unit: ``0.01 more of t``."""
+    return one if design.step == 1 else f"{design.step:g} more of {design.treatment}"
+
+
 def effect_in(report, world):
     """The effect in one world of a report, with its unit."""
     return f"{number(report.worlds.loc[world, report.read], width_in(report, world))}{unit_of(report)}"

@@ -1,10 +1,13 @@
-"""Simulation-based calibration of the models that the book uses: `python tests/benchmarks/calibration.py [share]`.
+"""Simulation-based calibration of the models that the book uses: `calibration.py [share [name]]`.
 
 Worlds are drawn from a model's own prior, each makes data, and the model is fitted to them by the route that `fit`
 takes. If the posterior is right, the share of its draws below the world's value is uniform (Talts et al. 2018); so it
 is for the joint log-likelihood, which knows parameters and data both (Modrák et al. 2023). A row is one world: the
-share for α, ρ, each σ and the log-likelihood, among `KEPT` draws. `calibration.csv` names the checksums of this file
-and of the helpers; rows of another version of this file are thrown away. A `share` of one makes all worlds.
+share for α, ρ, each σ, the effect of a binary outcome and the log-likelihood, among `KEPT` draws. A world's effect is
+counted by moving its rows in `ERRORS` waters, U drawn anew in each from what the treatment leaves open: given the row's
+own V where a dose shows it. `calibration.csv` names the checksums of this file and of the helpers; rows of another
+version of this file are thrown away. A `share` of one makes all worlds. With a name, the models whose names hold it
+are made (anew), and the others stay.
 """
 
 import hashlib
@@ -28,6 +31,7 @@ HERE = Path(__file__)
 TABLE = HERE.with_suffix(".csv")
 logging.getLogger("pymc").setLevel(logging.CRITICAL)
 KEPT = 199
+ERRORS = 1000
 BATCH = 10
 TANK = {"outcome": "Y ~ T + X0 + X1", "treatment": "T ~ X0 + X1"}
 PIPED = TANK | {"treatment": "T ~ X0 + X1 + X2"}
@@ -75,6 +79,8 @@ def shares(model, design, world, seed, draws):
     sample = sample.isel(sample=np.linspace(0, sample.sizes["sample"] - 1, KEPT).astype(int))
     found = {name: float((sample[name] < world[name]).mean()) for name in ("alpha", "rho", "sigma_U", "sigma_V")
              if name in sample and name in world}  # fmt: skip
+    if "effect" in sample and "forest_T" not in sample:
+        found["effect"] = float((sample["effect"] < moved(design, world, np.random.default_rng(seed))).mean())
     if "forest_T" not in sample:
         y, t = seen["likelihood_outcome"].astype(float), seen["likelihood_treatment"].astype(float)
         made = replace(design, y=y, t=t, centre=design.t_mean)  # the model's dose has the mean that it was built with
@@ -84,18 +90,32 @@ def shares(model, design, world, seed, draws):
     return found
 
 
+def moved(design, world, rng):
+    """The share of yeses in the other water less the share in their own, in points, of the rows of one world."""
+    T, rho, alpha = world["likelihood_treatment"].values, world["rho"].item(), world["alpha"].item()
+    V, dose = rng.normal(size=(ERRORS, design.n)), 0.0  # a choice hides V
+    if design.kind == "continuous":
+        V = (T - world["intercept_T"].item() - design.C @ world["beta_T"].values) / world["sigma_V"].item()
+        dose = T - design.t_mean  # of the tank that the model was built with
+    U = rho * V + np.sqrt(1 - rho**2) * rng.normal(size=(ERRORS, design.n))
+    before = U + world["intercept_O"].item() + design.C @ world["beta_O"].values + alpha * dose
+    return 100 * (np.mean(before + alpha > 0) - np.mean(before > 0))
+
+
 def _log_likelihood(design, sample):
     return pointwise(Rows.of(design, compress=False), vectors(sample, design), np.arctanh(sample["rho"].values)).sum(1)
 
 
-def main(share):
+def main(share, named=None):
     checksum = hashlib.sha256(HERE.read_bytes()).hexdigest()
     helpers = hashlib.sha256(
         b"".join(path.read_bytes() for path in sorted((HERE.parents[2] / "helpers").rglob("*.py")))
     ).hexdigest()
     rows = pd.read_csv(TABLE).to_dict("records") if TABLE.exists() else []
-    rows = [row for row in rows if row["script"] == checksum]
+    rows = [row for row in rows if row["script"] == checksum and not (named and named in row["model"])]
     for name, spec in MODELS.items():
+        if named and named not in name:
+            continue
         done = sum(row["model"] == name for row in rows)
         count = int(np.ceil(share * spec.worlds))
         if done >= count:
@@ -112,4 +132,4 @@ def main(share):
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0)
+    main(*([float(sys.argv[1]), *sys.argv[2:]] if len(sys.argv) > 1 else [1.0]))

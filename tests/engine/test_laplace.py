@@ -52,8 +52,10 @@ def test_a_column_is_the_mode_of_scipys_prior_times_the_likelihood_and_its_bend(
     prior, rows = scales(design, normal(beta_O=0.3, beta_T=0.2), alpha=0.1, sigma=0.5), rows_of(design)
     theta = np.random.default_rng(0).normal(0.2, 0.5, rows.size)
     theta_O, log_U, theta_T, log_V = rows.split(theta)
-    expected = norm.logpdf(theta_O, prior.mean_O, prior.sd_O).sum()
-    expected += norm.logpdf(theta_T, prior.mean_T, prior.sd_T).sum()
+    wide = [2.5 * design.y.std(), None if kind == "binary" else 2.5 * design.t.std()]
+    p, q = design.in_outcome.sum(), design.in_treatment.sum()
+    expected = norm.logpdf(theta_O, prior.mean_O, np.r_[wide[0], np.full(p, 0.3), 0.1]).sum()
+    expected += norm.logpdf(theta_T, prior.mean_T, np.r_[wide[1] or 1.0, np.full(q, 0.2)]).sum()
     for log_sigma, spread in [(log_U, prior.sigma_U), (log_V, prior.sigma_V)][: sum(rows.scaled)]:
         expected += halfnorm.logpdf(np.exp(log_sigma), scale=spread) + log_sigma
     assert log_prior(rows, prior, theta) == pytest.approx(expected)

@@ -47,9 +47,9 @@ def test_the_sieve_equals_the_enumeration_of_all_models(tank):
     idata = fit(joint_model(design, coefficients=spike_and_slab()), draws=4000)
     prior = scales(design)
     exact = sieve_by_enumeration(
-        tank, NAMES, alpha_sd=prior.sd_O[-1], rho_sd=0.5, sigma=(prior.sigma_U, prior.sigma_V),
+        tank, NAMES, alpha_sd=prior.alpha, rho_sd=0.5, sigma=(prior.sigma_U, prior.sigma_V),
         slab=(design.y.std(), design.t.std()),
-        intercepts=((prior.mean_O[0], prior.sd_O[0]), (prior.mean_T[0], prior.sd_T[0])),
+        intercepts=((design.y.mean(), 2.5 * design.y.std()), (design.t.mean(), 2.5 * design.t.std())),
     )  # fmt: skip
     ours = means(idata, "included_O", "included_T", "alpha", "rho")
     assert idata.attrs["route"] == "spreads"
@@ -117,7 +117,7 @@ def test_the_funnel_equals_nuts_on_the_generative_model(kind):
     design = design_of(data, ["X0", "X2"], ["X0", "X1", "X2"])
     model = joint_model(design, coefficients=horseshoe(p0=1))
     ours = fit(model, draws=2000)
-    names = {"likelihood_outcome": design.y, "likelihood_treatment": model["treatment"].get_value()}
+    names = {"likelihood_outcome": design.y, "likelihood_treatment": model["observed_treatment"].get_value()}
     with pm.observe(model, names):
         theirs = pm.sample(1500, tune=1500, nuts_sampler="nutpie", random_seed=1, progressbar=False, target_accept=0.95)
     for name in ("alpha", "rho", "sigma_U"):

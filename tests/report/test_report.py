@@ -781,6 +781,13 @@ def test_a_continuous_treatment_is_not_shuffled(report):
         shuffle_test(report.design)
 
 
+def test_where_the_shuffles_condemn_the_likelihood_a_belief_alone_is_offered():
+    data = simulate_aquarium(80, treatment="binary", seed=3).data
+    design = make_design(data, outcome="Y ~ T + X0", treatment="T ~ X0")
+    said = "weigh(report.map, belief, likelihood=False)"
+    assert said in limits(design, 0.6)[0] and said not in limits(design, MISLED)[0]
+
+
 def test_the_shuffle_test_condemns_real_earnings_and_not_normal_ones():
     """The randomised men: no current by design, and earnings so far from normal that the likelihood sees one."""
     trial = load_lalonde("experimental")
