@@ -9,7 +9,11 @@ import pandas as pd
 from scipy.stats import norm
 
 from helpers.design import check_rows, only
+<<<<<<< HEAD
 from helpers.engine.counterfactual import average_effect, effect_slope
+=======
+from helpers.engine.counterfactual import POINTS
+>>>>>>> report
 from helpers.engine.likelihoods import Rows
 
 FEW = 10  # rows that are taken out one by one, those that stay being looked at again each time
@@ -73,10 +77,13 @@ def _few(design, whole, wanted):
     gone = _added_up(design, whole, wanted) if gone is None else gone
     rows = len(gone) or np.nan
     return {
-        "rows": rows, "share": rows / design.n, "which": tuple(map(int, gone)), "effect": whole.effect,
+        "rows": rows,
+        "share": rows / design.n,
+        "which": tuple(map(int, gone)),
+        "effect": whole.effect,
         "approximate": whole.effect + whole.change[gone].sum() if len(gone) else np.nan,
         "effect_without": _effect(design, gone) if len(gone) else np.nan,
-    }  # fmt: skip
+    }
 
 
 def _effect(design, gone):
@@ -127,6 +134,7 @@ def _without(design, gone):
 
 def _fit(design):
     """`Fit` of a design: least squares, or the probit of a binary outcome."""
+<<<<<<< HEAD
     rows = Rows.of(design, compress=False)
     A, binary = rows.A, design.outcome_kind == "binary"
     theta, covariance, score, weight = (_probit if binary else _least_squares)(design, A)
@@ -136,6 +144,34 @@ def _fit(design):
     spare = 1 - weight * np.einsum("ij,jk,ik->i", A, covariance, A)
     change = -(A @ towards) * score / np.where(spare > FEWER, spare, np.inf)
     return Fit(float(average_effect(design, whole, 0.0)), float(np.sqrt(slope @ towards)), change)
+=======
+    A = Rows.of(design, compress=False).A
+    size = np.sqrt((A**2).mean(axis=0))
+    size = np.where(size > 0, size, 1.0)  # limits mean nothing in the reader's units
+    binary = design.outcome_kind == "binary"
+    theta, covariance, score, weight = (_probit if binary else _least_squares)(design, A / size)
+    effect, slope = (_chances if binary else _alpha)(design, A, theta / size)
+    towards = covariance @ (slope / size)
+    spare = 1 - weight * np.einsum("ij,jk,ik->i", A / size, covariance, A / size)
+    change = -(A / size @ towards) * score / np.where(spare > FEWER, spare, np.inf)
+    return Fit(float(effect), float(np.sqrt(slope / size @ towards)), change)
+
+
+def _alpha(design, A, theta):
+    """The effect that is read, and how it changes with θ_O."""
+    return theta[-1], np.eye(len(theta))[-1]
+
+
+def _chances(design, A, theta):
+    """The same of a binary outcome at ρ = 0: the average difference in its chance, in percentage points."""
+    products = np.column_stack([design.M, np.ones(len(A))])
+    k = A.shape[1] - products.shape[1]
+    doses = (0.0, 1.0) if design.kind == "binary" else (design.dose, design.dose + design.step)
+    ends = [np.column_stack([A[:, :k], products * np.reshape(dose, (-1, 1))]) for dose in doses]
+    low, high = (POINTS * norm.cdf(end @ theta) for end in ends)
+    slopes = [POINTS / len(A) * norm.pdf(end @ theta) @ end for end in ends]
+    return (high - low).mean(), slopes[1] - slopes[0]
+>>>>>>> report
 
 
 def _least_squares(design, A):

@@ -194,6 +194,7 @@ def make_design(data, *, outcome, treatment, outcome_kind=None, step=None):
     kind = _kind(values["treatment"], lhs_T)
     _check_unit(t, f"the treatment {lhs_T!r}", BESIDE, FAR)
     moderating = [label for term in moderators for label in frame_O.attrs["labels"][term]]
+    made_of = _made_of(both, (frame_O, frame_T))
     (frame_O, one_O, made_O), (frame_T, one_T, made_T) = _constant(frame_O, moderating), _constant(frame_T)
     _check_spread(y, lhs_O, frame_O, frame_T)
     outcome_kind = _outcome_kind(values["outcome"], lhs_O, outcome_kind)
@@ -202,7 +203,10 @@ def make_design(data, *, outcome, treatment, outcome_kind=None, step=None):
     centred = one_O and one_T
     frame, in_treatment, none = _instruments(frame_O, frame_T, centred, one_O)
     scales = pd.DataFrame({"mean": frame.mean() * centred, "sd": frame.std(ddof=0)})
+<<<<<<< HEAD
     made_of = _made_of(both, (frame_O, frame_T))
+=======
+>>>>>>> report
     design = Design(
         y=y, t=t, C=_standardised(frame, centred), covariates=tuple(frame.columns),
         in_outcome=frame.columns.isin(frame_O.columns), in_treatment=frame.columns.isin(in_treatment),

@@ -178,10 +178,9 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     shuffled = shuffle_test(design, seed=seed) if design.kinds == ("continuous", "binary") else np.nan
     checks = data_checks(design, dropped, shuffled, names, undefined)
     shared, clustered, looked = _belonging(of_file, design, data, names)
-    checks += looked
     tell("draw the map")
     chart = survey(design, alpha=alpha, seed=seed)
-    checks += [*unread(chart.rho.values, unreliable(chart)), *pulled(chart)]
+    checks += [*looked, *unread(chart.rho.values, unreliable(chart)), *pulled(chart)]
     tell("read the worlds")
     misled = shuffled > MISLED
     worlds, draws = _worlds(design, chart, belief, seed, misled)
@@ -192,14 +191,21 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     tell("benchmarks")
     benchmarks = _benchmarks(_thinned(design, seed))
     tell("sentences")
-    rv = {name: robustness_value(design, probability=p) for name, p in (("estimate", None), ("interval", PROBABILITY))}
     tip = _tipping(chart, worlds.loc["ρ = 0", read_of(design)])
+<<<<<<< HEAD
     found = Report(design, unit, chart, worlds, draws, tip, pd.Series(rv), benchmarks, sensitivity,
                    checks, [*limits(design, shuffled), *clustered],
                    assumptions(design, belief, alpha, dropped, unit), [], "", dropped, shuffled,
                    tuple(clustered), shared, instruments, rows, belief)  # fmt: skip
     first, *others = found.limits
     found = found._replace(overturns=overturns(found), limits=[first + moved(found), *others])
+=======
+    found = Report(design, unit, chart, worlds, draws, tip, _robustness(design), benchmarks, sensitivity,
+                   checks, [*limits(design, shuffled), *clustered], assumptions(design, belief, alpha, dropped, unit),
+                   [], "", dropped, shuffled, tuple(clustered), shared, instruments, rows, belief)  # fmt: skip
+    first, *others = found.limits
+    found = found._replace(overturns=overturns(found), limits=[first + moved(found, belief), *others])
+>>>>>>> report
     return found._replace(paragraph=conclusion(found))
 
 
@@ -289,6 +295,11 @@ def _quietly(design, **options):
         warnings.filterwarnings("ignore", message="Pareto k̂ exceeds")
         warnings.filterwarnings("ignore", message="the priors move the effect")
         return map_rho(design, **options)
+
+
+def _robustness(design):
+    values = {"estimate": None, "interval": PROBABILITY}
+    return pd.Series({name: robustness_value(design, probability=p) for name, p in values.items()})
 
 
 def _tipping(chart, zero):

@@ -98,7 +98,7 @@ def instrument_table(design, free, misled=False):
         rows["posterior, “ρ free”"] = dict(zip(COLUMNS, free[[read, "low", "high", "rho"]]))
         rows["maximum likelihood"] = _likelihood(design)
     if design.instruments and not design.moderators:
-        found, unit = sums(design), POINTS if design.outcome_kind == "binary" else 1.0
+        found, unit = sums(design), POINTS * design.step if design.outcome_kind == "binary" else 1.0
         effect, se, p = two_stages(found)
         half = norm.ppf(0.5 + LEVEL / 2) * se
         ends = (effect, effect - half, effect + half), (np.nan, *anderson_rubin(found))

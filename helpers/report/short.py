@@ -48,15 +48,16 @@ def _judged(report, row, learned, factor, name):
     if _widened(row["low"], row["high"], factor):
         return (
             "Then it holds zero, and whether it is more or less than nothing is open.",
-            f"Do not act on the sign before that is settled: count whole groups of {name}, not rows.", False,
-        )  # fmt: skip
+            f"Do not act on the sign before that is settled: count whole groups of {name}, not rows.",
+            False,
+        )
     return _leaning(report) if learned else _hidden_cause(report)
 
 
 def _changes(report):
     design = report.design
-    change = (f"{design.treatment} = 1 rather than 0" if design.kind == "binary"
-              else more_of(design, f"One more unit of {design.treatment}"))  # fmt: skip
+    more = more_of(design, f"One more unit of {design.treatment}")
+    change = f"{design.treatment} = 1 rather than 0" if design.kind == "binary" else more
     return f"{change} changes " + (
         f"the chance that {design.outcome} is 1" if design.outcome_kind == "binary" else design.outcome
     )
@@ -94,11 +95,14 @@ def _open(report, row, learned):
     """What an interval that holds zero says: that little is there, or that little is known."""
     design, width = report.design, row["high"] - row["low"]
     bound = max(-row["low"], row["high"])
-    step = 1.0 if design.kind == "binary" else design.t.std()
+    step = 1.0 if design.kind == "binary" else design.t.std() / design.step
     unit = 100.0 if design.outcome_kind == "binary" else 1.0
     if bound * step > SMALL * unit * design.y.std():
-        more = "more rows, or a trial, would have to settle that first" if learned else (
-            "a trial would have to settle that first, or more rows if nothing is hidden")  # fmt: skip
+        more = (
+            "more rows, or a trial, would have to settle that first"
+            if learned
+            else ("a trial would have to settle that first, or more rows if nothing is hidden")
+        )
         ends = f"{number(row['low'], width)} to {number(row['high'], width)}"
         said = f"Whether it is more or less than nothing is open even then: anything from {ends} fits."
         return said, f"Do not act on its sign; {more}.", False
@@ -106,8 +110,9 @@ def _open(report, row, learned):
     if learned:
         return (
             f"Then it is smaller than about {about} either way: next to nothing, and known well.",
-            "Act as if there were none, if you can defend that condition and so little does not matter.", True,
-        )  # fmt: skip
+            "Act as if there were none, if you can defend that condition and so little does not matter.",
+            True,
+        )
     return (
         f"If nothing is hidden it is smaller than about {about} either way: next to nothing, and known well.",
         f"Act as if there were none, if so little does not matter and you know of no hidden cause{_masked(report)}.",
@@ -133,19 +138,22 @@ def _leaning(report):
         return (
             f"The instruments contradict each other (Sargan's test, p = {p:.2g}): at least one of {names} has a way of "
             f"its own to {report.design.outcome}.",
-            "Do not act on the sign before you know which, and have left it out.", False,
-        )  # fmt: skip
+            "Do not act on the sign before you know which, and have left it out.",
+            False,
+        )
     if holds_zero(report.instruments):
         return (
             f"Without the prior zero is not ruled out: the Anderson–Rubin interval {region(report.instruments)}.",
-            "Do not act on the sign: priors and normal errors clear it of zero, not the instruments.", False,
-        )  # fmt: skip
+            "Do not act on the sign: priors and normal errors clear it of zero, not the instruments.",
+            False,
+        )
     return (
         f"A second way from {names} to {report.design.outcome}, past {report.design.treatment}, would overturn it, and "
         "these data cannot show whether there is one.",
         f"Act on the sign if you can defend in words that {names} {'has' if one else 'have'} no such way; least "
-        f"squares, which trusts that nothing is hidden instead, says {effect_in(report, 'OLS')}.", True,
-    )  # fmt: skip
+        f"squares, which trusts that nothing is hidden instead, says {effect_in(report, 'OLS')}.",
+        True,
+    )
 
 
 def _hidden_cause(report):
@@ -156,16 +164,20 @@ def _hidden_cause(report):
             "Which hidden cause would put its sign in doubt cannot be read off this map: columns on the way are not "
             "reliable.",
             "Do not act on the sign before that is known; with fewer terms, or a narrower prior, the map could be "
-            "read.", False,
-        )  # fmt: skip
+            "read.",
+            False,
+        )
     if not np.isfinite(tip) or tip == 0:
         return (
             "No hidden common cause that the map could show puts its sign in doubt.",
-            "The sign may be acted on, its size less: see the table.", True,
-        )  # fmt: skip
+            "The sign may be acted on, its size less: see the table.",
+            True,
+        )
     cause = "raises both" if tip > 0 else "raises one and lowers the other"
-    overturned = (f"A hidden cause that {cause}, with a correlation of {abs(tip):.2f} between what is unmeasured, "
-                  "would put its sign in doubt")  # fmt: skip
+    overturned = (
+        f"A hidden cause that {cause}, with a correlation of {abs(tip):.2f} between what is unmeasured, "
+        "would put its sign in doubt"
+    )
     along = yardsticks(report) * np.sign(tip)
     return f"{overturned}{_nearest(along)}.", *_advice(report, along, abs(tip))
 
@@ -198,6 +210,8 @@ def _taken_out(report, name):
     for identifier, row in report.identifiers.iterrows():
         if name == shared_by(identifier):
             width = width_in(report, "ρ = 0")
-            return (f"; with a constant for each {identifier} the effect is {number(row['within'], width)}, not "
-                    f"{number(row['effect'], width)}")  # fmt: skip
+            return (
+                f"; with a constant for each {identifier} the effect is {number(row['within'], width)}, not "
+                f"{number(row['effect'], width)}"
+            )
     return ", and another may be hidden"
