@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from click.testing import CliRunner
 from scipy.stats import norm
 
 from helpers import (
@@ -24,6 +25,7 @@ from helpers import (
     weigh,
     world_table,
 )
+from helpers.report.command import main
 from helpers.report.publish import _parts
 
 N = 3_000
@@ -183,3 +185,17 @@ def test_a_report_says_it_in_every_sentence(small):
     assert "with 0.01 more of t" in report.paragraph and "one more" not in report.paragraph
     assert any("0.01 more of t than it was" in said for said in report.assumptions)
     assert any("read for 0.01 more of t" in said for said in report.checks)
+
+
+def test_the_command_line_takes_a_step(tmp_path):
+    data = brought("an interest rate")[0].iloc[:400]
+    data.to_csv(tmp_path / "rates.csv", index=False)
+    said = []
+    for kind in ("binary", "continuous"):
+        options = ["--outcome", FORMULAS["outcome"], "--treatment", FORMULAS["treatment"], "--step", "0.02"]
+        options += ["--out", str(tmp_path / kind), "--outcome-kind", kind]
+        said.append(CliRunner().invoke(main, [str(tmp_path / "rates.csv"), *options]))
+    assert said[0].exit_code == 0 and "with 0.02 more of t" in said[0].output
+    assert "is the effect of 0.02 more of t on" in (tmp_path / "binary" / "report.md").read_text(encoding="utf-8")
+    assert "effect of 0.02 more t" in (tmp_path / "binary" / "report.html").read_text(encoding="utf-8")
+    assert said[1].exit_code == 1 and "step=0.02 with a continuous outcome" in said[1].output
