@@ -9,11 +9,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from helpers.design import check_rows, only
-<<<<<<< HEAD
 from helpers.engine.counterfactual import average_effect, effect_slope
-=======
-from helpers.engine.counterfactual import POINTS
->>>>>>> report
 from helpers.engine.likelihoods import Rows
 
 FEW = 10  # rows that are taken out one by one, those that stay being looked at again each time
@@ -134,44 +130,17 @@ def _without(design, gone):
 
 def _fit(design):
     """`Fit` of a design: least squares, or the probit of a binary outcome."""
-<<<<<<< HEAD
     rows = Rows.of(design, compress=False)
     A, binary = rows.A, design.outcome_kind == "binary"
-    theta, covariance, score, weight = (_probit if binary else _least_squares)(design, A)
-    whole = np.r_[theta, np.zeros(rows.size - len(theta))]  # without a current the treatment's equation has no say
-    slope = effect_slope(design, whole, 0.0)[: len(theta)]
-    towards = covariance @ slope
-    spare = 1 - weight * np.einsum("ij,jk,ik->i", A, covariance, A)
-    change = -(A @ towards) * score / np.where(spare > FEWER, spare, np.inf)
-    return Fit(float(average_effect(design, whole, 0.0)), float(np.sqrt(slope @ towards)), change)
-=======
-    A = Rows.of(design, compress=False).A
     size = np.sqrt((A**2).mean(axis=0))
     size = np.where(size > 0, size, 1.0)  # limits mean nothing in the reader's units
-    binary = design.outcome_kind == "binary"
     theta, covariance, score, weight = (_probit if binary else _least_squares)(design, A / size)
-    effect, slope = (_chances if binary else _alpha)(design, A, theta / size)
-    towards = covariance @ (slope / size)
+    whole = np.r_[theta / size, np.zeros(rows.size - len(theta))]  # without a current the treatment's line has no say
+    slope = effect_slope(design, whole, 0.0)[: len(theta)] / size
+    towards = covariance @ slope
     spare = 1 - weight * np.einsum("ij,jk,ik->i", A / size, covariance, A / size)
     change = -(A / size @ towards) * score / np.where(spare > FEWER, spare, np.inf)
-    return Fit(float(effect), float(np.sqrt(slope / size @ towards)), change)
-
-
-def _alpha(design, A, theta):
-    """The effect that is read, and how it changes with θ_O."""
-    return theta[-1], np.eye(len(theta))[-1]
-
-
-def _chances(design, A, theta):
-    """The same of a binary outcome at ρ = 0: the average difference in its chance, in percentage points."""
-    products = np.column_stack([design.M, np.ones(len(A))])
-    k = A.shape[1] - products.shape[1]
-    doses = (0.0, 1.0) if design.kind == "binary" else (design.dose, design.dose + design.step)
-    ends = [np.column_stack([A[:, :k], products * np.reshape(dose, (-1, 1))]) for dose in doses]
-    low, high = (POINTS * norm.cdf(end @ theta) for end in ends)
-    slopes = [POINTS / len(A) * norm.pdf(end @ theta) @ end for end in ends]
-    return (high - low).mean(), slopes[1] - slopes[0]
->>>>>>> report
+    return Fit(float(average_effect(design, whole, 0.0)), float(np.sqrt(slope @ towards)), change)
 
 
 def _least_squares(design, A):

@@ -24,6 +24,8 @@ FAR = 1e-7  # the same of a response, which is not centred: a search for its max
 ROOM = 1e50  # a standard deviation beyond this, or its inverse, leaves no room for squares and ratios
 BESIDE = 1e15  # the same of a treatment, which stands unscaled beside a constant and standardised columns
 ENOUGH = 20_000  # rows that tell at once that nothing separates the treated from the untreated
+LONG = 20.0  # seconds of work before which a warning comes
+PER_SQUARE = {False: 4e-10, True: 8e-9}  # seconds for each row and squared column, without and with a binary response
 FEWEST_DOSES = 5  # a treatment with fewer distinct values is neither binary nor continuous
 KINDS = "binary", "continuous"
 
@@ -184,11 +186,17 @@ def make_design(data, *, outcome, treatment, outcome_kind=None, step=None):
         term than a product with a covariate that has a term of its own; when there are fewer rows than
         columns; when a continuous outcome or treatment is an exact combination of the columns of its equation; when
         numbers are too large, too small or too far from zero for arithmetic.
+
+    Warns
+    -----
+    UserWarning
+        Before any work, when levels are so many that the columns they make take long to be checked.
     """
     if not pieces.come(data):
         formulas.check_frame(data)
     arguments.one_of(outcome_kind, (None, *KINDS), "outcome_kind")
     both = formulas.read(outcome, "outcome"), formulas.read(treatment, "treatment")
+    _warn_of_levels(data, both)
     lhs_O, lhs_T = (equation.response.expr for equation in both)
     (y, t, frame_O, frame_T, n, notes, values, levels), terms, moderators = _columns(data, both)
     kind = _kind(values["treatment"], lhs_T)
@@ -203,10 +211,6 @@ def make_design(data, *, outcome, treatment, outcome_kind=None, step=None):
     centred = one_O and one_T
     frame, in_treatment, none = _instruments(frame_O, frame_T, centred, one_O)
     scales = pd.DataFrame({"mean": frame.mean() * centred, "sd": frame.std(ddof=0)})
-<<<<<<< HEAD
-    made_of = _made_of(both, (frame_O, frame_T))
-=======
->>>>>>> report
     design = Design(
         y=y, t=t, C=_standardised(frame, centred), covariates=tuple(frame.columns),
         in_outcome=frame.columns.isin(frame_O.columns), in_treatment=frame.columns.isin(in_treatment),
@@ -267,6 +271,44 @@ def _made_of(both, frames):
             names = tuple(sorted(equation.uses(term)))
             found |= {label: (str(term), names) for label in labels if label not in found}
     return found
+def _warn_of_levels(data, both):
+    """Say how long it takes, before any work, where a category has very many levels."""
+    if pieces.come(data):
+        return
+    named = formulas.merged(each.names for each in both)
+    levels = {name: _levels(data[name], made) for name, made in named.items() if name in data}
+    width = max(
+        sum(min(len(data), np.prod([float(levels.get(name, 1)) for name in each.uses(term)])) for term in each.terms)
+        for each in both
+    )
+    binary = any(data[name].nunique() == 2 for each in both if (name := each.response.expr) in data)
+    most = max(levels, key=levels.get, default=None)
+    what = f"{most!r} has {levels.get(most, 0):,} levels in {len(data):,} rows; to check {width:,.0f} columns"
+    warn_long(PER_SQUARE[binary] * len(data) * width**2, what, binary)
+
+
+def _levels(column, made):
+    """How many levels a column has as a category; one if it is a number."""
+    values = column.drop_duplicates()
+    number = pd.api.types.is_numeric_dtype(values) or pd.to_numeric(values, errors="coerce").notna().all()
+    return len(values) if made or not number else 1
+
+
+def warn_long(seconds, what, binary, stacklevel=4):
+    """A warning of work that takes long, with what else may be done."""
+    if seconds < LONG:
+        return
+    unit, size = next(pair for pair in (("hours", 3600), ("minutes", 60), ("seconds", 1)) if seconds > 1.5 * pair[1])
+    line = (
+        "for a straight line, outcome_kind='continuous' and a continuous treatment" if binary else
+        "since both responses are continuous, the same regression without them: subtract from outcome, treatment and "
+        "covariates each level's mean, x - x.groupby(level).transform('mean'), and leave the level out; intervals are "
+        "then too narrow by √(1 - levels/rows)"
+    )  # fmt: skip
+    warnings.warn(
+        f"{what} takes some {seconds / size:.0f} {unit}. Beside waiting, accepted are a coarser grouping or, {line}.",
+        stacklevel=stacklevel,
+    )
 
 
 def _columns(data, both):

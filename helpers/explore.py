@@ -113,16 +113,10 @@ def explore_map(map, *, unit="", ols=None, truth=None, within=WITHIN):
     places = digits(float((fine["high"] - fine["low"]).iloc[np.abs(rho).argmin()]))
     fine, tell = fine.round(places + 4).reset_index(drop=True), f"',.{places}f'"
     effect = f"effect{of(map.attrs)}"
-<<<<<<< HEAD
-    words = (f"'ρ = ' + format(r, '.2f') + {_js(f':  {effect} ')} + format(means[k], {tell}) + "
-             f"{_js(unit, before=' ')} + ', 95 % interval ' + format(lows[k], {tell}) + "
-             f"' to ' + format(highs[k], {tell})")  # fmt: skip
-=======
     words = (
         f"'ρ = ' + format(r, '.2f') + {_js(f':  {effect} ')} + format(means[k], {tell}) + {_js(unit, before=' ')}"
         f" + ', 95 % interval ' + format(lows[k], {tell}) + ' to ' + format(highs[k], {tell})"
     )
->>>>>>> report
     params = [
         _slider("r", "hidden current ρ ", rho[0], rho[-1], STEP),
         *({"name": f"{name}s", "value": fine[name].tolist()} for name in ("mean", "low", "high", "sd")),

@@ -277,12 +277,7 @@ def _columns(rows, both, terms, levels):
 def _reduce(rows, both, terms, levels):
     y, t, outcome, treatment = _columns(rows, both, terms, levels)
     alone = treatment.columns.difference(outcome.columns, sort=False)
-<<<<<<< HEAD
     sides = outcome, treatment
     intercepts, labels = (tuple(side.attrs[name] for side in sides) for name in ("intercept", "labels"))
-=======
-    intercepts = outcome.attrs["intercept"], treatment.attrs["intercept"]
-    labels = outcome.attrs["labels"], treatment.attrs["labels"]
->>>>>>> report
     moments = Moments.of(np.column_stack([outcome, treatment[alone], t, y]))
     return Reduced(list(outcome), list(treatment), intercepts, moments, labels)

@@ -192,20 +192,11 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     benchmarks = _benchmarks(_thinned(design, seed))
     tell("sentences")
     tip = _tipping(chart, worlds.loc["ρ = 0", read_of(design)])
-<<<<<<< HEAD
-    found = Report(design, unit, chart, worlds, draws, tip, pd.Series(rv), benchmarks, sensitivity,
-                   checks, [*limits(design, shuffled), *clustered],
-                   assumptions(design, belief, alpha, dropped, unit), [], "", dropped, shuffled,
-                   tuple(clustered), shared, instruments, rows, belief)  # fmt: skip
-    first, *others = found.limits
-    found = found._replace(overturns=overturns(found), limits=[first + moved(found), *others])
-=======
     found = Report(design, unit, chart, worlds, draws, tip, _robustness(design), benchmarks, sensitivity,
                    checks, [*limits(design, shuffled), *clustered], assumptions(design, belief, alpha, dropped, unit),
                    [], "", dropped, shuffled, tuple(clustered), shared, instruments, rows, belief)  # fmt: skip
     first, *others = found.limits
-    found = found._replace(overturns=overturns(found), limits=[first + moved(found, belief), *others])
->>>>>>> report
+    found = found._replace(overturns=overturns(found), limits=[first + moved(found), *others])
     return found._replace(paragraph=conclusion(found))
 
 
