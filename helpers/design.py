@@ -271,6 +271,8 @@ def _made_of(both, frames):
             names = tuple(sorted(equation.uses(term)))
             found |= {label: (str(term), names) for label in labels if label not in found}
     return found
+
+
 def _warn_of_levels(data, both):
     """Say how long it takes, before any work, where a category has very many levels."""
     if pieces.come(data):

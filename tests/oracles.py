@@ -7,6 +7,7 @@ import numpy as np
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from scipy.integrate import quad, trapezoid
+from scipy.linalg import block_diag
 from scipy.special import betaln, logsumexp
 from scipy.stats import halfnorm, multivariate_normal, norm
 
@@ -64,17 +65,19 @@ def residual_sd(y, *columns):
 def bayesian_regression(y, A, mean, sd, scale):
     """Exact mean and sd of every coefficient, and the log evidence, of y ~ Normal(Aβ, σ).
 
-    β ~ Normal(mean, sd) and σ ~ HalfNormal(scale). Given σ everything is conjugate; σ is summed over a fine grid.
+    β ~ Normal(mean, sd), or jointly normal where `sd` is a covariance, and σ ~ HalfNormal(scale). Given σ everything is
+    conjugate; σ is summed over a fine grid.
     """
+    prior = np.diag(sd**2) if np.ndim(sd) == 1 else sd
     gram, moment, square = A.T @ A, A.T @ (y - A @ mean), np.sum((y - A @ mean) ** 2)
     log_sigma = np.linspace(-1, 1, 2001) + np.log(residual_sd(y, A))
     log_weight, centres, variances = [], [], []
     for sigma in np.exp(log_sigma):
-        precision = np.diag(1 / sd**2) + gram / sigma**2
+        precision = np.linalg.inv(prior) + gram / sigma**2
         shift = np.linalg.solve(precision, moment / sigma**2)
         log_marginal = (
             -0.5 * (square / sigma**2 - moment @ shift / sigma**2)
-            - np.log(sd).sum()
+            - 0.5 * np.linalg.slogdet(prior)[1]
             - 0.5 * np.linalg.slogdet(precision)[1]
             - len(y) * (np.log(sigma) + 0.5 * np.log(2 * np.pi))
         )
@@ -90,17 +93,34 @@ def bayesian_regression(y, A, mean, sd, scale):
     return centre, spread, evidence
 
 
+def worth_a_row(A, s, wide, alpha=None):
+    """Covariance of an intercept and the coefficients of A under the unit information prior, written out.
+
+    The coefficients have s² n (A'A)⁻¹, A less its means; the line at the average row is independent of them, with sd
+    `wide`. Where `alpha` is given the last coefficient has that sd, and the others keep what they are given it.
+    """
+    average, apart = A.mean(axis=0), A - A.mean(axis=0)
+    slopes = s**2 * len(A) * np.linalg.inv(apart.T @ apart)
+    if alpha:
+        given = slopes[:, -1] / slopes[-1, -1]
+        slopes = slopes + np.outer(given, given) * (alpha**2 - slopes[-1, -1])
+    J = np.block([[np.ones((1, 1)), -average[None]], [np.zeros((len(slopes), 1)), np.eye(len(slopes))]])
+    both = np.block([[np.full((1, 1), wide**2), np.zeros((1, len(slopes)))], [np.zeros((len(slopes), 1)), slopes]])
+    return J @ both @ J.T
+
+
 def outcome_alone(design, *, beta=None, alpha=None, sigma=None):
     """Exact mean and sd of α at ρ = 0, and the log evidence, of a continuous outcome with an intercept.
 
-    The priors are written out from the book's text, but for those that are given: β ~ Normal(0, beta) for one sd of its
-    covariate, α ~ Normal(0, alpha) and σ_U ~ HalfNormal(sigma).
+    The priors are written out from the book's text: worth one row. Where `beta` is given all coefficients are
+    independent, β ~ Normal(0, beta) for one sd of its covariate; α ~ Normal(0, alpha) and σ_U ~ HalfNormal(sigma).
     """
-    y, t = design.y, design.t
-    beta, alpha, sigma = beta or y.std(), alpha or y.std() / t.std(), sigma or y.std()
-    X = design.C[:, design.in_outcome]
+    y, t, X = design.y, design.t, design.C[:, design.in_outcome]
+    sigma = sigma or y.std()
     A = np.column_stack([np.ones(design.n), X, t - (t.mean() if design.kind == "continuous" else 0)])
-    widths = np.array([2.5 * y.std(), *[beta] * X.shape[1], alpha])
+    widths = worth_a_row(A[:, 1:], y.std(), 2.5 * y.std(), alpha)
+    if beta:
+        widths = np.array([2.5 * y.std(), *[beta] * X.shape[1], alpha or y.std() / residual_sd(t, X)])
     mean, sd, evidence = bayesian_regression(y, A, np.r_[y.mean(), np.zeros(X.shape[1] + 1)], widths, sigma)
     return mean[-1], sd[-1], evidence
 
@@ -210,8 +230,8 @@ def sieve_by_enumeration(data, covariates, *, alpha_sd, rho_sd, sigma, slab, int
 def ridge_by_quadrature(y, t, x, rho_sd):
     """Mean and sd of α and of atanh ρ for Y and T continuous and one covariate in both equations, by quadrature.
 
-    The priors are written out from the book's text: α ~ Normal(0, sd(y)/sd(t)), β ~ Normal(0, sd of its response) for
-    one sd of x, intercepts ~ Normal(mean, 2.5 sd), σ ~ HalfNormal(sd), atanh ρ ~ Normal(0, rho_sd). Given ρ and the
+    The priors are written out from the book's text: coefficients worth one row, intercepts ~ Normal(mean, 2.5 sd) at the
+    average row, σ ~ HalfNormal(sd), atanh ρ ~ Normal(0, rho_sd). Given ρ and the
     two σ all coefficients are jointly normal: with κ = ρ σ_U/σ_V, the rows y - κt = (intercept_O + xβ_O + α(t - t̄)) -
     κ(intercept_T + xβ_T) + noise, and the rows t. The other three are summed over a grid.
     """
@@ -219,7 +239,8 @@ def ridge_by_quadrature(y, t, x, rho_sd):
     one = np.ones_like(y)
     outcome, treatment = np.column_stack([one, x, t - t.mean()]), np.column_stack([one, x])
     mean = np.array([y.mean(), 0, 0, t.mean(), 0])
-    sd = np.array([2.5 * y.std(), y.std(), y.std() / t.std(), 2.5 * t.std(), t.std()])
+    widths = (worth_a_row(M[:, 1:], r.std(), 2.5 * r.std()) for M, r in ((outcome, y), (treatment, t)))
+    prior = np.linalg.inv(block_diag(*widths))
     log_weight, centre, variance, at = [], [], [], []
     errors = residual_sd(y, t, x), residual_sd(t, x)
     logs = np.linspace(-0.6, 0.6, 25)
@@ -230,7 +251,7 @@ def ridge_by_quadrature(y, t, x, rho_sd):
             kappa, noise = rho * s_u / s_v, s_u * np.sqrt(1 - rho**2)
             M = np.block([[outcome / noise, -kappa * treatment / noise], [np.zeros_like(outcome), treatment / s_v]])
             r = np.concatenate([(y - kappa * t) / noise, t / s_v]) - M @ mean
-            precision = M.T @ M + np.diag(1 / sd**2)
+            precision = M.T @ M + prior
             covariance = np.linalg.inv(precision)
             shift = covariance @ (M.T @ r)
             log_weight.append(

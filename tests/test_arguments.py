@@ -355,6 +355,7 @@ CALLS = {
     ),
     "stored": ({"path": BENCH}, {"path": [None, 3, "nowhere.csv", [], {}, NAN, design]}),
     "tipping_point": ({"map": chart}, {"map": MAPS, "probability": PROBABILITIES}),
+    "unit_information": ({}, {"rows": [*SPREADS, None]}),
     "weigh": ({"map": chart}, {"map": MAPS, "prior": [r for r in RHOS if not callable(r) or r is frame],
                                "likelihood": FLAGS, "draws": [*COUNTS, 0], "seed": SEEDS}),
     "world_table": (
@@ -477,7 +478,9 @@ def test_no_public_function_and_no_argument_is_left_out():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("function", ["World", "atanh_normal", "bart", "claim", "e_value", "excluded", "normal"])
+@pytest.mark.parametrize(
+    "function", ["World", "atanh_normal", "bart", "claim", "e_value", "excluded", "normal", "unit_information"]
+)
 def test_the_valid_calls_are_valid(function):
     getattr(helpers, function)(**built(CALLS[function][0]))
 

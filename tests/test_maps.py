@@ -8,7 +8,7 @@ import pytest
 import statsmodels.api as sm
 import xarray as xr
 from conftest import INSTRUMENT
-from oracles import as_fit, bayesian_regression, distance, outcome_alone
+from oracles import as_fit, bayesian_regression, distance, outcome_alone, worth_a_row
 from scipy.optimize import minimize
 from scipy.special import betaln, log_ndtr, logsumexp, ndtr, owens_t
 from scipy.stats import beta, cauchy, gaussian_kde, multivariate_normal, multivariate_t, norm, uniform
@@ -76,18 +76,22 @@ def test_a_function_is_a_prior_whatever_its_scale(mapped):
 @pytest.mark.parametrize("given", [{}, {"alpha": 0.2, "sigma": 0.6}])
 @pytest.mark.parametrize("kind", ["continuous", "binary"])
 def test_a_column_is_the_exact_integral(tanks, kind, given):
-    """At ρ = 0: a regression, summed over its σ, beside another, or a share whose chance is uniform beforehand."""
+    """At ρ = 0: a regression, summed over its σ, beside another, or a share whose index is worth one row."""
     formulas = INSTRUMENT if kind == "continuous" else {"outcome": "Y ~ T + X0", "treatment": "T ~ 1"}
     design = make_design(tanks[kind].data, **formulas)
     slopes = {"coefficients": normal(beta_O=0.5, beta_T=0.4)} if given else {}
     centre, spread, evidence = outcome_alone(design, **given, **({"beta": 0.5} if given else {}))
     t = design.t
     if kind == "continuous":
-        widths = np.array([2.5 * t.std(), *[0.4 if given else t.std()] * 3])
+        widths = worth_a_row(design.C, t.std(), 2.5 * t.std())
+        if given:
+            widths = np.array([2.5 * t.std(), 0.4, 0.4, 0.4])
         Z = np.column_stack([np.ones(design.n), design.C])
         evidence += bayesian_regression(t, Z, np.r_[t.mean(), 0, 0, 0], widths, t.std())[2]
     else:
-        evidence += betaln(1 + t.sum(), 1 + np.sum(1 - t))
+        index = np.linspace(-3, 3, 2001)
+        log_p = t.sum() * norm.logcdf(index) + np.sum(1 - t) * norm.logsf(index) + norm.logpdf(index, 0, of_an_index(t))
+        evidence += logsumexp(log_p) + np.log(index[1] - index[0])
     column = map_rho(design, draws=1024, **given, **slopes).sel(rho=0, method="nearest")
     assert float(column.log_evidence) == pytest.approx(evidence, abs=0.01)
     weight = np.exp(column.log_weight)
@@ -99,20 +103,31 @@ def test_a_column_is_the_exact_integral(tanks, kind, given):
 CELLS = {(0, 0): 50, (0, 1): 30, (1, 0): 25, (1, 1): 45}  # how many have (y, t)
 
 
+def of_an_index(values):
+    """Standard deviation of the index of one yes or no: from the information of a probit of a constant alone."""
+    share = np.mean(values)
+    return np.sqrt(share * (1 - share)) / norm.pdf(norm.ppf(share))
+
+
 def four_cells(rho, alpha_sd):
     """Log evidence, mean of α and of the effect in points at one ρ, where a table of two by two is all the data.
 
-    A sum over the index of a yes without the treatment, of one with it, and of the treatment itself. The first and the
-    last are Normal(0, 1) beforehand; the second is the first plus α.
+    A sum over the index of a yes without the treatment, of one with it, and of the treatment itself. Worth one row
+    beforehand: the last, and the first plus the treated share of α; the second is the first plus α.
     """
+    n = sum(CELLS.values())
+    shares = [sum(count for cell, count in CELLS.items() if cell[k]) / n for k in (0, 1)]
+    s_y, s_t = (np.sqrt(p * (1 - p)) / norm.pdf(norm.ppf(p)) for p in shares)
+    alpha_sd = alpha_sd or s_y / np.sqrt(shares[1] * (1 - shares[1]))
     grid = np.linspace(-2.4, 2.4, 61)
     both = multivariate_normal(cov=[[1, rho], [rho, 1]]).cdf(np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1))
     yes, treated = norm.cdf(grid)[:, None], norm.cdf(grid)
     chance = {(1, 1): both, (1, 0): yes - both, (0, 1): treated - both, (0, 0): 1 - yes - treated + both}
     without, with_it = (sum(CELLS[y, t] * np.log(chance[y, t]) for y in (0, 1)) for t in (0, 1))
     alpha = grid - grid[:, None]
-    log_joint = without[:, None] + with_it + norm.logpdf(grid)
-    log_joint += norm.logpdf(grid)[:, None, None] + norm.logpdf(alpha, scale=alpha_sd)[..., None]
+    middle = grid[:, None] + shares[1] * alpha
+    log_joint = without[:, None] + with_it + norm.logpdf(grid, scale=s_t)
+    log_joint += (norm.logpdf(middle, scale=s_y) + norm.logpdf(alpha, scale=alpha_sd))[..., None]
     total = logsumexp(log_joint)
     share = np.exp(log_joint - total).sum(axis=2)
     evidence = total + 3 * np.log(grid[1] - grid[0])
@@ -125,7 +140,7 @@ def test_a_column_of_yes_and_no_is_the_exact_integral(given):
     data = pd.DataFrame([cell for cell, count in CELLS.items() for _ in range(count)], columns=["Y", "T"])
     chart = map_rho(make_design(data, outcome="Y ~ T", treatment="T ~ 1"), rho=np.tanh([-1, -0.5, 0, 0.5, 1]),
                     draws=1024, **given)  # fmt: skip
-    expected = np.array([four_cells(rho, given.get("alpha", 1.0)) for rho in chart.rho.values])
+    expected = np.array([four_cells(rho, given.get("alpha")) for rho in chart.rho.values])
     weight = np.exp(chart.log_weight)
     found = chart.log_evidence, (weight * chart.alpha).sum("draw"), (weight * chart.effect).sum("draw")
     for values, wanted, within in zip(found, expected.T, (0.002, 0.002, 0.05)):

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pymc as pm
 import pytest
+from oracles import residual_sd
 from scipy.stats import kstest, norm, uniform
 
 from helpers import World, atanh_normal, fit, joint_model, map_rho, maximum_likelihood, normal, weigh
@@ -129,7 +130,11 @@ def test_a_rho_outside_its_range_is_refused_everywhere(designs, use, rho):
     [
         ({"alpha": -1}, ValueError, "alpha=-1; accepted is a positive finite number"),
         ({"sigma": 0}, ValueError, "sigma=0; accepted is a positive finite number"),
-        ({"coefficients": 3}, TypeError, "coefficients=3 is no prior over coefficients; accepted is normal(...)"),
+        (
+            {"coefficients": 3},
+            TypeError,
+            "coefficients=3 is no prior over coefficients; accepted is unit_information(...), normal(...)",
+        ),
         ({"treatment": "trees"}, TypeError, "treatment='trees'; accepted is None, the linear index"),
         ({"rho": "high"}, ValueError, "rho='high' is not a correlation; accepted are a number in (-1, 1)"),
     ],
@@ -147,19 +152,24 @@ def test_a_spread_is_positive_and_finite(make):
 
 @pytest.mark.parametrize("kind", ["continuous", "binary"])
 def test_the_default_priors_are_as_wide_as_the_book_says(tanks, designs, kind):
-    """One sd of a predictor moves the response by one of its own; a binary treatment's index has sd one."""
+    """One sd of what is left of a predictor moves the response by one of its own, or as far as one yes or no tells."""
     data, model = tanks[kind].data, joint_model(designs[kind, "instrument"])
-    y_sd, t_sd = data.Y.std(ddof=0), data["T"].std(ddof=0)
-    index = (0, 1, 1) if kind == "binary" else (data["T"].mean(), t_sd, 2.5 * t_sd)  # centre, β_T, intercept_T
+    y_sd, t_sd, X, T = data.Y.std(ddof=0), data["T"].std(ddof=0), data[["X0", "X1", "X2"]], data["T"]
+    share = T.mean()
+    s_T = t_sd / norm.pdf(norm.ppf(share)) if kind == "binary" else t_sd
+    left = [X[x].std(ddof=0) / residual_sd(X[x], X.drop(columns=x)) for x in X]
+    beside = [X[x].std(ddof=0) / residual_sd(X[x], X[other], T) for x, other in (("X0", "X1"), ("X1", "X0"))]
     expected = {
-        "alpha": (0, y_sd / t_sd), "intercept_O": (data.Y.mean(), 2.5 * y_sd), "beta_O_free": (0, y_sd),
-        "intercept_T": (index[0], index[2]), "beta_T": (0, index[1]),
+        "alpha": (0, y_sd / residual_sd(T, X.X0, X.X1)), "line": (data.Y.mean(), 2.5 * y_sd),
+        "beta_O_free": (0, y_sd * np.array(beside)), "beta_T": (0, s_T * np.array(left)),
+        "intercept_T": (0, s_T) if kind == "binary" else (T.mean(), 2.5 * t_sd),
     }  # fmt: skip
-    names = [*expected, "sigma_U", *(["sigma_V"] if kind == "continuous" else [])]
+    names = [*(expected.keys() - {"line"}), "intercept_O", "sigma_U", *(["sigma_V"] if kind == "continuous" else [])]
     drawn = dict(zip(names, pm.draw([model[name] for name in names], 8000, random_seed=5)))
+    drawn["line"] = drawn["intercept_O"] + drawn["alpha"] * (share if kind == "binary" else 0)  # of an average row
     for name, (mean, sd) in expected.items():
-        found = norm.fit(drawn[name])
-        assert found == (pytest.approx(mean, abs=0.06 * sd), pytest.approx(sd, rel=0.04)), name
+        np.testing.assert_allclose(drawn[name].mean(axis=0) / sd, mean / sd, atol=0.06, err_msg=name)
+        np.testing.assert_allclose(drawn[name].std(axis=0), sd, rtol=0.04, err_msg=name)
     assert (drawn["sigma_U"] ** 2).mean() ** 0.5 == pytest.approx(y_sd, rel=0.04)  # half-normal
     if kind == "continuous":
         assert (drawn["sigma_V"] ** 2).mean() ** 0.5 == pytest.approx(t_sd, rel=0.04)
