@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
 
-from helpers import load_lalonde, make_design, maximum_likelihood, shuffle_test, simulate_aquarium
+from helpers import learned, load_lalonde, make_design, maximum_likelihood, shuffle_test, simulate_aquarium
 from helpers.checks import rejects_zero
 from helpers.engine import laplace, likelihoods
 from helpers.engine.likelihoods import Rows
@@ -34,6 +34,26 @@ def test_a_large_effect_on_few_treated_does_not_disturb_the_shuffle_test():
     t = (0.5 * x - 1.2 + V > 0).astype(int)  # few treated: with a large effect, a skewed mixture
     data = pd.DataFrame({"x": x, "t": t, "y": x + 8 * t + 0.7 * V + np.sqrt(1 - 0.7**2) * e})
     assert shuffle_test(make_design(data, outcome="y ~ t + x", treatment="t ~ x")) <= MISLED
+
+
+def test_fewer_rows_are_drawn_from_all_of_them():
+    """Sorted by what moves the treatment, the first three hundred hold nobody who was treated: nothing to test."""
+    rng = np.random.default_rng(3)
+    x, V, e = np.sort(rng.normal(size=1500)), *rng.normal(size=(2, 1500))
+    data = pd.DataFrame({"x": x, "t": (6 * x + V > 0).astype(int)})
+    data["y"] = data.t + x + e
+    assert data.t[:300].sum() == 0
+    assert shuffle_test(make_design(data, outcome="y ~ t + x", treatment="t ~ x"), shuffles=20, rows=300) <= 0.2
+
+
+def test_what_was_learned_is_told_in_the_priors_own_spread():
+    """Normal draws moved by one and halved in spread: a shift of 1/2 prior sd alone, a shrinkage of 1/2 alone."""
+    z = np.random.default_rng(5).permutation(norm.ppf((np.arange(4000) + 0.5) / 4000))
+    moved, shrunk = learned(2 * z, (2 * z + 1).reshape(4, -1)), learned(2 * z, z.reshape(4, -1))
+    assert (moved.shift, moved.shrinkage) == (pytest.approx(0.5, rel=1e-3), pytest.approx(0, abs=1e-12))
+    # between two centred normals the Wasserstein distance is the difference of spreads times E|Z|
+    assert (shrunk.shift, shrunk.shrinkage) == (pytest.approx(0.5 * np.sqrt(2 / np.pi), rel=1e-3), pytest.approx(0.5))
+    assert moved.distance == pytest.approx(2 * norm.cdf(1 / 4) - 1, abs=1e-3)
 
 
 def shaped(seed, errors, *, pull=0.0, curve=0.0, n=1000):

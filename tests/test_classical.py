@@ -89,6 +89,19 @@ def test_a_continuous_treatment_without_instrument_has_a_flat_ridge():
     np.testing.assert_allclose(profile.log_likelihood, profile.log_likelihood[0], rtol=0, atol=1e-8)
 
 
+def test_a_profile_keeps_the_order_it_was_asked_in():
+    """By the closed form of the ridge: α falls by ρ/√(1-ρ²) times the spread of the one error to the other's."""
+    data, design = tank_of("continuous", sigma_U=2.0, sigma_V=0.7)
+    rho = np.array([0.4, -0.2, 0.0, 0.4])
+    ratio = residual_sd(data.Y, data["T"], data.X0, data.X1) / residual_sd(data["T"], data.X0, data.X1)
+    outcome, _ = separately(data, kind="continuous", **TANK)
+    profile = maximum_likelihood(design, rho=rho)
+    ridge = outcome.params["T"] - rho / np.sqrt(1 - rho**2) * ratio
+    np.testing.assert_allclose(profile.alpha, ridge, atol=1e-6)
+    np.testing.assert_allclose(profile.estimates["alpha"], ridge, atol=1e-6)
+    np.testing.assert_allclose(profile.sigma_U * np.sqrt(1 - rho**2), profile.sigma_U[2], rtol=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_one_instrument_gives_two_stage_least_squares(seed):
     data = simulate_aquarium(500, rho=0.5, seed=seed).data

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
-from scipy.stats import norm
+from scipy.stats import f_oneway, norm
 
 from helpers import (
     bootstrap_map,
+    clusters,
     make_design,
     map_rho,
     maximum_likelihood,
@@ -104,6 +105,77 @@ def test_a_map_of_every_kind_can_be_drawn_again(yes):
     np.testing.assert_allclose(table["mean"], known.effect, atol=0.1 * known.effect_se.max())
     np.testing.assert_allclose(table.se, known.effect_se, rtol=0.35)
     assert plot_map(table).get_xlabel().startswith("error correlation")
+
+
+def test_few_villages_are_given_the_quantile_of_a_t_with_one_degree_less_than_there_are():
+    """2.365 for seven degrees of freedom, in Student's table; of the 200 rows it would be 1.97."""
+    data, g = villages(5, groups=8, rows=25)
+    (found,) = bootstrap_map(make_design(data, **FORMULAS), g, rho=[0.0], replicates=50).itertuples()
+    assert (found.high - found.mean) / found.se == pytest.approx(2.3646, abs=1e-4)
+    assert (found.mean - found.low) / found.se == pytest.approx(2.3646, abs=1e-4)
+
+
+def test_every_replicate_measures_the_dose_from_the_mean_of_the_data(monkeypatch):
+    """Else each would have its own prior of the intercept: at its own mean dose."""
+    data, g = villages(5, groups=8, rows=25)
+    seen, effects = [], clusters._effects
+    monkeypatch.setattr(clusters, "_effects", lambda design, *rest: seen.append(design) or effects(design, *rest))
+    bootstrap_map(make_design(data, **FORMULAS), g, rho=[0.0], replicates=50)
+    assert len(seen) == 51 and np.ptp([design.t.mean() for design in seen]) > 0.5
+    assert all(np.allclose(design.t - design.dose, data["T"].mean()) for design in seen)
+
+
+def unequal(seed, sizes):
+    """Villages of these sizes, that share half of the variance of either equation's error."""
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(len(sizes)), sizes)
+    T, Y = (rng.normal(size=len(sizes))[g] + rng.normal(size=len(g)) for _ in range(2))
+    return pd.DataFrame({"Y": Y, "T": T}), g
+
+
+def test_uneven_villages_narrow_an_interval_by_more_than_their_mean_size_says():
+    """Villages of 2 and of 40: what the errors of statsmodels grow by, with each cluster as one, is 3.2 and not 2.4."""
+    sizes, grown, told = np.tile([2, 40], 150), [], []
+    for seed in range(8):
+        data, g = unequal(seed, sizes)
+        line = smf.ols("Y ~ T", data)
+        grown.append(line.fit(cov_type="cluster", cov_kwds={"groups": g}).bse["T"] / line.fit().bse["T"])
+        told.append(resemblance(make_design(data, outcome="Y ~ T", treatment="T ~ 1"), g).factor)
+    assert np.mean(told) == pytest.approx(np.mean(grown), rel=0.06)
+
+
+def test_resemblance_is_an_analysis_of_variance_and_its_p_value_the_larger_of_two():
+    """Five villages of uneven size by textbook: mean squares between and within, and SciPy's F test."""
+    data, g = unequal(3, [2, 3, 5, 8, 13])
+    found = resemblance(make_design(data, outcome="Y ~ T", treatment="T ~ 1"), g)
+    p_values = []
+    for values, told in ((smf.ols("Y ~ T", data).fit().resid, found.outcome), (data["T"], found.treatment)):
+        parts = [values[g == k] for k in range(5)]
+        within = sum(((part - part.mean()) ** 2).sum() for part in parts) / (31 - 5)
+        between = (values.var(ddof=0) * 31 - within * (31 - 5)) / 4
+        typical = (31 - (4 + 9 + 25 + 64 + 169) / 31) / 4
+        assert told == pytest.approx((between - within) / (between + (typical - 1) * within))
+        p_values.append(f_oneway(*parts).pvalue)
+    assert found.p == pytest.approx(max(p_values)) and min(p_values) < 0.8 * max(p_values)
+
+
+def test_a_treatment_that_a_village_has_or_has_not_resembles_itself_entirely():
+    rng = np.random.default_rng(7)
+    g = np.repeat(np.arange(40), 10)
+    data = pd.DataFrame({"Y": rng.normal(size=40)[g] + 2 * rng.normal(size=400), "T": (g % 2).astype(float)})
+    found = resemblance(make_design(data, outcome="Y ~ T", treatment="T ~ 1"), g)
+    assert found.treatment == 1.0
+    resid = smf.ols("Y ~ T", data).fit().resid
+    assert found.p == pytest.approx(f_oneway(*(resid[g == k] for k in range(40))).pvalue)
+    assert found.factor == pytest.approx(np.sqrt(1 + 9 * found.outcome))
+
+
+def test_an_interval_is_not_called_too_narrow_where_half_of_every_village_is_treated():
+    """Then it is too wide, if anything: what villages share stands on both sides of the comparison."""
+    data, g = unequal(8, [10] * 40)
+    data["T"] = np.tile([0.0, 1.0], 200)
+    found = resemblance(make_design(data, outcome="Y ~ T", treatment="T ~ 1"), g)
+    assert found.outcome > 0.3 and found.treatment < 0 and found.factor == 1.0
 
 
 def test_resemblance_is_the_share_that_was_built_in():

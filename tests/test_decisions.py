@@ -460,6 +460,16 @@ def test_a_world_leans_on_the_columns_on_both_sides(side):
     assert found.minimax_regret == "act"
 
 
+def test_a_column_that_cannot_be_trusted_moves_no_loss_elsewhere():
+    """One at ρ = 0.54, beyond the worlds to decide in, whose draws are off by a thousand: the others are 3 - 12ρ."""
+    bad = np.isclose(GRID, np.tanh(0.6))
+    chart = by_hand(k=np.where(bad, 0.9, 0.1))
+    chart = chart.assign(alpha=chart.alpha + xr.DataArray(np.where(bad, 1e3, 0.0), dims="rho"))
+    found = decide(chart, linear, actions=["wait", "act"], within=(-0.3, 0.4), prior=atanh_normal(0, 0.05))
+    np.testing.assert_allclose(found.loss["wait"], 3 - 12 * found.loss.index, atol=1e-3)
+    np.testing.assert_allclose(found.ranges["low"].iloc[1], 1 / 6, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     "bad, within", [(np.abs(GRID) < 0.2, (-0.3, 0.3)), (GRID > 0.982, None), (GRID < -0.982, None)]
 )

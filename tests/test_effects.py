@@ -76,6 +76,21 @@ def test_without_a_current_it_is_least_squares_with_an_interaction(design):
     np.testing.assert_allclose(maximum_likelihood(design, rho=0.0).estimates[names], wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["binary", "continuous"])
+def test_without_a_current_the_average_effect_on_an_answer_is_that_of_a_probit_with_an_interaction(kind):
+    """statsmodels predicts every fish twice, as it was and moved; α alone is the effect at average moderators."""
+    data = tank(0, n=1500, rho=0.0, kind=kind).data
+    data["Y"] = (data.Y > data.Y.median()).astype(int)
+    theirs = smf.probit("Y ~ T * (x + g)", data).fit(disp=0)
+    before = np.zeros(len(data)) if kind == "binary" else data["T"]
+    moved = [100 * theirs.predict(data.assign(T=before + step)).mean() for step in (0, 1)]
+    found = maximum_likelihood(make_design(data, **MODERATED), rho=0)
+    assert found.effect == pytest.approx(moved[1] - moved[0], abs=1e-4)
+    flat = smf.probit("Y ~ T + x + g", data).fit(disp=0)
+    other = [100 * flat.predict(data.assign(T=before + step)).mean() for step in (0, 1)]
+    assert abs(found.effect - (other[1] - other[0])) > 0.01
+
+
 def test_alpha_is_the_average_of_the_effects_in_readers_units():
     data = tank(1, kind="continuous").data
     raw = smf.ols("Y ~ T * (x + C(g))", data).fit().params

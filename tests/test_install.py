@@ -1,5 +1,6 @@
-"""The core alone, installed into an empty environment: it brings what a map needs, and nothing of the book."""
+"""The core alone, installed into an empty environment, has what a map needs; what else is installed is in no way."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -45,3 +46,26 @@ def pins(folder):
 
 def bare():
     return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"MPLBACKEND": "agg"}
+
+
+SHIPPED = "tests/__init__.py", "tests/conftest.py", "oracles.py", "conftest.py", "helpers/__init__.py"
+
+
+def test_a_package_that_ships_our_names_takes_none_of_them(tmp_path):
+    """Some ship a top-level `tests`: a test still finds its own neighbours, and this house's helpers."""
+    for name in SHIPPED:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("raise ImportError('not of this house')\n", encoding="utf-8")
+    code = "import sys, pytest; sys.path.remove(''); sys.exit(pytest.main())"  # the current folder is no help either
+    options = ["--collect-only", "-p", "no:cacheprovider", "tests/engine/test_likelihoods.py"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", code, *options]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: path.name)
+def test_no_test_asks_for_its_neighbours_by_a_name_that_others_use(path):
+    tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    asked = [node.module for node in tree if isinstance(node, ast.ImportFrom) and node.module]
+    assert [name for name in asked if name.split(".")[0] == "tests"] == []

@@ -623,6 +623,29 @@ def test_one_column_beyond_zero_is_enough(rho, slope):
     assert found["mean"] == pytest.approx(-3 / slope, abs=1e-3)
 
 
+def test_a_lean_distribution_tips_at_its_own_end_and_its_own_mean():
+    """Draws 3 - 12ρ + e with e exponential less one: the interval ends at -0.975 and 2.689, the mean at nothing."""
+    draws = -np.log(1 - (np.arange(4000) + 0.5) / 4000) - 1
+    for sign in (1, -1):
+        chart = by_hand().assign(alpha=(("rho", "draw"), sign * (3 - 12 * GRID[:, None]) + draws))
+        found = tipping_point(chart)
+        end = {1: 3 + np.log(1 / 0.975) - 1, -1: 3 - (np.log(1 / 0.025) - 1)}[sign]  # 0.025 or 0.975 of e
+        assert found["interval"] == pytest.approx(end / 12, abs=2e-3)
+        assert found["mean"] == pytest.approx(3 / 12, abs=2e-3) and found["at_zero"] == pytest.approx(
+            3 * sign, abs=0.01
+        )
+
+
+def test_a_reading_tells_the_effective_draws_of_the_columns_it_leans_on():
+    """A world between two columns has what they have, as much of each as it lies near it."""
+    chart = by_hand()
+    chart = chart.assign(ess=("rho", np.where(GRID < 0.0995, 100.0, 900.0)))
+    assert weigh(chart, -0.3).attrs["ess"] == pytest.approx(100)
+    assert weigh(chart, 0.5).attrs["ess"] == pytest.approx(900)
+    between = np.tanh(0.75 * 0.1)  # the columns beside it stand at a = 0 and 0.1
+    assert weigh(chart, between).attrs["ess"] == pytest.approx(0.25 * 100 + 0.75 * 900)
+
+
 def test_an_effect_that_no_current_overturns_has_no_tipping_point():
     assert tipping_point(by_hand(slope=0.1))[["interval", "mean"]].isna().all()
 

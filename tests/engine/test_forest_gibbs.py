@@ -7,6 +7,7 @@ import arviz as az
 import numpy as np
 import pymc as pm
 import pytest
+from oracles import log_joint_by_integration
 from scipy.special import log_ndtr
 from scipy.stats import multivariate_normal, norm, truncnorm
 
@@ -28,7 +29,6 @@ from helpers.engine.from_pymc import extract, observed
 from helpers.engine.particle_gibbs import particle_gibbs
 from helpers.forest import Forest
 from helpers.worlds import _pointwise
-from tests.oracles import log_joint_by_integration
 
 QUICK = {"draws": 300, "tune": 200, "chains": 2}
 BINARY = {"outcome": "Y ~ T + X0 + X1", "treatment": "T ~ X0 + X1"}
