@@ -26,9 +26,15 @@ def farms(n=400, seed=3):
     line = 0.04 * (rain - 55) + 2 * shares[:, 0] + 0.6 * (soil == "sand") - 0.8 + 0.9 * z + V
     out = 1.5 * shares[:, 1] + 0.7 * (soil == "peat") - 0.02 * (rain - 60) + 0.3 * wet + 0.5 * V + e
     data = pd.DataFrame(shares, columns=["wood", "field", "grass"]).assign(
-        t=line + 3, d=(line > 0).astype(int), z=z, soil=soil, side=rng.choice(["north", "south"], n), rain=rain, wet=wet,
+        t=line + 3,
+        d=(line > 0).astype(int),
+        z=z,
+        soil=soil,
+        side=rng.choice(["north", "south"], n),
+        rain=rain,
+        wet=wet,
         one=1.0,
-    )  # fmt: skip
+    )
     return data.assign(y=20 + 1.2 * data.t + 2 * out, won=(0.4 * line + out > 0.4).astype(int))
 
 
@@ -53,9 +59,13 @@ KINDS = {
     "0 + rain + rain:C(soil)": False,
     "0 + poly(rain, 2)": False,
 }
-SAME = {"0 + rain + C(soil)": "rain + C(soil)", "0 + wood + field + grass": "wood + field",
-        "0 + one + rain": "rain", "0 + wet + rain": "wet + rain",
-        "0 + rain + wood + I(field + grass)": "rain + wood"}  # fmt: skip
+SAME = {
+    "0 + rain + C(soil)": "rain + C(soil)",
+    "0 + wood + field + grass": "wood + field",
+    "0 + one + rain": "rain",
+    "0 + wet + rain": "wet + rain",
+    "0 + rain + wood + I(field + grass)": "rain + wood",
+}
 
 
 def patsy(covariates):
@@ -115,9 +125,17 @@ def test_maximum_likelihood_without_correlation_is_two_equations_of_statsmodels(
 
 @pytest.mark.parametrize(
     ("outcome", "treatment"),
-    [("0 + rain", "0 + rain"), ("rain", "0 + rain"), ("0 + rain", "rain"), ("0 + rain + C(soil)", "0 + rain"),
-     ("0 + wood + field + grass", "0 + wood + field"), ("0", "0"), ("0", "1"), ("1", "0")],
-)  # fmt: skip
+    [
+        ("0 + rain", "0 + rain"),
+        ("rain", "0 + rain"),
+        ("0 + rain", "rain"),
+        ("0 + rain + C(soil)", "0 + rain"),
+        ("0 + wood + field + grass", "0 + wood + field"),
+        ("0", "0"),
+        ("0", "1"),
+        ("1", "0"),
+    ],
+)
 def test_maximum_likelihood_is_that_of_the_two_lines_written_down(outcome, treatment):
     """The joint normal density of either response's raw columns, climbed by SciPy."""
     design = make_design(FARMS, outcome=f"y ~ {outcome} + t", treatment=f"t ~ {treatment} + z")
@@ -134,8 +152,12 @@ def test_maximum_likelihood_is_that_of_the_two_lines_written_down(outcome, treat
     line = np.linalg.lstsq(Z, t)[0]
     first = np.linalg.lstsq(np.column_stack([A, Z @ line]), y)[0]
     left = y - np.column_stack([A, t]) @ first
-    found = minimize(cost, np.r_[first[:-1], line, first[-1], 0, np.log(left.std()), np.log((t - Z @ line).std())],
-                     method="BFGS", options={"gtol": 1e-7})  # fmt: skip
+    found = minimize(
+        cost,
+        np.r_[first[:-1], line, first[-1], 0, np.log(left.std()), np.log((t - Z @ line).std())],
+        method="BFGS",
+        options={"gtol": 1e-7},
+    )
     assert ours.log_likelihood == pytest.approx(-found.fun * len(y), abs=1e-3)
     assert ours.alpha == pytest.approx(found.x[-4], rel=2e-3)
     assert ours.rho == pytest.approx(np.tanh(found.x[-3]), abs=2e-3)
@@ -149,7 +171,7 @@ def test_a_constant_by_another_name_is_the_same_model(covariates, response, trea
     assert len(with_zero.covariates) == len(plain.covariates)
     for ours, theirs in zip(
         read_map(map_rho(with_zero, rho=FEW)).to_numpy(), read_map(map_rho(plain, rho=FEW)).to_numpy()
-    ):  # fmt: skip
+    ):
         assert ours == pytest.approx(theirs, rel=0.03, abs=0.1 * theirs[1])
     assert effect_at(with_zero, 0.3, scales(with_zero)) == pytest.approx(effect_at(plain, 0.3, scales(plain)), rel=1e-5)
 
@@ -196,10 +218,17 @@ def test_a_column_far_from_zero_is_no_constant():
 
 @pytest.mark.parametrize(
     ("outcome", "treatment", "flags"),
-    [("y ~ 0 + t", "t ~ 0 + z", (False, False)), ("y ~ t - 1", "t ~ z", (False, True)), ("y ~ t", "t ~ 0", (True, False)),
-     ("y ~ 0 + t", "t ~ 0", (False, False)), ("y ~ 0 + d", "d ~ 0", (False, False)), ("won ~ t", "t ~ -1", (True, False)),
-     ("won ~ 0 + d", "d ~ 0", (False, False)), ("won ~ d", "d ~ 0 + z", (True, False))],
-)  # fmt: skip
+    [
+        ("y ~ 0 + t", "t ~ 0 + z", (False, False)),
+        ("y ~ t - 1", "t ~ z", (False, True)),
+        ("y ~ t", "t ~ 0", (True, False)),
+        ("y ~ 0 + t", "t ~ 0", (False, False)),
+        ("y ~ 0 + d", "d ~ 0", (False, False)),
+        ("won ~ t", "t ~ -1", (True, False)),
+        ("won ~ 0 + d", "d ~ 0", (False, False)),
+        ("won ~ d", "d ~ 0 + z", (True, False)),
+    ],
+)
 def test_a_treatment_alone(outcome, treatment, flags):
     design = make_design(FARMS, outcome=outcome, treatment=treatment)
     assert (design.intercept_O, design.intercept_T) == flags
@@ -261,8 +290,18 @@ def many():
     return farms(20_000, seed=8)
 
 
-@pytest.mark.parametrize("covariates", ["0 + rain + C(soil)", "0 + wood + field + grass", "0 + one + rain", "0 + wet + rain", "0 + rain",
-                                        "0 + rain:C(soil)", "0"])  # fmt: skip
+@pytest.mark.parametrize(
+    "covariates",
+    [
+        "0 + rain + C(soil)",
+        "0 + wood + field + grass",
+        "0 + one + rain",
+        "0 + wet + rain",
+        "0 + rain",
+        "0 + rain:C(soil)",
+        "0",
+    ],
+)
 @pytest.mark.parametrize("response", ["y", "won"])
 def test_many_rows_are_read_the_same(many, covariates, response):
     design = of(covariates, response, "t", many)

@@ -10,7 +10,7 @@ import xarray as xr
 from conftest import INSTRUMENT
 from oracles import as_fit, bayesian_regression, distance, outcome_alone, worth_a_row
 from scipy.optimize import minimize
-from scipy.special import betaln, log_ndtr, logsumexp, ndtr, owens_t
+from scipy.special import log_ndtr, logsumexp, ndtr, owens_t
 from scipy.stats import beta, cauchy, gaussian_kde, multivariate_normal, multivariate_t, norm, uniform
 from statsmodels.tools.numdiff import approx_hess
 

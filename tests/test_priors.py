@@ -26,7 +26,7 @@ from helpers import (
     spike_and_slab,
     unit_information,
     weigh,
-)  # fmt: skip
+)
 from helpers.classical import effect_at
 from helpers.engine.from_pymc import extract, observed
 from helpers.engine.laplace import columns
@@ -95,8 +95,11 @@ def drawn(design, **options):
     return own, gamma / sd, one + own[:, -len(average) :] @ average, two
 
 
-MODELS = {"plain": ("y ~ t + x + year", {}), "moderated": ("y ~ t * x + year", {}),
-          "alpha": ("y ~ t * x + year", {"alpha": 0.07})}  # fmt: skip
+MODELS = {
+    "plain": ("y ~ t + x + year", {}),
+    "moderated": ("y ~ t * x + year", {}),
+    "alpha": ("y ~ t * x + year", {"alpha": 0.07}),
+}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -151,9 +154,7 @@ def test_without_an_intercept_spreads_are_measured_from_zero():
     data = rows()
     design = make_design(data, outcome="y ~ 0 + t + x", treatment="t ~ 0 + x + z")
     prior = scales(design)
-    for A, root, values in (
-        (data[["x", "t"]], prior.root_O, data.y), (data[["x", "z"]], prior.root_T, data.t)
-    ):  # fmt: skip
+    for A, root, values in ((data[["x", "t"]], prior.root_O, data.y), (data[["x", "z"]], prior.root_T, data.t)):
         A = A.to_numpy() / np.r_[A.x.std(ddof=0), 1 if "t" in A else A.z.std(ddof=0)]
         expected = len(A) * np.mean(values**2) * np.linalg.inv(A.T @ A)
         np.testing.assert_allclose(np.linalg.inv(root.T @ root), expected)
@@ -173,7 +174,7 @@ RECODED = {
     "polynomials": (lambda d: d, "x + poly(year, 2) + C(site)"),
     "no reference": (lambda d: d, "0 + x + year + I(year**2) + C(site)"),
     "a mixed basis": (lambda d: d.assign(x=d.x + 30 * d.year), PLAIN),
-}  # fmt: skip
+}
 
 
 def design_of(data, covariates=PLAIN, more="", **options):
@@ -264,22 +265,43 @@ def hard(name, rng):
         "year and its square": (3 * c, -6 * c, {"year": year}, "year + I(year**2)"),
         "four rows a unit": (3 * level, -3 * level, {"unit": unit}, "C(unit)"),
         "a lag": (5 * z, -5 * z, {"lag": 5 * z}, "lag"),
-        "age * height": ((age - 45) / 8 * (height - 172) / 7, (age - 45) * (height - 172) / -20,
-                         {"age": age, "height": height}, "age * height"),
+        "age * height": (
+            (age - 45) / 8 * (height - 172) / 7,
+            (age - 45) * (height - 172) / -20,
+            {"age": age, "height": height},
+            "age * height",
+        ),
         "one score twice": (e, -2 * e, {"a": score, "b": score + 0.01 * e}, "a + b"),
-        "n = 5 columns": (z, -z, {f"x{j}": column for j, column in enumerate(rng.normal(size=(38, n)))},
-                          " + ".join(f"x{j}" for j in range(38))),
+        "n = 5 columns": (
+            z,
+            -z,
+            {f"x{j}": column for j, column in enumerate(rng.normal(size=(38, n)))},
+            " + ".join(f"x{j}" for j in range(38)),
+        ),
         "nearly all treated": (1.9 + 0.2 * z, z, {"x": z}, "x"),
         "a rare outcome": (z, -1.5 + 0.3 * z, {"x": z}, "x"),
-    }[name]  # fmt: skip
+    }[name]
     return pd.DataFrame(frame), covariates, line + V, out, rng.normal(size=n)
 
 
-HARD = ["year and its square", "four rows a unit", "a lag", "age * height", "one score twice", "n = 5 columns",
-        "nearly all treated", "a rare outcome"]  # fmt: skip
-CASES = [(name, pair) for name in HARD for pair in PAIRS
-         if not (name == "nearly all treated" and pair[1] == "continuous") and not (name == "a rare outcome" and pair[0] == "continuous")
-         and not (name in ("four rows a unit", "n = 5 columns") and "binary" in pair)]  # fmt: skip
+HARD = [
+    "year and its square",
+    "four rows a unit",
+    "a lag",
+    "age * height",
+    "one score twice",
+    "n = 5 columns",
+    "nearly all treated",
+    "a rare outcome",
+]
+CASES = [
+    (name, pair)
+    for name in HARD
+    for pair in PAIRS
+    if not (name == "nearly all treated" and pair[1] == "continuous")
+    and not (name == "a rare outcome" and pair[0] == "continuous")
+    and not (name in ("four rows a unit", "n = 5 columns") and "binary" in pair)
+]
 
 
 @pytest.mark.parametrize(("name", "pair"), CASES, ids=lambda each: each if isinstance(each, str) else "-".join(each))
@@ -461,10 +483,14 @@ def test_an_intercept_that_is_held_leaves_the_other_priors(collinear):
 
 @pytest.mark.parametrize(
     ("options", "family"),
-    [({"coefficients": spike_and_slab()}, "sieve"), ({"coefficients": horseshoe(p0=1)}, "funnel"),
-     ({"treatment": bart(trees=5)}, "forest"), ({"outcome": bart(trees=5)}, "forest")],
+    [
+        ({"coefficients": spike_and_slab()}, "sieve"),
+        ({"coefficients": horseshoe(p0=1)}, "funnel"),
+        ({"treatment": bart(trees=5)}, "forest"),
+        ({"outcome": bart(trees=5)}, "forest"),
+    ],
     ids=["sieve", "funnel", "trees", "trees of the outcome"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("more", ["", " + t:x"], ids=["", "moderated"])
 def test_sparse_priors_and_forests_are_read(options, family, more):
     design = make_design(rows(n=60), outcome=f"y ~ t + x + year{more}", treatment="t ~ x + year + z")
