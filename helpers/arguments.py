@@ -5,8 +5,10 @@ that can be told. A number may come in NumPy's, pandas' or xarray's clothes; a t
 """
 
 import operator
+import os
 import re
 import reprlib
+import warnings
 from collections.abc import Hashable, Mapping
 from numbers import Real
 from os import PathLike
@@ -243,6 +245,11 @@ def _pandas():
     import pandas  # slow to import, and only a table needs it
 
     return pandas
+
+
+def warn(said):
+    """A warning that points to the reader's own line, however deep in the package it comes from."""
+    warnings.warn(said, UserWarning, skip_file_prefixes=(os.path.dirname(__file__),))
 
 
 def refuse(name, value, accepted, instead="", *, error=ValueError):

@@ -296,7 +296,7 @@ def _levels(column, made):
     return len(values) if made or not number else 1
 
 
-def warn_long(seconds, what, binary, stacklevel=4):
+def warn_long(seconds, what, binary):
     """A warning of work that takes long, with what else may be done."""
     if seconds < LONG:
         return
@@ -307,9 +307,8 @@ def warn_long(seconds, what, binary, stacklevel=4):
         "covariates each level's mean, x - x.groupby(level).transform('mean'), and leave the level out; intervals are "
         "then too narrow by √(1 - levels/rows)"
     )  # fmt: skip
-    warnings.warn(
-        f"{what} takes some {seconds / size:.0f} {unit}. Beside waiting, accepted are a coarser grouping or, {line}.",
-        stacklevel=stacklevel,
+    arguments.warn(
+        f"{what} takes some {seconds / size:.0f} {unit}. Beside waiting, accepted are a coarser grouping or, {line}."
     )
 
 

@@ -4,7 +4,6 @@ What is read off a map is the ``effect``: α itself, or for a binary outcome the
 """
 
 import time
-import warnings
 from functools import partial
 from typing import NamedTuple
 
@@ -135,11 +134,10 @@ def _pulled(design, rows, prior):
         estimate, se, column = line.params["alpha"], line.bse["alpha"], np.exp(weight) @ alpha
     pulled = float((column - estimate) / se)
     if not abs(pulled) <= PULLED:
-        warnings.warn(
+        arguments.warn(
             f"the priors move the effect at rho = 0 by {abs(pulled):.2f} of its standard error, from {estimate:.4g} "
             f"without priors to {column:.4g}; accepted are wider ones, such as the defaults: alpha=None, "
-            "coefficients=unit_information().",
-            stacklevel=3,
+            "coefficients=unit_information()."
         )
     return {"pulled": pulled}
 
@@ -161,11 +159,10 @@ def _warn_long(design, size, draws):
 
 def _warn(rho, bad):
     if bad.any():
-        warnings.warn(
+        arguments.warn(
             f"Pareto k̂ exceeds {PARETO_K} in {bad.sum()} of {len(bad)} columns, rho {runs(rho, bad)}: "
             "their weighted draws stand for too little, and readings leave them out or refuse. Accepted are more "
-            "draws, fewer terms, tighter priors, or NUTS: fit(joint_model(design, rho=...)).",
-            stacklevel=3,
+            "draws, fewer terms, tighter priors, or NUTS: fit(joint_model(design, rho=...))."
         )
 
 

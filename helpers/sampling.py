@@ -194,10 +194,9 @@ def _warn(idata):
     row, failing = _diagnose(idata)
     if row["passes"]:
         return
-    warnings.warn(
+    arguments.warn(
         f"this posterior is not to be shown: R-hat {row['rhat']:.3f}, smallest ESS "
         f"{min(row['ess_bulk'], row['ess_tail']):.0f}, {row['divergences']} divergences; failing: "
         f"{', '.join(failing) or 'none by R-hat or ESS'}. Accepted are R-hat < {RHAT}, ESS ≥ {ESS} and no divergence: "
-        "raise draws and tune, tighten the prior of the failing parameters, or look for an unidentified direction.",
-        stacklevel=3,
+        "raise draws and tune, tighten the prior of the failing parameters, or look for an unidentified direction."
     )
