@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import design, make_design, maximum_likelihood, ols
+from helpers import design, fit, make_design, map_rho, maximum_likelihood, ols, read_map
 
 RNG = np.random.default_rng(3)
 FISH = pd.DataFrame(RNG.normal(size=(60, 3)), columns=["y", "x", "z"]).assign(
@@ -71,7 +71,12 @@ FAULTS = {
     "a huge instrument": (FISH.assign(z=FISH.z * 1e60), OUTCOME, "t ~ x + z", ["'z' lies"]),
     "a huge treatment": (FISH.assign(dose=FISH.dose * 1e16), "y ~ dose", "dose ~ x", ["treatment 'dose' lies", "unit"]),
     "a tiny treatment": (FISH.assign(dose=FISH.dose * 1e-16), "y ~ dose", "dose ~ x", ["'dose' lies", "unit"]),
-    "an outcome far from zero": (FISH.assign(y=FISH.y + 1e15), OUTCOME, TREATMENT, ["around 1e+15", "subtract 1e+15"]),
+    "an outcome far from zero": (FISH.assign(y=FISH.y + 3e8), OUTCOME, TREATMENT, [
+        "the outcome 'y' varies by", "around 3e+08", "subtract 3e+08"]),
+    "a dose far from zero": (FISH.assign(dose=FISH.dose - 1e9), "y ~ dose + x", "dose ~ x + z", [
+        "the treatment 'dose' varies by", "subtract -1e+09"]),
+    "a covariate far from zero": (FISH.assign(x=FISH.x + 1e13), OUTCOME, TREATMENT, [
+        "the covariate 'x' varies by", "subtract 1e+13"]),
     "no rows": (FISH[:0], OUTCOME, TREATMENT, ["data=pandas.DataFrame has 0 rows", "accepted"]),
     "a column named Intercept": (
         FISH.rename(columns={"x": "Intercept"}), "y ~ t + Intercept", "t ~ Intercept", ["'Intercept'", "rename"]),
@@ -190,3 +195,73 @@ def test_each_column_knows_its_term_and_the_data_it_is_made_of():
     kept = design.only(found, np.array([label != "x" for label in found.covariates]))
     del by_label["x"]
     assert dict(zip(kept.covariates, zip(kept.terms, kept.variables))) == by_label
+
+
+def sea(outcome, treatment, n=800):
+    """An effect of 2 for each unit of the treatment, on the outcome or on its index."""
+    x, z, v, e = np.random.default_rng(8).normal(size=(4, n))
+    t = 0.5 * x + z + v
+    t = (t > 0).astype(float) if treatment == "binary" else t
+    y = 2 * t + x + 0.3 * v + e
+    return pd.DataFrame({"y": (y > 0.5) * 1.0 if outcome == "binary" else y, "t": t, "x": x, "z": z})
+
+
+@pytest.mark.parametrize("outcome", ["continuous", "binary"])
+@pytest.mark.parametrize("treatment", ["continuous", "binary"])
+def test_numbers_as_far_from_zero_as_is_accepted_give_the_same_effect(outcome, treatment):
+    near, far = sea(outcome, treatment), sea(outcome, treatment)
+    for name, kind in {"y": outcome, "t": treatment, "x": "continuous"}.items():
+        far[name] += 9e6 * far[name].std() * (kind == "continuous")
+    designs = [make_design(data, outcome="y ~ t + x", treatment="t ~ x + z") for data in (near, far)]
+    settings = {"rho": np.tanh([-0.6, -0.3, 0, 0.3, 0.6]), "draws": 128}
+    for effects in zip(
+        *([ols(each).params["alpha"], maximum_likelihood(each).alpha, maximum_likelihood(each, rho=0.2).effect,
+           *read_map(map_rho(each, **settings))["mean"], float(fit(each, draws=250)["posterior"]["alpha"].mean())]
+          for each in designs)
+    ):  # fmt: skip
+        assert effects[1] == pytest.approx(effects[0], rel=2e-4)
+    assert maximum_likelihood(designs[1]).alpha == pytest.approx(2, abs=0.5)
+
+
+SHOPS = pd.DataFrame(RNG.normal(size=(27_000, 3)), columns=["y", "t", "x"]).assign(
+    shop=lambda d: "s" + (d.index % 1600).astype(str), code=lambda d: d.index % 1600, week=lambda d: d.index % 40,
+    yes=lambda d: (d.y > 0).astype(int), bought=lambda d: (d.t > 0) * 1,
+)  # fmt: skip
+MANY_LEVELS = {
+    "text": ("y ~ t + x + shop", "t ~ x", "'shop' has 1,600 levels", "seconds.*transform"),
+    "codes": ("y ~ t", "t ~ C(code)", "'code' has 1,600 levels", "seconds.*subtract.*leave the level out"),
+    "products": ("y ~ t + C(week):C(code)", "t ~ x", "'code' has 1,600 levels", "hours.*leave the level out"),
+    "a yes or a no": ("yes ~ t + C(shop)", "t ~ C(shop)", "'shop' has 1,600 levels", "minutes.*straight line"),
+    "yes or no to the treatment": ("y ~ bought + shop", "bought ~ x", "'shop' has 1,600 levels", "minutes.*straight"),
+}
+
+
+@pytest.mark.parametrize("outcome, treatment, who, what", MANY_LEVELS.values(), ids=MANY_LEVELS)
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_very_many_levels_are_told_before_any_work(outcome, treatment, who, what):
+    with pytest.raises(UserWarning, match=f"{who} in 27,000 rows; .* takes some .*{what}"):
+        make_design(SHOPS, outcome=outcome, treatment=treatment)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize("outcome, binary", [("y", False), ("yes", True)])
+def test_a_map_that_takes_long_is_told_before_any_work(outcome, binary):
+    plain = make_design(SHOPS[:2000], outcome=f"{outcome} ~ t + x", treatment="t ~ x")
+    many = {"C": np.broadcast_to(0.0, (27_000, 1_600)), "in_outcome": np.ones(1600, bool)}
+    rows = {name: np.resize(getattr(plain, name), 27_000) for name in "yt"}
+    wide = replace(plain, in_treatment=np.ones(1600, bool), **many, **rows)
+    said = "hours.*straight line" if binary else "seconds.*subtract"
+    with pytest.raises(UserWarning, match=f"a map of 49 columns, with 1,600 covariates in 27,000 rows, .*{said}"):
+        map_rho(wide)
+
+
+def test_without_its_means_a_level_can_be_left_out():
+    """What the warning says: the same coefficients, and an interval narrower by √(1 - levels/rows)."""
+    data = sea("continuous", "continuous", 900).assign(shop=lambda d: d.index % 90)
+    data["y"] += data["shop"] % 7
+    numbers = data.drop(columns="shop")
+    swept = numbers - numbers.groupby(data["shop"]).transform("mean")
+    whole = ols(make_design(data, outcome="y ~ t + x + C(shop)", treatment="t ~ x + C(shop)"))
+    few = ols(make_design(swept, outcome="y ~ t + x", treatment="t ~ x"))
+    assert few.params["alpha"] == pytest.approx(whole.params["alpha"], rel=1e-9)
+    assert few.bse["alpha"] / whole.bse["alpha"] == pytest.approx(np.sqrt(1 - 90 / 900), rel=0.001)
