@@ -231,8 +231,9 @@ def ridge_by_quadrature(y, t, x, rho_sd):
     """Mean and sd of α and of atanh ρ for Y and T continuous and one covariate in both equations, by quadrature.
 
     The priors are written out from the book's text: coefficients worth one row, intercepts ~ Normal(mean, 2.5 sd) at
-    the average row, σ ~ HalfNormal(sd), atanh ρ ~ Normal(0, rho_sd). Given ρ and the two σ all coefficients are jointly normal: with κ = ρ σ_U/σ_V, the rows y - κt = (intercept_O + xβ_O + α(t - t̄)) -
-    κ(intercept_T + xβ_T) + noise, and the rows t. The other three are summed over a grid.
+    the average row, σ ~ HalfNormal(sd), atanh ρ ~ Normal(0, rho_sd). Given ρ and the two σ all coefficients
+    are jointly normal: with κ = ρ σ_U/σ_V, the rows y - κt = (intercept_O + xβ_O + α(t - t̄)) - κ(intercept_T +
+    xβ_T) + noise, and the rows t. The other three are summed over a grid.
     """
     x = (x - x.mean()) / x.std()
     one = np.ones_like(y)

@@ -11,7 +11,7 @@ import pytest
 import statsmodels.api as sm
 from conftest import INSTRUMENT, TANK
 from oracles import distance
-from scipy.stats import chisquare, multivariate_normal, norm
+from scipy.stats import chisquare, kstest, multivariate_normal, norm
 
 from helpers import (
     World,
@@ -363,15 +363,22 @@ def test_an_effect_at_a_moderators_value_is_that_of_rows_that_have_it(fish):
 
 @pytest.mark.parametrize("kind", TREATMENTS)
 def test_before_the_data_no_chance_is_piled_up_at_an_end(alive, kind):
-    """At average covariates: the chance is uniform, and the effect's prior has its mode inside, not at 100 points."""
-    prior = scales(alive[kind])
-    assert (prior.mean_O[0], prior.sd_O[0]) == (0, 1)
-    rng = np.random.default_rng(7)
-    b, alpha = rng.normal(prior.mean_O[0], prior.sd_O[0], 20_000), rng.normal(0, prior.sd_O[-1], 20_000)
-    unit = 1.0 if kind == "binary" else alive[kind].t.std()
-    difference = norm.cdf(b + unit * alpha) - norm.cdf(b)
-    assert np.mean(np.abs(difference) > 0.9) < 0.01
-    assert 0.1 < np.std(difference) < 0.4
+    """At average covariates: the chance is that of one row's index, and the effect's prior has its mode inside.
+
+    A row's index is Normal(0, √(p(1-p))/φ): somewhat more at either end than the uniform chance of Normal(0, 1). An
+    effect from nobody to everybody stays less likely than none.
+    """
+    design, prior = alive[kind], scales(alive[kind])
+    theta = np.random.default_rng(7).multivariate_normal(
+        prior.mean_O, np.linalg.inv(prior.root_O.T @ prior.root_O), 20_000
+    )
+    b, alpha = theta[:, 0], theta[:, -1]
+    share = design.y.mean()
+    index, s = b + alpha * design.dose.mean(), np.sqrt(share * (1 - share)) / norm.pdf(norm.ppf(share))
+    assert kstest(index, norm(0, s).cdf).pvalue > 0.001 and 1.25 < s < 1.5
+    unit = 1.0 if kind == "binary" else design.t.std()
+    difference = np.abs(norm.cdf(b + unit * alpha) - norm.cdf(b))
+    assert np.mean(difference < 0.2) > 1.15 * np.mean(difference > 0.8)
 
 
 def test_a_binary_outcome_has_no_spread_to_set(alive):

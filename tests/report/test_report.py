@@ -19,6 +19,7 @@ import pytest
 import statsmodels.formula.api as smf
 import xarray as xr
 from click.testing import CliRunner
+from oracles import residual_sd
 from scipy.stats import norm
 
 from helpers import load_lalonde, make_design, make_report, maps, ols, read_table, simulate_aquarium, write_report
@@ -326,7 +327,8 @@ def test_other_units_give_the_same_answer_in_other_units(report):
 
 
 def test_sensitivity_agrees_with_a_map_under_that_prior(report):
-    sd = report.design.y.std() / report.design.t.std()
+    design = report.design
+    sd = design.y.std() / residual_sd(design.t, design.C[:, design.in_outcome])
     again = make_report(report.design, alpha=sd / 2)
     read = report.sensitivity.loc["prior of α half as wide"]
     assert again.worlds.loc["ρ free", ["alpha", "low", "high"]].to_numpy() == pytest.approx(
@@ -757,7 +759,8 @@ def test_a_small_binary_design_reports_what_its_map_cannot_carry(recwarn, monkey
 
 def test_weights_upon_weights_are_judged_anew(report):
     """A prior of α a fiftieth as wide leaves next to no draw with weight: Pareto k̂ says so."""
-    sd = report.design.y.std() / report.design.t.std()
+    design = report.design
+    sd = design.y.std() / residual_sd(design.t, design.C[:, design.in_outcome])
     narrow = _reweigh(report.map, sd, sd / 50)
     assert unreliable(narrow)[np.abs(narrow.rho) < 0.3].all()
     np.testing.assert_allclose(np.exp(narrow.log_weight).sum("draw"), 1)
