@@ -231,3 +231,13 @@ def test_a_code_in_a_yes_or_a_no_is_asked_about_before_it_is_recoded(code):
         make_design(data, outcome="y ~ t + x", treatment="t ~ x")
     with pytest.raises(ValueError, match=f"t is {code} in 9 of 200 rows, and from 1 to 2 in the others"):
         make_design(data, outcome="t ~ y + x", treatment="y ~ x", outcome_kind="binary")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "Float32", pd.ArrowDtype(pa.float32())], ids=str)
+def test_a_comparison_is_of_real_numbers_too(whole, dtype):
+    """A tenth in few digits is more than a tenth, here as in the frame of real numbers."""
+    short = (whole.wide % 7 / 10).astype(dtype)
+    data, real = whole.assign(tenth=short), whole.assign(tenth=short.astype("float64"))
+    for term in ("I(tenth > 0.1)", "I(tenth <= 0.3)"):
+        found = [make_design(each, outcome=f"y ~ t + {term}", treatment="t ~ z") for each in (data, real)]
+        assert found[0].scales.iloc[0]["mean"] == found[1].scales.iloc[0]["mean"]
