@@ -31,7 +31,8 @@ $(BOOK): .venv/ready $(SOURCES)
 	$(BIN)/jupyter-book build -W -n --keep-going -q .
 
 test: $(BOOK)  ## run every test: helpers, notebooks, built pages
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests --nbval-lax book
+	$(BIN)/python tests/compiled.py
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax book tests
 
 execute: .venv/ready  ## run every notebook again, in place, each from a clean kernel
 	$(BIN)/python book/execute.py

@@ -1,7 +1,9 @@
 """Designs that several tests look at: the smokers, with and without intercepts, and tanks with a known truth."""
 
 import os
+import runpy
 import shutil
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores
 
@@ -9,7 +11,7 @@ import matplotlib
 import pandas as pd
 import pytest
 
-from helpers import load_nhefs, make_design, simulate_aquarium
+from helpers import load_nhefs, make_design, simulate_aquarium, stored
 
 matplotlib.use("agg")
 
@@ -23,6 +25,14 @@ COVARIATES = "sex + race + age + C(education) + smokeintensity + smokeyrs + C(ex
 SMOKERS = {"outcome": f"wt82_71 ~ qsmk + {COVARIATES}", "treatment": f"qsmk ~ {COVARIATES}"}
 TANK = {"outcome": "Y ~ T + X0 + X1", "treatment": "T ~ X0 + X1"}
 INSTRUMENT = {"outcome": "Y ~ T + X0 + X1", "treatment": "T ~ X0 + X1 + X2"}
+BENCHMARKS = Path(__file__).parent / "benchmarks"
+
+
+def script(name):
+    """The functions of a script whose table is stored, and the table, if it is this script that made it."""
+    table, genuine = stored(BENCHMARKS / f"{name}.csv")
+    assert genuine, f"run again: python tests/benchmarks/{name}.py"
+    return runpy.run_path(str(BENCHMARKS / f"{name}.py")), table
 
 
 @pytest.fixture(scope="session")

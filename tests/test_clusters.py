@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
-from scipy.stats import f_oneway, norm
+from scipy.stats import binom, f_oneway, norm
 
 from helpers import (
     bootstrap_map,
@@ -74,14 +74,14 @@ def test_every_row_a_cluster_of_its_own_leaves_a_right_model_its_errors():
 
 def test_clustered_intervals_cover_and_the_usual_ones_do_not():
     inside = {"clustered": 0, "usual": 0}
-    for seed in range(200):
+    for seed in range(100):
         data, g = villages(seed, groups=40, rows=10, offered=True)
         design = make_design(data, **FORMULAS)
         for name, cluster in (("clustered", g), ("usual", None)):
             found = maximum_likelihood(design, cluster=cluster)  # ρ free: X1 is an instrument
             inside[name] += abs(found.alpha) < norm.ppf(0.95) * found.standard_errors["alpha"]
-    assert inside["usual"] < 150  # of 180 that 90 % would be
-    assert 165 <= inside["clustered"] <= 195
+    assert binom.cdf(inside["usual"], 100, 0.9) < 1e-6
+    assert binom.cdf(inside["clustered"], 100, 0.9) > 1e-3 < binom.sf(inside["clustered"] - 1, 100, 0.9)
 
 
 def test_the_bootstrap_of_the_map_is_the_sandwich_where_that_is_known():

@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
-from conftest import INSTRUMENT, TANK
-from oracles import as_fit, bayesian_regression, distance, ridge_by_quadrature, separately
+from conftest import TANK, script
+from oracles import as_fit, bayesian_regression, distance, distance_to_stored, ridge_by_quadrature, separately
 from scipy.stats import binom
 
 from helpers import (
@@ -30,33 +31,42 @@ NOISE = 4.5  # Monte Carlo standard errors allowed between two posteriors, over 
 TALKS_PRIOR = {"alpha": 3, "sigma": 0.5, "coefficients": normal(beta_O=3, beta_T=1)}
 
 
-@pytest.fixture(scope="module", params=[("binary", "plain"), ("continuous", "instrument")], ids="-".join)
-def nuts(request, designs):
-    """A design, and PyMC's own sampler on its observed generative model."""
-    with observed(joint_model(designs[request.param])):
-        draws = pm.sample(
-            draws=1000, tune=1000, chains=2, cores=1, random_seed=1, progressbar=False, nuts_sampler="pymc"
-        )
-    return designs[request.param], draws
+@pytest.fixture(scope="module", params=["number by choice", "number by dose"])
+def nuts(request):
+    """A design, and how far a posterior lies from that of NUTS on the generative model, in Monte Carlo errors."""
+    made, table = script("nuts")
+    theirs = table[table.tank == request.param]
+    return made["design_of"](request.param), partial(distance_to_stored, theirs, table_of=made["table_of"])
 
 
 def test_columns_equal_nuts(nuts):
-    design, theirs = nuts
+    design, far = nuts
     ours = fit(joint_model(design))
     assert ours.attrs["route"] == "columns"
-    assert set(ours["posterior"]) == set(theirs["posterior"])
-    assert distance(ours, theirs, [rv.name for rv in observed(joint_model(design)).free_RVs]) < NOISE
+    assert far(ours, list(ours["posterior"])) < NOISE
 
 
 def test_scales_alone_proposed_equal_nuts(nuts, monkeypatch):
     """What two continuous responses with many covariates take, on the tank that NUTS has sampled."""
-    design, theirs = nuts
+    design, far = nuts
     if design.kind == "binary":
         pytest.skip("its errors are not integrated in closed form")
     monkeypatch.setattr(independence, "MANY", 0)
     ours = fit(joint_model(design))
     assert ours.attrs["route"] == "columns"
-    assert distance(ours, theirs, [rv.name for rv in observed(joint_model(design)).free_RVs]) < NOISE
+    assert far(ours, list(ours["posterior"])) < NOISE
+
+
+def test_nuts_itself_samples_what_the_fast_route_does(designs):
+    """PyMC's own sampler on the observed generative model, at short length."""
+    design = designs["continuous", "instrument"]
+    with observed(joint_model(design)) as model:
+        theirs = pm.sample(
+            draws=400, tune=400, chains=2, cores=1, random_seed=1, progressbar=False, nuts_sampler="pymc"
+        )
+    ours = fit(joint_model(design))
+    assert set(ours["posterior"]) == set(theirs["posterior"])
+    assert distance(ours, theirs, [rv.name for rv in model.free_RVs]) < NOISE
 
 
 def test_sixty_covariates_keep_the_route_and_are_the_exact_integral():
@@ -86,8 +96,8 @@ def test_sixty_covariates_keep_the_route_and_are_the_exact_integral():
 
 
 def test_the_map_read_with_the_same_prior_equals_nuts(nuts):
-    design, theirs = nuts
-    assert distance(as_fit(weigh(map_rho(design), atanh_normal())), theirs, ["alpha", "rho"]) < NOISE
+    design, far = nuts
+    assert far(as_fit(weigh(map_rho(design), atanh_normal())), ["alpha", "rho"]) < NOISE
 
 
 def test_without_a_current_alpha_is_that_of_least_squares(tanks, designs):
@@ -142,30 +152,41 @@ def test_the_smokers_posteriors_are_the_published_ones(request, design, prior, p
         assert float(posterior[name].std()) == pytest.approx(sd, rel=0.1, abs=0.005)
 
 
-@pytest.mark.filterwarnings("ignore:this posterior is not to be shown")  # a thousand draws are enough for a rank
-@pytest.mark.parametrize(
-    "kind, outcome, n, formulas, drawn",
-    [("binary", "continuous", 300, TANK, 100), ("continuous", "continuous", 200, INSTRUMENT, 100),
-     ("binary", "binary", 300, TANK, 200), ("continuous", "binary", 300, INSTRUMENT, 200)],
-)  # fmt: skip
-def test_intervals_cover_what_the_prior_drew(kind, outcome, n, formulas, drawn):
-    """Simulation-based calibration: worlds drawn from the prior, each seen through the data it makes."""
-    tank = simulate_aquarium(n, treatment=kind, outcome=outcome, seed=2).data
-    model = joint_model(make_design(tank, **formulas), coefficients=normal(0.5))
-    worlds = pm.sample_prior_predictive(drawn, model=model, random_seed=6)["prior"].isel(chain=0)
-    ranks = {name: [] for name in ("alpha", "rho", "effect" if outcome == "binary" else "sigma_U")}
-    for k in range(drawn):
-        world = worlds.isel(draw=k)
-        seen = {f"likelihood_{name}": world[f"likelihood_{name}"].values for name in ("outcome", "treatment")}
-        posterior = fit(pm.observe(model, seen), draws=250)["posterior"]
-        for name, rank in ranks.items():
-            rank.append(float((posterior[name] < world[name]).mean()))
-    for rank in map(np.array, ranks.values()):
+@pytest.fixture(scope="module")
+def drawn():
+    """What `tests/benchmarks/prior_worlds.py` does, and what it found."""
+    return script("prior_worlds")
+
+
+PAIRS = [
+    ("continuous", "binary", 8),
+    ("continuous", "continuous", 8),
+    ("binary", "binary", 5),
+    ("binary", "continuous", 8),
+]
+
+
+@pytest.mark.parametrize("outcome, treatment, again", PAIRS)
+def test_intervals_cover_what_the_prior_drew(drawn, outcome, treatment, again):
+    """Simulation-based calibration: worlds drawn from the prior, each seen through the data it makes.
+
+    All of them as they are stored, and the first few drawn and fitted again: the same worlds, and the same shares to
+    five Monte Carlo errors of a share among a thousand draws, of which a third are effective.
+    """
+    made, table = drawn
+    worlds = table[(table.outcome == outcome) & (table.treatment == treatment)]
+    names = ["alpha", "rho", "effect" if outcome == "binary" else "sigma_U"]
+    assert len(worlds) == made["PAIRS"][outcome, treatment].worlds >= 100
+    for name in names:
+        rank = worlds[name].to_numpy()
         for probability in (0.5, 0.9):
             covered = int(np.sum(np.abs(rank - 0.5) < probability / 2))
             assert binom.cdf(covered, len(rank), probability) > 1e-3
             assert binom.sf(covered - 1, len(rank), probability) > 1e-3
         assert abs(rank.mean() - 0.5) < 4 / np.sqrt(12 * len(rank))
+    fresh = pd.DataFrame(made["ranks"](outcome, treatment, again))
+    share = worlds[names].head(again).to_numpy()
+    assert (np.abs(fresh[names].to_numpy() - share) <= 5 * np.sqrt((share * (1 - share) + 1e-3) / 333)).all()
 
 
 def test_the_readers_units_are_hers(designs):

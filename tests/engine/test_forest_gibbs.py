@@ -151,7 +151,7 @@ def test_a_line_through_the_same_sampler_is_the_line_of_the_columns(calm):
 
 def test_twenty_trees_on_a_study_of_1566_people_pass_their_diagnostics(smokers):
     """Of one long run, by arviz; ρ leans on what the trees see, and walks no faster than they do."""
-    rho = fit(joint_model(smokers, treatment=bart(trees=20)), seed=3)["posterior"]["rho"]
+    rho = fit(joint_model(smokers, treatment=bart(trees=20)), draws=600, tune=300, seed=3)["posterior"]["rho"]
     assert float(az.rhat(rho)) < 1.01
     assert float(az.ess(rho)) > 400
 

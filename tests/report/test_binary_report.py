@@ -41,7 +41,7 @@ def test_the_sentences_speak_of_chances(report, tmp_path):
 
 def test_the_command_line_takes_a_yes_or_a_no_or_a_line(report, tmp_path):
     _, tank = report
-    tank.data.to_csv(tmp_path / "fish.csv", index=False)
+    tank.data.head(400).to_csv(tmp_path / "fish.csv", index=False)
     said = {}
     for kind in ("binary", "continuous"):
         options = [str(tmp_path / "fish.csv"), "--outcome", INSTRUMENT["outcome"], "--treatment",

@@ -688,9 +688,9 @@ def test_rows_that_do_not_resemble_are_looked_through_and_left_alone(tmp_path):
 @pytest.mark.parametrize("outcome", ["number", "answer"])
 def test_a_trial_in_which_only_the_invited_can_come_has_a_report(outcome, tmp_path):
     """Its invitation settles the treatment in half of the rows, and one small town has no yes at all."""
-    rng, n, rho = np.random.default_rng(2), 3000, 0.5
+    rng, n, rho = np.random.default_rng(2), 600, 0.5
     invited, v, e = rng.integers(0, 2, n), *rng.normal(size=(2, n))
-    town = rng.choice(["Ayr", "Bath", "Cork"], n, p=[0.6, 0.39, 0.01])
+    town = rng.choice(["Ayr", "Bath", "Cork"], n, p=[0.6, 0.38, 0.02])
     came = ((v > 0) & (invited == 1)).astype(int)
     number = 1.0 * came + rho * v + np.sqrt(1 - rho**2) * e - 0.3 - 40 * (town == "Cork")
     y = number + 40 * (town == "Cork") if outcome == "number" else (number > 0).astype(int)
@@ -700,7 +700,7 @@ def test_a_trial_in_which_only_the_invited_can_come_has_a_report(outcome, tmp_pa
     assert done.returncode == 0, done.stderr
     told = re.search(r"the posterior of ρ, .* has mean (-?\d\.\d\d) \((-?\d\.\d\d) to (\d\.\d\d)\)", done.stdout)
     middle, low, high = map(float, told.groups())
-    assert low < rho < high and abs(middle - rho) < 0.2
+    assert low < rho < high and abs(middle - rho) < 0.25
     assert "left unmeasured, it would have been ρ" in done.stdout
     said = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")  # towns decide nothing, and are comparable
     assert re.search(r"differ most in town\[T\..*?\], by 0\.\d\d standard deviations; for none of the rows", said)
