@@ -132,7 +132,9 @@ def test_sparse_variables_remake_the_coefficients():
         model = joint_model(design, coefficients=coefficients)
         idata = fit(model, draws=500)
         names = ["beta_O", "beta_T"]
-        with pm.observe(model, {f"likelihood_{x}": model[x].get_value() for x in ("outcome", "treatment")}) as seen:
+        with pm.observe(
+            model, {f"likelihood_{x}": model[f"observed_{x}"].get_value() for x in ("outcome", "treatment")}
+        ) as seen:
             again = pm.compute_deterministics(
                 idata["posterior"].to_dataset(), model=seen, var_names=names, progressbar=False
             )
