@@ -197,7 +197,7 @@ def test_intervals_of_potential_outcomes_cover_over_many_tanks():
     tanks, hits = 100, []
     for seed in range(tanks):
         one = tank(2000 + seed)
-        got = potential_outcomes(fit(make_design(one.data, **MODERATED), draws=500, seed=seed), design_of(one))
+        got = potential_outcomes(fit(make_design(one.data, **MODERATED), draws=250, seed=seed), design_of(one))
         low, high = (got.quantile(q, ("chain", "draw")) for q in (0.025, 0.975))
         treated = one.data["T"] == 1
         truth = {
