@@ -7,7 +7,8 @@ import statsmodels.formula.api as smf
 from scipy.stats import f_oneway
 
 from helpers import make_design, make_report, resemblance
-from helpers.report.examine import clusters, first_stage
+from helpers.report.examine import first_stage
+from helpers.report.identifiers import belonging, identifiers
 from helpers.report.sentences import overturns
 
 
@@ -52,7 +53,7 @@ def measured(data):
 
 def told(data):
     design = make_design(data, outcome="Y ~ T", treatment="T ~ 1")
-    return clusters(design, data)[0], resemblance(design, data.village)
+    return belonging(identifiers(design, data)[0], design), resemblance(design, data.village)
 
 
 def test_rows_that_are_alike_beyond_doubt_but_hardly_are_no_clusters_to_speak_of():
