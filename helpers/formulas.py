@@ -456,7 +456,7 @@ def check_apart(outcome, treatment, terms):
     """
     y, t = outcome.response.expr, treatment.response.expr
     own, ends = treatment.uses(treatment.response), outcome.uses(outcome.response)
-    if own & ends:
+    if own <= ends or ends <= own:
         one, other = (f"outcome {y!r}", f"treatment {t!r}")[:: 1 if own <= ends else -1]
         raise ValueError(
             f"the {one} is made from {sorted(own & ends)}, and so is the whole of the {other}; accepted are two "
