@@ -346,7 +346,9 @@ def columns_of(data, outcome, treatment, terms, *, levels=None):
         refuse_undefined(say_undefined(data, found))
     values = values_of(data, (outcome, treatment))
     values |= {name: factors.with_levels(values[name], own) for name, own in (levels or {}).items()}
-    categories = {name for name, value in values.items() if factors.is_category(value)}
+    trees = outcome.trees | treatment.trees
+    truths = {name for name, tree in trees.items() if factors.is_truth(tree, data)}
+    categories = truths | {name for name, value in values.items() if factors.is_category(value)}
     own = {"outcome": (outcome, terms), "treatment": (treatment, treatment.terms)}
     answers = {name for name, value in values.items() if pd.api.types.is_bool_dtype(getattr(value, "dtype", None))}
     constant = {name: has_constant(equation, categories | answers) for name, (equation, _) in own.items()}

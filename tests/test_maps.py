@@ -90,7 +90,11 @@ def test_a_column_is_the_exact_integral(tanks, kind, given):
         evidence += bayesian_regression(t, Z, np.r_[t.mean(), 0, 0, 0], widths, t.std())[2]
     else:
         index = np.linspace(-3, 3, 2001)
-        log_p = t.sum() * norm.logcdf(index) + np.sum(1 - t) * norm.logsf(index) + norm.logpdf(index, 0, of_an_index(t))
+        log_p = (
+            t.sum() * norm.logcdf(index)
+            + np.sum(1 - t) * norm.logsf(index)
+            + norm.logpdf(index, 0, 1 if given else of_an_index(t))
+        )
         evidence += logsumexp(log_p) + np.log(index[1] - index[0])
     column = map_rho(design, draws=1024, **given, **slopes).sel(rho=0, method="nearest")
     assert float(column.log_evidence) == pytest.approx(evidence, abs=0.01)
@@ -444,7 +448,8 @@ def test_a_level_in_which_nobody_answered_yes_is_carried_by_its_prior(monkeypatc
     mean = (p * b[2]).sum()
     sd = np.sqrt((p * (b[2] - mean) ** 2).sum())
 
-    chart = map_rho(design, rho=GRID[22:27], draws=2048).sel(rho=0.0)
+    plain = {"coefficients": normal(), "alpha": 1.0}
+    chart = map_rho(design, rho=GRID[22:27], draws=2048, **plain).sel(rho=0.0)
     weight = np.exp(chart.log_weight.values)
     alpha = chart.alpha.values
     assert chart.pareto_k < 0.7 and weight @ alpha == pytest.approx(mean, abs=0.06 * sd)

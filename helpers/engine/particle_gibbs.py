@@ -17,7 +17,7 @@ from pymc_bart.bart import BARTRV
 STATS = ("diverging", "energy", "tree_depth", "step_size", "acceptance_rate")
 
 
-def particle_gibbs(model, *, names, draws, tune, chains, seed, progressbar):
+def particle_gibbs(model, *, draws, tune, chains, seed, progressbar, names=None):
     """PyMC's way: particle Gibbs for the forests and NUTS for everything else, one after the other in each step."""
     forests = [rv for rv in model.free_RVs if isinstance(rv.owner.op, BARTRV)]
     alone = multiprocessing.current_process().daemon  # a worker of a cluster may not have workers

@@ -233,6 +233,14 @@ def real(value):
     return value.astype(float) if number and np.ndim(value) and not isinstance(value, FactorValues) else value
 
 
+def is_truth(tree, data):
+    """Whether a factor is true or false: two levels, which add up to a constant, as elsewhere."""
+    inner = tree.args[0] if isinstance(tree, ast.Call) and dotted(tree.func) == "I" else tree
+    if isinstance(inner, ast.Name):
+        return pd.api.types.is_bool_dtype(data[inner.id])
+    return isinstance(inner, ast.Compare) or (isinstance(inner, (ast.BinOp, ast.UnaryOp)) and type(inner.op) in LOGIC)
+
+
 def compared(tree):
     """The column and the text of a factor that is nothing but the question whether one is the other; or None."""
     inner = tree.args[0] if isinstance(tree, ast.Call) and dotted(tree.func) == "I" else tree

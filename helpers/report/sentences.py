@@ -205,8 +205,8 @@ def moved(report):
     mean, sd = moments(report.belief)
     if abs(free["rho"] - mean) <= NEAR * sd and abs(free["rho_sd"] / sd - 1) <= NEAR:
         return ""
-    return (f" Where ρ is free it goes from {mean:.2f} ± {sd:.2f} (its prior) to {free['rho']:.2f} ± "
-            f"{free['rho_sd']:.2f}: not by the data, but by the priors of α and of the spread of U, which find some "
+    return (f" Where ρ is free it goes from {mean:.2f} (sd {sd:.2f}), its prior, to {free['rho']:.2f} "
+            f"(sd {free['rho_sd']:.2f}): not by the data, but by the priors of α and of the spread of U, which find some "
             "of the effects and spreads that go with a strong current too large.")  # fmt: skip
 
 

@@ -48,9 +48,9 @@ def test_the_sieve_equals_the_enumeration_of_all_models(tank):
     idata = fit(joint_model(design, coefficients=spike_and_slab()), draws=4000)
     prior = scales(design)
     exact = sieve_by_enumeration(
-        tank, NAMES, alpha_sd=prior.sd_O[-1], rho_sd=0.5, sigma=(prior.sigma_U, prior.sigma_V),
+        tank, NAMES, alpha_sd=prior.alpha, rho_sd=0.5, sigma=(prior.sigma_U, prior.sigma_V),
         slab=(design.y.std(), design.t.std()),
-        intercepts=((prior.mean_O[0], prior.sd_O[0]), (prior.mean_T[0], prior.sd_T[0])),
+        intercepts=((design.y.mean(), 2.5 * design.y.std()), (design.t.mean(), 2.5 * design.t.std())),
     )  # fmt: skip
     ours = means(idata, "included_O", "included_T", "alpha", "rho")
     assert idata.attrs["route"] == "spreads"
@@ -205,7 +205,7 @@ def test_a_prior_that_cannot_be_is_refused(make, said):
 @pytest.mark.parametrize("coefficients", [spike_and_slab(), horseshoe()])
 def test_a_prior_over_no_coefficient_leaves_the_model_as_it_is(tank, coefficients):
     bare = make_design(tank, outcome="Y ~ T", treatment="T ~ 1")
-    found, plain = (fit(joint_model(bare, coefficients=c, rho=0.3), chains=2) for c in (coefficients, None))
+    found, plain = (fit(joint_model(bare, coefficients=c, rho=0.3), chains=2) for c in (coefficients, normal()))
     np.testing.assert_allclose(found.posterior.alpha, plain.posterior.alpha)
 
 
