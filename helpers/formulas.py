@@ -350,8 +350,7 @@ def columns_of(data, outcome, treatment, terms, *, levels=None):
     truths = {name for name, tree in trees.items() if factors.is_truth(tree, data)}
     categories = truths | {name for name, value in values.items() if factors.is_category(value)}
     own = {"outcome": (outcome, terms), "treatment": (treatment, treatment.terms)}
-    answers = {name for name, value in values.items() if pd.api.types.is_bool_dtype(getattr(value, "dtype", None))}
-    constant = {name: has_constant(equation, categories | answers) for name, (equation, _) in own.items()}
+    constant = {name: has_constant(equation, categories) for name, (equation, _) in own.items()}
     one = Term([Factor("1", eval_method="literal")])
     sides = {name: [one] * (constant[name] or not each) + [*map(_looked_up, each)] for name, (_, each) in own.items()}
     matrices = PandasMaterializer(data[[]], context=values).get_model_matrix(

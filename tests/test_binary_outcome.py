@@ -25,6 +25,7 @@ from helpers import (
     load_nhefs,
     make_design,
     maximum_likelihood,
+    normal,
     potential_outcomes,
     simulate_aquarium,
     spike_and_slab,

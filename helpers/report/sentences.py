@@ -206,8 +206,8 @@ def moved(report):
     if abs(free["rho"] - mean) <= NEAR * sd and abs(free["rho_sd"] / sd - 1) <= NEAR:
         return ""
     return (f" Where ρ is free it goes from {mean:.2f} (sd {sd:.2f}), its prior, to {free['rho']:.2f} "
-            f"(sd {free['rho_sd']:.2f}): not by the data, but by the priors of α and of the spread of U, which find some "
-            "of the effects and spreads that go with a strong current too large.")  # fmt: skip
+            f"(sd {free['rho_sd']:.2f}): not by the data, but by the priors of α and of the spread of U, which find "
+            "some of the effects and spreads that go with a strong current too large.")  # fmt: skip
 
 
 def overturns(report):

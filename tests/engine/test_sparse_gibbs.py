@@ -18,6 +18,7 @@ from helpers import (
     joint_model,
     make_design,
     map_rho,
+    normal,
     simulate_aquarium,
     spike_and_slab,
     weigh,
