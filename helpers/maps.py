@@ -268,7 +268,7 @@ def _column(design, rows, prior, found, k, rounds, *, least):
         log_q = log_density - log_det - np.log(np.diagonal(spread)).sum()
         column = _weighed(design, rows, prior, found.a[k], found.mode[k] + draws @ found.root[k].T, log_q)
         weight, k_hat = column[2], np.nan_to_num(column[4], nan=np.inf)
-        if turn >= least and (best is None or k_hat < np.nan_to_num(best[4], nan=np.inf)):
+        if (turn >= least or turn == len(rounds) - 1) and (best is None or k_hat < np.nan_to_num(best[4], nan=np.inf)):
             best = column
         if turn >= least and (k_hat <= PARETO_K or np.isnan(weight).any()):
             break

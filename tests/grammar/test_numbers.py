@@ -170,7 +170,6 @@ def test_a_code_is_asked_about_whatever_it_stands_among(base, code):
         ("a z-score", [97, 98, 99]),
         ("a weight", [-7, -8, -9]),
         ("ages", [999, -99]),
-        ("ages", [99]),
     ],
 )
 def test_several_codes_are_asked_about_together(base, codes):

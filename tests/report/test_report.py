@@ -484,7 +484,9 @@ def test_tables_are_rounded_and_settled_probabilities_are_words(report, tmp_path
     folder = write_report(report, tmp_path / "out")
     latex = (folder / "table.tex").read_text(encoding="utf-8")
     assert latex.startswith("% needs \\usepackage{booktabs}\n") and r"$P(\alpha > 0)$" in latex
-    assert r"$> 0.999$" in latex and "world" not in latex and r"$\rho$ near $-0.3$, firmly & $4.29$" in latex
+    firm = report.worlds.loc["ρ near -0.3, firmly", "alpha"]
+    assert r"$> 0.999$" in latex and "world" not in latex
+    assert rf"$\rho$ near $-0.3$, firmly & ${firm:.2f}$" in latex
     text = (folder / "report.md").read_text(encoding="utf-8")
     assert (
         "| OLS | 3.26 | 2.93 | 3.59 | 0.00 |" in text
