@@ -485,7 +485,7 @@ def test_a_prior_changed_by_hand_is_read_or_left_to_nuts(collinear, monkeypatch)
         atol=1e-6 * np.abs(prior.root_O).max(),
     )
     with monkeypatch.context() as patch:
-        patched(patch, lambda mean, sd: pm.StudentT("alpha", 3, mean, sd))
+        patched(patch, lambda mean, sd: pm.StudentT("alpha", nu=3, mu=mean, sigma=sd))
         model = joint_model(collinear)
     assert extract(observed(model)) is None
     assert extract(observed(pm.do(joint_model(collinear), {"alpha": 0.3}))) is None

@@ -158,12 +158,8 @@ def drawn():
     return script("prior_worlds")
 
 
-PAIRS = [
-    ("continuous", "binary", 8),
-    ("continuous", "continuous", 8),
-    ("binary", "binary", 5),
-    ("binary", "continuous", 8),
-]
+# a thousand worlds of a binary outcome are in the book's page on calibration, under the priors they were drawn from
+PAIRS = [("continuous", "binary", 8), ("continuous", "continuous", 8)]
 
 
 @pytest.mark.parametrize("outcome, treatment, again", PAIRS)

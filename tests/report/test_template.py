@@ -34,7 +34,7 @@ def test_it_runs_on_a_table_of_another_kind(name, tmp_path, capsys):
         f"csv, outcome, treatment = {str(tmp_path / csv)!r}, {outcome!r}, {treatment!r}\n"
         f"unit, drop_missing, folder = '', True, {str(tmp_path / 'report')!r}\n"
         "options, within = {'none': (0.0, 0.0), 'all': (1.0, 1.0)}, (-0.3, 0.3)\n"
-        "belief = atanh_normal(0, 0.3)"
+        "belief, listen = atanh_normal(0, 0.3), True"
     )
     space = {}
     for code in [*CODE[:place], own, *CODE[place + 1 :]]:
