@@ -187,7 +187,9 @@ def _included(model, free, equation, p):
     whole, partial, own = f"beta_{equation}", f"beta_{equation}_free", f"covariate_{equation}"
     if own in model.coords:  # a sparse prior
         return np.isin(np.array(model.coords["covariate"], dtype=object), list(model.coords[own]))
-    if (whole in free) == (partial in free):
+    if whole not in free and partial not in free:
+        return np.zeros(p, dtype=bool)  # an equation without covariates
+    if whole in free and partial in free:
         raise Unreadable
     if whole in free:
         return np.ones(p, dtype=bool)
