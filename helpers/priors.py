@@ -14,7 +14,8 @@ from scipy import stats
 from scipy.stats import norm
 
 from helpers import arguments
-from helpers.moments import condensed
+from helpers.engine.likelihoods import Columns, places, probit
+from helpers.moments import condensed, cuts
 
 FARTHEST = 18.0  # |atanh ρ| beyond which ρ is 1 in a computer's numbers
 PROBES = np.linspace(-0.9, 0.9, 7)
@@ -66,11 +67,15 @@ def unit_information(rows=1.0):
 
     Notes
     -----
-    With A the columns of an equation less their means, n of them, and s the response's standard deviation (of a binary
-    one `helpers.priors.index_sd`; both measured from zero where there is no intercept), the coefficients have the
-    covariance ``s² n (A'A)⁻¹ / rows``, the unit information prior of Kass & Wasserman 1995 (JASA 90:928), Zellner's
-    g-prior with g = n. Shifted, scaled, reordered or recoded columns have the same prior, and none is pulled by more
-    than about 1/n of its size.
+    With A the columns of an equation less their means, n of them, and s the response's standard deviation (measured
+    from zero where there is no intercept), the coefficients have the covariance ``s² n (A'A)⁻¹ / rows``, the unit
+    information prior of Kass & Wasserman 1995 (JASA 90:928), Zellner's g-prior with g = n. Shifted, scaled, reordered
+    or recoded columns have the same prior, and none is pulled by more than about 1/n of its size.
+
+    A yes or a no says the less of its index η the further that lies from zero: φ²/(Φ(1-Φ)) at η, 0.64 at zero and 0.02
+    at three. With W these informations, at the index that a probit of the response finds, the covariance is
+    ``n (A'WA)⁻¹ / rows`` and means are weighted by W. (That probit has itself a prior, worth a quarter of a row at the
+    average share, so that its index is finite.)
 
     In the outcome equation the treatment is one of the columns. So α ~ Normal(0, s/r), with r the standard deviation of
     what the covariates leave of the treatment; and given α, β_O is centred at -γα, where γ is the regression of the
@@ -261,8 +266,8 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
         From `normal` or `unit_information`; left out, ``unit_information()``.
     alpha : float, optional
         Prior sd of the effect, in units of the outcome (of the index of a binary outcome) per unit of the treatment.
-        Left out: one standard deviation of the outcome (what one row says of a binary outcome's index, 1.25 or more)
-        for one standard deviation of what the covariates leave of the treatment.
+        Left out: one standard deviation of the outcome (of a binary outcome, what one row says of its
+        index: 1.25 or more) for one standard deviation of what the covariates leave of the treatment.
     sigma : float, optional
         Scale of the half-normal prior of σ_U, in units of the outcome. Left out: its standard deviation, or
         without an intercept its root mean square. A binary outcome has no σ_U.
@@ -288,17 +293,10 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     alpha, sigma = (arguments.optional(arguments.positive, *each) for each in ((alpha, "alpha"), (sigma, "sigma")))
     if sigma is not None and design.outcome_kind == "binary":
         raise ValueError(f"sigma={sigma!r}: a binary outcome has no sigma_U; accepted is None.")
-    few = condensed(design)
-    own = few.M * few.dose[:, None], few.dose
-    outcome = _Line(np.column_stack([few.C[:, few.in_outcome], *own]), design.intercept_O,
-                    *_response(design.y, design.outcome_kind, design.intercept_O))  # fmt: skip
-    treatment = _Line(few.C[:, few.in_treatment], design.intercept_T,
-                      *_response(design.t, design.kind, design.intercept_T))  # fmt: skip
+    outcome, treatment = _lines(design)
     root_O, root_T = outcome.worth_a_row(), treatment.worth_a_row()
     effect = 1 / abs(root_O[-1, -1])
     if isinstance(coefficients, Normal):
-        one_O, one_T = ("binary" == kind for kind in design.kinds)
-        outcome, treatment = outcome.of_error(one_O), treatment.of_error(one_T)
         root_O = outcome.independent(_spreads(design, coefficients, outcome.sd, effect))
         beta_T = coefficients.beta_T or coefficients.scale * treatment.sd
         root_T = treatment.independent(np.full(root_T.shape[1] - design.intercept_T, beta_T))
@@ -318,45 +316,62 @@ def _spreads(design, coefficients, sd, effect):
 
 
 class _Line(NamedTuple):
-    """An equation's columns, and centre, spread and width of intercept of its response."""
+    """An equation's columns, and what its response says of a line through them."""
 
-    columns: np.ndarray
-    intercept: bool
-    centre: float
-    sd: float
-    wide: float
+    M: Columns
+    centre: float  # of the response
+    sd: float  # of the response, or of the latent error of a binary one
+    wide: float  # prior sd of the intercept of an average row, in sd
+    information: np.ndarray  # of one row about its index: a number for each, or one for all
 
     def mean(self):
         """Prior means: the intercept's, and zeros."""
-        return np.r_[[self.centre] * self.intercept, np.zeros(self.columns.shape[1])]
-
-    def of_error(self, binary):
-        """The same in standard deviations of the latent error, if it is a binary response's."""
-        return self._replace(sd=1.0, wide=1.0) if binary else self
+        return np.r_[[self.centre] * self.M.intercept, np.zeros(self.M.shape[1] - self.M.intercept)]
 
     def independent(self, spreads):
         """Root of the prior of an intercept and coefficients with these sds."""
-        return np.diag(1 / np.r_[[self.wide] * self.intercept, spreads])
+        return np.diag(1 / np.r_[[self.wide * self.sd] * self.M.intercept, spreads])
 
     def worth_a_row(self):
-        """Root of the prior that is worth one row, upper triangular: the R of a QR."""
-        average = self.columns.mean(axis=0) if self.intercept else np.zeros(self.columns.shape[1])
-        R = np.linalg.qr(self.columns - average, mode="r") / (np.sqrt(len(self.columns)) * self.sd)
-        if not self.intercept:
-            return R
-        first = np.r_[1.0, average] / self.wide
-        return np.vstack([first, np.column_stack([np.zeros(len(R)), R])])
+        """Root of the prior that is worth one row, upper triangular: the R of a QR.
+
+        A constant comes first, so its row of R is that of an average row, and the others are of what is left of it.
+        """
+        n = len(self.M.C)
+        weight = np.broadcast_to(np.sqrt(self.information / n), n)[:, None]
+        parts = [np.linalg.qr(weight[cut] * self.M[cut], mode="r") for cut in cuts(n)]
+        R = np.linalg.qr(np.vstack(parts), mode="r")
+        R *= np.sign(np.diag(R))[:, None]
+        if self.M.intercept and self.information.ndim == 0:
+            R[0] /= self.wide
+        return R
 
 
-def _response(values, kind, intercept):
-    """Centre and spread of a response, and the width of its intercept; a binary one is read on its index.
+def _lines(design):
+    """The outcome's and the treatment's equation; a continuous one needs no more rows than least squares does."""
+    few = condensed(design)
+    of_O, of_T = (few if kind == "continuous" else design for kind in design.kinds)
+    acting = Columns(of_O.C, design.intercept_O, places(design.in_outcome), places(design.moderates), of_O.dose)
+    chosen = Columns(of_T.C, design.intercept_T, places(design.in_treatment))
+    return _line(acting, design.y, design.outcome_kind), _line(chosen, design.t, design.kind)
+
+
+def _line(M, response, kind):
+    """The equation of a response that is continuous or binary.
 
     Without an intercept the plane goes through zero, and zero is then what the spread is measured from.
     """
     if kind == "binary":
-        return 0.0, index_sd(values.mean()), index_sd(values.mean())
-    sd = float(values.std() if intercept else np.hypot(values.std(), values.mean()))
-    return values.mean(), sd, 2.5 * sd
+        return _Line(M, 0.0, 1.0, 1.0, _information(M, response))
+    sd = float(response.std() if M.intercept else np.hypot(response.std(), response.mean()))
+    return _Line(M, response.mean(), sd, 2.5, np.array(sd**-2.0))
+
+
+def _information(M, response):
+    """What each row of a yes or a no says of its index where a probit puts it, φ²/(Φ(1-Φ))."""
+    quarter = _Line(M, 0.0, 1.0, 1.0, np.array(index_sd(response.mean()) ** -2.0 / 4)).worth_a_row()
+    index = M @ probit(M, response, root=quarter).beta
+    return np.exp(2 * norm.logpdf(index) - norm.logcdf(index) - norm.logsf(index))
 
 
 def index_sd(share):

@@ -8,6 +8,7 @@ import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from scipy.integrate import quad, trapezoid
 from scipy.linalg import block_diag
+from scipy.optimize import minimize
 from scipy.special import betaln, logsumexp
 from scipy.stats import halfnorm, multivariate_normal, norm
 
@@ -93,14 +94,41 @@ def bayesian_regression(y, A, mean, sd, scale):
     return centre, spread, evidence
 
 
-def worth_a_row(A, s, wide, alpha=None):
+def told_by_each_row(M, response):
+    """What each yes or no says of its index, φ²/(Φ(1-Φ)), at the index that a probit of it on M finds.
+
+    The probit has a prior worth a quarter of what a row says at the average share: of the mean square of its index.
+    """
+    q, share = 2 * response - 1, response.mean()
+    quarter = norm.pdf(norm.ppf(share)) ** 2 / (share * (1 - share)) / 4
+    unit = np.sqrt(np.mean(M**2, axis=0))
+
+    def loss(beta):
+        index = M @ (beta / unit)
+        value = quarter * np.mean(index**2) / 2 - norm.logcdf(q * index).sum()
+        slope = quarter * index / len(M) - q * np.exp(norm.logpdf(index) - norm.logcdf(q * index))
+        return value, M.T @ slope / unit
+
+    index = M @ (minimize(loss, np.zeros(M.shape[1]), jac=True, method="BFGS", options={"gtol": 1e-6}).x / unit)
+    return norm.pdf(index) ** 2 / (norm.cdf(index) * norm.sf(index))
+
+
+def worth_a_row(A, response, kind="continuous", alpha=None):
     """Covariance of an intercept and the coefficients of A under the unit information prior, written out.
 
-    The coefficients have s² n (A'A)⁻¹, A less its means; the line at the average row is independent of them, with sd
-    `wide`. Where `alpha` is given the last coefficient has that sd, and the others keep what they are given it.
+    The coefficients have n (A'WA)⁻¹, A less its means, W what each row says of its index: 1/sd² of a continuous
+    response. The line at the average row is independent of them; its sd is 2.5 of the response's, or what a row says
+    on average. Where `alpha` is given the last coefficient has that sd, and the others keep what they are given it.
     """
-    average, apart = A.mean(axis=0), A - A.mean(axis=0)
-    slopes = s**2 * len(A) * np.linalg.inv(apart.T @ apart)
+    n = len(response)
+    if kind == "binary":
+        w = told_by_each_row(np.column_stack([np.ones(n), A]), response)
+        wide = 1 / np.sqrt(w.mean())
+    else:
+        w, wide = np.full(n, 1 / response.var()), 2.5 * response.std()
+    average = w @ A / w.sum()
+    apart = A - average
+    slopes = n * np.linalg.inv(apart.T @ (w[:, None] * apart))
     if alpha:
         given = slopes[:, -1] / slopes[-1, -1]
         slopes = slopes + np.outer(given, given) * (alpha**2 - slopes[-1, -1])
@@ -118,7 +146,7 @@ def outcome_alone(design, *, beta=None, alpha=None, sigma=None):
     y, t, X = design.y, design.t, design.C[:, design.in_outcome]
     sigma = sigma or y.std()
     A = np.column_stack([np.ones(design.n), X, t - (t.mean() if design.kind == "continuous" else 0)])
-    widths = worth_a_row(A[:, 1:], y.std(), 2.5 * y.std(), alpha)
+    widths = worth_a_row(A[:, 1:], y, alpha=alpha)
     if beta:
         widths = np.array([2.5 * y.std(), *[beta] * X.shape[1], alpha or y.std() / residual_sd(t, X)])
     mean, sd, evidence = bayesian_regression(y, A, np.r_[y.mean(), np.zeros(X.shape[1] + 1)], widths, sigma)
@@ -250,7 +278,7 @@ def ridge_by_quadrature(y, t, x, rho_sd):
     one = np.ones_like(y)
     outcome, treatment = np.column_stack([one, x, t - t.mean()]), np.column_stack([one, x])
     mean = np.array([y.mean(), 0, 0, t.mean(), 0])
-    widths = (worth_a_row(M[:, 1:], r.std(), 2.5 * r.std()) for M, r in ((outcome, y), (treatment, t)))
+    widths = (worth_a_row(M[:, 1:], r) for M, r in ((outcome, y), (treatment, t)))
     prior = np.linalg.inv(block_diag(*widths))
     log_weight, centre, variance, at = [], [], [], []
     errors = residual_sd(y, t, x), residual_sd(t, x)

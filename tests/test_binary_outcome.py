@@ -10,7 +10,7 @@ import pymc as pm
 import pytest
 import statsmodels.api as sm
 from conftest import INSTRUMENT, TANK, script
-from oracles import distance, distance_to_stored
+from oracles import distance, distance_to_stored, worth_a_row
 from scipy.stats import chisquare, kstest, multivariate_normal, norm
 
 from helpers import (
@@ -366,17 +366,18 @@ def test_an_effect_at_a_moderators_value_is_that_of_rows_that_have_it(fish):
 def test_before_the_data_no_chance_is_piled_up_at_an_end(alive, kind):
     """At average covariates: the chance is that of one row's index, and the effect's prior has its mode inside.
 
-    A row's index is Normal(0, √(p(1-p))/φ): somewhat more at either end than the uniform chance of Normal(0, 1). An
-    effect from nobody to everybody stays less likely than none.
+    That is somewhat more at either end than the uniform chance of an index that is Normal(0, 1). An effect from nobody
+    to everybody stays less likely than none.
     """
     design, prior = alive[kind], scales(alive[kind])
     theta = np.random.default_rng(7).multivariate_normal(
         prior.mean_O, np.linalg.inv(prior.root_O.T @ prior.root_O), 20_000
     )
     b, alpha = theta[:, 0], theta[:, -1]
-    share = design.y.mean()
-    index, s = b + alpha * design.dose.mean(), np.sqrt(share * (1 - share)) / norm.pdf(norm.ppf(share))
-    assert kstest(index, norm(0, s).cdf).pvalue > 0.001 and 1.25 < s < 1.5
+    A = np.column_stack([design.C[:, design.in_outcome], design.dose])
+    average = np.r_[1.0, A.mean(axis=0)]
+    s = np.sqrt(average @ worth_a_row(A, design.y, "binary") @ average)
+    assert kstest(b + alpha * design.dose.mean(), norm(0, s).cdf).pvalue > 0.001 and 1.25 < s < 1.6
     unit = 1.0 if kind == "binary" else design.t.std()
     difference = np.abs(norm.cdf(b + unit * alpha) - norm.cdf(b))
     assert np.mean(difference < 0.2) > 1.15 * np.mean(difference > 0.8)

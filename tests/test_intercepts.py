@@ -5,9 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
-from oracles import log_joint_normal
+from oracles import log_joint_normal, told_by_each_row
 from scipy.optimize import minimize
-from scipy.stats import norm
 
 from helpers import (
     fit,
@@ -335,15 +334,16 @@ def test_many_rows_are_read_the_same(many, covariates, response):
     if response == "y":
         assert ols(design).bse["alpha"] == pytest.approx(right.bse["t"], rel=1e-7)
     A = np.column_stack([design.C[:, design.in_outcome], design.dose])
-    A = A - A.mean(axis=0) * design.intercept_O
+    M = np.column_stack([np.ones((len(A), int(design.intercept_O))), A])
+    w = told_by_each_row(M, design.y) if response == "won" else np.full(len(A), 1 / spread_from(design) ** 2)
+    A = A - w @ A / w.sum() * design.intercept_O
     root = scales(design).root_O[int(design.intercept_O) :, int(design.intercept_O) :]
-    share = design.y.mean()
-    s = (
-        np.sqrt(share * (1 - share)) / norm.pdf(norm.ppf(share))
-        if response == "won"
-        else (design.y.std() if design.intercept_O else np.sqrt(np.mean(design.y**2)))
-    )
-    np.testing.assert_allclose(root.T @ root, A.T @ A / len(A) / s**2, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(root.T @ root, A.T @ (w[:, None] * A) / len(A), rtol=1e-4, atol=1e-6)
+
+
+def spread_from(design):
+    """Of the outcome, around its mean or, without an intercept, around zero."""
+    return design.y.std() if design.intercept_O else np.sqrt(np.mean(design.y**2))
 
 
 def test_draws_and_potential_outcomes_of_a_line_through_the_origin():

@@ -83,7 +83,7 @@ def test_a_column_is_the_exact_integral(tanks, kind, given):
     centre, spread, evidence = outcome_alone(design, **given, **({"beta": 0.5} if given else {}))
     t = design.t
     if kind == "continuous":
-        widths = worth_a_row(design.C, t.std(), 2.5 * t.std())
+        widths = worth_a_row(design.C, t)
         if given:
             widths = np.array([2.5 * t.std(), 0.4, 0.4, 0.4])
         Z = np.column_stack([np.ones(design.n), design.C])
@@ -93,7 +93,7 @@ def test_a_column_is_the_exact_integral(tanks, kind, given):
         log_p = (
             t.sum() * norm.logcdf(index)
             + np.sum(1 - t) * norm.logsf(index)
-            + norm.logpdf(index, 0, 1 if given else of_an_index(t))
+            + norm.logpdf(index, 0, 1 if given else worth_a_row(np.empty((len(t), 0)), t, "binary")[0, 0] ** 0.5)
         )
         evidence += logsumexp(log_p) + np.log(index[1] - index[0])
     column = map_rho(design, draws=1024, **given, **slopes).sel(rho=0, method="nearest")
@@ -107,31 +107,23 @@ def test_a_column_is_the_exact_integral(tanks, kind, given):
 CELLS = {(0, 0): 50, (0, 1): 30, (1, 0): 25, (1, 1): 45}  # how many have (y, t)
 
 
-def of_an_index(values):
-    """Standard deviation of the index of one yes or no: from the information of a probit of a constant alone."""
-    share = np.mean(values)
-    return np.sqrt(share * (1 - share)) / norm.pdf(norm.ppf(share))
-
-
 def four_cells(rho, alpha_sd):
     """Log evidence, mean of α and of the effect in points at one ρ, where a table of two by two is all the data.
 
-    A sum over the index of a yes without the treatment, of one with it, and of the treatment itself. Worth one row
-    beforehand: the last, and the first plus the treated share of α; the second is the first plus α.
+    A sum over the index of a yes without the treatment, of one with it, and of the treatment itself. Beforehand the
+    last is worth one row; so are the first and α, by which the second differs.
     """
-    n = sum(CELLS.values())
-    shares = [sum(count for cell, count in CELLS.items() if cell[k]) / n for k in (0, 1)]
-    s_y, s_t = (np.sqrt(p * (1 - p)) / norm.pdf(norm.ppf(p)) for p in shares)
-    alpha_sd = alpha_sd or s_y / np.sqrt(shares[1] * (1 - shares[1]))
+    y, t = np.array([cell for cell, count in CELLS.items() for _ in range(count)], dtype=float).T
+    of_outcome = multivariate_normal(cov=worth_a_row(t[:, None], y, "binary", alpha_sd))
+    s_t = worth_a_row(np.empty((len(t), 0)), t, "binary")[0, 0] ** 0.5
     grid = np.linspace(-2.4, 2.4, 61)
     both = multivariate_normal(cov=[[1, rho], [rho, 1]]).cdf(np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1))
     yes, treated = norm.cdf(grid)[:, None], norm.cdf(grid)
     chance = {(1, 1): both, (1, 0): yes - both, (0, 1): treated - both, (0, 0): 1 - yes - treated + both}
     without, with_it = (sum(CELLS[y, t] * np.log(chance[y, t]) for y in (0, 1)) for t in (0, 1))
     alpha = grid - grid[:, None]
-    middle = grid[:, None] + shares[1] * alpha
     log_joint = without[:, None] + with_it + norm.logpdf(grid, scale=s_t)
-    log_joint += (norm.logpdf(middle, scale=s_y) + norm.logpdf(alpha, scale=alpha_sd))[..., None]
+    log_joint += of_outcome.logpdf(np.stack(np.broadcast_arrays(grid[:, None], alpha), axis=-1))[..., None]
     total = logsumexp(log_joint)
     share = np.exp(log_joint - total).sum(axis=2)
     evidence = total + 3 * np.log(grid[1] - grid[0])

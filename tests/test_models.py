@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pymc as pm
 import pytest
-from oracles import residual_sd
+from oracles import residual_sd, worth_a_row
 from scipy.stats import kstest, norm, uniform
 
 from helpers import World, atanh_normal, fit, joint_model, map_rho, maximum_likelihood, normal, weigh
@@ -156,13 +156,13 @@ def test_the_default_priors_are_as_wide_as_the_book_says(tanks, designs, kind):
     data, model = tanks[kind].data, joint_model(designs[kind, "instrument"])
     y_sd, t_sd, X, T = data.Y.std(ddof=0), data["T"].std(ddof=0), data[["X0", "X1", "X2"]], data["T"]
     share = T.mean()
-    s_T = t_sd / norm.pdf(norm.ppf(share)) if kind == "binary" else t_sd
-    left = [X[x].std(ddof=0) / residual_sd(X[x], X.drop(columns=x)) for x in X]
+    Z = ((X - X.mean()) / X.std(ddof=0)).to_numpy()
+    chosen = np.sqrt(np.diag(worth_a_row(Z, T.to_numpy(dtype=float), kind)))
     beside = [X[x].std(ddof=0) / residual_sd(X[x], X[other], T) for x, other in (("X0", "X1"), ("X1", "X0"))]
     expected = {
         "alpha": (0, y_sd / residual_sd(T, X.X0, X.X1)), "line": (data.Y.mean(), 2.5 * y_sd),
-        "beta_O_free": (0, y_sd * np.array(beside)), "beta_T": (0, s_T * np.array(left)),
-        "intercept_T": (0, s_T) if kind == "binary" else (T.mean(), 2.5 * t_sd),
+        "beta_O_free": (0, y_sd * np.array(beside)), "beta_T": (0, chosen[1:]),
+        "intercept_T": (0 if kind == "binary" else T.mean(), chosen[0]),
     }  # fmt: skip
     names = [*(expected.keys() - {"line"}), "intercept_O", "sigma_U", *(["sigma_V"] if kind == "continuous" else [])]
     drawn = dict(zip(names, pm.draw([model[name] for name in names], 8000, random_seed=5)))

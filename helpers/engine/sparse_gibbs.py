@@ -35,6 +35,7 @@ ZERO = 0.03  # what stands for zero while sampling, in standard errors: the data
 NODES = 24  # values of λ: Gauss-Legendre nodes of the half-Cauchy's distribution function
 THIN = {"sieve": 2, "funnel": 2}  # rounds of the loop between two proposals
 PROPOSALS = {"sieve": 5, "funnel": 3}  # for every draw that is kept: weights need something to choose from
+FEWEST = 200  # proposals of all chains together: fewer cannot be judged by the tail of their weights
 CHUNK = 1000  # precision matrices held at a time
 
 
@@ -67,7 +68,7 @@ def sparse_gibbs(joint, *, draws, tune, chains, seed):
     xarray.DataTree or None
         None when Pareto k̂ objects, or when the grid of ρ ends too soon.
     """
-    target, proposals = _target(joint), draws * PROPOSALS[joint.family]
+    target, proposals = _target(joint), max(draws * PROPOSALS[joint.family], FEWEST // chains)
     generators = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(chains + 1)]
     work = (delayed(_chain)(joint, target, proposals, tune, one) for one in generators[1:])
     paths = zip(*Parallel(n_jobs=min(2, chains), require="sharedmem")(work))

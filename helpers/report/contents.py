@@ -274,7 +274,7 @@ def survey(design, *, alpha=None, seed=0):
     if bad[zero]:
         raise ValueError(
             f"{design.n:,} rows are too few for {chart.attrs['parameters']} parameters to be read off a map (Pareto k̂ "
-            f"{chart.pareto_k.values[zero]:.1f} at rho = 0); accepted are fewer terms, more rows, or, in Python, a "
+            f"{chart.pareto_k.values[zero]:z.1f} at rho = 0); accepted are fewer terms, more rows, or, in Python, a "
             "sampled posterior: fit(joint_model(design))."
         )
     return chart
@@ -341,9 +341,9 @@ def _column(chart, rho, read):
 def _unread(refusal):
     """Why the map cannot carry a world, without the remedies that only a reader of Python can use."""
     if edge := re.match(r"([\d.]+)% of the posterior lies at the ends of the map .*and (\d\.\d\d)", refusal):
-        return f"{float(edge[1]):.0f} % of the posterior lies beyond ρ = ±{edge[2]}"
+        return f"{float(edge[1]):z.0f} % of the posterior lies beyond ρ = ±{edge[2]}"
     if rough := re.search(r"which hold ([\d.]+)% of the posterior", refusal):
-        return f"{float(rough[1]):.0f} % of the posterior lies where the map is far from Gaussian"
+        return f"{float(rough[1]):z.0f} % of the posterior lies where the map is far from Gaussian"
     return refusal.partition(";")[0]
 
 

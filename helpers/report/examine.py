@@ -115,7 +115,7 @@ def _overlap(design):
         gaps[name] = abs(column[treated].mean() - column[~treated].mean()) / spread if spread > 0 else np.nan
     worst = pd.Series(gaps).idxmax()
     rows = f"{percent(beyond, 1)} of the rows" if beyond else "none of the rows"
-    plain = (f"Treated and untreated differ most in {worst}, by {gaps[worst]:.2f} standard deviations; for {rows} "
+    plain = (f"Treated and untreated differ most in {worst}, by {gaps[worst]:z.2f} standard deviations; for {rows} "
              f"the covariates all but settle the treatment (a fitted chance within {percent(NEAR)} of 0 or "
              "1).")  # fmt: skip
     if beyond > 0.1:
@@ -178,7 +178,7 @@ def _shape(design):
     shape = "not far from" if near else "far from"
     return [
         *_steps(design, values),
-        f"The outcome's least-squares residuals have skewness {lean:.2f} and excess kurtosis {tails:.2f}: {shape} the "
+        f"The outcome's least-squares residuals have skewness {lean:z.2f} and excess kurtosis {tails:z.2f}: {shape} the "
         "normal shape (0 and 0) that the model assumes.",
     ]
 

@@ -167,7 +167,7 @@ def _question(name, row, design):
     if np.isnan(row["within"]):
         return f"{alike} All rows of one {name} have the same {design.treatment}, so what they share stays in it."
     width, about = row["high"] - row["low"], " about" * (design.outcome_kind == "binary")
-    current = f", as at{about} ρ = {row['rho']:.2f}" if np.isfinite(row["rho"]) else ""
+    current = f", as at{about} ρ = {row['rho']:z.2f}" if np.isfinite(row["rho"]) else ""
     return (
         f"{alike} What such rows share is left out of both formulas: with a constant for each the effect"
         f"{' is' + about if about else ' is'} {number(row['within'], width)} ({number(row['low'], width)} to "

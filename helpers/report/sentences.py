@@ -50,11 +50,11 @@ def _rests_on_instruments(design):
     rho = "ρ, the correlation of what is unmeasured in both equations,"
     unconfirmed = f"move{'s' * one} {design.outcome} only through {design.treatment}"
     if design.kind == "binary":
-        mostly = f"; with F = {f:.1f} mostly on the shape" if f < WEAK else ""
+        mostly = f"; with F = {f:z.1f} mostly on the shape" if f < WEAK else ""
         return (f"What these data say about {rho} rests on {names} and on the assumed normal shape of the "
                 f"errors{mostly}. These data cannot confirm that {names} {unconfirmed}.")  # fmt: skip
     if f < WEAK:
-        return (f"{names} hardly move{'s' * one} {design.treatment} (F = {f:.1f}): these data say next to nothing "
+        return (f"{names} hardly move{'s' * one} {design.treatment} (F = {f:z.1f}): these data say next to nothing "
                 f"about {rho} and the world “ρ free” is little but its priors. Nor can they confirm that "
                 f"{'it' if one else 'they'} {unconfirmed}.")  # fmt: skip
     return (f"What these data say about {rho} rests on {names}: it comes from your formula, and these data cannot "
@@ -137,7 +137,7 @@ def _priors(design, belief, alpha, unit):
     if isinstance(belief, AtanhNormal):
         low, high = np.tanh(belief.mean + np.array([-1.96, 1.96]) * belief.sd)
         prior = (
-            f"atanh ρ ~ Normal({belief.mean:g}, {belief.sd:g}), so ρ lies between {low:.2f} and {high:.2f} with 95 %"
+            f"atanh ρ ~ Normal({belief.mean:g}, {belief.sd:g}), so ρ lies between {low:z.2f} and {high:z.2f} with 95 %"
         )
     else:
         prior = f"ρ has the prior {described(belief)}"
@@ -169,7 +169,7 @@ def contradiction(belief, rho):
     """What to say of a belief whose posterior mean of ρ lies over two prior standard deviations away; else empty."""
     if not isinstance(belief, AtanhNormal) or abs(np.arctanh(rho) - belief.mean) <= 2 * belief.sd:
         return ""
-    return f"the data contradict this belief: they move ρ from {np.tanh(belief.mean):+.2f} to {rho:+.2f}"
+    return f"the data contradict this belief: they move ρ from {np.tanh(belief.mean):+z.2f} to {rho:+z.2f}"
 
 
 def unread(rho, bad):
@@ -205,8 +205,8 @@ def moved(report):
     mean, sd = moments(report.belief)
     if abs(free["rho"] - mean) <= NEAR * sd and abs(free["rho_sd"] / sd - 1) <= NEAR:
         return ""
-    return (f" Where ρ is free it goes from {mean:.2f} (sd {sd:.2f}), its prior, to {free['rho']:.2f} "
-            f"(sd {free['rho_sd']:.2f}): not by the data, but by the priors of α and of the spread of U, which find "
+    return (f" Where ρ is free it goes from {mean:z.2f} (sd {sd:z.2f}), its prior, to {free['rho']:z.2f} "
+            f"(sd {free['rho_sd']:z.2f}): not by the data, but by the priors of α and of the spread of U, which find "
             "some of the effects and spreads that go with a strong current too large.")  # fmt: skip
 
 
@@ -309,13 +309,13 @@ def _tipping(report):
             f"{learned}Where a current brings the interval to zero cannot be read: columns on the way are not reliable."
         )
     if not np.isfinite(tip["interval"]):
-        return (f"{learned}No hidden current from ρ = {tip['from']:.2f} to {tip['to']:.2f}, as far as the map reaches "
+        return (f"{learned}No hidden current from ρ = {tip['from']:z.2f} to {tip['to']:z.2f}, as far as the map reaches "
                 "and can be relied on, brings the interval of the effect to zero.")  # fmt: skip
     if learned and (far := _beyond(report)):
-        return (f"{learned}A hidden current of ρ = {tip['interval']:.2f} would bring the effect's 95 % interval to "
+        return (f"{learned}A hidden current of ρ = {tip['interval']:z.2f} would bring the effect's 95 % interval to "
                 f"zero{far}.")  # fmt: skip
-    mean = f"; one of ρ = {tip['mean']:.2f} brings its mean there" if np.isfinite(tip["mean"]) else ""
-    return (f"{learned}A hidden current of ρ = {tip['interval']:.2f} brings the effect's 95 % interval to zero{mean}. "
+    mean = f"; one of ρ = {tip['mean']:z.2f} brings its mean there" if np.isfinite(tip["mean"]) else ""
+    return (f"{learned}A hidden current of ρ = {tip['interval']:z.2f} brings the effect's 95 % interval to zero{mean}. "
             f"Anything unmeasured that strong, and {'positive' if tip['interval'] > 0 else 'negative'}, puts its sign "
             "in doubt.")  # fmt: skip
 
@@ -356,13 +356,13 @@ def _by_instruments(report):
     )
     return (
         f"With {listed(design.instruments)} {as_one} {means}the posterior of ρ, under its prior, has mean "
-        f"{free['rho']:.2f} ({low:.2f} to {high:.2f}), {away}; {_likeliest(report)}. "
+        f"{free['rho']:z.2f} ({low:z.2f} to {high:z.2f}), {away}; {_likeliest(report)}. "
     )
 
 
 def _likeliest(report):
     rho = report.instruments["rho"].get("maximum likelihood", np.nan) if len(report.instruments) else np.nan
-    return (f"maximum likelihood, which has no prior, says {rho:.2f}" if np.isfinite(rho)
+    return (f"maximum likelihood, which has no prior, says {rho:z.2f}" if np.isfinite(rho)
             else "maximum likelihood, which has no prior, gives none")  # fmt: skip
 
 
@@ -372,7 +372,7 @@ def _measured(report):
     if len(table):
         name, rho = table.index[0], table["rho"].iloc[0]
         said = [
-            f"The strongest measured current is that of {name}: left unmeasured, it would have been ρ = {rho:+.2f}."
+            f"The strongest measured current is that of {name}: left unmeasured, it would have been ρ = {rho:+z.2f}."
         ]
     if len(known) and np.isfinite(tip) and tip != 0:
         along = known * np.sign(tip)
@@ -385,7 +385,7 @@ def _measured(report):
             said.append("In the direction that matters there is no measured current at all.")
         else:
             said.append(f"In the direction that matters none is as strong as the tipping point; the nearest is "
-                        f"{along.idxmax()}, at ρ = {known[along.idxmax()]:+.2f}.")  # fmt: skip
+                        f"{along.idxmax()}, at ρ = {known[along.idxmax()]:+z.2f}.")  # fmt: skip
     return said
 
 

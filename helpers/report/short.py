@@ -34,7 +34,7 @@ def in_short(report):
     effect = f"{_changes(report)} by {effect_in(report, world)} ({ends_in(report, world)}), {_if(report, learned)}."
     factor, name = _widest(report)
     if factor > 1:
-        effect += f" If {name} names who belongs together, the interval is too narrow, by a factor of {factor:.1f}."
+        effect += f" If {name} names who belongs together, the interval is too narrow, by a factor of {factor:z.1f}."
     few, (why, advice, licence) = decisive(report), _judged(report, row, learned, factor, name)
     if few and (licence or report.influence["rows"].iloc[0] <= FEW):
         why, advice = few, LITTLE  # no licence rests on a row or two
@@ -175,7 +175,7 @@ def _hidden_cause(report):
         )
     cause = "raises both" if tip > 0 else "raises one and lowers the other"
     overturned = (
-        f"A hidden cause that {cause}, with a correlation of {abs(tip):.2f} between what is unmeasured, "
+        f"A hidden cause that {cause}, with a correlation of {abs(tip):z.2f} between what is unmeasured, "
         "would put its sign in doubt"
     )
     along = yardsticks(report) * np.sign(tip)
@@ -187,7 +187,7 @@ def _nearest(along):
         return ""
     if along.max() <= NONE:
         return "; none that was measured works that way"
-    return f"; the strongest on that side that the data show is {along.idxmax()}, {along.max():.2f}"
+    return f"; the strongest on that side that the data show is {along.idxmax()}, {along.max():z.2f}"
 
 
 def _advice(report, along, tip):
