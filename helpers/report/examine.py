@@ -178,8 +178,8 @@ def _shape(design):
     shape = "not far from" if near else "far from"
     return [
         *_steps(design, values),
-        f"The outcome's least-squares residuals have skewness {lean:z.2f} and excess kurtosis {tails:z.2f}: {shape} the "
-        "normal shape (0 and 0) that the model assumes.",
+        f"The outcome's least-squares residuals have skewness {lean:z.2f} and excess kurtosis {tails:z.2f}: "
+        f"{shape} the normal shape (0 and 0) that the model assumes.",
     ]
 
 

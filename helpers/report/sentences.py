@@ -309,8 +309,8 @@ def _tipping(report):
             f"{learned}Where a current brings the interval to zero cannot be read: columns on the way are not reliable."
         )
     if not np.isfinite(tip["interval"]):
-        return (f"{learned}No hidden current from ρ = {tip['from']:z.2f} to {tip['to']:z.2f}, as far as the map reaches "
-                "and can be relied on, brings the interval of the effect to zero.")  # fmt: skip
+        return (f"{learned}No hidden current from ρ = {tip['from']:z.2f} to {tip['to']:z.2f}, as far as the map "
+                "reaches and can be relied on, brings the interval of the effect to zero.")  # fmt: skip
     if learned and (far := _beyond(report)):
         return (f"{learned}A hidden current of ρ = {tip['interval']:z.2f} would bring the effect's 95 % interval to "
                 f"zero{far}.")  # fmt: skip
