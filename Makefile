@@ -5,7 +5,7 @@ PYTHON := $(shell for p in python3.12 python3.13 python3; do \
 BIN := .venv/bin
 BOOK := _build/html/index.html
 NOTEBOOKS := $(wildcard book/*.ipynb)
-SOURCES := $(shell find book helpers data _config.yml _toc.yml -type f -not -path '*/__pycache__/*' -not -path '*/.*')
+SOURCES := $(shell find book helpers which_world data _config.yml _toc.yml -type f -not -path '*/__pycache__/*' -not -path '*/.*')
 # with one thread each, the workers of a test run do not fight over the cores
 export OMP_NUM_THREADS ?= 1
 

@@ -20,13 +20,16 @@ SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}\n", re.M)
 LISTS = ("Parameters", "Attributes", "Returns", "Raises", "Warns")
 REFERENCE = """# Helper reference
 
-Every public name, from the docstrings of the helpers themselves. `from helpers import ...` gives you each of them; the
-chapters develop them before they use them.
+Every public name, from the docstrings of the code itself. `from helpers import ...` gives you each of them in a clone of
+the book; those of `which_world` are the library's, and `from which_world import ...` gives you these in any project.
+The chapters develop them before they use them.
 """
 ROOMS = {
-    "helpers": "What the chapters teach",
-    "helpers.report": "From a CSV to a report",
-    "helpers.engine": "How the numbers are got",
+    "which_world": "What the chapters teach",
+    "which_world.tables": "From a file and two formulas to a design",
+    "which_world.report": "From a design to a report",
+    "helpers": "What the book alone needs",
+    "which_world.engine": "How the numbers are got",
 }
 ENGINE = "No chapter needs these files, and nobody has to import from them; here is what each does, for those who look."
 DIAGNOSTICS = """# Diagnostics of every posterior
@@ -48,7 +51,7 @@ def reference():
     parts = [REFERENCE]
     for room, title in ROOMS.items():
         parts.append(f"## {title}\n")
-        if room == "helpers.engine":
+        if room == "which_world.engine":
             return "\n".join([*parts, ENGINE, "", *map(_file, _files(room))])
         for module in sorted(name for name in modules if name.rpartition(".")[0] == room):
             parts.append(f"### {module}\n\n{_summary(module)} {{download}}`Source <../{_path(module)}>`.\n")

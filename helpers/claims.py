@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from helpers import arguments
+from which_world import arguments
 
 
 def claim(sentence, holds, **values):

@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers import arguments
+from which_world import arguments
 
-HOME = Path(__file__).resolve().parent
-# beside the code in a clone; inside the package where it was installed without one
-FOLDER = next((path for path in (HOME.parent / "data", HOME / "tables") if (path / "nhefs.csv").exists()), HOME)
+FOLDER = Path(__file__).resolve().parent.parent / "data"
 
 LALONDE = {"experimental": "lalonde_experimental.csv", "cps": "lalonde_cps.csv"}
 

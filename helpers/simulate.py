@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers import arguments
+from which_world import arguments
 
 ROLES = ("confounder", "instrument", "outcome-only", "noise")
 

@@ -31,11 +31,11 @@ from helpers import (
     spike_and_slab,
     world_table,
 )
-from helpers.engine.counterfactual import imputed_chances
-from helpers.engine.forest_gibbs import forest_gibbs
-from helpers.engine.from_pymc import extract, observed
-from helpers.engine.likelihoods import Rows
-from helpers.priors import scales
+from which_world.engine.counterfactual import imputed_chances
+from which_world.engine.forest_gibbs import forest_gibbs
+from which_world.engine.from_pymc import extract, observed
+from which_world.engine.likelihoods import Rows
+from which_world.priors import scales
 
 TREATMENTS = ["continuous", "binary"]
 NOISE = 4.5  # Monte Carlo standard errors allowed between two posteriors

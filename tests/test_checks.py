@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import chi2, norm
 
 from helpers import learned, load_lalonde, make_design, maximum_likelihood, shuffle_test, simulate_aquarium
-from helpers.checks import rejects_zero
-from helpers.engine import laplace, likelihoods
-from helpers.engine.likelihoods import Rows
-from helpers.report.examine import MISLED
+from which_world.checks import rejects_zero
+from which_world.engine import laplace, likelihoods
+from which_world.engine.likelihoods import Rows
+from which_world.report.examine import MISLED
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,7 +9,7 @@ from conftest import INSTRUMENT, SMOKERS, TANK
 from oracles import residual_sd, separately
 
 from helpers import make_design, maximum_likelihood, ols, simulate_aquarium
-from helpers.classical import climb
+from which_world.classical import climb
 
 # NHEFS with intercepts: α̂ and the log-likelihood below its maximum, by ρ, from an independent optimiser
 PROFILE = {
@@ -160,7 +160,7 @@ def test_a_maximum_near_one_is_a_maximum(rho):
 
 def test_a_search_that_ends_inside_says_no_more_than_that(smokers, monkeypatch):
     """A climb that is called off at once: nothing is known of what happens towards 1."""
-    monkeypatch.setattr("helpers.classical.climb", partial(climb, enough=-np.inf))
+    monkeypatch.setattr("which_world.classical.climb", partial(climb, enough=-np.inf))
     with pytest.raises(
         RuntimeError, match=r"^no maximum of the likelihood was found: the search ended at rho="
     ) as told:

@@ -113,7 +113,7 @@ def test_by_default_the_dummies_of_a_term_are_one_group(smokers):
 
 
 def test_a_benchmark_out_of_reach_is_nan_and_says_why(tanks, monkeypatch):
-    monkeypatch.setattr("helpers.decisions.FARTHEST", 0.2)
+    monkeypatch.setattr("which_world.decisions.FARTHEST", 0.2)
     row = benchmark_rho(make_design(tanks["continuous"].data, **TANK)).loc["X0"]
     assert np.isnan(row["rho"]) and "no rho within 0.2 of zero" in row["reason"]
     assert row["change"] < -0.1
@@ -214,7 +214,7 @@ def test_groups_that_cannot_be_left_out_are_refused(designs, groups, error, said
 
 def test_the_robustness_value_is_the_published_one():
     """Darfur example of Cinelli & Hazlett 2020: t = 4.18445 on 783 degrees of freedom; 13.878 % and 7.626 %."""
-    from helpers.decisions import _robustness
+    from which_world.decisions import _robustness
 
     assert _robustness(4.18445, 783, 1, None) == pytest.approx(0.13878, abs=5e-6)
     assert _robustness(4.18445, 783, 1, 0.95) == pytest.approx(0.07626, abs=5e-6)
@@ -236,7 +236,7 @@ def weakest(t, df, q, probability):
                                                 (30.0, 20, 0.95), (80.0, 200, 0.99), (6.0, 4, 0.95)])  # fmt: skip
 def test_the_robustness_value_is_the_weakest_confounder_that_a_search_finds(t, df, probability):
     """The last three need a confounder that leaves nothing of the outcome: the bound of the second formula."""
-    from helpers.decisions import _robustness
+    from which_world.decisions import _robustness
 
     assert _robustness(t, df, 1, probability) == pytest.approx(weakest(t, df, 1, probability), abs=2e-4)
 

@@ -11,7 +11,7 @@ import statsmodels.formula.api as smf
 from scipy.stats import norm
 
 from helpers import influence, make_design
-from helpers.deletion import _fit
+from which_world.deletion import _fit
 
 SIGN, ERROR = "turn the sign", "move it by a standard error"
 

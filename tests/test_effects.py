@@ -25,9 +25,9 @@ from helpers import (
     spike_and_slab,
     weigh,
 )
-from helpers.engine.draws import named, vectors
-from helpers.engine.from_pymc import extract, observed
-from helpers.engine.likelihoods import rows_of
+from which_world.engine.draws import named, vectors
+from which_world.engine.from_pymc import extract, observed
+from which_world.engine.likelihoods import rows_of
 
 EFFECT, SLOPE, GAP = 3.0, 0.5, -0.8  # at x = 5 in group a; per unit of x; what group b gets more
 MODERATED = {"outcome": "Y ~ T * (x + g)", "treatment": "T ~ x + g + z"}

@@ -18,10 +18,10 @@ from helpers import (
     potential_outcomes,
     read_map,
 )
-from helpers.classical import effect_at
-from helpers.engine.laplace import columns
-from helpers.engine.likelihoods import rows_of
-from helpers.priors import scales
+from which_world.classical import effect_at
+from which_world.engine.laplace import columns
+from which_world.engine.likelihoods import rows_of
+from which_world.priors import scales
 
 FEW = np.tanh(np.linspace(-0.8, 0.8, 5))
 

@@ -28,7 +28,7 @@ from helpers import (
     tipping_point,
     weigh,
 )
-from helpers.maps import smoothed, trusted
+from which_world.maps import smoothed, trusted
 
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))
 

@@ -31,12 +31,12 @@ from helpers import (
     weigh,
 )
 from helpers import pieces as pieces_of
-from helpers.engine import conjugate
-from helpers.engine.likelihoods import rows_of
-from helpers.moments import Moments, condensed
-from helpers.priors import scales
-from helpers.report import intake
-from helpers.report.command import main
+from which_world.engine import conjugate
+from which_world.engine.likelihoods import rows_of
+from which_world.moments import Moments, condensed
+from which_world.priors import scales
+from which_world.report import intake
+from which_world.report.command import main
 
 OUTCOME = "y ~ t + x + I(x**2) + site + C(k) + known + level + site:w + I(x > 3001)"
 SAME = "I(x - 3000) + I((x - 3000)**2) + C(site) + C(k) + known + C(level) + C(site):w + I(x > 3001)"  # as statsmodels

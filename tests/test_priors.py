@@ -28,14 +28,14 @@ from helpers import (
     unit_information,
     weigh,
 )
-from helpers.classical import effect_at
-from helpers.engine.from_pymc import extract, observed
-from helpers.engine.laplace import columns
-from helpers.engine.likelihoods import rows_of
-from helpers.maps import PULLED
-from helpers.priors import scales
-from helpers.report.contents import make_report
-from helpers.report.sentences import pulled
+from which_world.classical import effect_at
+from which_world.engine.from_pymc import extract, observed
+from which_world.engine.laplace import columns
+from which_world.engine.likelihoods import rows_of
+from which_world.maps import PULLED
+from which_world.priors import scales
+from which_world.report.contents import make_report
+from which_world.report.sentences import pulled
 
 KINDS = ("continuous", "binary")
 PAIRS = [(outcome, treatment) for outcome in KINDS for treatment in KINDS]
@@ -464,7 +464,7 @@ def patched(monkeypatch, other):
         return other(*args, **options) if name == "alpha" else plain(name, *args, **options)
 
     chosen.dist = plain.dist
-    monkeypatch.setattr("helpers.models.pm.Normal", chosen)
+    monkeypatch.setattr("which_world.models.pm.Normal", chosen)
 
 
 def test_a_prior_changed_by_hand_is_read_or_left_to_nuts(collinear, monkeypatch):

@@ -24,8 +24,8 @@ from helpers import (
     spike_and_slab,
     weigh,
 )
-from helpers.engine import independence
-from helpers.engine.from_pymc import extract, observed
+from which_world.engine import independence
+from which_world.engine.from_pymc import extract, observed
 
 NOISE = 4.5  # Monte Carlo standard errors allowed between two posteriors, over some forty figures
 TALKS_PRIOR = {"alpha": 3, "sigma": 0.5, "coefficients": normal(beta_O=3, beta_T=1)}

@@ -25,8 +25,8 @@ from helpers import (
     weigh,
     world_table,
 )
-from helpers.report.command import main
-from helpers.report.publish import _parts
+from which_world.report.command import main
+from which_world.report.publish import _parts
 
 N = 3_000
 FORMULAS = {"outcome": "y ~ t + x", "treatment": "t ~ x"}

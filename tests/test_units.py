@@ -8,8 +8,8 @@ import pytest
 from statsmodels.discrete.discrete_model import Probit
 
 from helpers import make_design, maximum_likelihood, ols
-from helpers.engine.laplace import ascent, least_squares, start
-from helpers.engine.likelihoods import probit, rows_of
+from which_world.engine.laplace import ascent, least_squares, start
+from which_world.engine.likelihoods import probit, rows_of
 
 N = 600
 UNITS = 1e-9, 1e-4, 1e6, 1e12

@@ -20,7 +20,7 @@ from oracles import outcome_alone
 
 from helpers import World, atanh_normal, fit, fit_worlds, joint_model, make_design, normal, ols, world_table
 from helpers import worlds as module
-from helpers.engine.from_pymc import observed
+from which_world.engine.from_pymc import observed
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_a_damaged_file_is_set_aside_and_its_world_fitted_again(worlds, tmp_path
 FINGERPRINTS = """
 from scipy.stats import beta, norm, truncnorm, uniform
 from helpers import World, atanh_normal, excluded, horseshoe, make_design, simulate_aquarium, spike_and_slab
-from helpers.engine.store import key
+from which_world.engine.store import key
 design = make_design(simulate_aquarium(50).data, outcome="Y ~ T + X0", treatment="T ~ X0 + C(X1 > 0)")
 priors = [0.2, atanh_normal(), uniform(-0.5, 1), uniform(-0.5, 0.9), uniform(loc=-0.5, scale=0.8), norm(0, 0.2),
           truncnorm(-1, 1, 0, 0.3), beta(2, 2, -1, 2)]

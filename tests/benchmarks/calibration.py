@@ -21,8 +21,8 @@ import pandas as pd
 import pymc as pm
 
 from helpers import bart, excluded, fit, horseshoe, joint_model, make_design, normal, simulate_aquarium, spike_and_slab
-from helpers.engine.draws import vectors
-from helpers.engine.likelihoods import Rows, pointwise
+from which_world.engine.draws import vectors
+from which_world.engine.likelihoods import Rows, pointwise
 
 HERE = Path(__file__)
 TABLE = HERE.with_suffix(".csv")

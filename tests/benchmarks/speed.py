@@ -94,7 +94,7 @@ def by_nuts(design):
     import pymc as pm
 
     from helpers import joint_model
-    from helpers.engine.from_pymc import observed
+    from which_world.engine.from_pymc import observed
 
     with observed(joint_model(design)):
         idata = pm.sample(**SAMPLES, cores=2, random_seed=100, progressbar=False, var_names=["alpha", "rho"])

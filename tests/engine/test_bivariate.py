@@ -12,8 +12,8 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import log_ndtr
 from scipy.stats import multivariate_normal
 
-from helpers.engine import bivariate_graph
-from helpers.engine.bivariate import log_Phi2, log_Phi2_atanh, log_Phi2_partials
+from which_world.engine import bivariate_graph
+from which_world.engine.bivariate import log_Phi2, log_Phi2_atanh, log_Phi2_partials
 
 # log Φ₂(h, k; r) by mpmath at 40 digits, ∫ φ(x) Φ((k - rx)/√(1-r²)) dx
 FORTY_DIGITS = [

@@ -7,9 +7,9 @@ from conftest import INSTRUMENT
 from scipy.special import erfc
 
 from helpers import make_design, maximum_likelihood, simulate_aquarium
-from helpers.engine import counterfactual
-from helpers.engine.counterfactual import average_effect, effect_slope
-from helpers.engine.likelihoods import derivatives, rows_of
+from which_world.engine import counterfactual
+from which_world.engine.counterfactual import average_effect, effect_slope
+from which_world.engine.likelihoods import derivatives, rows_of
 
 WITH_MODERATORS = INSTRUMENT | {"outcome": "Y ~ T * (X0 + X3) + X1"}
 

@@ -24,11 +24,11 @@ from helpers import (
     simulate_aquarium,
 )
 from helpers import horseshoe as funnel
-from helpers.engine.forest_gibbs_loops import DEPTH, above, change_forest, log_density, log_Phi, pull, stumps
-from helpers.engine.from_pymc import extract, observed
-from helpers.engine.particle_gibbs import particle_gibbs
-from helpers.forest import Forest
-from helpers.worlds import _pointwise
+from which_world.engine.forest_gibbs_loops import DEPTH, above, change_forest, log_density, log_Phi, pull, stumps
+from which_world.engine.from_pymc import extract, observed
+from which_world.engine.particle_gibbs import particle_gibbs
+from which_world.forest import Forest
+from which_world.worlds import _pointwise
 
 QUICK = {"draws": 300, "tune": 200, "chains": 2}
 BINARY = {"outcome": "Y ~ T + X0 + X1", "treatment": "T ~ X0 + X1"}

@@ -9,9 +9,9 @@ from scipy.stats import halfnorm, norm
 from statsmodels.tools.numdiff import approx_fprime, approx_hess
 
 from helpers import atanh_normal, make_design, normal
-from helpers.engine.laplace import adaptive_columns, columns, log_posterior, log_prior, log_prior_a
-from helpers.engine.likelihoods import rows_of
-from helpers.priors import scales
+from which_world.engine.laplace import adaptive_columns, columns, log_posterior, log_prior, log_prior_a
+from which_world.engine.likelihoods import rows_of
+from which_world.priors import scales
 
 
 def tank(rho):

@@ -11,9 +11,9 @@ from scipy.stats import multivariate_normal, norm
 from statsmodels.tools.numdiff import approx_fprime
 
 from helpers import make_design
-from helpers.engine import laplace, likelihoods
-from helpers.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise, probit, rows_of
-from helpers.models import log_Phi, selected_logp
+from which_world.engine import laplace, likelihoods
+from which_world.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise, probit, rows_of
+from which_world.models import log_Phi, selected_logp
 
 ERRORS = [
     (0.3, 0.2, 0.6, 1), (-1.5, 0.8, -0.3, 0), (0.0, 0.0, 0.0, 1), (2.0, -3.0, 0.9, 1), (1.0, 1.0, -0.95, 0),

@@ -9,10 +9,10 @@ from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 from statsmodels.tools.numdiff import approx_fprime
 
-from helpers.engine.laplace import ascent
-from helpers.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise, scores
-from helpers.engine.pairs import KINDS as OF_A_KIND
-from helpers.engine.pairs import PAIRS
+from which_world.engine.laplace import ascent
+from which_world.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise, scores
+from which_world.engine.pairs import KINDS as OF_A_KIND
+from which_world.engine.pairs import PAIRS
 
 KINDS = list(PAIRS)
 

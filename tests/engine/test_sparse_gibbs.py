@@ -23,8 +23,8 @@ from helpers import (
     spike_and_slab,
     weigh,
 )
-from helpers.engine import sparse_gibbs_loops as loops
-from helpers.priors import scales
+from which_world.engine import sparse_gibbs_loops as loops
+from which_world.priors import scales
 
 NAMES = ["X0", "X1", "X2", "X3"]
 

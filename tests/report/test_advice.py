@@ -10,12 +10,12 @@ import statsmodels.formula.api as smf
 from statsmodels.sandbox.regression.gmm import IV2SLS
 
 from helpers import explore_map, influence, make_design, make_report, write_report
-from helpers.report.examine import data_checks
-from helpers.report.identifiers import identifiers
-from helpers.report.instruments import anderson_rubin, holds_zero, instrument_table, region, sums, two_stages
-from helpers.report.sentences import FEW, decisive, overturns, yardsticks
-from helpers.report.short import in_short
-from helpers.report.words import number
+from which_world.report.examine import data_checks
+from which_world.report.identifiers import identifiers
+from which_world.report.instruments import anderson_rubin, holds_zero, instrument_table, region, sums, two_stages
+from which_world.report.sentences import FEW, decisive, overturns, yardsticks
+from which_world.report.short import in_short
+from which_world.report.words import number
 
 
 def lakes(shared=0.8, alpha=0.0, units=60, each=10, seed=3):

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from conftest import INSTRUMENT
 
 from helpers import make_design, make_report, simulate_aquarium, write_report
-from helpers.report.command import main
+from which_world.report.command import main
 
 
 @pytest.fixture(scope="module", params=["continuous", "binary"])

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import helpers
 from helpers import make_design, ols, read_table
 from helpers.__main__ import main
-from helpers.grammar.columns import MISSING
+from which_world.tables.columns import MISSING
 
 FORMULAS = {"outcome": "y ~ t * land", "treatment": "t ~ land"}
 

@@ -24,16 +24,16 @@ from scipy.stats import norm
 
 from helpers import load_lalonde, make_design, make_report, maps, ols, read_table, simulate_aquarium, write_report
 from helpers.__main__ import main, speak_plainly
-from helpers.checks import shuffle_test
-from helpers.maps import smoothed, unreliable
-from helpers.report import folder as folders
-from helpers.report.contents import _reweigh, _tipping, _unread, readable
-from helpers.report.examine import MISLED, data_checks
-from helpers.report.folder import check_free
-from helpers.report.publish import FILES
-from helpers.report.sentences import conclusion, limits, overturns, unread
-from helpers.report.short import in_short
-from helpers.report.words import number
+from which_world.checks import shuffle_test
+from which_world.maps import smoothed, unreliable
+from which_world.report import folder as folders
+from which_world.report.contents import _reweigh, _tipping, _unread, readable
+from which_world.report.examine import MISLED, data_checks
+from which_world.report.folder import check_free
+from which_world.report.publish import FILES
+from which_world.report.sentences import conclusion, limits, overturns, unread
+from which_world.report.short import in_short
+from which_world.report.words import number
 
 ROOT = Path(__file__).parent.parent.parent
 PONDS = ROOT / "data" / "ponds.csv"
@@ -127,7 +127,7 @@ def test_a_report_that_fails_half_way_leaves_no_trace(tmp_path, report, monkeypa
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("helpers.report.publish._draw", fail)
+    monkeypatch.setattr("which_world.report.publish._draw", fail)
     with pytest.raises(OSError, match="disk full"):
         write_report(report, folder, force=True)
     with pytest.raises(OSError, match="disk full"):
@@ -525,7 +525,7 @@ def test_an_exchange_that_is_interrupted_is_undone(report, tmp_path, monkeypatch
             raise KeyboardInterrupt
         return move(source, target)
 
-    monkeypatch.setattr("helpers.report.folder.shutil.move", stop)
+    monkeypatch.setattr("which_world.report.folder.shutil.move", stop)
     for place in (1, 4, len(FILES) + 3):
         calls.clear()
         stops.append(place)
@@ -810,7 +810,7 @@ def test_too_many_terms_for_the_rows_are_refused(monkeypatch):
     design = make_design(
         simulate_aquarium(90, treatment="binary", seed=0).data, outcome="Y ~ T + X0", treatment="T ~ X0"
     )
-    monkeypatch.setattr("helpers.report.contents.unreliable", lambda chart: np.ones(chart.sizes["rho"], dtype=bool))
+    monkeypatch.setattr("which_world.report.contents.unreliable", lambda chart: np.ones(chart.sizes["rho"], dtype=bool))
     with pytest.raises(ValueError, match="90 rows are too few for 6 parameters"):
         make_report(design)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from helpers.report.publish import FILES
+from which_world.report.publish import FILES
 
 ROOT = Path(__file__).parent.parent.parent
 CELLS = json.loads((ROOT / "book" / "template" / "my-own-tank.ipynb").read_text(encoding="utf-8"))["cells"]

@@ -7,9 +7,9 @@ import statsmodels.formula.api as smf
 from scipy.stats import f_oneway
 
 from helpers import make_design, make_report, resemblance
-from helpers.report.examine import first_stage
-from helpers.report.identifiers import belonging, identifiers
-from helpers.report.sentences import overturns
+from which_world.report.examine import first_stage
+from which_world.report.identifiers import belonging, identifiers
+from which_world.report.sentences import overturns
 
 
 @pytest.fixture(scope="module")

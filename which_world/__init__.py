@@ -1,0 +1,53 @@
+"""Bayesian structural causal inference: the effect of a treatment in every world that the data allow.
+
+Values flow one way::
+
+    make_design → map_rho → read_map, weigh, tipping_point → make_report
+    make_design → joint_model → fit → fit_worlds → world_table
+
+The public names stand in ``__init__.pyi``. Each is imported when it is first used, so that whoever draws a map does
+not wait for a sampler.
+"""
+
+import inspect
+from functools import wraps
+
+from lazy_loader import attach_stub
+
+_load, __dir__, __all__ = attach_stub(__name__, __file__)
+
+
+def __getattr__(name):
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        return _module(name)
+    value = globals()[name] = _answering(_load(name), name)
+    return value
+
+
+def _module(name):
+    """A room or a module by its name, as in `which_world.maps`; or an error that says what there is."""
+    from importlib import import_module
+
+    try:
+        return import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":
+            raise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {__all__}")
+
+
+def _answering(function, name):
+    """A function as it is, but for `weights=` and their kin: those get a sentence and no TypeError."""
+    if not inspect.isfunction(function) or "**" in str(inspect.signature(function)):
+        return function
+    from which_world.arguments import refuse_weights  # NumPy is slow to import, and is there by now
+
+    @wraps(function)
+    def answered(*arguments, **named):
+        refuse_weights(named)
+        return function(*arguments, **named)
+
+    answered.__module__, answered.__qualname__ = __name__, name  # where pickle finds it
+    return answered

@@ -1,0 +1,179 @@
+"""A design: outcome, treatment and standardised covariates, with what their formulas said of them.
+
+The outcome and the treatment keep the reader's units, so an effect needs no conversion; covariates are standardised.
+The outcome equation measures a continuous treatment from its mean. `which_world.tables.making` makes designs.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from which_world import arguments
+
+LONG = 20.0  # seconds of work before which a warning comes
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """What two formulas make of a data frame; built by `make_design`, never by hand.
+
+    Attributes
+    ----------
+    y, t : ndarray, shape (n,)
+        Outcome and treatment in the reader's units.
+    C : ndarray, shape (n, p)
+        Every covariate of either equation, standardised; not centred where an equation has no constant. Columns are
+        named by `covariates`.
+    in_outcome, in_treatment : ndarray of bool, shape (p,)
+        Which covariates stand in which equation. A column of the second only is an instrument.
+    moderates : ndarray of bool, shape (p,)
+        Which covariates change the effect: those that the outcome formula multiplies by the treatment.
+    intercept_O, intercept_T : bool
+        Whether each equation has a constant: unless its formula says ``0 +``, and even then if its columns add up to
+        one, as the levels of a factor do.
+    scales : DataFrame
+        ``mean`` and ``sd`` of each covariate before it was standardised; a mean of zero where none was subtracted.
+    centre : float, optional
+        What the outcome equation subtracts from the treatment, `t_mean`, when it is not to be taken from `t`.
+    kind, outcome_kind : {"binary", "continuous"}
+        Of the treatment and of the outcome; `kinds` is the pair, outcome first.
+    notes : tuple of str
+        What was decided when the formulas were read, in sentences: a term that is no instrument, a level without rows.
+    stands_for : int, optional
+        How many observations the rows of `y`, `t` and `C` stand for, each for as many as any other, where data that no
+        memory holds were condensed: the rows then have their means, variances and covariances, and are none of them.
+    step : float
+        By how much a continuous treatment is moved where its effect on the chance of a binary outcome is read; 1 for
+        all other designs.
+    terms : tuple of str
+        The term of the formula that each column of C belongs to: ``"C(education)"``, ``"age:C(g)"``.
+    variables : tuple of tuple of str
+        The data's own columns that this term is made of: ``("age", "g")``.
+    kept : dict
+        What has been worked out of these columns and would be worked out again; a changed design starts without it.
+    """
+
+    y: np.ndarray
+    t: np.ndarray
+    C: np.ndarray
+    covariates: tuple
+    in_outcome: np.ndarray
+    in_treatment: np.ndarray
+    moderates: np.ndarray
+    intercept_O: bool
+    intercept_T: bool
+    outcome: str
+    treatment: str
+    kind: str
+    scales: pd.DataFrame = field(repr=False)
+    centre: float | None = None
+    notes: tuple = ()
+    outcome_kind: str = "continuous"
+    stands_for: int | None = None
+    step: float = 1.0
+    terms: tuple = ()
+    variables: tuple = ()
+    kept: dict = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def kinds(self):
+        """The kinds of the outcome and of the treatment: what the likelihood looks up."""
+        return self.outcome_kind, self.kind
+
+    @property
+    def t_mean(self):
+        """What the outcome equation subtracts from the treatment.
+
+        The mean of a continuous treatment, so that the intercept is the outcome of an average row and its prior says
+        nothing about α; zero for a binary treatment, whose intercept is that of the untreated, and without one.
+        """
+        if self.centre is not None:
+            return self.centre
+        return float(self.t.mean()) if self.kind == "continuous" and self.intercept_O else 0.0
+
+    @property
+    def dose(self):
+        """The treatment as the outcome equation has it, shape (n,)."""
+        return self.t - self.t_mean
+
+    @property
+    def instruments(self):
+        """Labels of the covariates that stand in the treatment equation alone."""
+        alone = self.in_treatment & ~self.in_outcome & ~self.moderates
+        return tuple(np.array(self.covariates, dtype=object)[alone])
+
+    @property
+    def moderators(self):
+        """Labels of the covariates that change the effect."""
+        return tuple(np.array(self.covariates, dtype=object)[self.moderates])
+
+    @property
+    def M(self):
+        """The moderators' columns of C, shape (n, k): α is the effect where they are zero, their average if centred."""
+        return self.C[:, self.moderates]
+
+    @property
+    def n(self):
+        """Number of observations."""
+        return self.stands_for or len(self.y)
+
+    def __getstate__(self):
+        return {**self.__dict__, "kept": {}}
+
+    def __repr__(self):
+        answer = " (binary)" * (self.outcome_kind == "binary")
+        return (
+            f"Design({self.outcome}{answer} on {self.treatment} ({self.kind}), n={self.n:,}, "
+            f"{len(self.covariates)} covariates, instruments: {', '.join(self.instruments) or 'none'}"
+            f"{', moderators: ' * bool(self.moderators)}{', '.join(self.moderators)})"
+            f"{' ' * bool(self.notes)}{' '.join(self.notes)}"
+        )
+
+
+def check_design(design):
+    """The design, if it is one."""
+    return arguments.instance(design, Design, "design", "a Design from make_design(data, outcome=..., treatment=...)")
+
+
+def check_rows(design):
+    """The design, if its rows are at hand and do not stand for others."""
+    if check_design(design).stands_for:
+        raise ValueError(
+            f"design stands for {design.n:,} rows in {len(design.y)}, and this looks at each row; accepted is a design "
+            "of a pandas.DataFrame, such as a random part of the data: data.sample(frac=0.01).compute()."
+        )
+    return design
+
+
+def only(design, keep):
+    """The design with some of its covariates, a mask of shape (p,), in either equation."""
+    return replace(
+        design, C=design.C[:, keep], covariates=tuple(np.array(design.covariates, dtype=object)[keep]),
+        in_outcome=design.in_outcome[keep], in_treatment=design.in_treatment[keep],
+        moderates=design.moderates[keep], scales=design.scales[keep],
+        terms=tuple(term for term, kept in zip(design.terms, keep) if kept),
+        variables=tuple(names for names, kept in zip(design.variables, keep) if kept),
+    )  # fmt: skip
+
+
+def terms_of(design):
+    """The term of each column, and the data's own columns it is made of; a column made by hand is its own."""
+    terms = design.terms or design.covariates
+    return terms, design.variables or tuple((term,) for term in terms)
+
+
+def warn_long(seconds, what, binary):
+    """A warning of work that takes long, with what else may be done."""
+    if seconds < LONG:
+        return
+    unit, size = next(pair for pair in (("hours", 3600), ("minutes", 60), ("seconds", 1)) if seconds > 1.5 * pair[1])
+    line = (
+        "for a straight line, outcome_kind='continuous' and a continuous treatment" if binary else
+        "since both responses are continuous, the same regression without them: subtract from outcome, treatment and "
+        "covariates each level's mean, x - x.groupby(level).transform('mean'), and leave the level out; intervals are "
+        "then too narrow by √(1 - levels/rows)"
+    )  # fmt: skip
+    arguments.warn(
+        f"{what} takes some {seconds / size:.0f} {unit}. Beside waiting, accepted are a coarser grouping or, {line}."
+    )

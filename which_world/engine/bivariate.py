@@ -1,0 +1,103 @@
+"""log Φ₂, the bivariate normal CDF, right in every tail, with two derivatives.
+
+Everything is a function of a = atanh r, so that 1/√(1-r²) = cosh a and r/√(1-r²) = sinh a. With
+
+    A = h cosh a - k sinh a,     B = k cosh a - h sinh a,     D² = h² + B² = k² + A²
+
+the quadrant {x < h, y < k} is a wedge whose corner lies D away from the origin once (x, y) are made
+independent. Three steps bring any (h, k, r) to a wedge whose likeliest point is its corner. The first
+adds what is positive; the last leaves at least 0.7 arccos(-r)/π of what it subtracts from (measured):
+
+    h + k > 0      Φ₂(h, k; r) = Φ(h) - Φ(-k) + Φ₂(-h, -k; r)
+    h > k          the two change places
+    B > 0          Φ₂(h, k; r) = Φ(h) - Φ₂(h, -k; -r)
+
+What is left has h ≤ -|k| and A ≤ B ≤ 0. The ray from the origin through the corner cuts that wedge in
+two, and along the ray the mass across it is a Mills ratio m(x) = Φ(-x)/φ(x):
+
+    Φ₂ = φ(D)/√(2π) ∫₀^∞ exp(-Dw - w²/2) Σᵢ cos αᵢ m((D + w) sin αᵢ) dw
+    sin α₁ = -B/D, cos α₁ = -h/D,     sin α₂ = -A/D, cos α₂ = -k/D
+
+Each m falls slowly and has no singularity, so 24 Gauss-Legendre nodes reach rounding error; where
+cos α₂ < 0 the sum cancels, by a factor of about 2/√(1-r²) at most. The halves are the wedges of
+Owen (1956), integrated along their common ray.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import log_ndtr
+
+LOG_2PI = np.log(2 * np.pi)
+
+
+def log_Phi2(h, k, r):
+    """log P(X < h, Y < k) for standard normal X, Y with correlation r.
+
+    Parameters
+    ----------
+    h, k : array_like
+        Limits; they and r broadcast.
+    r : array_like
+        Correlations, |r| < 1.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError
+        When a correlation is not inside (-1, 1).
+
+    Notes
+    -----
+    Against 40-digit integration: Φ₂ within 2e-12 of itself over |h|, |k| ≤ 10, |r| ≤ 0.99; beyond,
+    log Φ₂ keeps 14 digits up to |h|, |k| ≤ 40 and |r| ≤ 0.99999.
+    """
+    r = np.asarray(r, dtype=float)
+    if not np.all(np.abs(r) < 1):
+        worst = r.flat[np.argmax(np.where(np.isnan(r), np.inf, np.abs(r)))]
+        raise ValueError(f"r={worst} is no correlation of two errors; accepted is -1 < r < 1.")
+    return log_Phi2_atanh(h, k, np.arctanh(r))
+
+
+def log_Phi2_atanh(h, k, a):
+    """`log_Phi2` as a function of a = atanh r, which is any number."""
+    from which_world.engine import bivariate_loops  # numba loads only where it is needed
+
+    return bivariate_loops.log_Phi2(h, k, np.cosh(a), np.sinh(a))
+
+
+class Partials(NamedTuple):
+    """A function of two arguments and a, element by element, with its first and second derivatives."""
+
+    value: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    a: np.ndarray
+    first_first: np.ndarray
+    first_second: np.ndarray
+    second_second: np.ndarray
+    first_a: np.ndarray
+    second_a: np.ndarray
+    a_a: np.ndarray
+
+
+def log_Phi2_partials(h, k, a):
+    """Value and derivatives of `log_Phi2_atanh`; the two arguments are h and k.
+
+    Every slope is a ratio of densities to Φ₂, taken in logarithms, so none of them is 0/0 in a tail.
+    """
+    cosh, sinh = np.cosh(a), np.sinh(a)
+    A, B = h * cosh - k * sinh, k * cosh - h * sinh
+    value = log_Phi2_atanh(h, k, a)
+    g_h = np.exp(-0.5 * h**2 - 0.5 * LOG_2PI + log_ndtr(B) - value)
+    g_k = np.exp(-0.5 * k**2 - 0.5 * LOG_2PI + log_ndtr(A) - value)
+    both = np.exp(-0.5 * (h**2 + B**2) - LOG_2PI - value)  # φ(h) φ(B) / Φ₂
+    g_a = both / cosh
+    return Partials(
+        value, g_h, g_k, g_a,
+        -g_h * (h + g_h) - sinh * both, cosh * both - g_h * g_k, -g_k * (k + g_k) - sinh * both,
+        -A * both - g_h * g_a, -B * both - g_k * g_a, g_a * (A * B - np.tanh(a) - g_a),
+    )  # fmt: skip

@@ -1,0 +1,452 @@
+"""Forests by backfitting, compiled: the sampler behind `fit` for a joint model with `bart()` in an equation.
+
+One sweep draws everything once. With V the treatment's error (for a binary treatment latent, and truncated to the
+side that t names), each equation is a regression with known noise given the other's error:
+
+    y - λV              ~ Normal(A θ_O + forest_O, σ_U √(1-ρ²)),      λ = ρ σ_U/σ_V
+    η + V - ρ (σ_V/σ_U) u  ~ Normal(Z θ_T + forest_T, σ_V √(1-ρ²)),      u = y - A θ_O - forest_O
+
+so coefficients are drawn from their Gaussian, and the trees against what the others leave. A binary outcome's y is
+latent as well, with σ_U = 1, and drawn from the side that the answer names. ρ and σ_U move with a latent V integrated
+out, and ρ moves along the ridge: whatever it adds to the mean of U given T and x is taken out of θ_O in the same step.
+
+A tree is a heap: the children of node i are 2i+1 and 2i+2, and `variable[i]` is what node i splits by, -1 for a leaf
+and -2 where the tree has no node. A step grows a leaf into two, prunes two into one, or changes the rule above two
+(Chipman, George & McCulloch 2010). Heights are integrated out meanwhile, so all that a step asks of the data are the
+number of rows and the sum in each leaf: `count` and `part`, kept up to date.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+compiled = njit(nogil=True, cache=True)
+summed = njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})  # sums in an order that the processor likes
+
+DEPTH = 5  # by default one prior branch in twenty thousand would go deeper; a byte holds a node up to depth 7
+NODES = 2 ** (DEPTH + 1) - 1
+GROW, PRUNE = 0.35, 0.35  # chances of a step's kind; the rest changes a rule
+STEPS = 8  # of a tree between two draws of its heights
+RIDGE = 4  # moves of ρ in a sweep
+
+
+@compiled
+def Phi(z):
+    """Φ(z)."""
+    return 0.5 * math.erfc(-z / math.sqrt(2.0))
+
+
+@compiled
+def log_Phi(z):
+    """log Φ(z), by its asymptotic series where erfc would underflow."""
+    if z > -30.0:
+        return math.log(Phi(z))
+    w = 1.0 / (z * z)
+    return -0.5 * z * z - math.log(-z) - 0.5 * math.log(2.0 * math.pi) + math.log1p(-w + 3.0 * w * w)
+
+
+@compiled
+def above(bound, rng):
+    """A standard normal above a bound: by rejection near the middle, Robert's exponential in the tail."""
+    if bound < 0.5:
+        while True:
+            z = rng.normal()
+            if z > bound:
+                return z
+    rate = 0.5 * (bound + math.sqrt(bound * bound + 4.0))
+    while True:
+        z = bound - math.log(1.0 - rng.random()) / rate
+        if math.log(1.0 - rng.random()) < -0.5 * (z - rate) ** 2:
+            return z
+
+
+@compiled
+def gaussian(A, square, target, noise, mean, precision, rng):
+    """Coefficients of target = A θ + Normal(0, noise), from their posterior; `square` is A'A."""
+    P = square / noise**2 + precision
+    L = np.linalg.cholesky(P)
+    centre = np.linalg.solve(P, A.T @ target / noise**2 + precision @ mean)
+    return centre + np.linalg.solve(L.T, rng.normal(0.0, 1.0, len(mean)))
+
+
+@compiled
+def log_density(y, t, mean, index, a, log_U, log_V, binary):
+    """The log-likelihood of `which_world.engine.likelihoods`, given both indices."""
+    sinh, cosh, scale_U, scale_V = math.sinh(a), math.cosh(a), math.exp(-log_U), math.exp(-log_V)
+    total, product = 0.0, 1.0  # chances are multiplied, and their logarithm is taken before they vanish
+    for i in range(len(y)):
+        r = (y[i] - mean[i]) * scale_U
+        if not binary:
+            v = (t[i] - index[i]) * scale_V
+            total -= 0.5 * (v * v + (r * cosh - v * sinh) ** 2)
+            continue
+        total -= 0.5 * r * r
+        z = (2.0 * t[i] - 1.0) * (index[i] * cosh + r * sinh)
+        if z > -10.0:
+            product *= Phi(z)
+        else:
+            total += log_Phi(z)
+        if product < 1e-250:
+            total, product = total + math.log(product), 1.0
+    own = -log_U if binary else math.log(cosh) - log_U - log_V
+    return total + math.log(product) + len(y) * own
+
+
+@compiled
+def latent(y, t, mean, index, a, log_U, rng):
+    """V of a binary treatment given its side and the outcome's error."""
+    rho, V = math.tanh(a), np.empty(len(y))
+    spread = math.sqrt(1.0 - rho * rho)
+    for i in range(len(y)):
+        q, centre = 2.0 * t[i] - 1.0, rho * (y[i] - mean[i]) * math.exp(-log_U)
+        V[i] = centre + q * spread * above(-q * (index[i] + centre) / spread, rng)
+    return V
+
+
+@compiled
+def answered(yes, mean, V, a, log_V, rng):
+    """y of a binary outcome given its side and the treatment's error; its σ is 1."""
+    rho, y = math.tanh(a), np.empty(len(yes))
+    spread = math.sqrt(1.0 - rho * rho)
+    for i in range(len(yes)):
+        q, centre = 2.0 * yes[i] - 1.0, mean[i] + rho * V[i] * math.exp(-log_V)
+        y[i] = centre + q * spread * above(-q * centre / spread, rng)
+    return y
+
+
+@compiled
+def pull(t, index, log_V, binary):
+    """E[V | T, x] in units of σ_V: what one unit of ρσ_U adds to the mean of Y given T and x."""
+    m, scale_V = np.empty(len(t)), math.exp(-log_V)
+    for i in range(len(t)):
+        if binary:
+            q, z = 2.0 * t[i] - 1.0, index[i]
+            log_height = -0.5 * z * z - 0.5 * math.log(2.0 * math.pi)
+            m[i] = q * (math.exp(log_height) / Phi(q * z) if q * z > -10.0 else math.exp(log_height - log_Phi(q * z)))
+        else:
+            m[i] = (t[i] - index[i]) * scale_V
+    return m
+
+
+@compiled
+def half_normal(log_sigma, scale):
+    """Log density of log σ when σ is half-normal."""
+    return -0.5 * (math.exp(log_sigma) / scale) ** 2 + log_sigma
+
+
+@compiled
+def normal_terms(theta, mean, precision):
+    """Log density of jointly normal coefficients, but for what does not change."""
+    off = theta - mean
+    return -0.5 * off @ (precision @ off)
+
+
+@compiled
+def move_rho(y, t, A, inverse, rest, index, theta, a, log_U, log_V, normal, grid, density, scale_U, kinds, rng):
+    """ρ by Metropolis along the ridge, α and its companions giving way; θ_O, a, log σ_U and the log-likelihood."""
+    (mean, precision), (answer, binary) = normal, kinds
+    now = log_density(y, t, A @ theta + rest, index, a, log_U, log_V, binary)
+    if len(grid) == 1:
+        return theta, a, log_U, now
+    way = inverse @ (A.T @ pull(t, index, log_V, binary))
+    for _ in range(RIDGE):
+        new = a + np.array([0.05, 0.2, 0.6])[rng.integers(0, 3)] * rng.normal()
+        log_new = log_U if answer or binary else log_U + math.log(math.cosh(new)) - math.log(math.cosh(a))
+        moved = theta - (math.tanh(new) * math.exp(log_new) - math.tanh(a) * math.exp(log_U)) * way
+        then = log_density(y, t, A @ moved + rest, index, new, log_new, log_V, binary)
+        gain = then - now + np.interp(new, grid, density) - np.interp(a, grid, density)
+        gain += normal_terms(moved, mean, precision) - normal_terms(theta, mean, precision)
+        gain += half_normal(log_new, scale_U) - half_normal(log_U, scale_U)
+        if abs(new) < grid[-1] and math.log(1.0 - rng.random()) < gain:
+            theta, a, log_U, now = moved, new, log_new, then
+    return theta, a, log_U, now
+
+
+@compiled
+def move_spread(y, t, fitted, index, a, log_U, log_V, now, scale_U, scale_V, which, binary, rng):
+    """σ_U (which 0) or σ_V (which 1) by Metropolis; both logarithms and the log-likelihood."""
+    step = 1.7 / math.sqrt(len(y)) * rng.normal()
+    new_U, new_V = log_U + step * (which == 0), log_V + step * (which == 1)
+    then = log_density(y, t, fitted, index, a, new_U, new_V, binary)
+    gain = then - now + half_normal(new_U, scale_U) - half_normal(log_U, scale_U)
+    gain += half_normal(new_V, scale_V) - half_normal(log_V, scale_V)
+    if math.log(1.0 - rng.random()) < gain:
+        return new_U, new_V, then
+    return log_U, log_V, now
+
+
+@compiled
+def equations(y, T, V, A, Z, squares, X, normal, forest, trees, height, theta, gamma, state, rng):
+    """θ_O, forest_O, θ_T and forest_T in turn, given T (for a binary treatment its latent index plus V) and V.
+
+    `squares`, `X`, `normal`, `forest`, `trees` and `height` hold the outcome's part and the treatment's; heights
+    change in place.
+    """
+    a, log_U, log_V = state
+    rho, ratio = math.tanh(a), math.exp(log_U - log_V)
+    noise = math.sqrt(1.0 - rho * rho)
+    noise_U, noise_V = noise * math.exp(log_U), noise * math.exp(log_V)
+    (X_O, X_T), (normal_O, normal_T), (forest_O, forest_T) = X, normal, forest
+    (trees_O, trees_T), (f_O, f_T) = trees, height
+    share = y - rho * ratio * V - forest_O[4]
+    theta = gaussian(A, squares[0], share - f_O, noise_U, normal_O[0], normal_O[1], rng)
+    if forest_O[0] > 0:
+        change_forest(X_O, *trees_O, f_O, share - A @ theta, noise_U, forest_O[3], forest_O[1], forest_O[2], rng)
+    share = T - rho / ratio * (y - A @ theta - forest_O[4] - f_O) - forest_T[4]
+    if Z.shape[1] > 0:
+        gamma = gaussian(Z, squares[1], share - f_T, noise_V, normal_T[0], normal_T[1], rng)
+    if forest_T[0] > 0:
+        change_forest(X_T, *trees_T, f_T, share - Z @ gamma, noise_V, forest_T[3], forest_T[1], forest_T[2], rng)
+    return theta, gamma
+
+
+@compiled
+def sample(
+    seen, t, A, Z, X_O, X_T, normal_O, normal_T, forest_O, forest_T, scales, grid, density, start, kinds, plan, rng
+):
+    """Draws of θ_O, θ_T, (a, log σ_U, log σ_V), forest_O and forest_T.
+
+    `normal_O` and `normal_T` hold mean and precision of θ_O and θ_T; `forest_O` and `forest_T` (trees, alpha, beta,
+    leaf sd, level); `scales` those of σ_U and σ_V; `start` (a, log σ_U, log σ_V); `kinds` whether
+    outcome and treatment are binary; `plan` (draws, tune, thin). One
+    point in `grid` fixes ρ.
+    """
+    (draws, tune, thin), (answer, binary) = plan, kinds
+    (a, log_U, log_V), n = start, len(seen)
+    X, normal, forest, height = (X_O, X_T), (normal_O, normal_T), (forest_O, forest_T), (np.zeros(n), np.zeros(n))
+    theta, gamma, (f_O, f_T) = normal_O[0].copy(), normal_T[0].copy(), height
+    trees = stumps(n, int(forest_O[0])), stumps(n, int(forest_T[0]))
+    squares = A.T @ A, Z.T @ Z
+    inverse, y = np.linalg.inv(squares[0]), seen.astype(np.float64)
+    if answer:
+        y = 2.0 * y - 1.0  # a start on the right side
+    kept = (np.empty((draws, A.shape[1])), np.empty((draws, Z.shape[1])), np.empty((draws, 3)),
+            np.empty((draws, n if forest_O[0] > 0 else 0)), np.empty((draws, n if forest_T[0] > 0 else 0)))  # fmt: skip
+    for sweep in range(tune + draws * thin):
+        level_O, index = forest_O[4] + f_O, Z @ gamma + forest_T[4] + f_T
+        theta, a, log_U, now = move_rho(y, t, A, inverse, level_O, index, theta, a, log_U, log_V, normal_O,
+                                        grid, density, scales[0], kinds, rng)  # fmt: skip
+        for which in range(1 if answer else 0, 1 if binary else 2):
+            log_U, log_V, now = move_spread(y, t, A @ theta + level_O, index, a, log_U, log_V, now, scales[0],
+                                            scales[1], which, binary, rng)  # fmt: skip
+        V = latent(y, t, A @ theta + level_O, index, a, log_U, rng) if binary else t - index
+        if answer:
+            y = answered(seen, A @ theta + level_O, V, a, log_V, rng)
+        theta, gamma = equations(y, index + V, V, A, Z, squares, X, normal, forest, trees, height, theta, gamma,
+                                 (a, log_U, log_V), rng)  # fmt: skip
+        if sweep >= tune and (sweep - tune) % thin == thin - 1:
+            i = (sweep - tune) // thin
+            kept[0][i], kept[1][i], kept[2][i] = theta, gamma, np.array([a, log_U, log_V])
+            if forest_O[0] > 0:
+                kept[3][i] = forest_O[4] + f_O
+            if forest_T[0] > 0:
+                kept[4][i] = forest_T[4] + f_T
+    return kept
+
+
+@compiled
+def evidence(count, total, noise2, leaf2):
+    """Log evidence of a leaf's rows, up to what does not depend on the tree."""
+    seen = noise2 + count * leaf2
+    return -0.5 * math.log(seen / noise2) + 0.5 * leaf2 * total * total / (noise2 * seen)
+
+
+@compiled
+def depth_of(node):
+    """How many splits lie above a node."""
+    return math.floor(math.log2(node + 1.0) + 1e-9)
+
+
+@compiled
+def split_chance(node, alpha, beta):
+    """Prior probability that a node splits."""
+    depth = depth_of(node)
+    return 0.0 if depth >= DEPTH else alpha * (1.0 + depth) ** (-beta)
+
+
+@compiled
+def choose(variable, kind, rng):
+    """One node of a kind (0: a leaf that may grow, 1: a parent of two leaves), and how many there are."""
+    found, count = -1, 0
+    for node in range(NODES):
+        if variable[node] == -2:
+            continue
+        if kind == 0:
+            fits = variable[node] == -1 and depth_of(node) < DEPTH
+        else:
+            fits = variable[node] >= 0 and variable[2 * node + 1] == -1 and variable[2 * node + 2] == -1
+        if fits:
+            count += 1
+            if rng.random() * count < 1.0:
+                found = node
+    return found, count
+
+
+@compiled
+def rule(X, leaf, first, second, rng):
+    """A variable, and one of the values it takes among the rows of two leaves (or of one); none has no rows."""
+    row = rng.integers(0, len(leaf))
+    while leaf[row] != first and leaf[row] != second:
+        row = rng.integers(0, len(leaf))
+    variable = rng.integers(0, len(X))
+    return variable, X[variable, row]
+
+
+@summed
+def inside(leaf, rest, node):
+    """Number and sum of the rows of a leaf."""
+    count, total = 0, 0.0
+    for i in range(len(leaf)):
+        here = leaf[i] == node
+        count += here
+        total += rest[i] * here
+    return count, total
+
+
+@summed
+def below(x, value, leaf, rest, first, second):
+    """Number and sum of those rows of two leaves (or of one) that a rule sends to the left."""
+    count, total = 0, 0.0
+    for i in range(len(leaf)):
+        here = ((leaf[i] == first) | (leaf[i] == second)) & (x[i] <= value)
+        count += here
+        total += rest[i] * here
+    return count, total
+
+
+@compiled
+def apart(count, part, left, noise2, leaf2):
+    """Log evidence of `count` rows with sum `part` once those of `left` go their own way; -inf if a side is empty."""
+    if left[0] == 0 or left[0] == count:
+        return -np.inf
+    return evidence(left[0], left[1], noise2, leaf2) + evidence(count - left[0], part - left[1], noise2, leaf2)
+
+
+@compiled
+def change_tree(X, tree, rest, noise2, leaf2, alpha, beta, rng):
+    """One Metropolis step on a tree (variable, value, leaf, count, part): grow, prune, or change the rule above two."""
+    u = 0.0 if tree[0][0] == -1 else rng.random()
+    if u < GROW:
+        grow(X, tree, rest, noise2, leaf2, alpha, beta, rng)
+    elif u < GROW + PRUNE:
+        prune(tree, noise2, leaf2, alpha, beta, rng)
+    else:
+        change_rule(X, tree, rest, noise2, leaf2, rng)
+
+
+@compiled
+def grow(X, tree, rest, noise2, leaf2, alpha, beta, rng):
+    """Split a leaf by a rule drawn from its prior."""
+    variable, value, leaf, count, part = tree
+    stump = variable[0] == -1
+    node, leaves = choose(variable, 0, rng)
+    if node < 0:
+        return
+    k, c = rule(X, leaf, node, node, rng)
+    found = below(X[k], c, leaf, rest, node, node)
+    gain = apart(count[node], part[node], found, noise2, leaf2) - evidence(count[node], part[node], noise2, leaf2)
+    if gain == -np.inf:
+        return
+    left, right = 2 * node + 1, 2 * node + 2
+    variable[node], variable[left], variable[right] = k, -1, -1
+    _, parents = choose(variable, 1, rng)
+    gain += _prior(node, alpha, beta) + _way_back(parents, leaves, stump)
+    if math.log(1.0 - rng.random()) < gain:
+        _send(X[k], tree, node, node, node, c, found)
+    else:
+        variable[node], variable[left], variable[right] = -1, -2, -2
+
+
+@compiled
+def prune(tree, noise2, leaf2, alpha, beta, rng):
+    """Make one leaf of two siblings."""
+    variable, _, leaf, count, part = tree
+    node, parents = choose(variable, 1, rng)
+    left, right, k = 2 * node + 1, 2 * node + 2, variable[node]
+    both = count[left] + count[right], part[left] + part[right]
+    before = apart(*both, (count[left], part[left]), noise2, leaf2)
+    variable[node], variable[left], variable[right] = -1, -2, -2
+    _, leaves = choose(variable, 0, rng)
+    gain = evidence(*both, noise2, leaf2) - before - _prior(node, alpha, beta)
+    if math.log(1.0 - rng.random()) < gain - _way_back(parents, leaves, variable[0] == -1):
+        count[node], part[node] = both
+        for i in range(len(leaf)):
+            if leaf[i] == left or leaf[i] == right:
+                leaf[i] = node
+    else:
+        variable[node], variable[left], variable[right] = k, -1, -1
+
+
+@compiled
+def change_rule(X, tree, rest, noise2, leaf2, rng):
+    """Another rule, drawn from its prior, above two sibling leaves."""
+    variable, _, leaf, count, part = tree
+    node, _ = choose(variable, 1, rng)
+    left, right = 2 * node + 1, 2 * node + 2
+    both = count[left] + count[right], part[left] + part[right]
+    before = apart(*both, (count[left], part[left]), noise2, leaf2)
+    k, c = rule(X, leaf, left, right, rng)
+    found = below(X[k], c, leaf, rest, left, right)
+    if math.log(1.0 - rng.random()) < apart(*both, found, noise2, leaf2) - before:
+        variable[node], count[node], part[node] = k, both[0], both[1]
+        _send(X[k], tree, left, right, node, c, found)
+
+
+@compiled
+def _prior(node, alpha, beta):
+    """Log prior odds of a split of this node into two leaves against a leaf."""
+    here, below = split_chance(node, alpha, beta), split_chance(2 * node + 1, alpha, beta)
+    return math.log(here) + 2.0 * math.log(1.0 - below) - math.log(1.0 - here)
+
+
+@compiled
+def _way_back(parents, leaves, stump):
+    """Log odds of proposing to prune what has just grown against proposing to grow it; a stump can only grow."""
+    return math.log((PRUNE / parents) / ((1.0 if stump else GROW) / leaves))
+
+
+@compiled
+def _send(x, tree, first, second, node, c, found):
+    """Rows of two leaves (or of one) to the children of a node, `found` (number and sum) to the left."""
+    _, value, leaf, count, part = tree
+    left, right = 2 * node + 1, 2 * node + 2
+    value[node] = c
+    for i in range(len(leaf)):
+        if leaf[i] == first or leaf[i] == second:
+            leaf[i] = left if x[i] <= c else right
+    count[left], part[left] = found
+    count[right], part[right] = count[node] - found[0], part[node] - found[1]
+
+
+@compiled
+def change_forest(X, variable, value, leaf, height, total, target, noise, leaf_sd, alpha, beta, rng):
+    """Every tree in turn, against what the others leave of the target; `total` (n,) is their sum, updated in place.
+
+    `X` is (covariates, n); the others are those of `stumps`.
+    """
+    n, noise2, leaf2 = len(target), noise**2, leaf_sd**2
+    rest, count, part = np.empty(n), np.zeros(NODES, np.int64), np.zeros(NODES)
+    for j in range(len(variable)):
+        for i in range(n):
+            total[i] -= height[j, leaf[j, i]]
+            rest[i] = target[i] - total[i]
+        for node in range(NODES):
+            if variable[j, node] == -1:
+                count[node], part[node] = inside(leaf[j], rest, node)
+        for _ in range(STEPS):
+            change_tree(X, (variable[j], value[j], leaf[j], count, part), rest, noise2, leaf2, alpha, beta, rng)
+        for node in range(NODES):
+            if variable[j, node] == -1:
+                seen = noise2 + count[node] * leaf2
+                height[j, node] = leaf2 * part[node] / seen + math.sqrt(noise2 * leaf2 / seen) * rng.normal()
+        for i in range(n):
+            total[i] += height[j, leaf[j, i]]
+
+
+@compiled
+def stumps(n, trees):
+    """So many trees without a split: each node's variable, value and height, (trees, nodes), and each row's leaf."""
+    variable = np.full((trees, NODES), -2)
+    variable[:, 0] = -1
+    return variable, np.zeros((trees, NODES)), np.zeros((trees, n), np.uint8), np.zeros((trees, NODES))

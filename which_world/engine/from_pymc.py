@@ -1,0 +1,367 @@
+"""Take a PyMC model apart into the numbers that made it, and prove that nothing was missed.
+
+A reader may have changed a model since `joint_model` built it: observed other data, intervened with
+`pm.do`, added a potential. The model itself is therefore the authority. What is extracted from it is believed
+only if it gives the model's own log density at random points; otherwise NUTS samples the model as it is.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pymc as pm
+import pytensor
+from pymc.distributions.continuous import HalfCauchyRV
+from pymc.logprob.basic import conditional_logp
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.random.basic import BernoulliRV, BetaRV, HalfNormalRV, InvGammaRV, MvNormalRV, NormalRV
+from scipy import stats
+
+from which_world.design import Design
+from which_world.engine.draws import OBSERVED, named
+from which_world.engine.laplace import allowed
+from which_world.engine.likelihoods import Rows, log_likelihood, pointwise, rows_of
+from which_world.priors import Scales
+
+QUICK = "FAST_COMPILE"
+OWN = {"alpha", "delta", "rho", "sigma_U", "sigma_V"} | {
+    f"{part}_{e}" for e in "OT"
+    for part in ("intercept", "beta", "forest", "inclusion", "included", "slab", "tau", "c2", "lambda", "z")
+} | {"beta_O_free", "beta_T_free"}  # fmt: skip
+
+
+class Unreadable(Exception):
+    """Not one of our joint models; NUTS, or particle Gibbs, takes it as it is."""
+
+
+class Sieve(NamedTuple):
+    """A sieve's numbers: the free coefficients' sd (J,), and (a, b) of the inclusion's Beta, or (π, -1) when fixed."""
+
+    slab: np.ndarray
+    a: float
+    b: float
+
+    def point(self, count, rng):
+        """β, the variables that make it, and their log prior density."""
+        share = self.a if self.b < 0 else 0.4
+        included, free = rng.integers(0, 2, count), 0.1 * self.slab * rng.normal(size=count)
+        value = stats.bernoulli.logpmf(included, share).sum() + stats.norm.logpdf(free, 0, self.slab).sum()
+        value += 0.0 if self.b < 0 else stats.beta.logpdf(share, self.a, self.b)
+        return included * free, {"inclusion": share, "included": included, "slab": free}, value
+
+
+class Funnel(NamedTuple):
+    """A regularised horseshoe's numbers: τ₀, and shape and scale of c²."""
+
+    tau_0: float
+    shape: float
+    scale: float
+
+    def point(self, count, rng):
+        """β, the variables that make it, and their log prior density."""
+        tau, c2 = self.tau_0 * rng.uniform(0.5, 2), self.scale / self.shape * rng.uniform(0.5, 2)
+        local, z = np.exp(rng.normal(size=count)), rng.normal(size=count)
+        value = stats.halfcauchy.logpdf(tau, scale=self.tau_0) + stats.invgamma.logpdf(c2, self.shape, scale=self.scale)
+        value += stats.halfcauchy.logpdf(local).sum() + stats.norm.logpdf(z).sum()
+        beta = z * tau * local * np.sqrt(c2 / (c2 + (tau * local) ** 2))
+        return beta, {"tau": tau, "c2": c2, "lambda": local, "z": z}, value
+
+
+class Trees(NamedTuple):
+    """A forest's numbers: what it sees (n, p), its trees, the prior of a split, of a leaf, and its level."""
+
+    X: np.ndarray
+    count: int
+    alpha: float
+    beta: float
+    leaf_sd: float
+    level: float
+
+    def point(self, count, rng):
+        """The forest's values, as its variable, and no density: PyMC-BART gives its trees none."""
+        return self.level + self.leaf_sd * rng.normal(size=count), {}, 0.0
+
+
+class Equation(NamedTuple):
+    """The prior of one equation in numbers.
+
+    `mean` and `root` belong to its coefficients in θ's order (intercept, β[, δ, α]), as in `which_world.priors.Scales`;
+    a coefficient under a sparse prior has a column of zeros, and `sparse` then has that prior. A forest stands for the
+    intercept and β.
+    """
+
+    mean: np.ndarray
+    root: np.ndarray
+    sparse: Sieve | Funnel | None = None
+    forest: Trees | None = None
+
+    @property
+    def precision(self):
+        """Of the coefficients, (m, m)."""
+        return self.root.T @ self.root
+
+
+class Joint(NamedTuple):
+    """A joint model in numbers: its data, its priors, and ρ (a float, or its log prior density).
+
+    In the design an equation with a forest has neither an intercept nor covariates.
+    """
+
+    design: Design
+    rho: object
+    sigma_U: float
+    sigma_V: float
+    outcome: Equation
+    treatment: Equation
+
+    @property
+    def equations(self):
+        """Both equations, with the letters of their variables."""
+        return ("O", self.outcome), ("T", self.treatment)
+
+    @property
+    def family(self):
+        """What samples it: ``"normal"``, ``"sieve"``, ``"funnel"`` or ``"forest"``."""
+        if any(e.forest is not None for _, e in self.equations):
+            return "forest"
+        kinds = {type(e.sparse) for _, e in self.equations} - {type(None)}
+        return "normal" if not kinds else "sieve" if kinds == {Sieve} else "funnel"
+
+    @property
+    def scales(self):
+        """The priors of a model without a sparse prior, as `which_world.priors.scales` gives them."""
+        return Scales(*self.outcome[:2], *self.treatment[:2], self.sigma_U, self.sigma_V)
+
+
+def observed(model):
+    """The model with its own stored data observed, where the reader has not observed any herself."""
+    waiting = {rv.name for rv in model.free_RVs} & set(OBSERVED)
+    return pm.observe(model, {name: model[OBSERVED[name]].get_value() for name in waiting}) if waiting else model
+
+
+def extract(model):
+    """The numbers of an observed joint model, or None when it is something else."""
+    try:
+        joint = _joint(model)
+        return joint if _agrees(model, joint) else None
+    except (Unreadable, KeyError):
+        return None
+
+
+def _joint(model):
+    free = {rv.name: rv for rv in model.free_RVs}
+    seen = {rv.name: np.asarray(model.rvs_to_values[rv].eval(mode=QUICK), dtype=float) for rv in model.observed_RVs}
+    if set(seen) != set(OBSERVED) or model.potentials or not {"alpha"} <= set(free) <= OWN:
+        raise Unreadable
+    covariates, X = tuple(model.coords["covariate"]), model["X"].get_value()
+    labels = np.array(covariates, dtype=object)
+    design = Design(
+        y=seen["likelihood_outcome"], t=seen["likelihood_treatment"], C=X, covariates=covariates,
+        in_outcome=_included(model, free, "O", len(labels)), in_treatment=_included(model, free, "T", len(labels)),
+        moderates=np.isin(labels, list(model.coords.get("moderator", ()))),
+        intercept_O="intercept_O" in free, intercept_T="intercept_T" in free, outcome="outcome", treatment="treatment",
+        kind=_kind(free, "sigma_V"), outcome_kind=_kind(free, "sigma_U"), scales=None,
+        centre=_data(model, "treatment_mean", 0.0), step=_data(model, "treatment_step", 1.0),
+    )  # fmt: skip
+    outcome, treatment = (
+        _equation(free, e, included, len(design.moderators))
+        for e, included in (("O", design.in_outcome), ("T", design.in_treatment))
+    )
+    sigmas = (_half_normal(free[name]) if name in free else 1.0 for name in ("sigma_U", "sigma_V"))
+    return Joint(design, _rho(model), *sigmas, outcome, treatment)
+
+
+def _kind(free, sigma):
+    """The kind of a response: a binary one has no σ."""
+    return "continuous" if sigma in free else "binary"
+
+
+def _data(model, name, without):
+    """A number that a joint model holds: what it subtracts from the treatment, or by how much it moves it."""
+    return float(model[name].get_value()) if name in model else without
+
+
+def _included(model, free, equation, p):
+    """Which covariates the line of an equation has: all of them, or those that its free coefficients fill."""
+    if f"forest_{equation}" in free:
+        return np.zeros(p, dtype=bool)
+    whole, partial, own = f"beta_{equation}", f"beta_{equation}_free", f"covariate_{equation}"
+    if own in model.coords:  # a sparse prior
+        return np.isin(np.array(model.coords["covariate"], dtype=object), list(model.coords[own]))
+    if whole not in free and partial not in free:
+        return np.zeros(p, dtype=bool)  # an equation without covariates
+    if whole in free and partial in free:
+        raise Unreadable
+    if whole in free:
+        return np.ones(p, dtype=bool)
+    rv = model[partial]
+    return model[whole].eval({rv: np.ones(rv.type.shape[0])}, mode=QUICK) != 0
+
+
+def _equation(free, e, included, moderators):
+    """The numbers of one equation's prior, the treatment's coefficients among the outcome's."""
+    count = int(included.sum())
+    beta = next((free[name] for name in (f"beta_{e}", f"beta_{e}_free") if name in free), None)
+    sparse, forest = _sparse(free, e), _trees(free[f"forest_{e}"]) if f"forest_{e}" in free else None
+    line = [(free.get(f"intercept_{e}"), 1), (beta, 0 if forest or sparse else count)]
+    own = [(free.get("delta"), moderators), (free["alpha"], 1)] if e == "O" else []
+    blocks = [(rv, size) for rv, size in [*line, *own] if rv is not None and size]
+    mean, root = _jointly_normal(blocks)
+    if sparse is not None:
+        gap = np.full(count, int(line[0][0] is not None))  # where its coefficients belong
+        mean = np.insert(mean, gap, 0.0)
+        root = np.insert(np.insert(root, gap, 0.0, axis=0), gap, 0.0, axis=1)
+    return Equation(mean, root, sparse, forest)
+
+
+def _trees(rv):
+    op = rv.owner.op
+    return Trees(np.ascontiguousarray(op.X), op.m, op.alpha, op.beta, op.Y.std() / np.sqrt(op.m), op.Y.mean())
+
+
+def _sparse(free, e):
+    if f"slab_{e}" in free:
+        return _sieve(free, e)
+    if f"z_{e}" in free:
+        (tau_0,), more = _constants(free[f"tau_{e}"], HalfCauchyRV), _constants(free[f"c2_{e}"], InvGammaRV)
+        return Funnel(*map(float, (tau_0, *more)))
+    return None
+
+
+def _jointly_normal(blocks):
+    """Mean and root precision of variables, each normal given those after it; `blocks` are these and their sizes."""
+    sizes = [size for _, size in blocks]
+    ends = np.cumsum([0, *sizes])
+    mean, root = np.zeros(ends[-1]), np.zeros((ends[-1], ends[-1]))
+    for k in reversed(range(len(blocks))):
+        own, later = slice(ends[k], ends[k + 1]), slice(ends[k + 1], ends[-1])
+        level, slopes, scale = _given(blocks[k], blocks[k + 1 :])
+        mean[own] = level + slopes @ mean[later]
+        root[own, own] = np.linalg.inv(scale)
+        root[own, later] = -root[own, own] @ slopes
+    return mean, root
+
+
+def _given(block, later):
+    """Of a normal variable: its mean where the later ones are zero, its slopes in them, and its root covariance."""
+    rv, size = block
+    location, spread = _parameters(rv)
+    used = [(other, length) for other, length in later if other in ancestors([location])]
+    if set(pm.pytensorf.rvs_in_graph([location])) - {other for other, _ in used} or pm.pytensorf.rvs_in_graph([spread]):
+        raise Unreadable
+    where = pytensor.function([other for other, _ in used], location, mode=QUICK)
+    zero = [np.zeros(other.type.ndim * (length,)) for other, length in used]
+    level, slopes, start = np.broadcast_to(where(*zero), size), np.zeros((size, sum(n for _, n in later))), 0
+    for other, length in later:
+        for i in range(length if other in [rv for rv, _ in used] else 0):
+            moved = [np.eye(length)[i].reshape(at.shape) if each is other else at for (each, _), at in zip(used, zero)]
+            slopes[:, start + i] = where(*moved) - level
+        start += length
+    spread = spread.eval(mode=QUICK)
+    normal = isinstance(rv.owner.op, NormalRV)
+    return level, slopes, np.diag(np.broadcast_to(spread, size)) if normal else np.linalg.cholesky(spread)
+
+
+def _parameters(rv):
+    """Mean and spread, a variable each: the standard deviation of a normal, the covariance of several."""
+    if not isinstance(rv.owner.op, (NormalRV, MvNormalRV)):
+        raise Unreadable
+    return rv.owner.op.dist_params(rv.owner)
+
+
+def _sieve(free, e):
+    rv = free[f"slab_{e}"]
+    slab = np.broadcast_to(_constants(rv, NormalRV)[1], rv.eval(mode=QUICK).shape).astype(float)
+    if f"inclusion_{e}" in free:
+        return Sieve(slab, *map(float, _constants(free[f"inclusion_{e}"], BetaRV)))
+    (share,) = _constants(free[f"included_{e}"], BernoulliRV)
+    return Sieve(slab, float(np.ravel(share)[0]), -1.0)
+
+
+def _half_normal(rv):
+    location, scale = _constants(rv, HalfNormalRV)
+    if location != 0:
+        raise Unreadable
+    return float(scale)
+
+
+def _constants(rv, op):
+    """The parameters of a random variable of the wanted kind, when they are plain numbers."""
+    if not isinstance(rv.owner.op, op):
+        raise Unreadable
+    parameters = rv.owner.op.dist_params(rv.owner)
+    if any(pm.pytensorf.rvs_in_graph(p) for p in parameters):
+        raise Unreadable
+    return [p.eval(mode=QUICK) for p in parameters]
+
+
+def _rho(model):
+    """The value ρ is fixed at, or its log prior density as a function of an array of ρ."""
+    rho = model["rho"]
+    if rho not in model.free_RVs:
+        if pm.pytensorf.rvs_in_graph(rho):
+            raise Unreadable
+        return float(rho.eval(mode=QUICK))
+    if pm.pytensorf.rvs_in_graph(list(rho.owner.inputs)):
+        raise Unreadable
+    value = pytensor.tensor.vector("value")
+    return pytensor.function([value], pm.logp(rho, value), mode=QUICK)
+
+
+def _agrees(model, joint, *, points=2, tolerance=1e-6):
+    """Is the model's own log density that of the numbers, at a few random points?"""
+    values = {rv: rv.type(name=rv.name) for rv in model.free_RVs}
+    terms = conditional_logp(values | {rv: model.rvs_to_values[rv] for rv in model.observed_RVs})
+    theirs = pytensor.function(list(values.values()), sum(term.sum() for term in terms.values()), mode=QUICK)
+    rng = np.random.default_rng(0)
+    for _ in range(points):
+        place, ours = _point(joint, rng)
+        value = theirs(*(place[rv.name] for rv in model.free_RVs))
+        if not abs(ours - value) < tolerance * (1 + abs(value)):
+            return False
+    return True
+
+
+def _point(joint, rng):
+    """Values of the model's variables near the middle of the prior, and their log density by the numbers."""
+    design, fixed = joint.design, isinstance(joint.rho, float)
+    a = np.arctanh(joint.rho) if fixed else rng.choice(_near_zero(joint.rho))
+    scales = [np.array([scale] if scaled else []) for scale, scaled in
+              zip((joint.sigma_U, joint.sigma_V), rows_of(design).scaled)]  # fmt: skip
+    sigmas = [scale * rng.uniform(0.5, 1.5) for scale in scales]
+    value = sum(stats.halfnorm.logpdf(s, scale=scale).sum() for s, scale in zip(sigmas, scales))
+    value += 0.0 if fixed else joint.rho(np.array([np.tanh(a)]))[0]
+    thetas, offsets, point = [], [], {}
+    for e, equation in joint.equations:
+        theta, offset, more, density = _point_of(equation, design.n, rng)
+        thetas, offsets, value = [*thetas, theta], [*offsets, offset], value + density
+        point |= {f"{name}_{e}": x for name, x in more.items()}
+    theta = np.concatenate([thetas[0], np.log(sigmas[0]), thetas[1], np.log(sigmas[1])])
+    if joint.family == "forest":
+        value += pointwise(Rows.of(design, compress=False), theta[None], np.array([a]), offsets=offsets).sum()
+    else:
+        value += log_likelihood(rows_of(design), theta, a)[0]
+    return point | named(design, theta, a, forests=[e for e, part in joint.equations if part.forest]), value
+
+
+def _near_zero(log_density):
+    """Values of a = atanh ρ that a prior of ρ allows, the thousand nearest to zero."""
+    a = allowed(log_density)
+    if not len(a):
+        raise Unreadable
+    return a[np.argsort(np.abs(a))[:1000]]
+
+
+def _point_of(equation, n, rng):
+    """θ of one equation, what its forest adds, the values of its other variables, and their log density."""
+    own = equation.root.any(axis=0)
+    root, theta = equation.root[np.ix_(own, own)], np.zeros(len(own))
+    z = 0.1 * rng.normal(size=own.sum())
+    theta[own] = equation.mean[own] + np.linalg.solve(root, z)
+    value, offset, more = stats.norm.logpdf(z).sum() + np.log(np.abs(np.diagonal(root))).sum(), 0.0, {}
+    if equation.sparse is not None:
+        theta[~own], more, density = equation.sparse.point(int((~own).sum()), rng)
+        value += density
+    if equation.forest is not None:
+        offset, _, _ = equation.forest.point(n, rng)
+        more = {"forest": offset}
+    return theta, offset, more, value

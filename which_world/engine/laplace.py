@@ -1,0 +1,262 @@
+"""The posterior at one value of ρ, where it has one mode and is nearly Gaussian.
+
+Everything hard about these models lies along ρ. Hold ρ still and the rest is a Newton search for the
+mode and a Gaussian around it (Laplace), made exact by importance weights. One such posterior is a
+*column*; columns side by side are what the map, the profile likelihood and the fast sampler are made of.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.linalg import block_diag, lstsq, solve_triangular
+from scipy.special import logsumexp
+
+from which_world.engine.likelihoods import BLOCK, LOG_2PI, derivatives, log_likelihood, probit
+from which_world.moments import cuts
+
+PARETO_K = 0.7  # Pareto k̂ beyond which importance weights cannot be relied on (Vehtari et al. 2024)
+REACH = 6.0  # the largest |atanh ρ| ever visited: |ρ| = 0.99999
+
+
+class Columns(NamedTuple):
+    """Gaussian posteriors at K values of a = atanh ρ; θ has m entries.
+
+    mode has shape (K, m); root, with root @ root.T the covariance, (K, m, m); log_evidence, by
+    Laplace's formula, (K,); value is the log posterior (or likelihood) at the mode, (K,).
+    """
+
+    a: np.ndarray
+    mode: np.ndarray
+    root: np.ndarray
+    log_evidence: np.ndarray
+    value: np.ndarray
+
+    def at(self, a):
+        """Mode and root at any a between the first and the last: cubic splines through the columns."""
+        if len(self.a) == 1:
+            return np.broadcast_to(self.mode, (len(a), *self.mode.shape[1:])), np.broadcast_to(
+                self.root, (len(a), *self.root.shape[1:])
+            )
+        return CubicSpline(self.a, self.mode)(a), CubicSpline(self.a, self.root)(a)
+
+
+def columns(rows, scales, a):
+    """Fit every column, each from its neighbour's mode, starting where ρ is nearest to zero.
+
+    Parameters
+    ----------
+    rows : Rows
+    scales : Scales or None
+        The prior; None is the flat one, and the columns are then the profile likelihood.
+    a : ndarray, shape (K,), increasing
+
+    Raises
+    ------
+    RuntimeError
+        When no maximum is found at some ρ, naming it.
+    """
+    a = np.asarray(a, dtype=float)
+    first = int(np.argmin(np.abs(a)))
+    found = {}
+    for path in (range(first, len(a)), range(first - 1, -1, -1)):
+        for k in path:
+            step = 1 if k < first else -1
+            found[k] = mode(rows, scales, a[k], _guess(rows, a, found, k, step))
+    theta, value, H = (np.array([found[k][i] for k in range(len(a))]) for i in range(3))
+    # -H = LL', so the covariance is L⁻ᵀL⁻¹
+    root = np.array([solve_triangular(np.linalg.cholesky(-h), np.eye(len(h)), lower=True).T for h in H])
+    log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+    return Columns(a, theta, root, value + log_det + 0.5 * rows.size * LOG_2PI, value)
+
+
+def adaptive_columns(fit, rho, *, size=31, drop=25.0):
+    """Columns over the values of a = atanh ρ that hold the posterior.
+
+    The window starts at |ρ| < 0.96, grows while its edge still matters and is then closed in on the mass.
+
+    Parameters
+    ----------
+    fit : function
+        From increasing values of a to `Columns`.
+    rho : float or function
+        The value ρ is fixed at (one column), or its log prior density.
+    size : int
+        Columns in the window.
+    drop : float
+        A ρ whose log posterior lies this far below the best is left out.
+    """
+    if isinstance(rho, float):
+        return fit([np.arctanh(rho)])
+    low, high = -2.0, 2.0
+    while True:
+        found = fit(np.linspace(low, high, size))
+        density = found.log_evidence + log_prior_a(rho, found.a)
+        if not np.isfinite(density).any():  # the prior lies between two columns
+            place = allowed(rho)
+            low, high = place[0] - 0.01, place[-1] + 0.01
+            continue
+        near = density > density.max() - drop
+        if (near[0] and low > -REACH) or (near[-1] and high < REACH):
+            low, high = max(-REACH, low - near[0]), min(REACH, high + near[-1])
+            continue
+        inside = np.flatnonzero(near)
+        step = found.a[1] - found.a[0]
+        if step * (inside[-1] - inside[0] + 2) > 0.5 * (high - low):
+            return found
+        low, high = found.a[inside[0]] - step, found.a[inside[-1]] + step
+
+
+def allowed(rho):
+    """Values of a = atanh ρ on a fine grid that a log prior density of ρ allows."""
+    a = np.linspace(-REACH, REACH, 12_001)
+    return a[np.isfinite(rho(np.tanh(a)))]
+
+
+def log_prior_a(rho, a):
+    """Log prior density of a = atanh ρ, given the log prior density of ρ."""
+    return rho(np.tanh(a)) - 2 * np.log(np.cosh(a))
+
+
+def _guess(rows, a, found, k, step):
+    """The mode at a[k], guessed from the columns already found on one side of it."""
+    if k + step not in found:
+        return start(rows)
+    near = found[k + step][0]
+    if k + 2 * step not in found:
+        return near
+    far = found[k + 2 * step][0]
+    return near + (near - far) * (a[k] - a[k + step]) / (a[k + step] - a[k + 2 * step])
+
+
+def start(rows):
+    """Least squares or probit for either equation: the maximum at ρ = 0.
+
+    Where a response is predicted without error the probit has no finite maximum, and zero is the start.
+    """
+    return np.concatenate([
+        START[kind](M, response, rows.n)
+        for kind, M, response in zip(rows.kinds, (rows.A, rows.Z), (rows.y, rows.t))
+    ])  # fmt: skip
+
+
+def least_squares(M, response):
+    """Coefficients and the residual sum of squares, without all of `Columns` at once."""
+    parts = (np.column_stack([M[block], response[block]]) for block in cuts(len(response), BLOCK))
+    if len(response) > BLOCK:
+        parts = (np.linalg.qr(part, mode="r") for part in parts)  # the same sums of squares in few rows
+    M, response = np.split(np.vstack(list(parts)), [-1], axis=1)
+    size = np.linalg.norm(M, axis=0)
+    size[size == 0] = 1.0  # columns of one length: what is cut off as rounding then has no unit
+    beta, *_ = lstsq(M / size, response[:, 0], cond=max(M.shape) * np.finfo(float).eps, lapack_driver="gelsy")
+    return beta / size, np.sum((response[:, 0] - M @ (beta / size)) ** 2)
+
+
+def _least_squares(M, response, n):
+    beta, squares = least_squares(M, response)
+    return np.r_[beta, 0.5 * np.log(squares / n)]
+
+
+def _probit(M, response, n):
+    found = probit(M, response)
+    return found.beta if found.converged else np.zeros_like(found.beta)
+
+
+START = {"continuous": _least_squares, "binary": _probit}
+
+
+def log_prior(rows, scales, theta):
+    """Log prior of θ, per draw: normal coefficients, half-normal σ (with the Jacobian of log σ)."""
+    if scales is None:
+        return np.zeros(theta.shape[:-1])
+    mean, root, places, spread = _prior_numbers(rows, scales)
+    regular = np.delete(theta, places, axis=-1)
+    log_sigma = theta[..., places]
+    half = 0.5 * np.log(2 / np.pi) - np.log(spread) - 0.5 * (np.exp(log_sigma) / spread) ** 2 + log_sigma
+    z = (regular - mean) @ root.T
+    height = np.log(np.abs(np.diagonal(root))).sum() - 0.5 * len(mean) * LOG_2PI
+    return height - 0.5 * np.sum(z**2, axis=-1) + half.sum(axis=-1)
+
+
+def log_posterior(rows, scales, theta, a):
+    """Log likelihood plus log prior of θ at a = atanh ρ; the prior of ρ itself is not in it."""
+    return log_likelihood(rows, theta, a) + log_prior(rows, scales, theta)
+
+
+def mode(rows, scales, a, theta, *, tolerance=1e-8, iterations=60):
+    """Newton's method with step halving at fixed a.
+
+    Returns
+    -------
+    theta, value, hessian
+        The mode, the log posterior there, and its matrix of second derivatives in θ.
+    """
+    value, gradient, H = _posterior_derivatives(rows, scales, theta, a)
+    for _ in range(iterations):
+        step = ascent(gradient, H)
+        gain = gradient @ step
+        if gain < tolerance:
+            return theta, value, H
+        size = 1.0
+        slack = 1e-11 * abs(value)  # the value's own rounding error
+        while size > 1e-6:
+            new = _posterior_derivatives(rows, scales, theta + size * step, a)
+            if np.isfinite(new[0]) and new[0] >= value - slack:
+                break
+            size /= 2
+        theta = theta + size * step
+        value, gradient, H = new
+    raise RuntimeError(f"no maximum was found at rho={np.tanh(a):.3f} in {iterations} Newton steps.")
+
+
+def ascent(gradient, H):
+    """A Newton step uphill: where the surface is not concave, its curvatures change their sign."""
+    try:
+        L = np.linalg.cholesky(-H)
+        return solve_triangular(L.T, solve_triangular(L, gradient, lower=True))
+    except np.linalg.LinAlgError:
+        unit = _units(H)
+        curvature, directions = np.linalg.eigh(H * np.outer(unit, unit))
+        curvature = np.maximum(np.abs(curvature), 1e-6 * np.abs(curvature).max())
+        return unit * (directions @ ((directions.T @ (unit * gradient)) / curvature))
+
+
+def covariance(H):
+    """The inverse of -H, for second derivatives H at a maximum, to the same digits in all units."""
+    unit = _units(H)
+    return np.outer(unit, unit) * np.linalg.inv(-H * np.outer(unit, unit))
+
+
+def _units(H):
+    """A unit for each parameter, in which its own second derivative is one."""
+    size = np.abs(np.diag(H))
+    return np.where(size > 0, size, 1.0) ** -0.5
+
+
+def matched(z, log_weight):
+    """Mean and covariance that weighted draws z show, (m,) and (m, m): a better Gaussian for a skewed column."""
+    weight = np.exp(log_weight - logsumexp(log_weight))
+    centre = weight @ z
+    return centre, (z - centre).T @ (weight[:, None] * (z - centre))
+
+
+def _posterior_derivatives(rows, scales, theta, a):
+    value, gradient, H = derivatives(rows, theta, a)
+    gradient, H = gradient[:-1], H[:-1, :-1]
+    if scales is None:
+        return value, gradient, H
+    mean, root, places, spread = _prior_numbers(rows, scales)
+    regular = np.delete(np.arange(rows.size), places)
+    gradient[regular] -= root.T @ (root @ (theta[regular] - mean))
+    H[np.ix_(regular, regular)] -= root.T @ root
+    relative = (np.exp(theta[places]) / spread) ** 2
+    gradient[places] += 1 - relative
+    H[places, places] -= 2 * relative
+    return value + float(log_prior(rows, scales, theta)), gradient, H
+
+
+def _prior_numbers(rows, scales):
+    """Mean and root precision of θ's normal entries, the places of its log σ, and their half-normal scales."""
+    ends = [pair for pair in zip(rows.places, (scales.sigma_U, scales.sigma_V)) if pair[0] is not None]
+    mean, root = np.r_[scales.mean_O, scales.mean_T], block_diag(scales.root_O, scales.root_T)
+    return mean, root, np.array([p for p, _ in ends], dtype=int), np.array([spread for _, spread in ends])

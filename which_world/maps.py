@@ -1,0 +1,396 @@
+"""The map: the posterior of α at every ρ, and the evidence of each; `readings` reads it.
+
+What is read off a map is the ``effect``: α itself, or for a binary outcome the average difference in its chance.
+"""
+
+import time
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from arviz_stats.base import array_stats
+from joblib import Parallel, cpu_count, delayed
+from numpy.polynomial import Polynomial
+from scipy.special import gammaln, logsumexp, stdtrit
+from scipy.stats import chi2, norm
+from scipy.stats.qmc import Sobol
+
+from which_world import arguments
+from which_world.classical import effect_at, finite, maximum_likelihood, ols
+from which_world.design import check_design, warn_long
+from which_world.engine import conjugate
+from which_world.engine.counterfactual import average_effect
+from which_world.engine.laplace import PARETO_K, columns, log_posterior, matched
+from which_world.engine.likelihoods import LOG_2PI, rows_of
+from which_world.engine.pairs import PAIRS
+from which_world.moments import condensed
+from which_world.priors import scales
+
+WORK = 2**23  # rows times draws of one column beyond which few draws are weighed, if these are calm
+TRIED, CALM = 128, 0.2  # how many; and the sd of log weights up to which the others follow from them
+PULLED = 0.25  # standard errors by which priors may move the effect at ρ = 0 without a word
+PROBED = 512  # draws at ρ = 0 that show it
+ROUNDS = 3  # of better proposals, at most, for a column whose weights cannot be relied on
+FEW_ROWS, LEANING = 800_000, 2**21  # rows times proposals of a column: so many are cheap, or worth it where it leans
+MORE = 3  # doublings of the draws, at most
+UPRIGHT = 0.6  # share of Gaussian draws that count, below which a column leans
+LIGHT = 10.0  # degrees of freedom of a Student t whose tails are as long as those of a column of few rows
+EXACT, DRAWN, SQUARED, KERNEL = 3e-10, 2e-9, 1e-9, 1e-7  # seconds, of steps in the making of a map, on one slow core
+GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
+
+
+def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draws=512, seed=0):
+    """Fit everything but ρ at each ρ of a grid.
+
+    Parameters
+    ----------
+    design : Design
+    rho : sequence of float, increasing, in (-1, 1)
+        At least five values; even steps in atanh ρ serve best. Readings interpolate between them.
+    coefficients, alpha, sigma
+        The prior, as in `joint_model`.
+    draws : int
+        Draws at each ρ, from the same scrambled Sobol points in every column; a power of two serves best.
+    seed : int
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims ``rho`` and ``draw``. ``effect`` (rho, draw), what readings read: the same as ``alpha`` (units of the
+        outcome per unit of the treatment), or for a binary outcome the average difference that the treatment makes to
+        its chance, in percentage points, everybody keeping her own error: at 1 against at 0, or, if continuous, higher
+        by the design's ``step`` (an attribute) than it was. ``alpha`` is then the shift of its index, per unit. With
+        ``log_weight`` (rho, draw; normalised, so that each column's weights sum to one); ``log_evidence``
+        (rho), of data given ρ; ``pareto_k`` and ``ess`` (rho), the reliability of each column.
+
+    Raises
+    ------
+    ValueError
+        When `rho` is not increasing within (-1, 1).
+
+    Warns
+    -----
+    UserWarning
+        Before any work, when rows and covariates are so many that a map takes long. Afterwards, when the priors move
+        the effect at ρ = 0 by more than a quarter of its standard error from the classical estimate (the attribute
+        ``pulled`` says by how many), and naming the columns whose Pareto k̂ exceeds 0.7. They are kept, and no reading
+        leans on them: `read_map`
+        leaves them empty, the others refuse.
+
+    Notes
+    -----
+    Where outcome and treatment are continuous a column is exact but for an integral over its two scales, however
+    many covariates there are. Elsewhere: mode by Newton's method, Laplace approximation, then importance weights with
+    Pareto smoothing (Vehtari et al. 2024). Of few rows a posterior has longer tails than a Gaussian: there a first
+    round of Student t draws shows its mean and spread, up to eight times `draws` are proposed with these, and the map
+    holds their quantiles as `draws` equal draws. With more rows a column whose weights cannot be relied on, as where
+    nobody of a rare level said yes, is drawn again in the same way. With very many rows the log weights hardly vary:
+    128 are then computed and the others follow from a cubic of α through these. Draws are randomised quasi-Monte Carlo,
+    and ``ess`` reports the error of all that were proposed.
+    """
+    started = time.perf_counter()
+    check_design(design)
+    rho, draws, seed = _grid(rho), arguments.count(draws, "draws", least=100), arguments.seed(seed)
+    _warn_long(design, len(rho), draws)
+    rows, prior = rows_of(design), scales(design, coefficients, alpha=alpha, sigma=sigma)
+    columns_of = _exact if PAIRS[design.kinds].compressible else _weighted
+    shift, effect, weight, evidence, k_hat, ess = (
+        np.array(part) for part in zip(*columns_of(design, rows, prior, np.arctanh(rho), draws, seed))
+    )
+    _warn(rho, ~(k_hat <= PARETO_K))  # NaN is no pass
+    chart = xr.Dataset(
+        {
+            "effect": (("rho", "draw"), effect),
+            "alpha": (("rho", "draw"), shift),
+            "log_weight": (("rho", "draw"), weight),
+            "log_evidence": ("rho", evidence),
+            "pareto_k": ("rho", k_hat),
+            "ess": ("rho", ess),
+        },
+        coords={"rho": rho, "draw": np.arange(draws)},
+        attrs={"outcome": design.outcome, "treatment": design.treatment, "outcome_kind": design.outcome_kind,
+               "step": design.step, "n": design.n, "parameters": rows.size,
+               "seconds": time.perf_counter() - started},
+    )  # fmt: skip
+    chart.attrs |= _pulled(design, rows, prior)
+    return chart
+
+
+def _pulled(design, rows, prior):
+    """By how many standard errors the priors move the effect at ρ = 0 from the classical one; warned of if it counts.
+
+    That is least squares beside the mean of a column, or for a binary response maximum likelihood beside the mode of
+    the posterior: a mean and a mode differ without any prior.
+    """
+    if "binary" in design.kinds:
+        if not finite(design):
+            return {}
+        classical = maximum_likelihood(design, rho=0.0)
+        estimate, se, column = classical.effect, classical.effect_se, effect_at(design, 0.0, prior)
+    else:
+        line = ols(condensed(design))
+        alpha, _, weight, *_ = _exact(design, rows, prior, [0.0], PROBED, 0)[0]
+        estimate, se, column = line.params["alpha"], line.bse["alpha"], np.exp(weight) @ alpha
+    pulled = float((column - estimate) / se)
+    if not abs(pulled) <= PULLED:
+        arguments.warn(
+            f"the priors move the effect at rho = 0 by {abs(pulled):.2f} of its standard error, from {estimate:.4g} "
+            f"without priors to {column:.4g}; accepted are wider ones, such as the defaults: alpha=None, "
+            "coefficients=unit_information()."
+        )
+    return {"pulled": pulled}
+
+
+def stepped(attrs):
+    """What a table tells of the change in the treatment that its effects are read for: nothing of one unit."""
+    step = attrs.get("step", 1.0)
+    return {} if step == 1 else {"treatment": attrs["treatment"], "step": step}
+
+
+def _warn_long(design, size, draws):
+    """Say how long a map takes, before any work, where columns and rows are very many."""
+    n, p = len(design.y), design.C.shape[1]
+    m = 2 + design.in_outcome.sum() + design.in_treatment.sum()
+    exact = PAIRS[design.kinds].compressible
+    seconds = EXACT * n * p**2 if exact else size * n * (m * (DRAWN * draws + SQUARED * m) + KERNEL * draws)
+    warn_long(seconds, f"a map of {size} columns, with {p:,} covariates in {n:,} rows,", not exact)
+
+
+def _warn(rho, bad):
+    if bad.any():
+        arguments.warn(
+            f"Pareto k̂ exceeds {PARETO_K} in {bad.sum()} of {len(bad)} columns, rho {runs(rho, bad)}: "
+            "their weighted draws stand for too little, and readings leave them out or refuse. Accepted are more "
+            "draws, fewer terms, tighter priors, or NUTS: fit(joint_model(design, rho=...))."
+        )
+
+
+def _grid(rho):
+    found = arguments.numbers(rho, "rho", accepted := "a grid of five or more increasing numbers in (-1, 1)")
+    if found.ndim != 1 or len(found) < 5 or not (np.all(np.abs(found) < 1) and np.all(np.diff(found) > 0)):
+        arguments.refuse("rho", rho, accepted)
+    return found
+
+
+class Points(NamedTuple):
+    """Standard draws (P, m) that every column's proposals are made of, and their log density."""
+
+    z: np.ndarray
+    log_density: np.ndarray
+
+
+def _sobol(size, draws, seed):
+    """Scrambled Sobol points, shape (draws, size)."""
+    return Sobol(size, rng=np.random.default_rng(seed)).random_base2(int(np.ceil(np.log2(draws))))[:draws]
+
+
+def _gaussian(size, draws, seed):
+    z = norm.ppf(_sobol(size, draws, seed))
+    return Points(z, -0.5 * (z**2).sum(axis=1) - 0.5 * size * LOG_2PI)
+
+
+def _student(size, draws, seed):
+    """Of a multivariate t, whose tails are as long as a column's; the first entry is the inverse of the first point.
+
+    In many dimensions its degrees of freedom grow with these, or most draws would lie where no posterior is.
+    """
+    u, df = _sobol(size + 1, draws, seed), max(LIGHT, size)
+    first = stdtrit(df, u[:, 0])  # the others, given it, are a t again
+    spread = np.sqrt((df + first**2) / chi2.ppf(u[:, -1], df + 1))
+    z = np.column_stack([first, norm.ppf(u[:, 1:-1]) * spread[:, None]])
+    constant = gammaln((df + size) / 2) - gammaln(df / 2) - 0.5 * size * np.log(df * np.pi)
+    return Points(z, constant - 0.5 * (df + size) * np.log1p((z**2).sum(axis=1) / df))
+
+
+def _exact(design, rows, prior, a, draws, seed):
+    """Columns of two continuous responses, as `_weighted` gives them."""
+    sums, proposals = conjugate.sums(rows, prior), draws * _times(FEW_ROWS / (rows.n * draws))
+    near = conjugate.guess(sums)
+    z = norm.ppf(_sobol(3, proposals, seed))[:, [1, 2, 0]]  # the most even of the three moves α
+    every = []
+    for each in a:
+        alpha, *rest = conjugate.column(sums, each, near + [np.log(np.cosh(each)), 0.0], z)
+        every.append((alpha, alpha, *rest, _effective(rest[0])))
+    return every if proposals == draws else [_thinned(column, draws) for column in every]
+
+
+def _weighted(design, rows, prior, a, draws, seed):
+    """Each column's α and effect, draw by draw, with log weights, log evidence, Pareto k̂ and effective size.
+
+    All columns are made of the same points. Where rows are few a draw costs little and a column's tails are long: then
+    there are more, of a Student t that has the mean and spread that a first round shows, thinned back to `draws`.
+    """
+    found, place = columns(rows, prior, a), len(rows.names_O) - 1
+    found = found._replace(root=np.array([_leading(root @ root.T, place) for root in found.root]))
+    propose = partial(_column, design, rows, prior, found)
+    proposals, plain = _proposals(propose, len(a), len(rows.y), rows.size, draws, seed)
+    points, more = (_student(rows.size, size, seed) for size in (draws, proposals))
+    rounds = [_gaussian(rows.size, draws, seed), *[points] * ROUNDS] if plain else [points, *[more] * ROUNDS]
+    work = (delayed(propose)(k, rounds, least=int(not plain)) for k in range(len(a)))
+    every = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(work)
+    return every if proposals == draws else [_thinned(column, draws) for column in every]
+
+
+def _proposals(propose, size, n, dimensions, draws, seed):
+    """How many proposals a column gets, and whether a plain Gaussian will do; the same for all columns of a map."""
+    if n * draws > WORK:
+        return draws, True
+    some = [_gaussian(dimensions, TRIED, seed)]
+    counted = [propose(k, some, least=0)[-1] / TRIED for k in (size // 4, size // 2, 3 * size // 4)]
+    leans = not min(counted) >= UPRIGHT
+    proposals = draws * _times((LEANING if leans else FEW_ROWS) / (n * draws))
+    return proposals, proposals == draws and not leans
+
+
+def _times(more):
+    """A power of two: how many times as many proposals as draws."""
+    return int(2 ** np.clip(np.floor(np.log2(more)), 0, MORE))
+
+
+def _leading(covariance, place):
+    """A root of a covariance through which the first standard normal alone moves θ[place]: α, which is read.
+
+    Sobol points are the more even the fewer of their coordinates matter.
+    """
+    order = np.r_[place, np.delete(np.arange(len(covariance)), place)]
+    root = np.empty_like(covariance)
+    root[order] = np.linalg.cholesky(covariance[np.ix_(order, order)])
+    return root
+
+
+def _column(design, rows, prior, found, k, rounds, *, least):
+    """One column from rounds of points: at least `least` after the first, and more while it carries too little."""
+    centre, spread, best = np.zeros(rows.size), np.eye(rows.size), None
+    log_det = np.linalg.slogdet(found.root[k])[1]
+    for turn, (z, log_density) in enumerate(rounds):
+        draws = centre + z @ spread.T
+        log_q = log_density - log_det - np.log(np.diagonal(spread)).sum()
+        column = _weighed(design, rows, prior, found.a[k], found.mode[k] + draws @ found.root[k].T, log_q)
+        weight, k_hat = column[2], np.nan_to_num(column[4], nan=np.inf)
+        if (turn >= least or turn == len(rounds) - 1) and (best is None or k_hat < np.nan_to_num(best[4], nan=np.inf)):
+            best = column
+        if turn >= least and (k_hat <= PARETO_K or np.isnan(weight).any()):
+            break
+        if np.isfinite(k_hat):
+            centre, spread = _wider(*matched(draws, weight), _effective(weight))
+    return best
+
+
+def _wider(centre, covariance, counted):
+    """A mean and a root covariance that is nowhere narrower than Laplace's: too few weights would shrink it.
+
+    And what few draws say of many dimensions is mixed with what Laplace says.
+    """
+    share = counted / (counted + len(centre))
+    values, turn = np.linalg.eigh(share * covariance + (1 - share) * np.eye(len(centre)))
+    return centre, np.linalg.cholesky((turn * np.maximum(values, 1.0)) @ turn.T)
+
+
+def _effective(log_weight):
+    """How many equal draws say as much."""
+    return 1 / np.exp(2 * log_weight).sum()
+
+
+def _thinned(column, draws):
+    """A column told by equally likely draws: the quantiles of all its proposals, in the order of the first of these.
+
+    That order hardly differs between neighbouring columns, so draws stay smooth over ρ; and an effect goes with an α
+    as it does in the proposals, which have the column's own covariance.
+    """
+    *read, weight, evidence, k_hat, ess = column
+    order = (np.argsort(np.argsort(values[:draws])) for values in read)
+    told = (_levels(values, weight, draws)[places] for values, places in zip(read, order))
+    return *told, np.full(draws, -np.log(draws)), evidence, k_hat, ess
+
+
+def _levels(values, log_weight, draws):
+    """Means of weighted values between quantiles that are evenly spaced in probability."""
+    order, weight = np.argsort(values), np.exp(log_weight)
+    mean = weight @ values
+    shares, sums = (np.r_[0.0, np.cumsum(each[order])] for each in (weight, weight * (values - mean)))
+    return mean + draws * np.diff(np.interp(np.linspace(0, shares[-1], draws + 1), shares, sums))
+
+
+def _weighed(design, rows, prior, a, theta, log_q):
+    """α and effect of draws, their log weights, the log evidence, Pareto k̂ and effective size."""
+
+    def log_ratio(some):
+        return log_posterior(rows, prior, theta[some], np.full(len(theta[some]), a)) - log_q[some]
+
+    alpha, effect = theta[:, len(rows.names_O) - 1], average_effect(design, theta, a)
+    if len(theta) * len(rows.y) > WORK:
+        tried = log_ratio(slice(TRIED))
+        if tried.std() < CALM:
+            weight, k_hat = smoothed(tried)
+            every = _by_alpha(tried, alpha)
+            weight = every - logsumexp(every)
+            return alpha, effect, weight, logsumexp(every) - np.log(len(theta)), k_hat, _effective(weight)
+    ratio = log_ratio(slice(None))
+    weight, k_hat = smoothed(ratio)
+    return alpha, effect, weight, logsumexp(ratio) - np.log(len(theta)), k_hat, _effective(weight)
+
+
+def _by_alpha(tried, alpha):
+    """The log ratios of all draws from those of the first few, as a cubic of α, since α is what readings read."""
+    x = (alpha - alpha.mean()) / alpha.std()
+    curve = Polynomial.fit(x[: len(tried)], tried, 3)
+    left = tried - curve(x[: len(tried)])
+    return curve(x) + 0.5 * left.var()
+
+
+def smoothed(log_ratio):
+    """Log weights, Pareto-smoothed and summing to one, of the draws of one column; and Pareto k̂."""
+    with np.errstate(all="ignore"):
+        weight, k_hat = array_stats.psislw(-log_ratio)  # it takes the negative, a log likelihood
+    if not np.isfinite(weight).all():  # one draw outweighs all others by more than the smoothing can count
+        weight, k_hat = log_ratio, np.nan
+    return weight - logsumexp(weight), float(k_hat)
+
+
+def effect_of(map):
+    """The effect that is read, (rho, draw): α unless the map has another."""
+    return (map.effect if "effect" in map else map.alpha).values
+
+
+def unreliable(map):
+    """Which columns no reading may lean on; a Pareto k̂ that is NaN is no better than a large one."""
+    return ~(map.pareto_k.values <= PARETO_K)
+
+
+def runs(rho, bad):
+    """Some of a map's columns in words: ``-0.98 to -0.95, 0.29``."""
+    places = np.flatnonzero(bad)
+    each = [rho[run] for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(run)]
+    return ", ".join(" to ".join(dict.fromkeys(f"{end:.2f}" for end in run[[0, -1]])) for run in each)
+
+
+def trusted(map):
+    """The unbroken run of reliable columns around ρ = 0, as a slice; empty where there is none."""
+    rho, bad = map.rho.values, unreliable(map)
+    return slice(
+        max(np.flatnonzero(bad & (rho <= 0)), default=-1) + 1,
+        min(np.flatnonzero(bad & (rho >= 0)), default=len(rho)),
+    )
+
+
+def between(rho, low, high):
+    """The columns from the last at or below `low` to the first at or above `high`."""
+    first, last = rho[rho <= low].max(initial=rho[0]), rho[rho >= high].min(initial=rho[-1])
+    return (rho >= first) & (rho <= last)
+
+
+def refuse(map, bad, where):
+    if bad.any():
+        raise ValueError(
+            f"Pareto k̂ exceeds {PARETO_K} at rho = {np.round(map.rho.values[bad], 2).tolist()}, {where}: those columns "
+            "are not nearly Gaussian. Accepted are more draws in map_rho, tighter priors, or NUTS: "
+            "fit(joint_model(design, rho=...))."
+        )
+
+
+def chart_of(map):
+    """The map, if it is one."""
+    if not (isinstance(map, xr.Dataset) and {"alpha", "log_weight", "log_evidence", "pareto_k"} <= set(map)):
+        raise TypeError(f"map={arguments.told(map)}; accepted is a map from map_rho(design).")
+    return map

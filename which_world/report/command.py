@@ -1,0 +1,158 @@
+"""From a CSV and two formulas to a folder with a report: ``which-world --help``."""
+
+import re
+import shlex
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+STAGES = ("read the data", "draw the map", "read the worlds", "benchmarks", "sentences", "write")
+
+EXAMPLE = """
+\b
+Example, with the file that comes with the book:
+  python -m which_world data/ponds.csv --drop-missing --unit "g per g a day" --out report/ \\
+    --outcome "gain_g ~ feed_g + start_g + temp_c + C(site)" \\
+    --treatment "feed_g ~ start_g + temp_c + C(site)"
+"""
+
+MISSING = (
+    "What stands for a missing value beside the empty field, everywhere or in one column: --missing "
+    "region= is the empty field alone, --missing age=-99 is -99.  [default: NA, None, null, n/a, NaN "
+    "and their kin]"
+)
+
+
+def _no_weights(context, option, value):
+    """What the option of weights, which there is not, says."""
+    if value is not None:
+        from which_world.arguments import UNWEIGHTED  # NumPy is slow to import
+
+        raise click.ClickException(f"{option.opts[0]}: {UNWEIGHTED}.")
+
+
+@click.command(epilog=EXAMPLE, context_settings={"max_content_width": 100}, no_args_is_help=True)
+@click.argument("csv")
+@click.option("--outcome", required=True, help="Formula of the outcome equation, with the treatment among its terms. "
+              "A name with spaces stands in backticks; C(x) is categorical.")  # fmt: skip
+@click.option("--treatment", required=True, help="Formula of the treatment equation. A term that stands here and not "
+              "in the other formula is an instrument.")  # fmt: skip
+@click.option("--out", required=True, help="Folder to write; it must be new or empty.")
+@click.option("--unit", default="", help="Unit of the effect, for figures and sentences.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=WORDS", help="What to call a variable in the report, "
+              "for each that is to have a name of its own: --label wt82_71=\"the weight gain\".")  # fmt: skip
+@click.option("--belief", nargs=2, type=float, default=(0.0, 0.5), show_default=True, metavar="MEAN SD",
+              help="Prior of the hidden current ρ: atanh ρ ~ Normal(MEAN, SD).")  # fmt: skip
+@click.option("--alpha", type=float, help="Prior sd of the effect.  [default: sd of the outcome / sd of the treatment]")
+@click.option("--outcome-kind", type=click.Choice(["binary", "continuous"]), help="Of the outcome.  [default: binary "
+              "if it is 0 or 1, continuous otherwise]")  # fmt: skip
+@click.option(
+    "--step",
+    type=float,
+    help="Change in a continuous treatment for which the effect on a binary outcome is read.  [default: 1, "
+    "or where hardly any rows differ by that much, a power of ten near its sd]",
+)
+@click.option("--drop-missing", is_flag=True, help="Drop rows with a missing value in a column used, and count them.")
+@click.option("--force", is_flag=True, help="Replace an earlier report in the folder.")
+@click.option("--separator", default=",", show_default=True, help="Between the values of the CSV; \\t is a tab.")
+@click.option("--decimal", default=".", show_default=True, help="Decimal mark of the CSV.")
+@click.option("--thousands", help="Mark between thousands in the CSV, if there is one.")
+@click.option("--missing", multiple=True, metavar="[NAME=]TEXT", help=MISSING)
+@click.option("--weights", "--weight", hidden=True, expose_value=False, callback=_no_weights)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
+def main(csv, out, unit, labels, belief, alpha, outcome_kind, step, force, seed, missing, **reading):
+    """Which world are your data in?
+
+    Reads CSV, or a Parquet, Feather, Excel, Stata, SPSS, SAS or JSON file, and writes, into one folder, the table of
+    worlds (CSV, HTML, LaTeX), the map of the effect at every hidden current (PNG, SVG), the draws (netCDF) and a report
+    in words (Markdown, HTML, text).
+    """
+    names = {}
+    try:
+        with _stages() as tell:
+            # slow to import, and whoever asks for help does not need them
+            from which_world import make_design, read_table
+            from which_world.report.folder import check_free
+
+            check_free(out, force=force, reading=csv)
+            table = read_table(csv, missing=_missing(missing), **reading)
+            names = table.names
+            design = make_design(
+                table.data, outcome=table.outcome, treatment=table.treatment, outcome_kind=outcome_kind, step=step
+            )
+            from which_world import atanh_normal, make_report, write_report  # as late: a file may have been refused
+            from which_world.report.identifiers import nameable
+
+            # no rows are at hand where the file stays on disk; of others, measurements are in the design or nowhere
+            table = table._replace(data=None if isinstance(table.data, Path) else nameable(table.data))
+            report = make_report(
+                design, unit=unit, belief=atanh_normal(*belief), alpha=alpha, dropped=table.dropped, names=table.names,
+                labels=_labels(labels), undefined=table.undefined, data=table.data, seed=seed, tell=tell,
+            )  # fmt: skip
+            tell("write")
+            folder = write_report(report, out, force=force, source=_source(csv, seed))
+    except click.ClickException:
+        raise
+    except KeyboardInterrupt:
+        click.echo("Interrupted; nothing was written.", err=True)
+        sys.exit(130)
+    except Exception as error:
+        raise click.ClickException(_sentence(error, names)) from None
+    print(f"{report.paragraph}\n\nThe report is in {folder}.")  # click.echo would write UTF-8 to an ASCII terminal
+
+
+def _missing(texts):
+    """NAME=TEXT, each, as lists by name; or texts without a name, for all columns."""
+    apart = [text.partition("=") for text in texts]
+    if len({bool(sign) for _, sign, _ in apart}) > 1:
+        raise ValueError(
+            f"--missing {', '.join(map(repr, texts))} is said of all columns and of one; accepted are texts for all "
+            "columns, or NAME=TEXT for each."
+        )
+    lists = {}
+    for name, _, text in apart:
+        lists.setdefault(name, []).append(text)
+    return None if not texts else lists if apart[0][1] else list(texts)
+
+
+def _labels(pairs):
+    """NAME=WORDS, each, as a mapping."""
+    apart = [[*re.split(r"(?<![=!<>])(=)(?!=)", pair, maxsplit=1), "", ""][:3] for pair in pairs]  # k == 'a' is a name
+    for pair, (name, sign, words) in zip(pairs, apart):
+        if not (name.strip() and sign and words.strip()):
+            raise ValueError(f'--label {pair!r} is no NAME=WORDS; accepted is, for one, age="age in years".')
+    labels = {name.strip(): words for name, _, words in apart}
+    if len(labels) < len(pairs):
+        raise ValueError(f"--label names a variable twice: {', '.join(pairs)}; accepted is one label a variable.")
+    return labels
+
+
+def _source(csv, seed):
+    """What a report is made from: the file and its checksum, the command and the seed."""
+    from which_world.report.folder import checksum
+
+    command = f"{click.get_current_context().command_path} {shlex.join(sys.argv[1:])}"
+    return {"file": Path(csv).name, "sha256": checksum(csv), "command": command, "seed": str(seed)}
+
+
+@contextmanager
+def _stages():
+    """A bar on a terminal's standard error, and nothing anywhere else; gives a function that names the next stage."""
+    console = Console(stderr=True)
+    with Progress(TextColumn("{task.description:>16}"), BarColumn(), TimeElapsedColumn(), console=console,
+                  transient=True, disable=not console.is_terminal) as bar:  # fmt: skip
+        task = bar.add_task(STAGES[0], total=None)  # it moves while there is nothing to count yet
+        yield lambda stage: bar.update(task, description=stage, total=len(STAGES), completed=STAGES.index(stage))
+
+
+def _sentence(error, names):
+    """An error in one line, in the file's own names: its words when it speaks to the reader, else its kind as well."""
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m|[⧛⧚]", "", str(error)).split())
+    for plain, own in names.items():
+        text = text.replace(repr(plain), repr(own)).replace(f"I({plain} ", f"I(`{own}` ")
+    spoken = isinstance(error, (ValueError, TypeError, RuntimeError, OSError))
+    return text if spoken and text else f"{type(error).__name__}: {text}"
