@@ -69,7 +69,7 @@ def _read(name):
     path = FOLDER / name
     if not path.exists():
         raise FileNotFoundError(
-            f"{name} was looked for in {FOLDER} and is not there; install the book's package with pip, or clone the "
-            "book: either brings its data."
+            f"{name} was looked for in {FOLDER} and is not there; the data sets come with a "
+            "clone of the book, beside `helpers`."
         )
     return pd.read_csv(path)
