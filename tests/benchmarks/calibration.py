@@ -91,7 +91,7 @@ def _log_likelihood(design, sample):
 def main(share):
     checksum = hashlib.sha256(HERE.read_bytes()).hexdigest()
     helpers = hashlib.sha256(
-        b"".join(path.read_bytes() for path in sorted((HERE.parents[2] / "helpers").rglob("*.py")))
+        b"".join(path.read_bytes() for path in sorted((HERE.parents[2] / "which_world").rglob("*.py")))
     ).hexdigest()
     rows = pd.read_csv(TABLE).to_dict("records") if TABLE.exists() else []
     rows = [row for row in rows if row["script"] == checksum]
