@@ -121,7 +121,7 @@ def fit_worlds(worlds, *, draws=1000, tune=1000, chains=4, seed=0, folder=".worl
         "draws": arguments.count(draws, "draws"), "tune": arguments.count(tune, "tune", least=0),
         "chains": arguments.count(chains, "chains"), "seed": arguments.seed(seed),
     }  # fmt: skip
-    keys = {world.name: store.key(vars(world.design), _assumed(world), settings, _code()) for world in worlds}
+    keys = {world.name: store.key(world.design, _assumed(world), settings, _code()) for world in worlds}
     found = {} if folder is None else {name: store.load(folder, key) for name, key in keys.items()}
     fits = {name: idata for name, idata in found.items() if idata is not None}
     waiting = [world for world in worlds if world.name not in fits]

@@ -31,7 +31,7 @@ def _plain(value):
         kind = type(value.dist)
         return [kind.__module__, kind.__qualname__, value.args, sorted(value.kwds.items()), log_density(value, PROBED)]
     if is_dataclass(value) and not isinstance(value, type):
-        return [type(value).__qualname__, *((f.name, _plain(getattr(value, f.name))) for f in fields(value))]
+        return [type(value).__qualname__, *((f.name, _plain(getattr(value, f.name))) for f in fields(value) if f.init)]
     if isinstance(value, dict):
         return [(name, _plain(item)) for name, item in value.items()]
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
