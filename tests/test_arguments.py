@@ -24,8 +24,8 @@ import xarray as xr
 from click.testing import CliRunner
 
 import helpers
-from helpers import arguments
 from helpers.__main__ import main
+from which_world import arguments
 
 HOME = Path(helpers.__file__).parent
 NAN = float("nan")

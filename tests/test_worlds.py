@@ -19,7 +19,7 @@ from dask.distributed import Client, LocalCluster
 from oracles import outcome_alone
 
 from helpers import World, atanh_normal, fit, fit_worlds, joint_model, make_design, normal, ols, world_table
-from helpers import worlds as module
+from which_world import worlds as module
 from which_world.engine.from_pymc import observed
 
 
@@ -130,7 +130,7 @@ priors = [0.2, atanh_normal(), uniform(-0.5, 1), uniform(-0.5, 0.9), uniform(loc
           truncnorm(-1, 1, 0, 0.3), beta(2, 2, -1, 2)]
 coefficients = [spike_and_slab(), horseshoe(), excluded(["X0"]), excluded(["X0"], others=spike_and_slab(size=1))]
 worlds = [World("w", design, rho=rho) for rho in priors] + [World("w", design, coefficients=c) for c in coefficients]
-print(*[key(vars(world.design), {k: v for k, v in vars(world).items() if k != "design"}) for world in worlds])
+print(*[key(world.design, {k: v for k, v in vars(world).items() if k != "design"}) for world in worlds])
 """
 
 

@@ -10,7 +10,7 @@ import pytest
 import statsmodels.formula.api as smf
 from click.testing import CliRunner
 
-import helpers
+import which_world
 from helpers import make_design, ols, read_table
 from helpers.__main__ import main
 from which_world.tables.columns import MISSING
@@ -30,7 +30,7 @@ def read_only(monkeypatch):
     def show(design, **_):
         raise click.ClickException(f"read {design!r} dropping {_['dropped']}")
 
-    monkeypatch.setattr(helpers, "make_report", show)
+    monkeypatch.setattr(which_world, "make_report", show)
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,9 @@ from click.testing import CliRunner
 from oracles import residual_sd
 from scipy.stats import norm
 
-from helpers import load_lalonde, make_design, make_report, maps, ols, read_table, simulate_aquarium, write_report
+from helpers import load_lalonde, make_design, make_report, ols, read_table, simulate_aquarium, write_report
 from helpers.__main__ import main, speak_plainly
+from which_world import maps
 from which_world.checks import shuffle_test
 from which_world.maps import smoothed, unreliable
 from which_world.report import folder as folders
@@ -210,7 +211,7 @@ def test_wrong_usage_has_a_status_of_its_own(tmp_path):
 def test_help_shows_an_example_that_runs(tmp_path):
     done = subprocess.run([sys.executable, "-m", "helpers", "--help"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0
-    example = done.stdout[done.stdout.index("python -m helpers data/") :].replace("\\\n", " ")
+    example = done.stdout[done.stdout.index("python -m which_world data/") :].replace("\\\n", " ")
     example = example.replace("python", sys.executable, 1).replace("report/", str(tmp_path / "report"))
     assert subprocess.run(example, shell=True, cwd=ROOT, capture_output=True).returncode == 0
     assert (tmp_path / "report" / "report.md").exists()
@@ -615,7 +616,7 @@ def test_an_interrupted_run_says_so_and_writes_nothing(tmp_path, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("helpers.make_report", stop)
+    monkeypatch.setattr("which_world.make_report", stop)
     done = attempt(tmp_path / "out", "--drop-missing")
     assert (done.returncode, done.stderr.strip()) == (130, "Interrupted; nothing was written.")
     assert list(tmp_path.iterdir()) == []
