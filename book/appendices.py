@@ -20,9 +20,9 @@ SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}\n", re.M)
 LISTS = ("Parameters", "Attributes", "Returns", "Raises", "Warns")
 REFERENCE = """# Helper reference
 
-Every public name, from the docstrings of the code itself. `from helpers import ...` gives you each of them in a clone of
-the book; those of `which_world` are the library's, and `from which_world import ...` gives you these in any project.
-The chapters develop them before they use them.
+Every public name, from the docstrings of the code itself. In a clone of the book `from helpers import ...` gives you
+each of them; those of `which_world` are the library's, and `from which_world import ...` gives you these in any
+project. The chapters develop them before they use them.
 """
 ROOMS = {
     "which_world": "What the chapters teach",

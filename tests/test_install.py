@@ -31,7 +31,8 @@ def test_the_core_alone_draws_a_map(tmp_path):
     python = tmp_path / "env" / "bin" / "python"
     # at the book's versions, so that what is tested is what was tested
     subprocess.run([python, "-m", "pip", "install", "-q", "--constraint", pins(tmp_path), ROOT], check=True)
-    run = subprocess.run([python, "-c", USE, ROOT / "data" / "nhefs.csv"], cwd=tmp_path, capture_output=True, text=True, env=bare())
+    use = [python, "-c", USE, ROOT / "data" / "nhefs.csv"]
+    run = subprocess.run(use, cwd=tmp_path, capture_output=True, text=True, env=bare())
     assert run.returncode == 0, run.stderr
     effect, *names = run.stdout.split()
     classical = smf.ols("wt82_71 ~ qsmk + age", pd.read_csv(ROOT / "data" / "nhefs.csv")).fit().params["qsmk"]
@@ -51,7 +52,14 @@ def bare():
     return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"MPLBACKEND": "agg"}
 
 
-SHIPPED = "tests/__init__.py", "tests/conftest.py", "oracles.py", "conftest.py", "helpers/__init__.py", "which_world/__init__.py"
+SHIPPED = (
+    "tests/__init__.py",
+    "tests/conftest.py",
+    "oracles.py",
+    "conftest.py",
+    "helpers/__init__.py",
+    "which_world/__init__.py",
+)
 
 
 def test_a_package_that_ships_our_names_takes_none_of_them(tmp_path):

@@ -30,13 +30,13 @@ from helpers import (
     unit_information,
     weigh,
 )
-from helpers import pieces as pieces_of
 from which_world.engine import conjugate
 from which_world.engine.likelihoods import rows_of
 from which_world.moments import Moments, condensed
 from which_world.priors import scales
 from which_world.report import intake
 from which_world.report.command import main
+from which_world.tables import pieces as pieces_of
 
 OUTCOME = "y ~ t + x + I(x**2) + site + C(k) + known + level + site:w + I(x > 3001)"
 SAME = "I(x - 3000) + I((x - 3000)**2) + C(site) + C(k) + known + C(level) + C(site):w + I(x > 3001)"  # as statsmodels

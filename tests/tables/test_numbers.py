@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from helpers import make_design, ols
-from helpers import pieces as pieces_of
+from which_world.tables import pieces as pieces_of
 from which_world.tables.codes import ends, found, together
 
 NARROW = [
