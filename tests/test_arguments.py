@@ -24,6 +24,7 @@ import xarray as xr
 from click.testing import CliRunner
 
 import helpers
+import which_world
 from helpers.__main__ import main
 from which_world import arguments
 
@@ -489,7 +490,7 @@ WEIGHTED = ("weights", "weight", "sample_weight", "freq_weights", "var_weights",
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("function", sorted(CALLS.keys() - {"World", "claim", "quote"}))
+@pytest.mark.parametrize("function", sorted({*CALLS} & {*which_world.__all__} - {"World"}))
 def test_weights_get_a_sentence_everywhere(function):
     for name in WEIGHTED:
         with pytest.raises(TypeError, match=rf"{name}=.*rows have no weights; accepted are rows"):

@@ -34,8 +34,8 @@ from which_world.engine import conjugate
 from which_world.engine.likelihoods import rows_of
 from which_world.moments import Moments, condensed
 from which_world.priors import scales
-from which_world.report import intake
 from which_world.report.command import main
+from which_world.tables import intake
 from which_world.tables import pieces as pieces_of
 
 OUTCOME = "y ~ t + x + I(x**2) + site + C(k) + known + level + site:w + I(x > 3001)"
