@@ -25,8 +25,8 @@ from click.testing import CliRunner
 
 import helpers
 import which_world
-from helpers.__main__ import main
 from which_world import arguments
+from which_world.__main__ import main
 
 HOME = Path(helpers.__file__).parent
 NAN = float("nan")

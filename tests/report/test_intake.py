@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import which_world
 from helpers import make_design, ols, read_table
-from helpers.__main__ import main
+from which_world.__main__ import main
 from which_world.tables.columns import MISSING
 
 FORMULAS = {"outcome": "y ~ t * land", "treatment": "t ~ land"}

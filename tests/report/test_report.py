@@ -23,8 +23,8 @@ from oracles import residual_sd
 from scipy.stats import norm
 
 from helpers import load_lalonde, make_design, make_report, ols, read_table, simulate_aquarium, write_report
-from helpers.__main__ import main, speak_plainly
 from which_world import maps
+from which_world.__main__ import main, speak_plainly
 from which_world.checks import shuffle_test
 from which_world.maps import smoothed, unreliable
 from which_world.report import folder as folders
