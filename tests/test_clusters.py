@@ -9,7 +9,6 @@ from scipy.stats import binom, f_oneway, norm
 
 from helpers import (
     bootstrap_map,
-    clusters,
     make_design,
     map_rho,
     maximum_likelihood,
@@ -19,6 +18,7 @@ from helpers import (
     resemblance,
     simulate_aquarium,
 )
+from which_world import clusters
 
 FORMULAS = {"outcome": "Y ~ T + X0", "treatment": "T ~ X0 + X1"}
 

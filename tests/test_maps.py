@@ -20,7 +20,6 @@ from helpers import (
     joint_model,
     make_design,
     map_rho,
-    maps,
     normal,
     read_map,
     reading_table,
@@ -28,6 +27,7 @@ from helpers import (
     tipping_point,
     weigh,
 )
+from which_world import maps
 from which_world.maps import smoothed, trusted
 
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))

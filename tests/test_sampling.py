@@ -234,7 +234,7 @@ CHANGED = {
     "another likelihood": other_likelihood,
     "heavy tails": student,
     "alpha fixed": lambda design: pm.do(joint_model(design), {"alpha": 3.0}),
-    "index fixed": lambda design: pm.do(joint_model(design), {"beta_T": np.zeros(2)}),
+    "index fixed": lambda design: pm.do(joint_model(design), {"beta_T": np.full(2, 0.3)}),
 }
 
 

@@ -15,6 +15,21 @@ from functools import wraps
 from lazy_loader import attach_stub
 
 _load, __dir__, __all__ = attach_stub(__name__, __file__)
+_EXTRAS = {
+    "arviz": "sample",
+    "numba": "sample",
+    "nutpie": "sample",
+    "pymc": "sample",
+    "pytensor": "sample",
+    "pymc_bart": "forest",
+    "click": "report",
+    "jinja2": "report",
+    "matplotlib": "plot",
+    "seaborn": "plot",
+    "rich": "report",
+    "vl_convert": "report",
+}
+"""What brings a package that not everybody needs."""
 
 
 def __getattr__(name):
@@ -22,8 +37,20 @@ def __getattr__(name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name not in __all__:
         return _module(name)
-    value = globals()[name] = _answering(_load(name), name)
+    try:
+        value = globals()[name] = _answering(_load(name), name)
+    except ModuleNotFoundError as error:
+        raise _named(error, name) from None
     return value
+
+
+def _named(error, name):
+    """An import that is missing, with the extra that brings it; any other as it is."""
+    package = (error.name or "").partition(".")[0]
+    if package not in _EXTRAS:
+        return error
+    extra = f"pip install 'which-world[{_EXTRAS[package]}]'"
+    return ModuleNotFoundError(f"{name} needs {package}, which is not installed; {extra} brings it.", name=package)
 
 
 def _module(name):
