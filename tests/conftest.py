@@ -26,6 +26,18 @@ SMOKERS = {"outcome": f"wt82_71 ~ qsmk + {COVARIATES}", "treatment": f"qsmk ~ {C
 TANK = {"outcome": "Y ~ T + X0 + X1", "treatment": "T ~ X0 + X1"}
 INSTRUMENT = {"outcome": "Y ~ T + X0 + X1", "treatment": "T ~ X0 + X1 + X2"}
 BENCHMARKS = Path(__file__).parent / "benchmarks"
+QUICK = {
+    "test_appendix", "test_arguments", "test_bivariate", "test_claims", "test_classical", "test_counterfactual",
+    "test_data", "test_design", "test_formulas", "test_likelihoods", "test_numbers", "test_pairs", "test_plots",
+    "test_simulate",
+}  # fmt: skip
+"""Files whose tests take a second each, or less."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.stem in QUICK:
+            item.add_marker("quick")
 
 
 def script(name):
