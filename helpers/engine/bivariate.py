@@ -29,6 +29,8 @@ import numpy as np
 from scipy.special import log_ndtr
 
 LOG_2PI = np.log(2 * np.pi)
+SPAN, BLOCKS = 0.65, 4  # of |a| that eight nodes are good for; and how many times eight are worth it
+SMALL = 1e-3  # a Φ₂ below which an error of 1e-14 counts
 
 
 def log_Phi2(h, k, r):
@@ -67,6 +69,40 @@ def log_Phi2_atanh(h, k, a):
     from helpers.engine import bivariate_loops  # numba loads only where it is needed
 
     return bivariate_loops.log_Phi2(h, k, np.cosh(a), np.sinh(a))
+
+
+def log_Phi2_rows(h, k, sign, a):
+    """`log_Phi2_atanh` of many rows at a few values of a, in a quarter of the time.
+
+    Parameters
+    ----------
+    h, k : ndarray, shape (draws, rows)
+    sign : ndarray, shape (rows,)
+        1 or -1: what each row has its correlation times.
+    a : ndarray, shape (draws,)
+
+    Notes
+    -----
+    Φ₂(h, k; r) = Φ(h)Φ(k) + ∫ exp(-(h² + k² - 2hk sin θ)/(2 cos²θ)) dθ/2π from 0 to arcsin r (Sheppard 1899; Drezner &
+    Wesolowsky 1990), by 8 Gauss-Legendre nodes for each 0.65 of |a|: within 1e-12. Where that is no share of Φ₂, or
+    nodes would be many, the wedge above has the word.
+    """
+    from helpers.engine import bivariate_loops
+
+    blocks = np.abs(a).max() / SPAN
+    if not blocks <= BLOCKS:
+        return log_Phi2_atanh(h, k, sign * a[:, None])
+    x, w = np.polynomial.legendre.leggauss(8 * max(1, int(np.ceil(blocks))))
+    h, k, sign = (np.ascontiguousarray(each, dtype=float) for each in (h, k, sign))
+    half = 0.5 * np.arcsin(np.tanh(a))[:, None]
+    sine = np.sin(half * (x + 1))
+    found = bivariate_loops.Phi2(h, k, sign, sine, 0.5 / (1 - sine**2), half * w / (2 * np.pi))
+    small = ~(found > SMALL)
+    found = np.log(np.where(small, 1.0, found))
+    if small.any():
+        draw, row = np.nonzero(small)
+        found[small] = log_Phi2_atanh(h[small], k[small], sign[row] * a[draw])
+    return found
 
 
 class Partials(NamedTuple):

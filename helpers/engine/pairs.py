@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_ndtr
 
-from helpers.engine.bivariate import LOG_2PI, Partials, log_Phi2_atanh, log_Phi2_partials
+from helpers.engine.bivariate import LOG_2PI, Partials, log_Phi2_atanh, log_Phi2_partials, log_Phi2_rows
 
 
 class Kind(NamedTuple):
@@ -110,6 +110,8 @@ def exchanged(p):
 
 def two_indices(u, v, s, q, a):
     """Both binary: the chance that both latent errors fall where the responses say."""
+    if np.ndim(a) == 2 and a.shape[1] == 1:  # one for all rows of a draw
+        return log_Phi2_rows(s * u, q * v, s * q, a[:, 0])
     return log_Phi2_atanh(s * u, q * v, s * q * a)
 
 
