@@ -21,7 +21,7 @@ from helpers import arguments
 from helpers.classical import effect_at, finite, maximum_likelihood, ols
 from helpers.design import check_design, warn_long
 from helpers.engine import conjugate
-from helpers.engine.counterfactual import average_effect
+from helpers.engine.counterfactual import average_effect, effect_slope
 from helpers.engine.laplace import PARETO_K, columns, log_posterior, matched
 from helpers.engine.likelihoods import LOG_2PI, rows_of
 from helpers.engine.pairs import PAIRS
@@ -227,14 +227,13 @@ def _weighted(design, rows, prior, a, draws, seed):
     """
     with one_thread():
         found, place = columns(rows, prior, a), len(rows.names_O) - 1
-        found = found._replace(root=np.array([_leading(root @ root.T, place) for root in found.root]))
         propose = partial(_column, design, rows, prior, found)
         proposals, plain = _proposals(propose, len(a), len(rows.y), rows.size, draws, seed)
         points, more = (_student(rows.size, size, seed) for size in (draws, proposals))
         plainly = partial(propose, rounds=[_gaussian(rows.size, draws, seed)], least=0)
         patiently = partial(propose, rounds=[points, *[more] * ROUNDS], least=1)
         middle = np.column_stack([found.mode[:, place], average_effect(design, found.mode, found.a)])
-        frame = Frame(found.a, middle, found.root[:, place, 0], found.log_evidence)
+        frame = Frame(found.a, middle, np.linalg.norm(found.root[:, place], axis=1), found.log_evidence)
         every = _filled(frame, plainly, refine=False) if plain else None
         every = every or _filled(frame, patiently)
     return every if proposals == draws else [_thinned(column, draws) for column in every]
@@ -332,25 +331,27 @@ def _times(more):
     return int(2 ** np.clip(np.floor(np.log2(more)), 0, MORE))
 
 
-def _leading(covariance, place):
-    """A root of a covariance through which the first standard normal alone moves θ[place]: α, which is read.
+def _leading(covariance, slope, place):
+    """A root of a covariance through which the first standard normal alone moves what is read, as far as it is linear.
 
-    Sobol points are the more even the fewer of their coordinates matter.
+    Its slope in θ is given; in place of α, which it has at `place`, it comes first. Sobol points are the more even the
+    fewer of their coordinates matter.
     """
-    order = np.r_[place, np.delete(np.arange(len(covariance)), place)]
-    root = np.empty_like(covariance)
-    root[order] = np.linalg.cholesky(covariance[np.ix_(order, order)])
-    return root
+    rest = np.delete(np.arange(len(slope)), place)
+    read = np.vstack([slope, np.eye(len(slope))[rest]])
+    return np.linalg.solve(read, np.linalg.cholesky(read @ covariance @ read.T))
 
 
 def _column(design, rows, prior, found, k, *, rounds, least):
     """One column from rounds of points: at least `least` after the first, and more while it carries too little."""
     centre, spread, best = np.zeros(rows.size), np.eye(rows.size), None
-    log_det = np.linalg.slogdet(found.root[k])[1]
+    slope = effect_slope(design, found.mode[k], found.a[k])[:-1]
+    root = _leading(found.root[k] @ found.root[k].T, slope, len(rows.names_O) - 1)
+    log_det = np.linalg.slogdet(root)[1]
     for turn, (z, log_density) in enumerate(rounds):
         draws = centre + z @ spread.T
         log_q = log_density - log_det - np.log(np.diagonal(spread)).sum()
-        column = _weighed(design, rows, prior, found.a[k], found.mode[k] + draws @ found.root[k].T, log_q)
+        column = _weighed(design, rows, prior, found.a[k], found.mode[k] + draws @ root.T, log_q)
         weight, k_hat = column[2], np.nan_to_num(column[4], nan=np.inf)
         if (turn >= least or turn == len(rounds) - 1) and (best is None or k_hat < np.nan_to_num(best[4], nan=np.inf)):
             best = column
