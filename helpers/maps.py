@@ -407,8 +407,7 @@ def _weighed(design, rows, prior, a, theta, log_q):
     if len(theta) * len(rows.y) > WORK:
         tried = log_ratio(slice(TRIED))
         if tried.std() < CALM:
-            weight, k_hat = smoothed(tried)
-            every = _by_alpha(tried, alpha)
+            every, k_hat = _by_alpha(tried, alpha), min(smoothed(tried)[1], PARETO_K)  # a tail that hardly varies is none
             weight = every - logsumexp(every)
             return alpha, effect, weight, logsumexp(every) - np.log(len(theta)), k_hat, _effective(weight)
     ratio = log_ratio(slice(None))

@@ -97,11 +97,27 @@ def log_Phi2_rows(h, k, sign, a):
     half = 0.5 * np.arcsin(np.tanh(a))[:, None]
     sine = np.sin(half * (x + 1))
     found = bivariate_loops.Phi2(h, k, sign, sine, 0.5 / (1 - sine**2), half * w / (2 * np.pi))
+    return _log(found, lambda small: log_Phi2_atanh(h[small], k[small], (sign * a[:, None])[small]))
+
+
+def Phi(x):
+    """Φ, to 14 digits of one, in a quarter of SciPy's time."""
+    from helpers.engine import bivariate_loops
+
+    return bivariate_loops.Phi(x)
+
+
+def log_Phi(x):
+    """log Φ, to 11 digits, of an array."""
+    return _log(Phi(x), lambda small: log_ndtr(x[small]))
+
+
+def _log(found, exactly):
+    """Of chances that are right to 14 digits of one: of a small one as it is given."""
     small = ~(found > SMALL)
     found = np.log(np.where(small, 1.0, found))
     if small.any():
-        draw, row = np.nonzero(small)
-        found[small] = log_Phi2_atanh(h[small], k[small], sign[row] * a[draw])
+        found[small] = exactly(small)
     return found
 
 
@@ -120,16 +136,16 @@ class Partials(NamedTuple):
     a_a: np.ndarray
 
 
-def log_Phi2_partials(h, k, a):
-    """Value and derivatives of `log_Phi2_atanh`; the two arguments are h and k.
+def log_Phi2_partials(h, k, a, value=None):
+    """Value and derivatives of `log_Phi2_atanh`; the two arguments are h and k. The value may be known.
 
     Every slope is a ratio of densities to Φ₂, taken in logarithms, so none of them is 0/0 in a tail.
     """
     cosh, sinh = np.cosh(a), np.sinh(a)
     A, B = h * cosh - k * sinh, k * cosh - h * sinh
-    value = log_Phi2_atanh(h, k, a)
-    g_h = np.exp(-0.5 * h**2 - 0.5 * LOG_2PI + log_ndtr(B) - value)
-    g_k = np.exp(-0.5 * k**2 - 0.5 * LOG_2PI + log_ndtr(A) - value)
+    value = log_Phi2_atanh(h, k, a) if value is None else value
+    g_h = np.exp(-0.5 * h**2 - 0.5 * LOG_2PI + log_Phi(B) - value)
+    g_k = np.exp(-0.5 * k**2 - 0.5 * LOG_2PI + log_Phi(A) - value)
     both = np.exp(-0.5 * (h**2 + B**2) - LOG_2PI - value)  # φ(h) φ(B) / Φ₂
     g_a = both / cosh
     return Partials(
