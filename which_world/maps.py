@@ -12,6 +12,7 @@ import xarray as xr
 from arviz_stats.base import array_stats
 from joblib import Parallel, cpu_count, delayed
 from numpy.polynomial import Polynomial
+from scipy.interpolate import CubicSpline
 from scipy.special import gammaln, logsumexp, stdtrit
 from scipy.stats import chi2, norm
 from scipy.stats.qmc import Sobol
@@ -20,17 +21,18 @@ from which_world import arguments
 from which_world.classical import effect_at, finite, maximum_likelihood, ols
 from which_world.design import check_design, warn_long
 from which_world.engine import conjugate
-from which_world.engine.counterfactual import average_effect
+from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.laplace import PARETO_K, columns, log_posterior, matched
 from which_world.engine.likelihoods import LOG_2PI, rows_of
 from which_world.engine.pairs import PAIRS
-from which_world.moments import condensed
+from which_world.moments import condensed, one_thread
 from which_world.priors import scales
 
 WORK = 2**23  # rows times draws of one column beyond which few draws are weighed, if these are calm
 TRIED, CALM = 128, 0.2  # how many; and the sd of log weights up to which the others follow from them
 PULLED = 0.25  # standard errors by which priors may move the effect at ρ = 0 without a word
 PROBED = 512  # draws at ρ = 0 that show it
+APART, FEWEST, MISSED = 0.4, 7, 0.2  # nodes in atanh ρ, and the sds or logs by which others may miss one
 ROUNDS = 3  # of better proposals, at most, for a column whose weights cannot be relied on
 FEW_ROWS, LEANING = 800_000, 2**21  # rows times proposals of a column: so many are cheap, or worth it where it leans
 MORE = 3  # doublings of the draws, at most
@@ -218,18 +220,97 @@ def _exact(design, rows, prior, a, draws, seed):
 def _weighted(design, rows, prior, a, draws, seed):
     """Each column's α and effect, draw by draw, with log weights, log evidence, Pareto k̂ and effective size.
 
-    All columns are made of the same points. Where rows are few a draw costs little and a column's tails are long: then
-    there are more, of a Student t that has the mean and spread that a first round shows, thinned back to `draws`.
+    Every column has its own mode, but draws are weighed in some: what is left of a column then, in units of its
+    Gaussian, is smooth in a, and the others have it by splines. All are made of the same points. Where rows are few a
+    draw costs little and a column's tails are long: then there are more, of a Student t that has the mean and spread
+    that a first round shows, thinned back to `draws`.
     """
-    found, place = columns(rows, prior, a), len(rows.names_O) - 1
-    found = found._replace(root=np.array([_leading(root @ root.T, place) for root in found.root]))
-    propose = partial(_column, design, rows, prior, found)
-    proposals, plain = _proposals(propose, len(a), len(rows.y), rows.size, draws, seed)
-    points, more = (_student(rows.size, size, seed) for size in (draws, proposals))
-    rounds = [_gaussian(rows.size, draws, seed), *[points] * ROUNDS] if plain else [points, *[more] * ROUNDS]
-    work = (delayed(propose)(k, rounds, least=int(not plain)) for k in range(len(a)))
-    every = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(work)
+    with one_thread():
+        found, place = columns(rows, prior, a), len(rows.names_O) - 1
+        propose = partial(_column, design, rows, prior, found)
+        proposals, plain = _proposals(propose, len(a), len(rows.y), rows.size, draws, seed)
+        points, more = (_student(rows.size, size, seed) for size in (draws, proposals))
+        plainly = partial(propose, rounds=[_gaussian(rows.size, draws, seed)], least=0)
+        patiently = partial(propose, rounds=[points, *[more] * ROUNDS], least=1)
+        middle = np.column_stack([found.mode[:, place], average_effect(design, found.mode, found.a)])
+        frame = Frame(found.a, middle, np.linalg.norm(found.root[:, place], axis=1), found.log_evidence)
+        every = _filled(frame, plainly, refine=False) if plain else None
+        every = every or _filled(frame, patiently)
     return every if proposals == draws else [_thinned(column, draws) for column in every]
+
+
+class Frame(NamedTuple):
+    """What each of K columns is before draws are weighed.
+
+    `middle` (K, 2) holds α and the effect at the mode, `unit` (K,) the Gaussian's sd of α, and `log_evidence` is its.
+    """
+
+    a: np.ndarray
+    middle: np.ndarray
+    unit: np.ndarray
+    log_evidence: np.ndarray
+
+
+def _filled(frame, column, refine=True):
+    """All columns, of which `column(k)` makes a few, and more beside each that cannot be relied on or predicted.
+
+    None where some cannot be relied on and nothing is to be refined.
+    """
+    known, new = {}, _nodes(frame.a)
+    while len(new):
+        work = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(delayed(column)(k) for k in new)
+        known |= zip(new, work)
+        nodes = np.array(sorted(known))
+        every = [np.array(part) for part in zip(*(known[k] for k in nodes))]
+        bad = ~(every[4] <= PARETO_K)
+        if bad.any() and not refine:
+            return None
+        new = _beside(nodes, bad | _missed(frame, nodes, every))
+    return [known[k] for k in nodes] if len(nodes) == len(frame.a) else _between(frame, nodes, every)
+
+
+def _nodes(a):
+    """Columns of which draws are weighed: evenly spaced, and all where these are few."""
+    places = np.linspace(a[0], a[-1], max(FEWEST, int(np.ceil((a[-1] - a[0]) / APART - 1e-9)) + 1))
+    return np.unique(np.abs(a[:, None] - places).argmin(axis=0))
+
+
+def _beside(nodes, wanting):
+    """The columns halfway to the next nodes on both sides of those that are wanting."""
+    gaps = np.flatnonzero(wanting[1:] | wanting[:-1])
+    return np.setdiff1d((nodes[gaps] + nodes[gaps + 1]) // 2, nodes)
+
+
+def _missed(frame, nodes, every):
+    """Which nodes a spline through all others misses, in mean, spread or evidence: twice as far apart, it errs more."""
+    _, effect, weight, evidence, *_ = every
+    mean = (np.exp(weight) * effect).sum(axis=1)
+    sd = np.sqrt((np.exp(weight) * (effect - mean[:, None]) ** 2).sum(axis=1))
+    told = np.column_stack([
+        (mean - frame.middle[nodes, 1]) / sd, np.log(sd / frame.unit[nodes]), evidence - frame.log_evidence[nodes]
+    ])  # fmt: skip
+    a, missed = frame.a[nodes], np.zeros(len(nodes), dtype=bool)
+    for i in range(1, len(nodes) - 1):
+        others = CubicSpline(np.delete(a, i), np.delete(told, i, axis=0))
+        missed[i] = not np.abs(others(a[i]) - told[i]).max() <= MISSED
+    return missed
+
+
+def _between(frame, nodes, every):
+    """All columns by splines through some: draws in units of each column's Gaussian, and what evidence it lacks.
+
+    A column between two nodes is relied on as the worse of these.
+    """
+    *read, weight, evidence, k_hat, _ = every
+    standard = [(values - frame.middle[nodes, i, None]) / frame.unit[nodes, None] for i, values in enumerate(read)]
+    lines = CubicSpline(frame.a[nodes], np.stack([*standard, weight], axis=1))(frame.a)
+    alpha, effect = np.moveaxis(frame.middle[..., None] + frame.unit[:, None, None] * lines[:, :2], 1, 0)
+    weight = lines[:, 2] - logsumexp(lines[:, 2], axis=1, keepdims=True)
+    evidence = frame.log_evidence + CubicSpline(frame.a[nodes], evidence - frame.log_evidence[nodes])(frame.a)
+    places = np.arange(len(frame.a))
+    after, before = np.searchsorted(nodes, places), np.searchsorted(nodes, places, side="right") - 1
+    k_hat = np.maximum(k_hat[before], k_hat[after])
+    return list(zip(alpha, effect, weight, evidence, k_hat, map(_effective, weight)))
 
 
 def _proposals(propose, size, n, dimensions, draws, seed):
@@ -237,7 +318,7 @@ def _proposals(propose, size, n, dimensions, draws, seed):
     if n * draws > WORK:
         return draws, True
     some = [_gaussian(dimensions, TRIED, seed)]
-    counted = [propose(k, some, least=0)[-1] / TRIED for k in (size // 4, size // 2, 3 * size // 4)]
+    counted = [propose(k, rounds=some, least=0)[-1] / TRIED for k in (size // 4, size // 2, 3 * size // 4)]
     leans = not min(counted) >= UPRIGHT
     proposals = draws * _times((LEANING if leans else FEW_ROWS) / (n * draws))
     return proposals, proposals == draws and not leans
@@ -248,25 +329,27 @@ def _times(more):
     return int(2 ** np.clip(np.floor(np.log2(more)), 0, MORE))
 
 
-def _leading(covariance, place):
-    """A root of a covariance through which the first standard normal alone moves θ[place]: α, which is read.
+def _leading(covariance, slope, place):
+    """A root of a covariance through which the first standard normal alone moves what is read, as far as it is linear.
 
-    Sobol points are the more even the fewer of their coordinates matter.
+    Its slope in θ is given; in place of α, which it has at `place`, it comes first. Sobol points are the more even the
+    fewer of their coordinates matter.
     """
-    order = np.r_[place, np.delete(np.arange(len(covariance)), place)]
-    root = np.empty_like(covariance)
-    root[order] = np.linalg.cholesky(covariance[np.ix_(order, order)])
-    return root
+    rest = np.delete(np.arange(len(slope)), place)
+    read = np.vstack([slope, np.eye(len(slope))[rest]])
+    return np.linalg.solve(read, np.linalg.cholesky(read @ covariance @ read.T))
 
 
-def _column(design, rows, prior, found, k, rounds, *, least):
+def _column(design, rows, prior, found, k, *, rounds, least):
     """One column from rounds of points: at least `least` after the first, and more while it carries too little."""
     centre, spread, best = np.zeros(rows.size), np.eye(rows.size), None
-    log_det = np.linalg.slogdet(found.root[k])[1]
+    slope = effect_slope(design, found.mode[k], found.a[k])[:-1]
+    root = _leading(found.root[k] @ found.root[k].T, slope, len(rows.names_O) - 1)
+    log_det = np.linalg.slogdet(root)[1]
     for turn, (z, log_density) in enumerate(rounds):
         draws = centre + z @ spread.T
         log_q = log_density - log_det - np.log(np.diagonal(spread)).sum()
-        column = _weighed(design, rows, prior, found.a[k], found.mode[k] + draws @ found.root[k].T, log_q)
+        column = _weighed(design, rows, prior, found.a[k], found.mode[k] + draws @ root.T, log_q)
         weight, k_hat = column[2], np.nan_to_num(column[4], nan=np.inf)
         if (turn >= least or turn == len(rounds) - 1) and (best is None or k_hat < np.nan_to_num(best[4], nan=np.inf)):
             best = column
@@ -322,8 +405,10 @@ def _weighed(design, rows, prior, a, theta, log_q):
     if len(theta) * len(rows.y) > WORK:
         tried = log_ratio(slice(TRIED))
         if tried.std() < CALM:
-            weight, k_hat = smoothed(tried)
-            every = _by_alpha(tried, alpha)
+            every, k_hat = (
+                _by_alpha(tried, alpha),
+                min(smoothed(tried)[1], PARETO_K),
+            )  # a tail that hardly varies is none
             weight = every - logsumexp(every)
             return alpha, effect, weight, logsumexp(every) - np.log(len(theta)), k_hat, _effective(weight)
     ratio = log_ratio(slice(None))

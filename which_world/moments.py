@@ -5,16 +5,16 @@ many rows as it has columns, and one.
 """
 
 from dataclasses import replace
-from functools import reduce
+from functools import cache, reduce
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import helmert
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 AT_ONCE = 2**14  # rows of a table that are worked on together
 CACHED = 2**12  # rows that a processor's cache holds
-ONE_THREAD = {"limits": 1, "user_api": "blas"}  # these triangles are too small to share
+ONE_THREAD = {"limits": 1, "user_api": "blas"}  # matrices of some columns are too small to share
 WORTH = 4  # rows for each column, from which a design is condensed
 
 
@@ -55,6 +55,16 @@ class Moments(NamedTuple):
         return np.where(self.low == self.high, self.low, rows)
 
 
+@cache
+def _pools():
+    return ThreadpoolController()  # to look for them takes longer than many a sum
+
+
+def one_thread():
+    """A context in which linear algebra keeps to one thread: rows and columns are what is worth sharing."""
+    return _pools().limit(**ONE_THREAD)
+
+
 def cuts(n, at_once=AT_ONCE):
     """Slices of n rows, so many at a time."""
     return [slice(i, min(i + at_once, n)) for i in range(0, n, at_once)]
@@ -77,7 +87,7 @@ def condensed(design):
         return design
     if "condensed" not in design.kept:
         parts = (np.column_stack([design.C[cut], design.t[cut], design.y[cut]]) for cut in cuts(len(design.y)))
-        with threadpool_limits(**ONE_THREAD):
+        with one_thread():
             rows = reduce(Moments.__add__, map(Moments.of, parts)).few()
         few = replace(design, C=rows[:, :-2], t=rows[:, -2], y=rows[:, -1], stands_for=design.n)
         design.kept["condensed"] = few

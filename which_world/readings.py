@@ -197,7 +197,8 @@ def read_map(map, probability=0.95):
     effect, weight = effect_of(map), np.exp(map.log_weight.values)
     order = np.argsort(effect, axis=1)
     in_order = np.take_along_axis(effect, order, axis=1)
-    cumulative = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
+    share = np.take_along_axis(weight, order, axis=1)
+    cumulative = np.cumsum(share, axis=1) - share / 2  # a draw stands in the middle of what it stands for
     tail = (1 - probability) / 2
     ends = [[np.interp(q, c, x) for c, x in zip(cumulative, in_order)] for q in (tail, 1 - tail)]
     frame = pd.DataFrame({"mean": (weight * effect).sum(axis=1), "low": ends[0], "high": ends[1],

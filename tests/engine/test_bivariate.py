@@ -1,6 +1,7 @@
 """log Φ₂ against closed forms, 40-digit integration, SciPy and finite differences; its graph against its loop."""
 
 import itertools
+import sys
 
 import numpy as np
 import pymc as pm
@@ -12,7 +13,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import log_ndtr
 from scipy.stats import multivariate_normal
 
-from which_world.engine import bivariate_graph
+from which_world.engine import bivariate, bivariate_graph, bivariate_loops, bivariate_plain
 from which_world.engine.bivariate import log_Phi2, log_Phi2_atanh, log_Phi2_partials
 
 # log Φ₂(h, k; r) by mpmath at 40 digits, ∫ φ(x) Φ((k - rx)/√(1-r²)) dx
@@ -189,3 +190,31 @@ def test_nutpie_samples_it():
     # under a flat ρ the agreement's posterior is Beta(701, 301) times cos, nearly its mode at 0.7
     share = 0.5 + np.arcsin(rho) / np.pi
     assert share.mean() == pytest.approx(0.7, abs=0.006) and share.std() == pytest.approx(0.0145, rel=0.2)
+
+
+# without a compiler
+
+
+def test_numpy_alone_has_forty_digits_too():
+    h, k, r, expected = np.array(FORTY_DIGITS).T
+    a = np.arctanh(r)
+    np.testing.assert_allclose(bivariate_plain.log_Phi2(h, k, np.cosh(a), np.sinh(a)), expected, rtol=2e-11)
+
+
+def test_numpy_alone_is_the_loop():
+    h, k, r = GRID
+    a = np.arctanh(r)
+    given = h, k, np.cosh(a), np.sinh(a)
+    np.testing.assert_allclose(bivariate_plain.log_Phi2(*given), bivariate_loops.log_Phi2(*given), rtol=1e-11)
+    rng = np.random.default_rng(1)
+    h, k = rng.normal(size=(2, 3, 50))
+    sign, sine = rng.choice([-1.0, 1.0], 50), rng.uniform(-0.9, 0.9, (3, 8))
+    given = h, k, sign, sine, 0.5 / (1 - sine**2), rng.normal(size=(3, 8))
+    np.testing.assert_allclose(bivariate_plain.Phi2(*given), bivariate_loops.Phi2(*given), rtol=1e-9, atol=1e-12)
+
+
+def test_without_numba_numpy_steps_in(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "which_world.engine.bivariate_loops")
+    monkeypatch.delattr("which_world.engine.bivariate_loops")
+    assert bivariate._loops.__wrapped__() is bivariate_plain

@@ -23,12 +23,15 @@ cos α₂ < 0 the sum cancels, by a factor of about 2/√(1-r²) at most. The ha
 Owen (1956), integrated along their common ray.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import log_ndtr
 
 LOG_2PI = np.log(2 * np.pi)
+SPAN, BLOCKS = 0.65, 4  # of |a| that eight nodes are good for; and how many times eight are worth it
+SMALL = 1e-3  # a Φ₂ below which an error of 1e-14 counts
 
 
 def log_Phi2(h, k, r):
@@ -62,11 +65,67 @@ def log_Phi2(h, k, r):
     return log_Phi2_atanh(h, k, np.arctanh(r))
 
 
+@cache
+def _loops():
+    """The compiled loops where numba is installed, loaded when they are needed; else the same in NumPy."""
+    try:
+        from which_world.engine import bivariate_loops
+    except ModuleNotFoundError as error:
+        if error.name != "numba":
+            raise
+        from which_world.engine import bivariate_plain as bivariate_loops
+    return bivariate_loops
+
+
 def log_Phi2_atanh(h, k, a):
     """`log_Phi2` as a function of a = atanh r, which is any number."""
-    from which_world.engine import bivariate_loops  # numba loads only where it is needed
+    return _loops().log_Phi2(h, k, np.cosh(a), np.sinh(a))
 
-    return bivariate_loops.log_Phi2(h, k, np.cosh(a), np.sinh(a))
+
+def log_Phi2_rows(h, k, sign, a):
+    """`log_Phi2_atanh` of many rows at a few values of a, in a quarter of the time.
+
+    Parameters
+    ----------
+    h, k : ndarray, shape (draws, rows)
+    sign : ndarray, shape (rows,)
+        1 or -1: what each row has its correlation times.
+    a : ndarray, shape (draws,)
+
+    Notes
+    -----
+    Φ₂(h, k; r) = Φ(h)Φ(k) + ∫ exp(-(h² + k² - 2hk sin θ)/(2 cos²θ)) dθ/2π from 0 to arcsin r (Sheppard 1899; Drezner &
+    Wesolowsky 1990), by 8 Gauss-Legendre nodes for each 0.65 of |a|: within 1e-12. Where that is no share of Φ₂, or
+    nodes would be many, the wedge above has the word.
+    """
+    blocks = np.abs(a).max() / SPAN
+    if not blocks <= BLOCKS:
+        return log_Phi2_atanh(h, k, sign * a[:, None])
+    x, w = np.polynomial.legendre.leggauss(8 * max(1, int(np.ceil(blocks))))
+    h, k, sign = (np.ascontiguousarray(each, dtype=float) for each in (h, k, sign))
+    half = 0.5 * np.arcsin(np.tanh(a))[:, None]
+    sine = np.sin(half * (x + 1))
+    found = _loops().Phi2(h, k, sign, sine, 0.5 / (1 - sine**2), half * w / (2 * np.pi))
+    return _log(found, lambda small: log_Phi2_atanh(h[small], k[small], (sign * a[:, None])[small]))
+
+
+def Phi(x):
+    """Φ, to 14 digits of one, in a quarter of SciPy's time."""
+    return _loops().Phi(x)
+
+
+def log_Phi(x):
+    """log Φ, to 11 digits, of an array."""
+    return _log(Phi(x), lambda small: log_ndtr(x[small]))
+
+
+def _log(found, exactly):
+    """Of chances that are right to 14 digits of one: of a small one as it is given."""
+    small = ~(found > SMALL)
+    found = np.log(np.where(small, 1.0, found))
+    if small.any():
+        found[small] = exactly(small)
+    return found
 
 
 class Partials(NamedTuple):
@@ -84,16 +143,16 @@ class Partials(NamedTuple):
     a_a: np.ndarray
 
 
-def log_Phi2_partials(h, k, a):
-    """Value and derivatives of `log_Phi2_atanh`; the two arguments are h and k.
+def log_Phi2_partials(h, k, a, value=None):
+    """Value and derivatives of `log_Phi2_atanh`; the two arguments are h and k. The value may be known.
 
     Every slope is a ratio of densities to Φ₂, taken in logarithms, so none of them is 0/0 in a tail.
     """
     cosh, sinh = np.cosh(a), np.sinh(a)
     A, B = h * cosh - k * sinh, k * cosh - h * sinh
-    value = log_Phi2_atanh(h, k, a)
-    g_h = np.exp(-0.5 * h**2 - 0.5 * LOG_2PI + log_ndtr(B) - value)
-    g_k = np.exp(-0.5 * k**2 - 0.5 * LOG_2PI + log_ndtr(A) - value)
+    value = log_Phi2_atanh(h, k, a) if value is None else value
+    g_h = np.exp(-0.5 * h**2 - 0.5 * LOG_2PI + log_Phi(B) - value)
+    g_k = np.exp(-0.5 * k**2 - 0.5 * LOG_2PI + log_Phi(A) - value)
     both = np.exp(-0.5 * (h**2 + B**2) - LOG_2PI - value)  # φ(h) φ(B) / Φ₂
     g_a = both / cosh
     return Partials(

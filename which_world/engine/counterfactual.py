@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
-from scipy.special import ndtr
 
+from which_world.engine.bivariate import Phi
 from which_world.engine.likelihoods import BLOCK, LOG_2PI, numbers, rows_of
 from which_world.engine.pairs import KINDS, PAIRS
 from which_world.moments import cuts
@@ -117,7 +117,7 @@ def _difference(design, rows, theta, a, offsets, block, share, step):
         some = slice(share.start + k.start, share.start + k.stop)
         here = [each[some, block] if np.ndim(each) else each for each in offsets]
         before, after = _indices(design, part, W, M, theta[some], a[some], here)
-        found.append((ndtr(after) - ndtr(before)).sum(axis=1))
+        found.append((Phi(after) - Phi(before)).sum(axis=1))
     return np.concatenate(found)
 
 

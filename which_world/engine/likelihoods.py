@@ -13,10 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from scipy.special import log_ndtr
-from threadpoolctl import threadpool_limits
 
 from which_world.engine.pairs import KINDS, LOG_2PI, PAIRS
-from which_world.moments import ONE_THREAD, condensed, cuts
+from which_world.moments import condensed, cuts, one_thread
 
 THREADED = 32  # blocks that are worth the start of threads
 BLOCK = 2**13  # rows of which arrays of one number each fit a processor's cache
@@ -220,7 +219,7 @@ def derivatives(rows, theta, a):
     if len(blocks) < THREADED:
         found = [_derivatives(rows, block, theta, a) for block in blocks]
     else:
-        with threadpool_limits(**ONE_THREAD):
+        with one_thread():
             work = (delayed(_derivatives)(rows, block, theta, a) for block in blocks)
             found = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(work)
     return tuple(sum(each) for each in zip(*found))

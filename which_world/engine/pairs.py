@@ -22,9 +22,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import log_ndtr
 
-from which_world.engine.bivariate import LOG_2PI, Partials, log_Phi2_atanh, log_Phi2_partials
+from which_world.engine.bivariate import LOG_2PI, Partials, log_Phi, log_Phi2_atanh, log_Phi2_partials, log_Phi2_rows
 
 
 class Kind(NamedTuple):
@@ -85,18 +84,18 @@ def two_errors_constant(a):
 
 def error_and_index(error, index, sign, a):
     """One continuous, one binary: the error is normal, and the index takes its share of it."""
-    return -0.5 * error**2 + log_ndtr(sign * (index * np.cosh(a) + error * np.sinh(a)))
+    return -0.5 * error**2 + log_Phi(sign * (index * np.cosh(a) + error * np.sinh(a)))
 
 
 def error_and_index_partials(error, index, sign, a):
     """Derivatives in (error, index, a)."""
     cosh, sinh = sign * np.cosh(a), sign * np.sinh(a)
     w, w_a = index * cosh + error * sinh, index * sinh + error * cosh
-    log_Phi = log_ndtr(w)
-    g = np.exp(-0.5 * w**2 - 0.5 * LOG_2PI - log_Phi)  # inverse Mills ratio φ(w)/Φ(w)
+    log_chance = log_Phi(w)
+    g = np.exp(-0.5 * w**2 - 0.5 * LOG_2PI - log_chance)  # inverse Mills ratio φ(w)/Φ(w)
     h = -g * (w + g)
     return Partials(
-        -0.5 * error**2 + log_Phi, -error + g * sinh, g * cosh, g * w_a,
+        -0.5 * error**2 + log_chance, -error + g * sinh, g * cosh, g * w_a,
         h * sinh**2 - 1, h * sinh * cosh, h * cosh**2,
         h * w_a * sinh + g * cosh, h * w_a * cosh + g * sinh, h * w_a**2 + g * w,
     )  # fmt: skip
@@ -110,11 +109,14 @@ def exchanged(p):
 
 def two_indices(u, v, s, q, a):
     """Both binary: the chance that both latent errors fall where the responses say."""
+    if np.ndim(a) == 2 and a.shape[1] == 1:  # one for all rows of a draw
+        return log_Phi2_rows(s * u, q * v, s * q, a[:, 0])
     return log_Phi2_atanh(s * u, q * v, s * q * a)
 
 
 def two_indices_partials(u, v, s, q, a):
-    p = log_Phi2_partials(s * u, q * v, s * q * a)
+    value = log_Phi2_rows((s * u)[None], (q * v)[None], s * q, np.array([a]))[0] if np.ndim(a) == 0 else None
+    p = log_Phi2_partials(s * u, q * v, s * q * a, value)
     return Partials(p.value, s * p.first, q * p.second, s * q * p.a, p.first_first, s * q * p.first_second,
                     p.second_second, q * p.first_a, s * p.second_a, p.a_a)  # fmt: skip
 
