@@ -1,21 +1,30 @@
 """Least squares and maximum likelihood: what the same equations say without priors."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import statsmodels.api as sm
 from scipy.stats import norm
 
 from which_world import arguments
-from which_world.design import check_design, check_rows
+from which_world.design import Design, check_design, check_rows
 from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.laplace import ascent, columns, covariance
 from which_world.engine.likelihoods import Rows, derivatives, rows_of, scores
 from which_world.tables.guards import separation
 
-EDGE = 6.0  # |atanh ρ| beyond which the likelihood is taken to have no interior maximum (|ρ| = 0.99999)
+if TYPE_CHECKING:
+    from statsmodels.regression.linear_model import RegressionResults
+
+    from which_world.priors import Scales
+
+EDGE = 6.0  # |atanh ρ|, |ρ| = 0.99999: beyond, the likelihood is taken to have no interior maximum
 
 
 @dataclass(frozen=True)
@@ -25,70 +34,101 @@ class MaximumLikelihood:
     Attributes
     ----------
     alpha, rho, sigma_U : float or ndarray
-        The effect (outcome, or the index of a binary outcome, per unit of treatment), the error correlation, the
-        outcome's error sd (1 for a binary outcome).
+        The effect (outcome, or the index of a binary outcome, per unit of treatment), the error
+        correlation, the outcome's error sd (1 for a binary outcome).
     effect, effect_se : float or ndarray
-        The effect that is read: α, or for a binary outcome the average difference that the treatment makes to its
-        chance, in percentage points, everybody keeping her own error; with its standard error by the delta method.
+        The effect that is read: α, or for a binary outcome the average difference that the
+        treatment makes to its chance, in percentage points, everybody keeping her own error; with
+        its standard error by the delta method.
     step : float
-        Of a binary outcome's effect: by how much the continuous treatment is moved (`make_design`); 1 elsewhere.
+        Of a binary outcome's effect: by how much the continuous treatment is moved (`make_design`);
+        1 elsewhere.
     log_likelihood : float or ndarray
     estimates, standard_errors : pandas.Series or DataFrame
-        Every parameter by name; ``beta`` entries, and a moderator's ``delta``, are per standard deviation of
-        their covariate.
+        Every parameter by name; ``beta`` entries, and a moderator's ``delta``, are per standard
+        deviation of their covariate.
     """
 
-    alpha: float
-    rho: float
-    sigma_U: float
-    log_likelihood: float
-    estimates: pd.DataFrame
-    standard_errors: pd.DataFrame
-    effect: float
-    effect_se: float
+    alpha: float | np.ndarray
+    rho: float | np.ndarray
+    sigma_U: float | np.ndarray
+    log_likelihood: float | np.ndarray
+    estimates: pd.Series | pd.DataFrame
+    standard_errors: pd.Series | pd.DataFrame
+    effect: float | np.ndarray
+    effect_se: float | np.ndarray
     step: float = 1.0
 
-    def summary(self):
+    def summary(self) -> pd.DataFrame:
         """A table: one row a parameter with its 95 % interval, or one row a ρ for a profile.
 
         Where the effect is not that of one unit of the treatment, the name of the columns says so.
         """
-        more = None if self.step == 1 else f"effect: {self.step:g} more of the treatment"
-        return self._table().rename_axis(columns=more)
+        heading = None if self.step == 1 else f"effect: {self.step:g} more of the treatment"
+        table = self._parameters() if np.ndim(self.rho) == 0 else self._profile()
+        return table.rename_axis(columns=heading)
 
-    def _table(self):
-        binary = "sigma_U" not in self.estimates
-        if np.ndim(self.rho) == 0:
-            estimate, se = self.estimates, self.standard_errors
-            if binary:
-                estimate = pd.concat([pd.Series({"effect": self.effect}), estimate])
-                se = pd.concat([pd.Series({"effect": self.effect_se}), se])
-            half = norm.ppf(0.975) * se
-            return pd.DataFrame({"estimate": estimate, "se": se, "low": estimate - half, "high": estimate + half})
-        read = (
-            {"effect": self.effect, "se": self.effect_se, "alpha": self.alpha} if binary
-            else {"alpha": self.alpha, "se": self.standard_errors["alpha"].to_numpy(), "sigma_U": self.sigma_U}
-        )  # fmt: skip
-        read |= {"log_likelihood": self.log_likelihood, "relative": self.log_likelihood - self.log_likelihood.max()}
-        return pd.DataFrame(read, index=pd.Index(self.rho, name="rho"))
+    @property
+    def _binary(self) -> bool:
+        """Whether the outcome is binary, whose effect is not α."""
+        return "sigma_U" not in self.estimates
+
+    def _parameters(self) -> pd.DataFrame:
+        """One row a parameter, with its 95 % interval."""
+        estimate, se = self.estimates, self.standard_errors
+        if self._binary:
+            estimate = pd.concat([pd.Series({"effect": self.effect}), estimate])
+            se = pd.concat([pd.Series({"effect": self.effect_se}), se])
+        half = norm.ppf(0.975) * se
+        return pd.DataFrame(
+            {"estimate": estimate, "se": se, "low": estimate - half, "high": estimate + half}
+        )
+
+    def _profile(self) -> pd.DataFrame:
+        """One row a ρ, with the log-likelihood there, and what it lacks to the largest."""
+        if self._binary:
+            columns = {"effect": self.effect, "se": self.effect_se, "alpha": self.alpha}
+        else:
+            se = self.standard_errors["alpha"].to_numpy()
+            columns = {"alpha": self.alpha, "se": se, "sigma_U": self.sigma_U}
+        columns["log_likelihood"] = self.log_likelihood
+        columns["relative"] = self.log_likelihood - np.max(self.log_likelihood)
+        return pd.DataFrame(columns, index=pd.Index(np.atleast_1d(self.rho), name="rho"))
 
 
-def ols(design, *, cluster=None):
+def ols(design: Design, *, cluster: npt.ArrayLike | None = None) -> RegressionResults:
     """Least squares of the outcome on treatment and covariates.
 
     Parameters
     ----------
     design : Design
     cluster : array-like, shape (n,), optional
-        Which cluster (village, family, person) each row belongs to, in the rows' order. Standard errors then allow
-        the errors of one cluster any correlation (Liang & Zeger 1986), with statsmodels' small-sample correction.
+        Which cluster (village, family, person) each row belongs to, in the rows' order. Standard
+        errors then allow the errors of one cluster any correlation (Liang & Zeger 1986), with
+        statsmodels' small-sample correction.
 
     Returns
     -------
     statsmodels.regression.linear_model.RegressionResults
-        The effect is the coefficient named ``alpha``, a moderator's part of it ``delta[...]``; covariates are
-        standardised, and a continuous treatment is measured from its mean. Where the design stands for rows that are
-        not at hand, residuals and log-likelihood are those of the few rows it has; all else is as ever.
+        The effect is the coefficient named ``alpha``, a moderator's part of it ``delta[...]``;
+        covariates are standardised, and a continuous treatment is measured from its mean. Where the
+        design stands for rows that are not at hand, residuals and log-likelihood are those of the
+        few rows it has; all else is as ever.
+
+    See Also
+    --------
+    maximum_likelihood : both equations together, at any ρ.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from which_world import make_design, ols
+    >>> rng = np.random.default_rng(0)
+    >>> table = pd.DataFrame({"T": rng.normal(size=400), "X": rng.normal(size=400)})
+    >>> table["Y"] = 2 * table["T"] + table["X"] + rng.normal(size=400)
+    >>> design = make_design(table, outcome="Y ~ T + X", treatment="T ~ X")
+    >>> round(float(ols(design).params["alpha"]), 1)
+    2.0
     """
     rows = Rows.of(check_design(design), compress=False)
     A = pd.DataFrame(rows.A, columns=rows.names_O)
@@ -99,16 +139,23 @@ def ols(design, *, cluster=None):
     return sm.OLS(rows.y, A).fit(method="qr", **options)
 
 
-def line(response, A, n):
+def line(response: np.ndarray, A: pd.DataFrame, n: int) -> RegressionResults:
     """statsmodels' least squares of rows that stand for n, each for as many as any other."""
     if n == len(A):
-        return sm.OLS(response, A).fit(method="qr")  # its digits do not depend on the columns' units
+        return sm.OLS(response, A).fit(
+            method="qr"
+        )  # its digits do not depend on the columns' units
     model = sm.WLS(response, A, weights=n / len(A))
     model.nobs = float(n)  # each weight counts rows
     return model.fit(method="qr")
 
 
-def maximum_likelihood(design, *, rho=None, cluster=None):
+def maximum_likelihood(
+    design: Design,
+    *,
+    rho: float | Sequence[float] | np.ndarray | None = None,
+    cluster: npt.ArrayLike | None = None,
+) -> MaximumLikelihood:
     """The classical endogenous-treatment estimate, without priors.
 
     Parameters
@@ -118,8 +165,8 @@ def maximum_likelihood(design, *, rho=None, cluster=None):
         Fixes the error correlation: a point of the profile likelihood, or several. Left out, ρ is
         estimated with everything else.
     cluster : array-like, shape (n,), optional
-        As in `ols`: the estimates stay, the standard errors become H⁻¹(Σ sₖsₖ')H⁻¹ G/(G-1) (n-1)/(n-k), with sₖ the
-        summed scores of one of the G clusters and k parameters.
+        As in `ols`: the estimates stay, the standard errors become H⁻¹(Σ sₖsₖ')H⁻¹ G/(G-1)
+        (n-1)/(n-k), with sₖ the summed scores of one of the G clusters and k parameters.
 
     Returns
     -------
@@ -129,8 +176,8 @@ def maximum_likelihood(design, *, rho=None, cluster=None):
     ------
     ValueError
         When a given ρ lies outside (-1, 1). When ρ is to be estimated for a continuous treatment
-        without an instrument: it is not identified, since the likelihood is flat in it. When a binary treatment is
-        predicted without error in some rows, so that the estimate is infinite.
+        without an instrument: it is not identified, since the likelihood is flat in it. When a
+        binary treatment is predicted without error in some rows, so that the estimate is infinite.
     RuntimeError
         When the likelihood still rises at \\|ρ| = 0.99999, or the search ends without a maximum.
 
@@ -138,84 +185,128 @@ def maximum_likelihood(design, *, rho=None, cluster=None):
     ----------
     Heckman 1978; Maddala 1983 (binary treatment); Liang & Zeger 1986 (clusters). For a continuous
     treatment with one instrument the estimate is two-stage least squares.
+
+    See Also
+    --------
+    map_rho : the same at every ρ, with priors.
+
+    Examples
+    --------
+    A hidden cause moves treatment and outcome; at the ρ that it makes, the effect of 2 is found:
+
+    >>> import numpy as np, pandas as pd
+    >>> from which_world import make_design, maximum_likelihood
+    >>> rng = np.random.default_rng(0)
+    >>> U, V = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=2000).T
+    >>> table = pd.DataFrame({"X": rng.normal(size=2000)})
+    >>> table["T"] = table["X"] + V
+    >>> table["Y"] = 2 * table["T"] + table["X"] + U
+    >>> design = make_design(table, outcome="Y ~ T + X", treatment="T ~ X")
+    >>> maximum_likelihood(design, rho=[0.0, 0.6]).alpha.round(1)
+    array([2.6, 2. ])
     """
-    rows, given = rows_of(check_design(design)), arguments.optional(arguments.correlations, rho, "rho")
+    rows = rows_of(check_design(design))
+    given = arguments.optional(arguments.correlations, rho, "rho")
     codes = None if cluster is None else arguments.groups(cluster, design.n)
     _check_finite(design)
     if rho is None:
-        theta, a, H = _free(design, rows)
-        spread = _clustered(design, np.r_[theta, a], None, covariance(H), codes)
-        return _point(design, theta, a, derivatives(rows, theta, a)[0], spread)
-    a, back = np.unique(np.arctanh(given), return_inverse=True)
-    found = columns(rows, None, a)
-    spread = [_clustered(design, *each, root @ root.T, codes) for *each, root in zip(found.mode, a, found.root)]
-    points = [_point(design, found.mode[k], a[k], found.value[k], spread[k]) for k in back]
-    return points[0] if np.ndim(rho) == 0 else _stack(points)
+        theta, a, H = _estimate_rho(design, rows)
+        whole = _clustered(design, theta, a, covariance(H), codes)
+        return _point(design, theta, a, derivatives(rows, theta, a)[0], whole)
+    distinct, back = np.unique(np.arctanh(given), return_inverse=True)
+    profile = columns(rows, None, distinct)
+    points = []
+    for theta, a, root, value in zip(profile.mode, distinct, profile.root, profile.value):
+        of_theta = _clustered(design, theta, a, root @ root.T, codes)
+        points.append(_point(design, theta, a, value, of_theta))
+    return points[back[0]] if np.ndim(rho) == 0 else _stack([points[place] for place in back])
 
 
-def _clustered(design, point, a, covariance, codes):
-    """The covariance of an estimate whose rows come in clusters; `point` ends with a where `a` is None."""
+def _clustered(
+    design: Design,
+    theta: np.ndarray,
+    a: float,
+    covariance: np.ndarray,
+    codes: np.ndarray | None,
+) -> np.ndarray:
+    """The covariance of an estimate whose rows come in clusters.
+
+    It is of θ, or, where it has one row more, of (θ, a).
+    """
     if codes is None:
         return covariance
     check_rows(design)
-    theta, at = (point, a) if a is not None else (point[:-1], point[-1])
-    each = scores(Rows.of(design, compress=False), theta, at)[:, : len(point)]
-    sums = np.zeros((codes.max() + 1, len(point)))
+    size = len(covariance)
+    each = scores(Rows.of(design, compress=False), theta, a)[:, :size]
+    sums = np.zeros((codes.max() + 1, size))
     np.add.at(sums, codes, each)
-    g, n, k = len(sums), design.n, len(point)
-    return g / (g - 1) * (n - 1) / (n - k) * covariance @ (sums.T @ sums) @ covariance
+    clusters, n = len(sums), design.n
+    correction = clusters / (clusters - 1) * (n - 1) / (n - size)
+    return correction * covariance @ (sums.T @ sums) @ covariance
 
 
-def effect_at(design, rho, prior=None):
-    """The effect at one ρ of the coefficients that fit best, or, with `Scales`, of the posterior's mode."""
+def effect_at(design: Design, rho: float, prior: Scales | None = None) -> float:
+    """The effect at one ρ of the coefficients that fit best, or of the posterior's mode.
+
+    The latter under a prior; for a binary outcome in percentage points.
+    """
     rows = rows_of(design)
     a = np.arctanh(rho)
     return float(average_effect(design, columns(rows, prior, [a]).mode[0], a))
 
 
-def finite(design):
+def finite(design: Design) -> bool:
     """Whether each equation has a maximum likelihood estimate that is finite."""
-    return not any(_settled(design).values())
+    return not any(_separating(design).values())
 
 
-def _settled(design):
+def _separating(design: Design) -> dict[str, list[str]]:
     """By equation, what predicts its binary response without error in some rows."""
     if "separated" not in design.kept:  # a profile asks for many points of one design
-        design.kept["separated"] = {equation: separation(design, equation) for equation in ("treatment", "outcome")}
+        design.kept["separated"] = {
+            equation: separation(design, equation) for equation in ("treatment", "outcome")
+        }
     return design.kept["separated"]
 
 
-def _check_finite(design):
+def _check_finite(design: Design) -> None:
     """Refuse an equation without finite estimate: priors are what it takes then."""
-    for equation, guilty in _settled(design).items():
+    for equation, guilty in _separating(design).items():
         if guilty:
             raise ValueError(
-                f"a combination of {guilty} predicts the {equation} {getattr(design, equation)!r} without error for "
-                f"some rows, so the {equation} equation's maximum likelihood estimate is infinite. Accepted are routes "
-                "with priors: map_rho(design), make_report(design) or fit(joint_model(design))."
+                f"a combination of {guilty} predicts the {equation} {getattr(design, equation)!r} "
+                f"without error for some rows, so the {equation} equation's maximum likelihood "
+                "estimate is infinite. Accepted are routes with priors: map_rho(design), "
+                "make_report(design) or fit(joint_model(design))."
             )
 
 
-def _free(design, rows):
+def _estimate_rho(design: Design, rows: Rows) -> tuple[np.ndarray, float, np.ndarray]:
+    """θ and a = atanh ρ at the maximum over both, and the Hessian there."""
     if design.kind == "continuous" and not design.instruments:
         raise ValueError(
-            "rho is not identified: with a continuous treatment and the same covariates in both equations the "
-            "likelihood is exactly flat in rho. Accepted are a fixed rho=, an instrument (a term of the treatment "
-            "formula alone), or a prior over rho in joint_model."
+            "rho is not identified: with a continuous treatment and the same covariates in both "
+            "equations the likelihood is exactly flat in rho. Accepted are a fixed rho=, an "
+            "instrument (a term of the treatment formula alone), or a prior over rho in "
+            "joint_model."
         )
     profile = columns(rows, None, np.linspace(-2.5, 2.5, 21))
     best = int(np.argmax(profile.value))
-    found = climb(rows, np.r_[profile.mode[best], profile.a[best]])
-    if not found.arrived:
-        a = found.point[-1]
-        where = (f"the likelihood still rises at rho={np.tanh(a):.7f}, towards |rho| = 1" if abs(a) > EDGE
-                 else f"no maximum of the likelihood was found: the search ended at rho={np.tanh(a):.4f}")  # fmt: skip
-        raise RuntimeError(f"{where}; accepted are a fixed rho=, or a prior over rho in joint_model.")
-    return found.point[:-1], found.point[-1], found.hessian
+    top = climb(rows, np.r_[profile.mode[best], profile.a[best]])
+    theta, a = top.point[:-1], top.point[-1]
+    if top.arrived:
+        return theta, a, top.hessian
+    trouble = f"no maximum of the likelihood was found: the search ended at rho={np.tanh(a):.4f}"
+    if abs(a) > EDGE:
+        trouble = f"the likelihood still rises at rho={np.tanh(a):.7f}, towards |rho| = 1"
+    raise RuntimeError(f"{trouble}; accepted are a fixed rho=, or a prior over rho in joint_model.")
 
 
 class Climb(NamedTuple):
-    """Where a climb over (θ, a) ended, a last; the log-likelihood there, its Hessian, and whether it is a maximum."""
+    """Where a climb over (θ, a) ended, a last; the log-likelihood and its Hessian there.
+
+    ``arrived`` tells whether that is a maximum.
+    """
 
     point: np.ndarray
     value: float
@@ -223,8 +314,13 @@ class Climb(NamedTuple):
     arrived: bool
 
 
-def climb(rows, point, *, enough=np.inf, tolerance=1e-10):
-    """Newton's method over θ and a together; stops early where the value exceeds `enough` or |a| exceeds EDGE."""
+def climb(
+    rows: Rows, point: np.ndarray, *, enough: float = np.inf, tolerance: float = 1e-10
+) -> Climb:
+    """Newton's method over θ and a together.
+
+    It stops early where the value exceeds `enough` or |a| exceeds EDGE.
+    """
     value, gradient, H = derivatives(rows, point[:-1], point[-1])
     for _ in range(100):
         if value > enough or abs(point[-1]) > EDGE:
@@ -235,51 +331,81 @@ def climb(rows, point, *, enough=np.inf, tolerance=1e-10):
         step = step / max(1.0, abs(step[-1]))  # a long step in a would leap over the maximum
         for size in 0.5 ** np.arange(20):
             new = point + size * step
-            found = derivatives(rows, new[:-1], new[-1])
-            if found[0] >= value - 1e-11 * abs(value):
+            there = derivatives(rows, new[:-1], new[-1])
+            if there[0] >= value - 1e-11 * abs(value):
                 break
         else:
             break
-        point, (value, gradient, H) = new, found
+        point, (value, gradient, H) = new, there
     return Climb(point, value, H, False)
 
 
-def _point(design, theta, a, value, covariance):
+def _point(
+    design: Design, theta: np.ndarray, a: float, value: float, covariance: np.ndarray
+) -> MaximumLikelihood:
     """Names, natural scales and (by the delta method) standard errors of one maximum."""
     rows = rows_of(design)
-    own = (*rows.moderators, "alpha")  # the treatment's own coefficients, last among the outcome's
-    sigma_U, sigma_V = (["sigma_" + letter] * scaled for letter, scaled in zip("UV", rows.scaled))
-    names = [*_names(rows.names_O[: -len(own)], "O"), *own, *sigma_U, *_names(rows.names_T, "T"), *sigma_V]
-    estimate, slope = theta.copy(), np.ones(len(theta))
+    names = _names(rows)
+    estimate, slope = theta.copy(), np.ones(len(theta))  # of the estimate in θ
     for place, name in enumerate(names):
         if name.startswith("sigma"):
             estimate[place] = slope[place] = np.exp(theta[place])
-    if len(covariance) > len(theta):
-        names, estimate, slope = [*names, "rho"], np.r_[estimate, np.tanh(a)], np.r_[slope, 1 - np.tanh(a) ** 2]
+    rho = np.tanh(a)
+    if len(covariance) > len(theta):  # ρ was estimated too
+        names = [*names, "rho"]
+        estimate, slope = np.r_[estimate, rho], np.r_[slope, 1 - rho**2]
     estimates = pd.Series(estimate, index=names)
-    errors = pd.Series(slope * np.sqrt(np.diag(covariance)), index=names)
+    effect_gradient = effect_slope(design, theta, a)[: len(covariance)]
     return MaximumLikelihood(
-        alpha=float(estimates["alpha"]), rho=float(np.tanh(a)), sigma_U=float(estimates.get("sigma_U", 1.0)),
-        log_likelihood=float(value), estimates=estimates, standard_errors=errors,
-        **_effect(design, theta, a, covariance), step=design.step,
-    )  # fmt: skip
+        alpha=float(estimates["alpha"]),
+        rho=float(rho),
+        sigma_U=float(estimates.get("sigma_U", 1.0)),
+        log_likelihood=float(value),
+        estimates=estimates,
+        standard_errors=pd.Series(slope * np.sqrt(np.diag(covariance)), index=names),
+        effect=float(average_effect(design, theta, a)),
+        effect_se=float(np.sqrt(effect_gradient @ covariance @ effect_gradient)),
+        step=design.step,
+    )
 
 
-def _effect(design, theta, a, covariance):
-    """The effect that is read and its standard error, by the delta method; a varies too where ρ was estimated."""
-    slope = effect_slope(design, theta, a)[: len(covariance)]
-    effect = float(average_effect(design, theta, a))
-    return {"effect": effect, "effect_se": float(np.sqrt(slope @ covariance @ slope))}
+def _names(rows: Rows) -> list[str]:
+    """The name of each entry of θ."""
+    effects = [*rows.moderators, "alpha"]  # the last of the outcome's equation
+    names = _in_equation(rows.names_O[: -len(effects)], "O") + effects
+    outcome_scaled, treatment_scaled = rows.scaled
+    if outcome_scaled:
+        names.append("sigma_U")
+    names += _in_equation(rows.names_T, "T")
+    if treatment_scaled:
+        names.append("sigma_V")
+    return names
 
 
-def _names(names, equation):
-    return [f"intercept_{equation}" if name == "intercept" else f"beta_{equation}[{name}]" for name in names]
+def _in_equation(names: Sequence[str], label: str) -> list[str]:
+    """Names of an equation's columns as those of its coefficients."""
+    return [
+        f"intercept_{label}" if name == "intercept" else f"beta_{label}[{name}]" for name in names
+    ]
 
 
-def _stack(points):
+def _stack(points: list[MaximumLikelihood]) -> MaximumLikelihood:
+    """The points of a profile as one result, an array for each number."""
+
+    def numbers(name):
+        return np.array([getattr(point, name) for point in points])
+
+    def table(name):
+        return pd.DataFrame([getattr(point, name) for point in points]).reset_index(drop=True)
+
     return MaximumLikelihood(
-        *(np.array([getattr(p, name) for p in points]) for name in ("alpha", "rho", "sigma_U", "log_likelihood")),
-        *(pd.DataFrame([getattr(p, name) for p in points]).reset_index(drop=True)
-          for name in ("estimates", "standard_errors")),
-        *(np.array([getattr(p, name) for p in points]) for name in ("effect", "effect_se")), points[0].step,
-    )  # fmt: skip
+        alpha=numbers("alpha"),
+        rho=numbers("rho"),
+        sigma_U=numbers("sigma_U"),
+        log_likelihood=numbers("log_likelihood"),
+        estimates=table("estimates"),
+        standard_errors=table("standard_errors"),
+        effect=numbers("effect"),
+        effect_se=numbers("effect_se"),
+        step=points[0].step,
+    )

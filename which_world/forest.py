@@ -1,25 +1,34 @@
 """A sum of trees where a line is too stiff: `bart()` for an equation's index.
 
-In the PyMC model a forest is a variable of PyMC-BART (Quiroga et al. 2022). `which_world.engine.forest_gibbs` samples
-it.
+In the PyMC model a forest is a variable of PyMC-BART (Quiroga et al. 2022).
+`which_world.engine.forest_gibbs` samples it.
 
-*A forest has a constant of its own*, so an intercept beside it would be surplus: the intercept reported is the
-forest's average over the rows.
-*A forest runs backwards only.* PyMC-BART draws no trees from a prior: forwards, its forest is a constant.
-`pm.do(model, {"forest_T": values})` gives it values to run forwards with.
+*A forest has a constant of its own*, so an intercept beside it would be surplus: the intercept
+reported is the forest's average over the rows.
+
+*A forest runs backwards only.* PyMC-BART draws no
+trees from a prior: forwards, its forest is a constant. `pm.do(model, {"forest_T": values})` gives
+it values to run forwards with.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
 from scipy.special import ndtri
 
 from which_world import arguments
+from which_world.design import Design
 
-PREFIX = "forest_"  # of the names of forests: one value an observation, judged through what they do to the rest
-PROBIT = 1.5  # spread of the index of a binary treatment: within ±3 for nearly all (Chipman, George & McCulloch 2010)
+if TYPE_CHECKING:
+    from pytensor.tensor.variable import TensorVariable
+
+PREFIX = "forest_"  # of a forest's name: one value a row, judged through what it does to the rest
+PROBIT = 1.5  # sd of a binary response's index: within ±3 for nearly all (Chipman et al. 2010)
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,9 @@ class Forest:
     beta: float = 2.0
     spread: float | None = None
 
-    def index(self, name, X, level, spread, *, dims="obs"):
+    def index(
+        self, name: str, X: np.ndarray, level: float, spread: float, *, dims: str = "obs"
+    ) -> TensorVariable:
         """The forest's value in each row of X, inside a model context.
 
         Parameters
@@ -48,14 +59,18 @@ class Forest:
         """
         import pymc_bart as pmb  # only a forest needs it
 
-        # PyMC-BART takes both from a response; ±1 has mean 0 and sd 1
-        response = level + (self.spread or spread) * np.resize([-1.0, 1.0], len(X) + len(X) % 2)[: len(X)]
-        # the manager is a process for every forest, to hand its trees to predictions that are not made here
+        # PyMC-BART takes both from a response; signs in turn have mean 0 and sd 1
+        signs = np.resize([-1.0, 1.0], len(X))
+        response = level + (self.spread or spread) * signs
+        shape = {"m": self.trees, "alpha": self.alpha, "beta": self.beta}
+        # a manager is a process that hands trees to predictions, and none are made here
         with patch("pymc_bart.bart.Manager", return_value=SimpleNamespace(list=list)):
-            return pmb.BART(name, X, response, m=self.trees, alpha=self.alpha, beta=self.beta, dims=dims)
+            return pmb.BART(name, X, response, **shape, dims=dims)
 
 
-def bart(*, trees=50, alpha=0.95, beta=2.0, spread=None):
+def bart(
+    *, trees: int = 50, alpha: float = 0.95, beta: float = 2.0, spread: float | None = None
+) -> Forest:
     """A forest for an equation: ``joint_model(design, treatment=bart())``.
 
     Parameters
@@ -65,8 +80,9 @@ def bart(*, trees=50, alpha=0.95, beta=2.0, spread=None):
     alpha, beta : float
         A node at depth d splits with probability alpha (1 + d)^(-beta).
     spread : float, optional
-        Prior sd of the forest at a point, in units of its equation: a leaf is Normal(0, spread/√trees) around the
-        response's average. Left out: the response's standard deviation, and 1.5 for the index of a binary one.
+        Prior sd of the forest at a point, in units of its equation: a leaf is Normal(0,
+        spread/√trees) around the response's average. Left out: the response's standard deviation,
+        and 1.5 for the index of a binary one.
 
     Returns
     -------
@@ -75,42 +91,63 @@ def bart(*, trees=50, alpha=0.95, beta=2.0, spread=None):
     Raises
     ------
     ValueError
-        When `trees` is no positive integer, `alpha` no probability, or `beta` or `spread` not positive.
+        When `trees` is no positive integer, `alpha` no probability, or `beta` or `spread` not
+        positive.
 
     Notes
     -----
-    A model with a forest can be fitted, not run forwards: PyMC-BART's variable has no draws from its own prior, and
-    ``pm.sample_prior_predictive`` gives the same flat value to every row.
+    A model with a forest can be fitted, not run forwards: PyMC-BART's variable has no draws from
+    its own prior, and ``pm.sample_prior_predictive`` gives the same flat value to every row.
+
+    See Also
+    --------
+    joint_model : takes it as ``treatment`` or ``outcome``.
 
     References
     ----------
     Chipman, George & McCulloch 2010, doi:10.1214/09-AOAS285; Quiroga et al. 2022, arXiv:2206.03619.
+
+    Examples
+    --------
+    >>> from which_world import bart
+    >>> bart(trees=20)
+    Forest(trees=20, alpha=0.95, beta=2.0, spread=None)
     """
     return Forest(
-        arguments.count(trees, "trees"), arguments.probability(alpha, "alpha"), arguments.positive(beta, "beta"),
+        arguments.count(trees, "trees"),
+        arguments.probability(alpha, "alpha"),
+        arguments.positive(beta, "beta"),
         arguments.optional(arguments.positive, spread, "spread"),
-    )  # fmt: skip
+    )
 
 
-def check_forest(**forests):
+def check_forest(**forests: Any) -> None:
     """Refuse what is neither None nor a forest, by name."""
+    accepted = "None, the linear index of its formula, or bart(...)"
     for name, value in forests.items():
         if not (value is None or isinstance(value, Forest)):
-            arguments.refuse(name, value, "None, the linear index of its formula, or bart(...)", error=TypeError)
+            arguments.refuse(name, value, accepted, error=TypeError)
 
 
-def forest_index(design, equation, forest):
-    """An equation's index as a forest of its covariates, with its average as the equation's intercept."""
+def forest_index(design: Design, equation: str, forest: Forest) -> TensorVariable:
+    """An equation's index as a forest of its covariates, its average being the intercept.
+
+    The equation is ``"O"`` or ``"T"``.
+    """
     import pymc as pm
 
-    response, included = (design.y, design.in_outcome) if equation == "O" else (design.t, design.in_treatment)
+    if equation == "O":
+        kind, response, included = design.outcome_kind, design.y, design.in_outcome
+    else:
+        kind, response, included = design.kind, design.t, design.in_treatment
     if not included.any():
         raise ValueError(
-            f"equation {equation} has no covariates for a forest; accepted is a formula with at least one."
+            f"equation {equation} has no covariates for a forest; accepted is a formula with at "
+            "least one."
         )
     level, spread = response.mean(), response.std()
-    if design.kinds["OT".index(equation)] == "binary":
-        level, spread = ndtri(level), PROBIT
+    if kind == "binary":
+        level, spread = ndtri(level), np.float64(PROBIT)
     index = forest.index(f"{PREFIX}{equation}", design.C[:, included], level, spread)
     pm.Deterministic(f"intercept_{equation}", index.mean())
     return index

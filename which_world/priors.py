@@ -1,24 +1,40 @@
 """Priors as values: what a world assumes, written down before it meets data.
 
-Defaults are worth one row of data (`unit_information`): what is *left* of a predictor once the others are taken out
-moves the response by about one standard deviation of its own, per standard deviation of what is left. They are weak on
-purpose, however the columns are written down. The prior that matters is the one over ρ, since the data say so little
-about it.
+Defaults are worth one row of data (`unit_information`): what is *left* of a predictor once the
+others are taken out moves the response by about one standard deviation of its own, per standard
+deviation of what is left. They are weak on purpose, however the columns are written down. The prior
+that matters is the one over ρ, since the data say so little about it.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 from scipy.stats import norm
 
 from which_world import arguments
+from which_world.design import Design
 from which_world.engine.likelihoods import Columns, places, probit
 from which_world.moments import condensed, cuts
 
 FARTHEST = 18.0  # |atanh ρ| beyond which ρ is 1 in a computer's numbers
-PROBES = np.linspace(-0.9, 0.9, 7)
+PROBES = np.linspace(-0.9, 0.9, 7)  # correlations at which a density is tried out
+WIDTH = 2.5  # prior sd of a continuous response's intercept, in standard deviations of the response
+
+
+class RhoPrior(Protocol):
+    """A prior over ρ: `AtanhNormal`, or a frozen distribution of ``scipy.stats``."""
+
+    def logpdf(self, rho: Any, /) -> Any:
+        """Log density of each ρ."""
+
+
+Reading = float | RhoPrior | Callable[[np.ndarray], npt.ArrayLike]
 
 
 @dataclass(frozen=True)
@@ -30,14 +46,16 @@ class Normal:
     beta_T: float | None = None
 
 
-def normal(scale=1.0, *, beta_O=None, beta_T=None):
+def normal(
+    scale: float = 1.0, *, beta_O: float | None = None, beta_T: float | None = None
+) -> Normal:
     """Coefficients β ~ Normal(0, sd), each for one standard deviation of its covariate.
 
     Parameters
     ----------
     scale : float
-        Prior sd in standard deviations of the response: of the outcome for β_O, of the treatment for β_T; where
-        a response is binary, in standard deviations of its latent error.
+        Prior sd in standard deviations of the response: of the outcome for β_O, of the treatment
+        for β_T; where a response is binary, in standard deviations of its latent error.
     beta_O, beta_T : float, optional
         Prior sd in the reader's units instead, for one of the equations.
 
@@ -45,9 +63,23 @@ def normal(scale=1.0, *, beta_O=None, beta_T=None):
     ------
     ValueError
         When a standard deviation is not positive.
+
+    See Also
+    --------
+    unit_information : the default, which no scaling or recoding of columns changes.
+    spike_and_slab, horseshoe : priors that select covariates.
+
+    Examples
+    --------
+    >>> from which_world import normal
+    >>> normal(beta_O=3, beta_T=1)
+    Normal(scale=1.0, beta_O=3.0, beta_T=1.0)
     """
-    each = (arguments.optional(arguments.positive, *each) for each in ((beta_O, "beta_O"), (beta_T, "beta_T")))
-    return Normal(arguments.positive(scale, "scale"), *each)
+    return Normal(
+        arguments.positive(scale, "scale"),
+        arguments.optional(arguments.positive, beta_O, "beta_O"),
+        arguments.optional(arguments.positive, beta_T, "beta_T"),
+    )
 
 
 @dataclass(frozen=True)
@@ -57,8 +89,8 @@ class UnitInformation:
     rows: float = 1.0
 
 
-def unit_information(rows=1.0):
-    """Coefficients with a prior that is worth so many rows of data, however their columns are written down.
+def unit_information(rows: float = 1.0) -> UnitInformation:
+    """A prior of the coefficients that is worth so many rows, however columns are written down.
 
     Parameters
     ----------
@@ -67,26 +99,47 @@ def unit_information(rows=1.0):
 
     Notes
     -----
-    With A the columns of an equation less their means, n of them, and s the response's standard deviation (measured
-    from zero where there is no intercept), the coefficients have the covariance ``s² n (A'A)⁻¹ / rows``, the unit
-    information prior of Kass & Wasserman 1995 (JASA 90:928), Zellner's g-prior with g = n. Shifted, scaled, reordered
-    or recoded columns have the same prior, and none is pulled by more than about 1/n of its size.
+    With A the columns of an equation less their means, n of them, and s the response's standard
+    deviation (measured from zero where there is no intercept), the coefficients have the covariance
+    ``s² n (A'A)⁻¹ / rows``, the unit information prior of Kass & Wasserman 1995 (JASA 90:928),
+    Zellner's g-prior with g = n. Shifted, scaled, reordered or recoded columns have the same prior,
+    and none is pulled by more than about 1/n of its size.
 
-    A yes or a no says the less of its index η the further that lies from zero: φ²/(Φ(1-Φ)) at η, 0.64 at zero and 0.02
-    at three. With W these informations, at the index that a probit of the response finds, the covariance is
-    ``n (A'WA)⁻¹ / rows`` and means are weighted by W. (That probit has itself a prior, worth a quarter of a row at the
-    average share, so that its index is finite.)
+    A yes or a no says the less of its index η the further that lies from zero: φ²/(Φ(1-Φ)) at η,
+    0.64 at zero and 0.02 at three. With W these informations, at the index that a probit of the
+    response finds, the covariance is ``n (A'WA)⁻¹ / rows`` and means are weighted by W. (That
+    probit has itself a prior, worth a quarter of a row at the average share, so that its index is
+    finite.)
 
-    In the outcome equation the treatment is one of the columns. So α ~ Normal(0, s/r), with r the standard deviation of
-    what the covariates leave of the treatment; and given α, β_O is centred at -γα, where γ is the regression of the
-    treatment on the covariates. Put differently: α and β_O + γα, the regression of Y on the covariates alone, are
-    independent beforehand. The data know the second whatever ρ is, so along the ridge where ρ is traded for α this
-    prior says something of α and nothing of the covariates.
+    In the outcome equation the treatment is one of the columns. So α ~ Normal(0, s/r), with r the
+    standard deviation of what the covariates leave of the treatment; and given α, β_O is centred at
+    -γα, where γ is the regression of the treatment on the covariates. Put differently: α and β_O +
+    γα, the regression of Y on the covariates alone, are independent beforehand. The data know the
+    second whatever ρ is, so along the ridge where ρ is traded for α this prior says something of α
+    and nothing of the covariates.
 
     Raises
     ------
     ValueError
         When `rows` is not positive.
+
+    See Also
+    --------
+    normal : independent coefficients, each with a width of its own.
+
+    Examples
+    --------
+    A prior that is worth four rows is half as wide as the default, which is worth one:
+
+    >>> import numpy as np, pandas as pd
+    >>> from which_world import make_design, unit_information
+    >>> from which_world.priors import scales
+    >>> rng = np.random.default_rng(0)
+    >>> table = pd.DataFrame(rng.normal(size=(100, 3)), columns=["Y", "T", "X"])
+    >>> design = make_design(table, outcome="Y ~ T + X", treatment="T ~ X")
+    >>> default, narrow = scales(design), scales(design, unit_information(rows=4))
+    >>> round(float(narrow.alpha / default.alpha), 3)
+    0.5
     """
     return UnitInformation(arguments.positive(rows, "rows"))
 
@@ -98,13 +151,13 @@ class AtanhNormal:
     mean: float = 0.0
     sd: float = 0.5
 
-    def logpdf(self, rho):
+    def logpdf(self, rho: npt.ArrayLike) -> np.ndarray:
         """Log density of ρ, the Jacobian of atanh included."""
         rho = np.asarray(rho, dtype=float)
         return norm.logpdf(np.arctanh(rho), self.mean, self.sd) - np.log1p(-(rho**2))
 
 
-def atanh_normal(mean=0.0, sd=0.5):
+def atanh_normal(mean: float = 0.0, sd: float = 0.5) -> AtanhNormal:
     """Prior over the error correlation: atanh ρ ~ Normal(mean, sd).
 
     The default, sd 0.5, is the talk's: it puts ρ between -0.75 and 0.75 with 95 % probability.
@@ -113,20 +166,34 @@ def atanh_normal(mean=0.0, sd=0.5):
     ------
     ValueError
         When `sd` is not positive, or `mean` not finite.
+
+    See Also
+    --------
+    weigh : lays a prior over ρ on a map.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from which_world import atanh_normal
+    >>> prior = atanh_normal(mean=0, sd=0.5)
+    >>> rho = np.linspace(-0.75, 0.75, 1001)
+    >>> mass = np.trapezoid(np.exp(prior.logpdf(rho)), rho)
+    >>> round(float(mass), 2)
+    0.95
     """
     accepted = f"a number in (-{FARTHEST:g}, {FARTHEST:g}), such as 0: beyond, rho is 1"
     mean = arguments.number(mean, "mean", low=-FARTHEST, high=FARTHEST, accepted=accepted)
     return AtanhNormal(mean, arguments.positive(sd, "sd"))
 
 
-def check_rho(rho, argument="rho"):
+def check_rho(rho: Any, argument: str = "rho") -> float | RhoPrior:
     """A prior over ρ as given, or a fixed ρ as a float.
 
     Parameters
     ----------
     rho : float or object with a ``logpdf`` method
-        A number fixes ρ; `atanh_normal` or a frozen distribution of ``scipy.stats`` is a prior over it,
-        restricted to (-1, 1).
+        A number fixes ρ; `atanh_normal` or a frozen distribution of ``scipy.stats`` is a prior over
+        it, restricted to (-1, 1).
 
     Raises
     ------
@@ -139,108 +206,123 @@ def check_rho(rho, argument="rho"):
         return arguments.correlation(rho, argument)
     except ValueError:
         raise ValueError(
-            f"{argument}={arguments.told(rho)} is not a correlation; accepted are a number in (-1, 1), or a prior over "
-            "it: atanh_normal(mean, sd) or a frozen scipy.stats distribution, such as norm(0, 0.3)."
+            f"{argument}={arguments.told(rho)} is not a correlation; accepted are a number in "
+            "(-1, 1), or a prior over it: atanh_normal(mean, sd) or a frozen scipy.stats "
+            "distribution, such as norm(0, 0.3)."
         ) from None
 
 
-def check_belief(belief, argument="belief"):
+def check_belief(belief: Any, argument: str = "belief") -> RhoPrior:
     """A prior over ρ, if it is one; a number is none."""
-    if not is_prior(belief):
-        number = f"; rho={belief!r} is a world of its own" if isinstance(belief, float) and -1 < belief < 1 else ""
-        raise TypeError(
-            f"{argument}={arguments.told(belief)} is no prior over rho; accepted are atanh_normal(mean, sd) and a "
-            f"frozen scipy.stats distribution, such as norm(0, 0.3){number}."
-        )
-    return belief
+    if is_prior(belief):
+        return belief
+    hint = ""
+    if isinstance(belief, float) and -1 < belief < 1:
+        hint = f"; rho={belief!r} is a world of its own"
+    raise TypeError(
+        f"{argument}={arguments.told(belief)} is no prior over rho; accepted are "
+        "atanh_normal(mean, sd) and a frozen scipy.stats distribution, such as "
+        f"norm(0, 0.3){hint}."
+    )
 
 
-def check_reading(prior, argument="prior"):
+def check_reading(prior: Any, argument: str = "prior") -> Reading:
     """A number, a prior over ρ, or a function of ρ that gives densities."""
-    function = callable(prior) and not isinstance(prior, type) and not hasattr(prior, "cdf")
-    return prior if function else check_rho(prior, argument)
+    is_function = callable(prior) and not isinstance(prior, type) and not hasattr(prior, "cdf")
+    return prior if is_function else check_rho(prior, argument)
 
 
-def is_prior(value):
-    """Whether it has a log density at each of several ρ; SciPy's families have one too, before they are frozen."""
+def is_prior(value: Any) -> TypeGuard[RhoPrior]:
+    """Whether a value has a log density at each of several ρ."""
     if not callable(getattr(value, "logpdf", None)) or isinstance(value, type):
         return False
     if getattr(stats, str(getattr(value, "name", "")), None) is value:
-        return False
+        return False  # a family of SciPy's that nobody has frozen
     try:
-        found = np.asarray(value.logpdf(PROBES), dtype=float)
+        log_densities = np.asarray(value.logpdf(PROBES), dtype=float)
     except Exception:  # of several dimensions, or with parameters that are none
         return False
-    return found.shape == PROBES.shape and not np.isnan(found).any()
+    return log_densities.shape == PROBES.shape and not np.isnan(log_densities).any()
 
 
-def log_density(prior, rho):
+def log_density(prior: Any, rho: np.ndarray) -> np.ndarray:
     """Log prior density of ρ, normalised on (-1, 1) for a distribution that knows its ``cdf``.
 
     Parameters
     ----------
     prior : distribution or callable
-        `atanh_normal`, a frozen distribution of ``scipy.stats``, or what is taken as it comes: another object with a
-        ``logpdf``, or a function from an array of ρ to densities.
+        `atanh_normal`, a frozen distribution of ``scipy.stats``, or what is taken as it comes:
+        another object with a ``logpdf``, or a function from an array of ρ to densities.
     rho : ndarray
 
     Raises
     ------
     ValueError
-        When a distribution has no mass on (-1, 1), or a function gives something else than densities.
+        When a distribution has no mass on (-1, 1), or a function gives something else than
+        densities.
     """
     if isinstance(prior, AtanhNormal):
         return prior.logpdf(rho)
     if hasattr(prior, "logpdf"):
         mass = float(prior.cdf(1.0) - prior.cdf(-1.0)) if hasattr(prior, "cdf") else 1.0
         if not mass > 0:
-            said = f"prior={described(prior)} has no density on (-1, 1)"
-            raise ValueError(f"{said}; accepted is a prior with mass there.")
+            raise ValueError(
+                f"prior={described(prior)} has no density on (-1, 1); accepted is a prior with "
+                "mass there."
+            )
         return np.asarray(prior.logpdf(rho), dtype=float) - np.log(mass)
     density = np.asarray(prior(rho), dtype=float)
     if density.shape != rho.shape or not np.all(density >= 0):
+        gave = f"{density.shape} values, the smallest {np.min(density):g}"
         raise ValueError(
-            f"prior={prior!r} gave {density.shape} values, the smallest {np.min(density):g}; accepted is a "
-            "function that gives a density of zero or more for every rho it is handed."
+            f"prior={prior!r} gave {gave}; accepted is a function that gives a density of zero or "
+            "more for every rho it is handed."
         )
     with np.errstate(divide="ignore"):
         return np.log(density)
 
 
-def quantiles(prior, count=801):
-    """Where a distribution over ρ has its mass, as values of atanh ρ: a grid must be fine there. None of a function."""
-    share = norm.cdf(np.linspace(-7, 7, count))  # dense in either tail as well
+def quantiles(prior: Any, count: int = 801) -> np.ndarray:
+    """Quantiles of a distribution over ρ, as values of atanh ρ; of a mere function, none.
+
+    They lie where the distribution has its mass, and a grid must be fine there.
+    """
+    probabilities = norm.cdf(np.linspace(-7, 7, count))  # dense in either tail as well
     if isinstance(prior, AtanhNormal):
-        return norm.ppf(share, prior.mean, prior.sd)
+        return norm.ppf(probabilities, prior.mean, prior.sd)
     if not hasattr(prior, "ppf"):
         return np.zeros(0)
     low, high = prior.cdf([-1.0, 1.0])
-    rho = np.asarray(prior.ppf(low + (high - low) * share), dtype=float)
+    rho = np.asarray(prior.ppf(low + (high - low) * probabilities), dtype=float)
     return np.arctanh(rho[np.abs(rho) < 1])
 
 
-def moments(prior):
+def moments(prior: Any) -> tuple[float, float]:
     """Mean and standard deviation of ρ under a prior over it."""
-    a = np.linspace(-7.0, 7.0, 4001)
-    a = np.union1d(a, quantiles(prior))
-    weight = np.exp(log_density(prior, np.tanh(a)) - 2 * np.log(np.cosh(a))) * np.gradient(a)
-    mean = weight @ np.tanh(a) / weight.sum()
-    return float(mean), float(np.sqrt(weight @ (np.tanh(a) - mean) ** 2 / weight.sum()))
+    a = np.union1d(np.linspace(-7.0, 7.0, 4001), quantiles(prior))
+    rho = np.tanh(a)
+    log_slope = -2 * np.log(np.cosh(a))  # of ρ in a
+    weight = np.exp(log_density(prior, rho) + log_slope) * np.gradient(a)
+    mean = weight @ rho / weight.sum()
+    variance = weight @ (rho - mean) ** 2 / weight.sum()
+    return float(mean), float(np.sqrt(variance))
 
 
-def described(prior):
+def described(prior: Any) -> str:
     """A prior over ρ in words: a frozen distribution by its family and what it was given."""
     if not hasattr(prior, "dist"):
         return arguments.told(prior)
-    parts = [*map(arguments.told, prior.args), *(f"{key}={arguments.told(value)}" for key, value in prior.kwds.items())]
-    return f"{prior.dist.name}({', '.join(parts)})"
+    by_place = [arguments.told(value) for value in prior.args]
+    by_name = [f"{name}={arguments.told(value)}" for name, value in prior.kwds.items()]
+    return f"{prior.dist.name}({', '.join(by_place + by_name)})"
 
 
 class Scales(NamedTuple):
     """Every prior of the two equations but ρ's as numbers, in the order of the likelihood's θ.
 
-    The coefficients of an equation are jointly normal: ``root @ (θ - mean)`` is standard normal. Each root is upper
-    triangular, so a row of it says what a coefficient is like given those after it; α is the last of the outcome's.
+    The coefficients of an equation are jointly normal: ``root @ (θ - mean)`` is standard normal.
+    Each root is upper triangular, so a row of it says what a coefficient is like given those after
+    it; α is the last of the outcome's.
     """
 
     mean_O: np.ndarray
@@ -251,13 +333,19 @@ class Scales(NamedTuple):
     sigma_V: float
 
     @property
-    def alpha(self):
+    def alpha(self) -> float:
         """Prior sd of α."""
         return 1 / abs(self.root_O[-1, -1])
 
 
-def scales(design, coefficients=None, *, alpha=None, sigma=None):
-    """The prior's numbers for a design.
+def scales(
+    design: Design,
+    coefficients: Normal | UnitInformation | None = None,
+    *,
+    alpha: float | None = None,
+    sigma: float | None = None,
+) -> Scales:
+    """Prior means and roots of the precision of both equations, for a design.
 
     Parameters
     ----------
@@ -265,21 +353,23 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     coefficients : Normal or UnitInformation, optional
         From `normal` or `unit_information`; left out, ``unit_information()``.
     alpha : float, optional
-        Prior sd of the effect, in units of the outcome (of the index of a binary outcome) per unit of the treatment.
-        Left out: one standard deviation of the outcome (of a binary outcome, what one row says of its
-        index: 1.25 or more) for one standard deviation of what the covariates leave of the treatment.
+        Prior sd of the effect, in units of the outcome (of the index of a binary outcome) per unit
+        of the treatment. Left out: one standard deviation of the outcome (of a binary outcome, what
+        one row says of its index: 1.25 or more) for one standard deviation of what the covariates
+        leave of the treatment.
     sigma : float, optional
-        Scale of the half-normal prior of σ_U, in units of the outcome. Left out: its standard deviation, or
-        without an intercept its root mean square. A binary outcome has no σ_U.
+        Scale of the half-normal prior of σ_U, in units of the outcome. Left out: its standard
+        deviation, or without an intercept its root mean square. A binary outcome has no σ_U.
 
     Returns
     -------
     Scales
-        θ_O is (intercept_O, β_O, δ, α) and θ_T is (intercept_T, β_T). The intercepts are normal around the response's
-        mean with 2.5 of its standard deviations; a binary response's is worth one row as well. Under `unit_information`
-        that holds where covariates and treatment are average. Under `normal` all coefficients are independent, a
-        moderator's δ has the default width of α, times the scale of `coefficients`, and a binary response's intercept
-        is standard normal: its chance is uniform.
+        θ_O is (intercept_O, β_O, δ, α) and θ_T is (intercept_T, β_T). The intercepts are normal
+        around the response's mean with 2.5 of its standard deviations; a binary response's is worth
+        one row as well. Under `unit_information` that holds where covariates and treatment are
+        average. Under `normal` all coefficients are independent, a moderator's δ has the default
+        width of α, times the scale of `coefficients`, and a binary response's intercept is standard
+        normal: its chance is uniform.
 
     Raises
     ------
@@ -290,93 +380,115 @@ def scales(design, coefficients=None, *, alpha=None, sigma=None):
     if not isinstance(coefficients, (Normal, UnitInformation)):
         accepted = "a normal prior here: unit_information(...) or normal(...)"
         arguments.refuse("coefficients", coefficients, accepted, error=TypeError)
-    alpha, sigma = (arguments.optional(arguments.positive, *each) for each in ((alpha, "alpha"), (sigma, "sigma")))
+    alpha = arguments.optional(arguments.positive, alpha, "alpha")
+    sigma = arguments.optional(arguments.positive, sigma, "sigma")
     if sigma is not None and design.outcome_kind == "binary":
         raise ValueError(f"sigma={sigma!r}: a binary outcome has no sigma_U; accepted is None.")
-    outcome, treatment = _lines(design)
-    root_O, root_T = outcome.worth_a_row(), treatment.worth_a_row()
-    effect = 1 / abs(root_O[-1, -1])
-    if isinstance(coefficients, Normal):
-        root_O = outcome.independent(_spreads(design, coefficients, outcome.sd, effect))
-        beta_T = coefficients.beta_T or coefficients.scale * treatment.sd
-        root_T = treatment.independent(np.full(root_T.shape[1] - design.intercept_T, beta_T))
+    outcome, treatment = _equations(design)
+    if isinstance(coefficients, UnitInformation):
+        root_O = np.sqrt(coefficients.rows) * outcome.worth_a_row()
+        root_T = np.sqrt(coefficients.rows) * treatment.worth_a_row()
     else:
-        root_O, root_T = np.sqrt(coefficients.rows) * root_O, np.sqrt(coefficients.rows) * root_T
+        root_O = outcome.independent(_outcome_sds(design, coefficients, outcome))
+        beta_T = coefficients.beta_T or coefficients.scale * treatment.sd
+        root_T = treatment.independent(np.full(design.in_treatment.sum(), beta_T))
     if alpha:
         root_O[-1, -1] = 1 / alpha
-    sigmas = sigma or outcome.sd, treatment.sd
-    return Scales(outcome.mean(), root_O, treatment.mean(), root_T, *sigmas)
+    sigma_U = sigma or outcome.sd
+    return Scales(outcome.mean(), root_O, treatment.mean(), root_T, sigma_U, treatment.sd)
 
 
-def _spreads(design, coefficients, sd, effect):
-    """Prior sds of (β_O, δ, α) that are independent."""
-    p, k = design.in_outcome.sum(), design.moderates.sum()
-    beta = coefficients.beta_O or coefficients.scale * sd
-    return np.r_[np.full(p, beta), np.full(k, coefficients.scale * effect), effect]
+def _outcome_sds(design: Design, coefficients: Normal, outcome: _Equation) -> np.ndarray:
+    """Prior sds of (β_O, δ, α) that are independent; α has the default's."""
+    alpha = 1 / abs(outcome.worth_a_row()[-1, -1])
+    beta = coefficients.beta_O or coefficients.scale * outcome.sd
+    delta = coefficients.scale * alpha
+    return np.r_[
+        np.full(design.in_outcome.sum(), beta), np.full(design.moderates.sum(), delta), alpha
+    ]
 
 
-class _Line(NamedTuple):
+class _Equation(NamedTuple):
     """An equation's columns, and what its response says of a line through them."""
 
-    M: Columns
+    columns: Columns
     centre: float  # of the response
     sd: float  # of the response, or of the latent error of a binary one
-    wide: float  # prior sd of the intercept of an average row, in sd
+    width: float  # prior sd of the intercept of an average row, in sd
     information: np.ndarray  # of one row about its index: a number for each, or one for all
 
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """Prior means: the intercept's, and zeros."""
-        return np.r_[[self.centre] * self.M.intercept, np.zeros(self.M.shape[1] - self.M.intercept)]
+        means = np.zeros(self.columns.shape[1])
+        means[: self.columns.intercept] = self.centre
+        return means
 
-    def independent(self, spreads):
-        """Root of the prior of an intercept and coefficients with these sds."""
-        return np.diag(1 / np.r_[[self.wide * self.sd] * self.M.intercept, spreads])
+    def independent(self, sds: np.ndarray) -> np.ndarray:
+        """Root of the prior of an intercept, and of coefficients with these sds."""
+        intercept = [self.width * self.sd] if self.columns.intercept else []
+        return np.diag(1 / np.r_[intercept, sds])
 
-    def worth_a_row(self):
+    def worth_a_row(self) -> np.ndarray:
         """Root of the prior that is worth one row, upper triangular: the R of a QR.
 
-        A constant comes first, so its row of R is that of an average row, and the others are of what is left of it.
+        A constant comes first: its row of R is that of an average row, and the others are of what
+        is left of it.
         """
-        n = len(self.M.C)
+        n = len(self.columns.C)
         weight = np.broadcast_to(np.sqrt(self.information / n), n)[:, None]
-        parts = [np.linalg.qr(weight[cut] * self.M[cut], mode="r") for cut in cuts(n)]
-        R = np.linalg.qr(np.vstack(parts), mode="r")
-        R *= np.sign(np.diag(R))[:, None]
-        if self.M.intercept and self.information.ndim == 0:
-            R[0] /= self.wide
-        return R
+        parts = [np.linalg.qr(weight[cut] * self.columns[cut], mode="r") for cut in cuts(n)]
+        root = np.linalg.qr(np.vstack(parts), mode="r")
+        root *= np.sign(np.diag(root))[:, None]
+        if self.columns.intercept and self.information.ndim == 0:
+            root[0] /= self.width
+        return root
 
 
-def _lines(design):
-    """The outcome's and the treatment's equation; a continuous one needs no more rows than least squares does."""
+def _equations(design: Design) -> tuple[_Equation, _Equation]:
+    """The outcome's and the treatment's equation.
+
+    That of a continuous response needs no more rows than least squares does.
+    """
     few = condensed(design)
-    of_O, of_T = (few if kind == "continuous" else design for kind in design.kinds)
-    acting = Columns(of_O.C, design.intercept_O, places(design.in_outcome), places(design.moderates), of_O.dose)
-    chosen = Columns(of_T.C, design.intercept_T, places(design.in_treatment))
-    return _line(acting, design.y, design.outcome_kind), _line(chosen, design.t, design.kind)
+    for_outcome = few if design.outcome_kind == "continuous" else design
+    for_treatment = few if design.kind == "continuous" else design
+    columns_O = Columns(
+        for_outcome.C,
+        design.intercept_O,
+        places(design.in_outcome),
+        places(design.moderates),
+        for_outcome.dose,
+    )
+    columns_T = Columns(for_treatment.C, design.intercept_T, places(design.in_treatment))
+    outcome = _equation(columns_O, design.y, design.outcome_kind)
+    return outcome, _equation(columns_T, design.t, design.kind)
 
 
-def _line(M, response, kind):
+def _equation(columns: Columns, response: np.ndarray, kind: str) -> _Equation:
     """The equation of a response that is continuous or binary.
 
-    Without an intercept the plane goes through zero, and zero is then what the spread is measured from.
+    Without an intercept the plane goes through zero, from which the spread is then measured.
     """
     if kind == "binary":
-        return _Line(M, 0.0, 1.0, 1.0, _information(M, response))
-    sd = float(response.std() if M.intercept else np.hypot(response.std(), response.mean()))
-    return _Line(M, response.mean(), sd, 2.5, np.array(sd**-2.0))
+        return _Equation(columns, 0.0, 1.0, 1.0, _information(columns, response))
+    centre, sd = response.mean(), response.std()
+    if not columns.intercept:
+        sd = np.hypot(sd, centre)
+    return _Equation(columns, centre, float(sd), WIDTH, np.array(float(sd) ** -2.0))
 
 
-def _information(M, response):
-    """What each row of a yes or a no says of its index where a probit puts it, φ²/(Φ(1-Φ))."""
-    quarter = _Line(M, 0.0, 1.0, 1.0, np.array(index_sd(response.mean()) ** -2.0 / 4)).worth_a_row()
-    index = M @ probit(M, response, root=quarter).beta
+def _information(columns: Columns, response: np.ndarray) -> np.ndarray:
+    """What each row of a binary response says of its index where a probit puts it, φ²/(Φ(1-Φ))."""
+    quarter = np.array(index_sd(response.mean()) ** -2.0 / 4)
+    root = _Equation(columns, 0.0, 1.0, 1.0, quarter).worth_a_row()
+    index = columns @ probit(columns, response, root=root).beta
     return np.exp(2 * norm.logpdf(index) - norm.logcdf(index) - norm.logsf(index))
 
 
-def index_sd(share):
-    """What one row of a yes or a no says of its index, as a standard deviation, where `share` of them are a yes.
+def index_sd(share: float) -> float:
+    """What one row of a binary response says of its index, as a standard deviation.
 
-    √(p(1-p)) / φ(Φ⁻¹(p)), from the information of a probit without covariates: 1.25 at one half, 3.7 at 1 %.
+    √(p(1-p)) / φ(Φ⁻¹(p)) where a share p of the rows are one, from the information of a probit
+    without covariates: 1.25 at one half, 3.7 at 1 %.
     """
     return float(np.sqrt(share * (1 - share)) / norm.pdf(norm.ppf(share)))

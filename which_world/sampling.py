@@ -1,21 +1,25 @@
 """From a model to draws, by the fastest exact route, with diagnostics that cannot be overlooked.
 
-*Columns.* For normal priors no gradient is compiled: `which_world.engine.independence` proposes independent draws from
-the Laplace columns and makes them exact.
-*Spreads.* For the sieve and the funnel: `which_world.engine.sparse_gibbs`.
-*Trees.* For a joint model with a forest: `which_world.engine.forest_gibbs`.
-*NUTS.* For every other model, and wherever Pareto k̂ objects: nutpie, with a low-rank mass matrix; with trees or
-discrete variables, PyMC's own steps (`which_world.engine.particle_gibbs`).
+*Columns.* For normal priors no gradient is compiled: `which_world.engine.independence` proposes
+independent draws from the Laplace columns and makes them exact. *Spreads.* For the sieve and the
+funnel: `which_world.engine.sparse_gibbs`. *Trees.* For a joint model with a forest:
+`which_world.engine.forest_gibbs`. *NUTS.* For every other model, and wherever Pareto k̂ objects:
+nutpie, with a low-rank mass matrix; with trees or discrete variables, PyMC's own steps
+(`which_world.engine.particle_gibbs`).
 """
+
+from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
 
 import arviz as az
 import numpy as np
 import pandas as pd
 import pymc as pm
+import xarray as xr
 
 from which_world import arguments
 from which_world.design import Design
@@ -25,18 +29,25 @@ from which_world.forest import PREFIX
 from which_world.models import joint_model
 from which_world.priors import atanh_normal, scales
 
-RHAT, ESS = 1.01, 400
-ESSES = "ess_bulk", "ess_tail"
+RHAT, ESS = 1.01, 400  # what a posterior must have to be shown: below the one, above the other
 
 
-def fit(model_or_design, *, draws=1000, tune=1000, chains=4, seed=0, progressbar=False):
+def fit(
+    model_or_design: pm.Model | Design,
+    *,
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    seed: int = 0,
+    progressbar: bool = False,
+) -> xr.DataTree:
     """Draws from the posterior.
 
     Parameters
     ----------
     model_or_design : pm.Model or Design
-        A model from `joint_model`, observed or not (its own data are used then), or any other observed
-        PyMC model; a design stands for the joint model with default priors.
+        A model from `joint_model`, observed or not (its own data are used then), or any other
+        observed PyMC model; a design stands for the joint model with default priors.
     draws, tune, chains : int
         Draws and tuning steps per chain. Only NUTS tunes.
     seed : int
@@ -47,8 +58,9 @@ def fit(model_or_design, *, draws=1000, tune=1000, chains=4, seed=0, progressbar
     Returns
     -------
     xarray.DataTree
-        ``posterior`` with the model's variables (α and σ_U in the reader's units), ``sample_stats``,
-        ``observed_data``; its attributes name the ``route`` taken, ``seconds`` and Pareto k̂.
+        ``posterior`` with the model's variables (α and σ_U in the reader's units),
+        ``sample_stats``, ``observed_data``; its attributes name the ``route`` taken, ``seconds``
+        and Pareto k̂.
 
     Warns
     -----
@@ -57,23 +69,50 @@ def fit(model_or_design, *, draws=1000, tune=1000, chains=4, seed=0, progressbar
 
     References
     ----------
-    Tierney 1994 (independence Metropolis); Vehtari et al. 2021 (R-hat, ESS); Vehtari et al. 2024 (Pareto k̂).
+    Tierney 1994 (independence Metropolis); Vehtari et al. 2021 (R-hat, ESS); Vehtari et al. 2024
+    (Pareto k̂).
+
+    See Also
+    --------
+    diagnostics : whether the posterior can be shown.
+    fit_worlds : several sets of assumptions at once.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from which_world import fit, make_design
+    >>> rng = np.random.default_rng(0)
+    >>> table = pd.DataFrame({"T": rng.normal(size=400), "X": rng.normal(size=400)})
+    >>> table["Y"] = 2 * table["T"] + table["X"] + rng.normal(size=400)
+    >>> design = make_design(table, outcome="Y ~ T + X", treatment="T ~ X")
+    >>> idata = fit(design, draws=500)
+    >>> idata["posterior"]["alpha"].dims, idata["posterior"]["alpha"].shape
+    (('chain', 'draw'), (4, 500))
+    >>> bool(abs(idata["posterior"]["alpha"].mean() - 2) < 0.5)
+    True
     """
     draws, chains = arguments.count(draws, "draws"), arguments.count(chains, "chains")
     tune, seed = arguments.count(tune, "tune", least=0), arguments.seed(seed)
     arguments.flag(progressbar, "progressbar")
+    settings = {"draws": draws, "tune": tune, "chains": chains, "seed": seed}
     started = time.perf_counter()
-    idata, model = _by_own_route(model_or_design, draws=draws, tune=tune, chains=chains, seed=seed)
+    idata, model = _by_own_route(model_or_design, **settings)
     if idata is None:
-        general = _by_steps if _has_forest(model) or model.discrete_value_vars else _by_nuts
-        idata = general(model, draws=draws, tune=tune, chains=chains, seed=seed, progressbar=progressbar)
+        stepwise = _has_forest(model) or model.discrete_value_vars
+        general = _by_steps if stepwise else _by_nuts
+        idata = general(model, progressbar=progressbar, **settings)
     idata.attrs["seconds"] = time.perf_counter() - started
     _warn(idata)
     return idata
 
 
-def _by_own_route(model_or_design, *, draws, tune, chains, seed):
-    """Draws by the route made for a joint model, or None; and the observed model that a general route would sample."""
+def _by_own_route(
+    model_or_design: pm.Model | Design, *, draws: int, tune: int, chains: int, seed: int
+) -> tuple[xr.DataTree | None, Any]:
+    """Draws by the route made for a joint model, and the observed model.
+
+    Where there is no such route the draws are None, and the model is for a general one.
+    """
     settings = {"draws": draws, "chains": chains, "seed": seed}
     if isinstance(model_or_design, Design):
         design, prior = model_or_design, scales(model_or_design)
@@ -84,7 +123,8 @@ def _by_own_route(model_or_design, *, draws, tune, chains, seed):
     if joint is None:
         return None, model
     if joint.family == "normal":
-        return independence_metropolis(joint.design, joint.scales, joint.rho, **settings), model
+        idata = independence_metropolis(joint.design, joint.scales, joint.rho, **settings)
+        return idata, model
     if joint.family == "forest":
         from which_world.engine.forest_gibbs import forest_gibbs as gibbs
     else:
@@ -92,47 +132,53 @@ def _by_own_route(model_or_design, *, draws, tune, chains, seed):
     return gibbs(joint, tune=tune, **settings), model
 
 
-def _observed(model):
+def _observed(model: Any) -> pm.Model:
+    """The model with its data, if it is a model and has any."""
     accepted = "a pm.Model, such as joint_model(design), or a Design from make_design"
     arguments.instance(model, pm.Model, "model_or_design", accepted)
     model = observed(model)
     if not model.observed_RVs:
-        raise ValueError("the model has no observed data; accepted is a model with data, see pm.observe.")
+        raise ValueError(
+            "the model has no observed data; accepted is a model with data, see pm.observe."
+        )
     return model
 
 
-def _has_forest(model):
+def _has_forest(model: pm.Model) -> bool:
     """Whether a PyMC-BART variable is among the free ones."""
     return any(type(rv.owner.op).__name__.startswith("BART") for rv in model.free_RVs)
 
 
-def _by_steps(model, **settings):
+def _by_steps(model: pm.Model, **settings: Any) -> xr.DataTree:
     """PyMC's own compound steps, where a variable has no gradient."""
     from which_world.engine.particle_gibbs import particle_gibbs  # needs pymc-bart
 
-    return particle_gibbs(model, names=_kept(model), **settings)
+    return particle_gibbs(model, names=_recorded(model), **settings)
 
 
-def _kept(model):
-    """Names of what is drawn, without the treatment as it acts: n values in every draw, and all of them data."""
-    return [rv.name for rv in (*model.free_RVs, *model.deterministics) if rv.name != "treatment"]
+def _recorded(model: pm.Model) -> list[str]:
+    """Names of what is drawn.
+
+    Without the treatment as it acts: n values in every draw, and all of them data.
+    """
+    variables = (*model.free_RVs, *model.deterministics)
+    return [variable.name for variable in variables if variable.name != "treatment"]
 
 
-def _by_nuts(model, *, draws, tune, chains, seed, progressbar):
+def _by_nuts(model: pm.Model, *, progressbar: bool, **settings: int) -> xr.DataTree:
+    """Nutpie's sampler with a low-rank mass matrix."""
     import nutpie  # slow to import, and only a changed model needs it
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=FutureWarning)
-        compiled = nutpie.compile_pymc_model(model, var_names=_kept(model))
-    idata = nutpie.sample(
-        compiled, draws=draws, tune=tune, chains=chains, seed=seed, progress_bar=progressbar,
-        adaptation="low_rank", save_warmup=False,
-    )  # fmt: skip
+        compiled = nutpie.compile_pymc_model(model, var_names=_recorded(model))
+    settings |= {"progress_bar": progressbar, "save_warmup": False}
+    idata = nutpie.sample(compiled, adaptation="low_rank", **settings)
     idata.attrs["route"] = "nuts"
     return idata
 
 
-def diagnostics(fits):
+def diagnostics(fits: Mapping[Hashable, xr.DataTree] | xr.DataTree) -> pd.DataFrame:
     """One row a fit: can its posterior be shown?
 
     Parameters
@@ -143,60 +189,93 @@ def diagnostics(fits):
     Returns
     -------
     pandas.DataFrame
-        ``rhat`` (the largest), ``ess_bulk`` and ``ess_tail`` (the smallest, over all parameters that vary;
-        a forest is judged through them and its average, not value by value),
-        ``divergences`` (zero by construction where no NUTS ran), ``pareto_k``, ``seconds``, ``route`` and
-        ``passes``: R-hat < 1.01, ESS ≥ 400 and no divergence.
+        ``rhat`` (the largest), ``ess_bulk`` and ``ess_tail`` (the smallest, over all parameters
+        that vary; a forest is judged through them and its average, not value by value),
+        ``divergences`` (zero by construction where no NUTS ran), ``pareto_k``, ``seconds``,
+        ``route`` and ``passes``: R-hat < 1.01, ESS ≥ 400 and no divergence.
+
+    See Also
+    --------
+    fit, fit_worlds : make the posteriors.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from which_world import diagnostics, fit, make_design
+    >>> rng = np.random.default_rng(0)
+    >>> table = pd.DataFrame(rng.normal(size=(100, 3)), columns=["Y", "T", "X"])
+    >>> design = make_design(table, outcome="Y ~ T + X", treatment="T ~ X")
+    >>> table = diagnostics({"default priors": fit(design)})
+    >>> table.loc["default priors", ["divergences", "passes"]].tolist()
+    [0, True]
     """
-    if isinstance(fits, Mapping) and fits and not hasattr(fits, "dims"):  # a tree is a mapping as well
-        fits = arguments.mapping(fits, "fits", "a mapping of names to fits", keys=Hashable, check=arguments.fitted)
+    if isinstance(fits, Mapping) and fits and not hasattr(fits, "dims"):  # a tree is a mapping too
+        accepted = "a mapping of names to fits"
+        several = arguments.mapping(fits, "fits", accepted, keys=Hashable, check=arguments.fitted)
     else:
-        fits = {"fit": arguments.fitted(fits, "fits")}
-    rows = {name: _diagnose(idata)[0] for name, idata in fits.items()}
+        several = {"fit": arguments.fitted(fits, "fits")}
+    rows = {name: _diagnose(idata)[0] for name, idata in several.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("world")
 
 
-def _diagnose(idata):
+def _diagnose(idata: xr.DataTree) -> tuple[dict[str, Any], list[str]]:
     """One row of `diagnostics`, and the names of the parameters that fail."""
-    posterior = idata["posterior"].to_dataset()
-    judged = [name for name in posterior if not name.startswith(PREFIX)]  # what a forest does, not its n values
-    varying = posterior[[name for name in judged if posterior[name].size and np.ptp(posterior[name].values) > 0]]
+    varying = _varying(idata["posterior"].to_dataset())
+    continuous = varying[[name for name in varying if varying[name].dtype.kind == "f"]]
     with warnings.catch_warnings():  # an excluded coefficient never varies, and has no R-hat
         warnings.filterwarnings("ignore", "invalid value", RuntimeWarning)
-        figures = _figures(varying)
-    stats = idata.children.get("sample_stats")
-    divergences = int(stats["diverging"].sum()) if stats is not None and "diverging" in stats else 0
-    worst = {"rhat": _extreme(figures["rhat"], np.nanmax)}
-    worst |= {name: _extreme(figures[name], np.nanmin) for name in ("ess_bulk", "ess_tail")}
-    failing = sorted(
-        name for name in varying
-        if figures["rhat"][name].max() >= RHAT or min(figures[k][name].min() for k in ESSES if name in figures[k]) < ESS
-    )  # fmt: skip
-    row = worst | {
-        "divergences": divergences, "pareto_k": idata.attrs.get("pareto_k", np.nan),
-        "seconds": idata.attrs.get("seconds", np.nan), "route": idata.attrs.get("route", ""),
+        rhat = az.rhat(varying)
+        bulk = az.ess(varying, method="bulk")
+        tail = az.ess(continuous, method="tail")  # zeros and ones have no tail
+    divergences = _divergences(idata)
+    failing = sorted(str(name) for name in varying if _fails(name, rhat, bulk, tail))
+    row = {
+        "rhat": _extreme(rhat, np.nanmax),
+        "ess_bulk": _extreme(bulk, np.nanmin),
+        "ess_tail": _extreme(tail, np.nanmin),
+        "divergences": divergences,
+        "pareto_k": idata.attrs.get("pareto_k", np.nan),
+        "seconds": idata.attrs.get("seconds", np.nan),
+        "route": idata.attrs.get("route", ""),
         "passes": not failing and divergences == 0,
-    }  # fmt: skip
+    }
     return row, failing
 
 
-def _figures(posterior):
-    smooth = posterior[[name for name in posterior if posterior[name].dtype.kind == "f"]]  # zeros and ones have no tail
-    return {"rhat": az.rhat(posterior), "ess_bulk": az.ess(posterior, method="bulk"),
-            "ess_tail": az.ess(smooth, method="tail")}  # fmt: skip
+def _varying(posterior: xr.Dataset) -> xr.Dataset:
+    """The parameters that are judged: those that vary, and no forest's n values."""
+    judged = [name for name in posterior if not str(name).startswith(PREFIX)]
+    sized = [name for name in judged if posterior[name].size]
+    return posterior[[name for name in sized if np.ptp(posterior[name].values) > 0]]
 
 
-def _extreme(dataset, which):
-    return float(which(np.concatenate([dataset[name].values.ravel() for name in dataset])))
+def _divergences(idata: xr.DataTree) -> int:
+    """How many divergences NUTS counted; zero where none ran."""
+    stats = idata.children.get("sample_stats")
+    return int(stats["diverging"].sum()) if stats is not None and "diverging" in stats else 0
 
 
-def _warn(idata):
+def _fails(name: Hashable, rhat: xr.Dataset, *sizes: xr.Dataset) -> bool:
+    """Whether a parameter's R-hat is too large, or one of its sample sizes too small."""
+    smallest = min(size[name].min() for size in sizes if name in size)
+    return bool(rhat[name].max() >= RHAT or smallest < ESS)
+
+
+def _extreme(dataset: xr.Dataset, choose: Callable[[np.ndarray], float]) -> float:
+    """The largest or smallest of all numbers in a data set."""
+    return float(choose(np.concatenate([dataset[name].values.ravel() for name in dataset])))
+
+
+def _warn(idata: xr.DataTree) -> None:
+    """Warn of a posterior that is not to be shown."""
     row, failing = _diagnose(idata)
     if row["passes"]:
         return
+    size = min(row["ess_bulk"], row["ess_tail"])
     arguments.warn(
-        f"this posterior is not to be shown: R-hat {row['rhat']:.3f}, smallest ESS "
-        f"{min(row['ess_bulk'], row['ess_tail']):.0f}, {row['divergences']} divergences; failing: "
-        f"{', '.join(failing) or 'none by R-hat or ESS'}. Accepted are R-hat < {RHAT}, ESS ≥ {ESS} and no divergence: "
-        "raise draws and tune, tighten the prior of the failing parameters, or look for an unidentified direction."
+        f"this posterior is not to be shown: R-hat {row['rhat']:.3f}, smallest ESS {size:.0f}, "
+        f"{row['divergences']} divergences; failing: "
+        f"{', '.join(failing) or 'none by R-hat or ESS'}. Accepted are R-hat < {RHAT}, ESS ≥ {ESS} "
+        "and no divergence: raise draws and tune, tighten the prior of the failing parameters, or "
+        "look for an unidentified direction."
     )
