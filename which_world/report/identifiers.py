@@ -7,7 +7,7 @@ import pandas as pd
 
 from which_world.classical import effect_at, finite
 from which_world.clusters import alike, leftover
-from which_world.decisions import current
+from which_world.decisions import restoring_rho
 from which_world.effects import POINTS
 from which_world.moments import condensed
 from which_world.priors import scales
@@ -116,7 +116,7 @@ def _shared(design, codes):
         return {"effect": here, "within": np.nan, "low": np.nan, "high": np.nan, "rho": np.nan}
     full, half = here + unit * (within - whole), 1.96 * unit * se
     few = condensed(design) if "binary" not in design.kinds else design
-    rho = current(few, full, likely)["rho"]
+    rho = restoring_rho(few, full, likely)["rho"]
     return {"effect": here, "within": full, "low": full - half, "high": full + half, "rho": rho}
 
 
