@@ -242,7 +242,7 @@ def robustness_value(
     >>> data = pd.DataFrame({"x": x, "t": x + v, "y": 0.5 * (x + v) + x + u})
     >>> design = make_design(data, outcome="y ~ t + x", treatment="t ~ x")
     >>> print(f"{robustness_value(design):.2f}, {robustness_value(design, probability=0.95):.2f}")
-    0.38, 0.31
+    0.41, 0.35
     """
     check_design(design)
     q = arguments.positive(q, "q")
