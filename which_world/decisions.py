@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -129,8 +129,8 @@ def restoring_rho(short: Design, full: float, has_estimates: bool = True) -> dic
     while near < end:
         far = min(near + step, end)
         if excess(side * far) * change <= 0:
-            root = brentq(excess, *sorted((side * near, side * far)), xtol=1e-7)
-            return row | {"rho": float(np.tanh(root))}
+            low, high = sorted((side * near, side * far))
+            return row | {"rho": float(np.tanh(brentq(excess, low, high, xtol=1e-7)))}
         near, step = far, 2 * step
     reason = f"no rho within {FARTHEST} of zero brings the full effect back"
     return row | {"rho": np.nan, "reason": reason}
@@ -335,8 +335,8 @@ class Decision(NamedTuple):
     regret: pd.DataFrame
     actions: pd.DataFrame
     ranges: pd.DataFrame
-    minimax_regret: str
-    bayes: str
+    minimax_regret: Hashable
+    bayes: Hashable
 
 
 def decide(
@@ -411,18 +411,18 @@ def decide(
     arguments.function(loss, "loss", LOSS)
     prior = check_reading(atanh_normal() if prior is None else prior)
     arguments.flag(likelihood, "likelihood")
-    actions = _actions(actions)
+    values = _values(actions)
     within = arguments.optional(arguments.pair, within, "within", accepted=WITHIN)
-    column_loss = _column_losses(map, loss, actions)
+    column_loss = _column_losses(map, loss, values)
     low, high = _plausible(map, within)
     knots, reliable = np.arctanh(map.rho.values), ~unreliable(map)
     line = CubicSpline(knots[reliable], column_loss[reliable])
     a = np.array([low, *knots[(knots > low) & (knots < high)], high])
-    names = list(actions)
+    names = list(values)
     expected = pd.DataFrame(line(a), columns=names, index=pd.Index(np.tanh(a), name="rho"))
     regret = expected.sub(expected.min(axis=1), axis=0)
     effect = weigh(map, prior, likelihood=likelihood).effect.values
-    bayes_loss = {name: _losses(loss, name, actions[name], effect).mean() for name in names}
+    bayes_loss = {name: _losses(loss, name, values[name], effect).mean() for name in names}
     table = pd.DataFrame({"max_regret": regret.max(), "expected_loss": bayes_loss})
     return Decision(
         loss=expected,
@@ -434,8 +434,8 @@ def decide(
     )
 
 
-def _actions(actions):
-    """Names of two or more actions, with what each hands to the loss."""
+def _values(actions):
+    """What each of two or more actions hands to the loss, by its name."""
     accepted = "two or more different names, or a mapping from them"
     if isinstance(actions, Mapping):
         by_name = dict(actions)
@@ -448,10 +448,10 @@ def _actions(actions):
     return by_name
 
 
-def _column_losses(map, loss, actions):
+def _column_losses(map, loss, values):
     """The expected loss in each column of the map, by action: (columns, actions)."""
     weight, effect = np.exp(map.log_weight.values), effect_of(map)
-    losses = [_losses(loss, name, value, effect) for name, value in actions.items()]
+    losses = [_losses(loss, name, value, effect) for name, value in values.items()]
     return np.transpose([(weight * each).sum(axis=1) for each in losses])
 
 

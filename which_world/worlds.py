@@ -211,7 +211,7 @@ def _distinct(worlds):
 def _key(world, settings):
     """What a fit is kept under: data, assumptions, settings and the package's code."""
     assumptions = {name: value for name, value in vars(world).items() if name != "design"}
-    return store.key(vars(world.design), assumptions, settings, _code())
+    return store.key(world.design, assumptions, settings, _code())
 
 
 def _fit_world(world, settings):
@@ -362,7 +362,7 @@ def world_table(
     read = "effect" if binary else "alpha"
     rows = {name: _row(idata, probability, read) for name, idata in fits.items()}
     table = pd.DataFrame(rows).T
-    table.insert(3, "gap", table[read] - table.loc[reference, read])
+    table.insert(3, "gap", table[read] - rows[reference][read])
     _fill_scores(table, fits)
     checks = diagnostics(fits)
     table["rhat"] = checks["rhat"]
