@@ -206,7 +206,7 @@ def bootstrap_map(
     {0.0: 2.0, 0.3: 1.7} True
     """
     codes = arguments.groups(cluster, check_rows(design).n)
-    rho, seed = np.sort(arguments.correlations(rho, "rho")), arguments.seed(seed)
+    grid, seed = np.sort(arguments.correlations(rho, "rho")), arguments.seed(seed)
     replicates = arguments.count(replicates, "replicates", least=FEWEST)
     probability = arguments.probability(probability)
     members = pd.Series(np.arange(design.n)).groupby(codes).indices
@@ -218,12 +218,12 @@ def bootstrap_map(
         return replace(fixed, y=design.y[chosen], t=design.t[chosen], C=design.C[chosen])
 
     streams = np.random.default_rng(seed).spawn(replicates)
-    jobs = (delayed(_effects)(drawn_again(rng), prior, rho) for rng in streams)
-    effects, mean = np.array(Parallel()(jobs)), _effects(fixed, prior, rho)
+    jobs = (delayed(_effects)(drawn_again(rng), prior, grid) for rng in streams)
+    effects, mean = np.array(Parallel()(jobs)), _effects(fixed, prior, grid)
     se = effects.std(axis=0, ddof=1)
     half = student.ppf(0.5 + probability / 2, len(members) - 1) * se
     summary = {"mean": mean, "se": se, "low": mean - half, "high": mean + half}
-    table = pd.DataFrame(summary, index=pd.Index(rho, name="rho"))
+    table = pd.DataFrame(summary, index=pd.Index(grid, name="rho"))
     table.attrs = stepped(vars(design))
     return table
 

@@ -75,7 +75,7 @@ def influence(design: Design) -> pd.DataFrame:
     >>> import numpy as np, pandas as pd
     >>> from which_world import influence, make_design
     >>> x, v, u = np.random.default_rng(0).normal(size=(3, 100))
-    >>> data = pd.DataFrame({"x": x, "t": x + v, "y": x + 0.1 * u})
+    >>> data = pd.DataFrame({"x": x, "t": x + v, "y": x - 0.2 * v + 0.1 * u})
     >>> data.loc[[7, 42], ["t", "y"]] += 10.0  # two rows make an effect
     >>> found = influence(make_design(data, outcome="y ~ t + x", treatment="t ~ x"))
     >>> print(sorted(found.loc["turn the sign", "which"]))

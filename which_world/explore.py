@@ -63,7 +63,6 @@ CONFIG = {
     "view": {"stroke": None},
 }
 NAMES = ["mean", "low", "high", "sd"]  # of a column; each is an array in the page
-ZERO_X, ZERO_Y = ({axis: {"datum": 0}} for axis in ("x", "y"))
 
 
 @dataclass(frozen=True, repr=False)
@@ -275,7 +274,7 @@ def explore_belief(
     effect = f"effect{per_step(map.attrs)}"
     layers = [
         _density(_visible(grid, height), by_column, labelled(effect, unit)),
-        layer_of("rule", PRIOR, **ZERO_X),
+        layer_of("rule", PRIOR, x={"datum": 0}),
         _verdict(by_column, list(options)),
     ]
     caption = f"The {effect} under a belief about ρ. Move its middle and its width."
@@ -419,7 +418,7 @@ def _band(band, title):
     data = {"values": band}
     yield layer_of({"type": "area", "opacity": 0.22}, JOINT, data, x=x, y=low, y2=high)
     yield layer_of("line", JOINT, data, x=x, y=channel(field="mean"))
-    yield layer_of("rule", PRIOR, **ZERO_Y)
+    yield layer_of("rule", PRIOR, y={"datum": 0})
 
 
 def _violin(rho):

@@ -87,8 +87,14 @@ def plot_map(
         ax.axvline(tipping, color=TRUTH, linestyle=":", label=reaches)
     for name, point in marks.items():
         ax.plot(*point, "o", color=INK, markersize=7)
-        beside = {"xytext": (8, 6), "textcoords": "offset points"}
-        ax.annotate(name, point, color=INK, bbox=PAPER, **beside)
+        ax.annotate(
+            name,
+            point,
+            xytext=(8, 6),
+            textcoords="offset points",
+            color=INK,
+            bbox=PAPER,
+        )
     effect = f"effect{per_step(table.attrs)}"
     ax.set(xlabel=RHO_LABEL, ylabel=labelled(effect, unit))
     ax.legend(frameon=False)
@@ -144,17 +150,17 @@ def plot_worlds(
     read = "effect" if isinstance(table, pd.DataFrame) and "effect" in table else "alpha"
     accepted = "a table of worlds, from world_table(fits)"
     arguments.table(table, (read, "low", "high"), "table", accepted)
-    colours = {} if colours is None else colours
-    colours = arguments.mapping(colours, "colours", COLOURS, check=_colour)
-    if strange := [name for name in colours if name not in table.index]:
+    chosen = {} if colours is None else colours
+    chosen = arguments.mapping(chosen, "colours", COLOURS, check=_colour)
+    if strange := [name for name in chosen if name not in table.index]:
         accepted = f"colours of worlds of the table, which has no {strange[0]!r}"
-        arguments.refuse("colours", colours, accepted)
+        arguments.refuse("colours", chosen, accepted)
     ax = new_axes(ax, unit, height=0.6 + 0.45 * len(table))
     numbers = table[[read, "low", "high"]].astype(float)
-    for place, (name, row) in enumerate(numbers.iterrows()):
-        reach = [[row[read] - row["low"]], [row["high"] - row[read]]]
-        colour = colours.get(name, JOINT)
-        ax.errorbar(row[read], place, xerr=reach, fmt="o", color=colour, capsize=3)
+    for place, (middle, low, high) in enumerate(numbers.to_numpy()):
+        reach = [[middle - low], [high - middle]]
+        colour = chosen.get(table.index[place], JOINT)
+        ax.errorbar(middle, place, xerr=reach, fmt="o", color=colour, capsize=3)
     ax.axvline(0, color=PRIOR, linewidth=1)
     ax.set(
         yticks=np.arange(len(table)),
@@ -202,12 +208,13 @@ def plot_decision(decision: Decision, *, ax: Axes | None = None, unit: str = "")
     accepted = "a Decision, from decide(map, loss, ...)"
     arguments.having(decision, ("loss", "ranges", "regret"), "decision", accepted)
     ax = new_axes(ax, unit)
-    actions = decision.regret.columns
+    rho, actions = decision.regret.index.to_numpy(), list(decision.regret)
     colours = dict(zip(actions, sns.color_palette("crest", len(actions))))
-    for (name, regret), style in zip(decision.regret.items(), STYLES * len(actions)):
-        ax.plot(regret.index, regret, color=colours[name], linestyle=style, label=name)
-    for row in decision.ranges.itertuples():
-        ax.axvspan(row.low, row.high, color=colours[row.action], alpha=0.15, linewidth=0)
+    for name, style in zip(actions, STYLES * len(actions)):
+        regret = decision.regret[name].to_numpy()
+        ax.plot(rho, regret, color=colours[name], linestyle=style, label=name)
+    for name, low, high in decision.ranges[["action", "low", "high"]].to_numpy():
+        ax.axvspan(low, high, color=colours[name], alpha=0.15, linewidth=0)
     top = float(np.nanmax(decision.regret.to_numpy())) or 1.0
     ax.set(xlabel=RHO_LABEL, ylabel=labelled("regret", unit), ylim=(-0.03 * top, 1.06 * top))
     ax.legend(frameon=False, title="option (shaded where best)")
