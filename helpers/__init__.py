@@ -22,13 +22,14 @@ _load_own, _, _OWN = lazy_loader.attach(
         "simulate": ["simulate_aquarium"],
     },
 )
-__all__ = sorted({*_OWN, *which_world.__all__})
+_LIBRARY = dir(which_world)  # its public names
+__all__ = sorted({*_OWN, *_LIBRARY})
 
 
 def __getattr__(name: str) -> Any:
     if name in _OWN:
         return _load_own(name)
-    if name in which_world.__all__:
+    if name in _LIBRARY:
         return getattr(which_world, name)
     raise AttributeError(f"module 'helpers' has no attribute {name!r}; it has {__all__}")
 
