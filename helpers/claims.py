@@ -92,7 +92,7 @@ def quote(chapter: str, **values: float) -> None:
 
 
 def stored(path: str | PathLike) -> tuple[pd.DataFrame, bool]:
-    """A table that a script made once, and whether it is that script that stands beside it.
+    r"""A table that a script made once, and whether it is that script that stands beside it.
 
     Parameters
     ----------
