@@ -1,12 +1,15 @@
-"""Write the appendices that code can write: the helper reference, and the diagnostics of every posterior.
+"""Write the appendices that code can write: the helper reference, and all diagnostics.
 
 Usage::
 
     python book/appendices.py
 """
 
+from __future__ import annotations
+
 import inspect
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
@@ -17,12 +20,18 @@ import helpers
 
 BOOK = Path(__file__).resolve().parent
 SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}\n", re.M)
-LISTS = ("Parameters", "Attributes", "Returns", "Raises", "Warns")
+LISTS = ("Parameters", "Attributes", "Returns", "Raises", "Warns", "See Also")
+WIDE = 88  # characters of a signature, beyond which it has a line a parameter
 REFERENCE = """# Helper reference
 
-Every public name, from the docstrings of the code itself. In a clone of the book `from helpers import ...` gives you
-each of them; those of `which_world` are the library's, and `from which_world import ...` gives you these in any
-project. The chapters develop them before they use them.
+Every public name, from the docstrings of the code itself. `from helpers import ...` gives you each
+of them in a clone of the book; those of `which_world` are the library's, and
+`from which_world import ...` gives you these in any project. The chapters develop them before they
+use them.
+
+In signatures `np` is NumPy; `DataFrame` and `Series` are those of pandas, `Dataset` and `DataTree`
+those of xarray. A `Belief` about ρ is a number, `atanh_normal(...)`, a frozen distribution of
+`scipy.stats` or a function from ρ to densities; `Coefficients` are any prior over coefficients.
 """
 ROOMS = {
     "which_world": "What the chapters teach",
@@ -31,34 +40,50 @@ ROOMS = {
     "helpers": "What the book alone needs",
     "which_world.engine": "How the numbers are got",
 }
-ENGINE = "No chapter needs these files, and nobody has to import from them; here is what each does, for those who look."
+ENGINE = "No chapter needs these files, and nobody has to import from them. Here is each in a line."
 DIAGNOSTICS = """# Diagnostics of every posterior
 
-Read by code from the tables that the chapters store, in the order of the book. A posterior passes with R-hat below
-`1.01`, an effective sample size of at least 400 in bulk and tail, and no divergence; where one fails, its failure is
-the lesson of the chapter. Where a chapter's table holds only the smaller of the two sizes, it stands in both columns;
-what a table does not show is left blank. Divergences are counted where NUTS ran. Seconds are those of the computer that
-made these pages. Fits that are only counted, data set by data set, and failures that are shown as pictures are in their
-chapters. Least squares, maps and readings are not sampled; their Pareto k̂ stands in the chapters."""
-COLUMNS = ("rhat", "ess_bulk", "ess_tail", "divergences", "pareto_k", "seconds", "route", "passes")
+Read by code from the tables that the chapters store, in the order of the book. A posterior passes
+with R-hat below `1.01`, an effective sample size of at least 400 in bulk and tail, and no
+divergence; where one fails, its failure is the lesson of the chapter. Where a chapter's table holds
+only the smaller of the two sizes, it stands in both columns; what a table does not show is left
+blank. Divergences are counted where NUTS ran. Seconds are those of the computer that made these
+pages. Fits that are only counted, data set by data set, and failures that are shown as pictures are
+in their chapters. Least squares, maps and readings are not sampled; their Pareto k̂ stands in the
+chapters."""
+COLUMNS = (
+    "rhat",
+    "ess_bulk",
+    "ess_tail",
+    "divergences",
+    "pareto_k",
+    "seconds",
+    "route",
+    "passes",
+)
 
 
-def reference():
+def reference() -> str:
     """The helper reference: every public name with its signature and its docstring."""
-    modules = {}
+    modules: dict[str, list[str]] = {}
     for name in sorted(helpers.__all__, key=str.lower):
-        modules.setdefault(inspect.unwrap(getattr(helpers, name)).__module__, []).append(name)
+        module = inspect.unwrap(getattr(helpers, name)).__module__
+        modules.setdefault(module, []).append(name)
     parts = [REFERENCE]
     for room, title in ROOMS.items():
         parts.append(f"## {title}\n")
         if room == "which_world.engine":
-            return "\n".join([*parts, ENGINE, "", *map(_file, _files(room))])
+            parts += [ENGINE, "", *(_file(module) for module in _files(room))]
+            continue
         for module in sorted(name for name in modules if name.rpartition(".")[0] == room):
-            parts.append(f"### {module}\n\n{_summary(module)} {{download}}`Source <../{_path(module)}>`.\n")
+            source = f"{{download}}`Source <../{_path(module)}>`"
+            parts.append(f"### {module}\n\n{_summary(module)} {source}.\n")
             parts += [_entry(name, getattr(helpers, name)) for name in modules[module]]
+    return "\n".join(parts)
 
 
 def _files(room):
+    """The modules of a room that others import from."""
     folder = BOOK.parent / room.replace(".", "/")
     return [f"{room}.{path.stem}" for path in sorted(folder.glob("[!_]*.py"))]
 
@@ -68,74 +93,150 @@ def _path(module):
 
 
 def _summary(module):
-    return _inline(" ".join(inspect.getdoc(import_module(module)).split("\n\n")[0].split()))
+    """The first paragraph of a module's docstring."""
+    doc = inspect.getdoc(import_module(module)) or ""
+    return _inline(" ".join(doc.split("\n\n")[0].split()))
 
 
 def _file(module):
-    """A file of the engine in a line, with the names that others import from it."""
-    return f"- {{download}}`{module.rpartition('.')[2]} <../{_path(module)}>`: {_summary(module)}"
+    """A file of the engine in a line."""
+    name = module.rpartition(".")[2]
+    return f"- {{download}}`{name} <../{_path(module)}>`: {_summary(module)}"
 
 
 def _entry(name, thing):
+    """A public name with its signature and its docstring."""
+    made_elsewhere = isinstance(thing, type) and name == "Design"
+    signature = "" if made_elsewhere else _signature(thing)
+    body = _body(inspect.getdoc(thing) or "")
+    return f"#### {name}\n\n```python\n{name}{signature}\n```\n\n{body}\n"
+
+
+def _signature(thing):
+    """A signature with its annotations; a line a parameter where one line is too long."""
     signature = inspect.signature(thing)
-    plain = signature.replace(
-        parameters=[p.replace(annotation=p.empty) for p in signature.parameters.values()],
-        return_annotation=signature.empty,
+    parameters = [_shown(parameter) for parameter in signature.parameters.values()]
+    returns = signature.empty if isinstance(thing, type) else signature.return_annotation
+    signature = signature.replace(
+        parameters=parameters,
+        return_annotation=_Annotation.of(returns),
     )
-    shown = "" if isinstance(thing, type) and name == "Design" else re.sub(r"<[^<>]*>", "...", _defaults(plain))
-    return f"#### {name}\n\n```python\n{name}{shown}\n```\n\n{_body(inspect.getdoc(thing) or '')}\n"
+    line = str(signature)
+    if len(line) <= WIDE:
+        return line
+    whole = "".join(f"    {part},\n" for part in _apart(signature))
+    arrow = "" if returns is signature.empty else f" -> {signature.return_annotation!r}"
+    return f"(\n{whole}){arrow}"
 
 
-def _defaults(signature):
-    """A signature in which an array that is a default does not take five lines."""
-    short = [
-        p.replace(default=type("", (), {"__repr__": lambda self: "..."})())
-        if p.default is not p.empty and len(repr(p.default)) > 40 else p
-        for p in signature.parameters.values()
-    ]  # fmt: skip
-    return str(signature.replace(parameters=short))
+def _apart(signature):
+    """The parameters one by one, with the star before those that have to be named."""
+    starred = False
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and not starred:
+            yield "*"
+        starred = starred or parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
+        yield str(parameter)
+
+
+def _shown(parameter):
+    """A parameter whose annotation and default are short."""
+    default = parameter.default
+    if default is not parameter.empty:
+        default = _Text(_short_default(default))
+    return parameter.replace(default=default, annotation=_Annotation.of(parameter.annotation))
+
+
+def _short_default(default):
+    """A default in a few characters: no array takes five lines, no object tells its address."""
+    text = re.sub(r"<[^<>]*>", "...", repr(default))
+    return "..." if len(text) > 40 else text
+
+
+class _Text:
+    """A text that a signature shows as it is."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __repr__(self):
+        return self.text
+
+
+class _Annotation(_Text):
+    """An annotation without the modules of its classes, be it a type or the text of one."""
+
+    @classmethod
+    def of(cls, annotation):
+        if annotation is inspect.Signature.empty:
+            return annotation
+        text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+        text = re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Z])", "", text)
+        return cls(text.replace("numpy.", "np."))
 
 
 def _body(doc):
+    """A numpydoc docstring as Markdown."""
     head, *rest = SECTION.split(doc)
     parts = [_prose(head)]
     for title, text in zip(rest[::2], rest[1::2]):
-        parts.append(f"**{title}**\n\n{_items(text) if title in LISTS else _prose(text)}")
+        section = _items(text, title) if title in LISTS else _prose(text)
+        parts.append(f"**{title}**\n\n{section}")
     return "\n\n".join(part for part in parts if part.strip())
 
 
-def _items(text):
-    """The entries of a numpydoc section as a list: a line at the margin begins one, indented lines explain it."""
-    items = []
+def _items(text, title):
+    """The entries of a numpydoc section as a list.
+
+    A line at the margin begins one, indented lines explain it.
+    """
+    entries: list[tuple[str, list[str]]] = []
     for line in text.strip("\n").splitlines():
         if line and not line.startswith(" "):
-            name, _, kind = line.partition(" : ")
-            items.append([f"- `{name}`" + (f": {_inline(kind)}" if kind else ""), []])
-        elif items:
-            items[-1][1].append(line.strip())
-    return "\n".join(f"{head}. {_inline(' '.join(body))}".rstrip(". ") + "." if body else head for head, body in items)
+            entries.append((line, []))
+        elif entries:
+            entries[-1][1].append(line.strip())
+    return "\n".join(_item(line, " ".join(more).strip(), title) for line, more in entries)
+
+
+def _item(line, more, title):
+    """An entry of a list: a name, what it is, and what is said of it."""
+    name, _, kind = line.partition(" : ")
+    names = name.split(", ") if title == "See Also" else [name]
+    head = "- " + ", ".join(f"`{each}`" for each in names)
+    if kind:
+        head += f": {_inline(kind)}"
+    if not more:
+        return head
+    between = " " if title == "See Also" else ". "  # a sentence there runs on
+    return f"{head}{between}{_inline(more)}".rstrip(". ") + "."
 
 
 def _prose(text):
-    """Paragraphs, with what follows a double colon, or is a doctest, as code."""
+    """Paragraphs; what follows a double colon is shown as it is, and a doctest as Python."""
     parts = []
     for block in re.split(r"\n\s*\n", text.strip("\n")):
-        if block.startswith((" ", ">>>")):
-            parts.append("```text\n" + inspect.cleandoc(block) + "\n```")
-        elif block.strip() == "::":
-            continue
-        else:
+        if block.startswith(">>>"):
+            parts.append(f"```pycon\n{block.rstrip()}\n```")
+        elif block.startswith(" "):
+            parts.append(f"```text\n{inspect.cleandoc(block)}\n```")
+        elif block.strip() != "::":
             parts.append(_inline(" ".join(block.split())).replace("::", ":"))
     return "\n\n".join(parts)
 
 
 def _inline(text):
-    """reStructuredText's literals as Markdown's, and everything Markdown would read as its own, escaped."""
+    """Text with its literals as Markdown has them, and whatever else Markdown reads escaped."""
     pieces = re.split(r"(``.+?``(?!`)|`[^`]+`)", text)
-    return "".join(_literal(p) if p.startswith("`") else re.sub(r"(?<!\\)([*_<>|$\[\]])", r"\\\1", p) for p in pieces)
+    return "".join(_literal(each) if each.startswith("`") else _escaped(each) for each in pieces)
+
+
+def _escaped(text):
+    return re.sub(r"(?<!\\)([*_<>|$\[\]])", r"\\\1", text)
 
 
 def _literal(text):
+    """A literal of one or two backticks, as Markdown has it."""
     inner = text[2:-2] if text.startswith("``") else text[1:-1]
     return f"`` {inner} ``" if "`" in inner else f"`{inner}`"
 
@@ -164,22 +265,30 @@ class _Table(HTMLParser):
             self.cell = None
 
 
-def diagnostics():
-    """The diagnostics of every posterior in the book, read from the tables that the chapters store."""
+def diagnostics() -> str:
+    """The diagnostics of every posterior in the book, read from the tables that chapters store."""
     parts = [DIAGNOSTICS]
     for path in sorted(BOOK.glob("[0-9]*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
-        rows = [row for cell in notebook.cells if cell.cell_type == "code" for row in _rows(cell)]
-        title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+        cells = nbformat.read(path, as_version=4).cells
+        title = cells[0].source.splitlines()[0].removeprefix("# ")
+        rows = [row for cell in cells if cell.cell_type == "code" for row in _rows(cell)]
         if rows:
-            lines = ["| posterior | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
-            lines += ["| " + " | ".join(row) + " |" for row in dict.fromkeys(map(tuple, rows))]
-            parts.append(f"## {title}\n\n" + "\n".join(lines))
+            parts.append(f"## {title}\n\n{_table(rows)}")
     return "\n\n".join(parts) + "\n"
 
 
-def _rows(cell):
-    """The rows of a diagnostics table, or of a world table, among a cell's outputs, in the order of COLUMNS."""
+def _table(rows):
+    """A Markdown table of posteriors, each row once."""
+    lines = [_line(["posterior", *COLUMNS]), "|---" * (len(COLUMNS) + 1) + "|"]
+    return "\n".join([*lines, *dict.fromkeys(_line(row) for row in rows)])
+
+
+def _line(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def _rows(cell) -> Iterator[list[str]]:
+    """The rows of a table of diagnostics, or of worlds, among a cell's outputs, as COLUMNS."""
     for output in cell.outputs:
         table = _Table()
         table.feed(output.get("data", {}).get("text/html", ""))
@@ -192,24 +301,35 @@ def _rows(cell):
 
 
 def _figures(row):
-    """The COLUMNS of one posterior; a world table holds the smaller of the two effective sizes only."""
+    """The COLUMNS of one posterior; a world table holds the smaller of the two sizes only."""
     if "ess" in row:
         row["ess_bulk"] = row["ess_tail"] = row["ess"]
-    needed = [row.get(name, "") for name in ("rhat", "ess_bulk", "ess_tail", "divergences")]
-    if "passes" not in row and all(needed) and len(needed[0].partition(".")[2]) > 2:  # 1.01 may be a rounded 1.006
-        rhat, bulk, tail, divergences = map(float, needed)
-        row["passes"] = str(rhat < 1.01 and min(bulk, tail) >= 400 and divergences == 0)
+    if "passes" not in row:
+        row["passes"] = _passes(row)
     if float(row["rhat"]) >= 1.02:
         row["passes"] = "False"
     return [_short(row.get(name, "")) for name in COLUMNS]
 
 
+def _passes(row):
+    """Whether a posterior passes, as text; nothing where the figures do not tell."""
+    needed = [row.get(name, "") for name in ("rhat", "ess_bulk", "ess_tail", "divergences")]
+    decimals = len(needed[0].partition(".")[2])
+    if not all(needed) or decimals <= 2:  # 1.01 may be a rounded 1.006
+        return ""
+    rhat, bulk, tail, divergences = (float(text) for text in needed)
+    return str(rhat < 1.01 and min(bulk, tail) >= 400 and divergences == 0)
+
+
 def _short(text):
+    """A number in four digits, NaN as nothing, any other text as it is."""
     try:
         number = float(text)
     except ValueError:
         return text
-    return "" if number != number else f"{number:.0f}" if abs(number) >= 100 else f"{number:.4g}"
+    if number != number:
+        return ""
+    return f"{number:.0f}" if abs(number) >= 100 else f"{number:.4g}"
 
 
 PAGES = {"appendix-helpers.md": reference, "appendix-diagnostics.md": diagnostics}

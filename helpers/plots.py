@@ -1,24 +1,60 @@
-"""Figures of the chapters alone: what drifts, the ridge, the diagram. Those of maps and worlds are in the library."""
+"""Figures of the chapters alone: what drifts, the ridge, the diagram.
 
+Those of maps and worlds are in the library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
+import xarray as xr
+from matplotlib.axes import Axes
 
 from which_world import arguments
-from which_world.plots import INK, JOINT, OLS, PRIOR, TRUTH, labelled, new_axes
+from which_world.plots import (
+    INK,
+    JOINT,
+    OLS,
+    PRIOR,
+    RHO_LABEL,
+    TRUTH,
+    labelled,
+    new_axes,
+)
 
-PLACES = {"treatment": (0.38, 0.4), "held": (0.44, 0.4), "outcome": (0.88, 0.4), "covariates": (0.63, 0.92),
-          "hidden": (0.63, -0.12), "instrument": (0.06, 0.4)}  # fmt: skip
+PLACES = {
+    "treatment": (0.38, 0.4),
+    "held": (0.44, 0.4),
+    "outcome": (0.88, 0.4),
+    "covariates": (0.63, 0.92),
+    "hidden": (0.63, -0.12),
+    "instrument": (0.06, 0.4),
+}
 """Where the nodes of a diagram stand."""
+SPLIT = (0.36, 0.4)
+"""Where the treatment stands beside the hand that holds it."""
+ARROWS = [
+    ("covariates", "treatment"),
+    ("covariates", "outcome"),
+    ("hidden", "treatment"),
+    ("hidden", "outcome"),
+    ("instrument", "treatment"),
+]
+"""What moves what, besides the arrow from the treatment, or from what it is held at."""
 
 
-def plot_drift(table, *, ax=None, unit=""):
+def plot_drift(table: pd.DataFrame, *, ax: Axes | None = None, unit: str = "") -> Axes:
     """Estimates that drift from the truth as ρ grows, beside the formula.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        One row a simulated tank: columns ``rho`` and ``estimate``, and optionally ``formula`` (what theory
-        predicts at that ρ) and ``truth``.
+        One row a simulated tank: columns ``rho`` and ``estimate``, and optionally ``formula`` (what
+        theory predicts at that ρ) and ``truth``.
     ax : matplotlib Axes, optional
     unit : str
         Unit of the effect, for the axis.
@@ -26,20 +62,42 @@ def plot_drift(table, *, ax=None, unit=""):
     Returns
     -------
     matplotlib Axes
+
+    See Also
+    --------
+    simulate_aquarium : tanks with a current.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from helpers import plot_drift
+    >>> table = pd.DataFrame({"rho": [-0.4, 0.0, 0.4], "estimate": [2.6, 3.1, 3.4], "truth": 3.0})
+    >>> print(plot_drift(table, unit="cm").get_ylabel())
+    estimated effect (cm)
     """
-    arguments.table(table, ("rho", "estimate"), "table", "a DataFrame with the columns rho and estimate")
+    accepted = "a DataFrame with the columns rho and estimate"
+    arguments.table(table, ("rho", "estimate"), "table", accepted)
     ax = new_axes(ax, unit)
-    sns.scatterplot(table, x="rho", y="estimate", ax=ax, color=OLS, s=18, alpha=0.6, label="OLS, one tank each")
+    dots = {"color": OLS, "s": 18, "alpha": 0.6, "label": "OLS, one tank each"}
+    sns.scatterplot(table, x="rho", y="estimate", ax=ax, **dots)
     if "formula" in table:
-        sns.lineplot(table, x="rho", y="formula", ax=ax, color=INK, errorbar=None, label="closed form")
+        line = {"color": INK, "errorbar": None, "label": "closed form"}
+        sns.lineplot(table, x="rho", y="formula", ax=ax, **line)
     if "truth" in table:
         ax.axhline(table["truth"].iloc[0], color=TRUTH, linestyle="--", label="true effect")
-    ax.set(xlabel="error correlation ρ (no unit)", ylabel=labelled("estimated effect", unit))
+    ax.set(xlabel=RHO_LABEL, ylabel=labelled("estimated effect", unit))
     ax.legend(frameon=False)
     return ax
 
 
-def plot_ridge(posterior, *, curve=None, truth=None, ax=None, unit=""):
+def plot_ridge(
+    posterior: xr.Dataset | xr.DataTree | Mapping[str, npt.ArrayLike],
+    *,
+    curve: pd.Series | None = None,
+    truth: tuple[float, float] | None = None,
+    ax: Axes | None = None,
+    unit: str = "",
+) -> Axes:
     """Draws of (ρ, α), with the curve along which the likelihood is flat.
 
     Parameters
@@ -56,24 +114,60 @@ def plot_ridge(posterior, *, curve=None, truth=None, ax=None, unit=""):
     Returns
     -------
     matplotlib Axes
+
+    See Also
+    --------
+    which_world.fit : the draws.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from helpers import plot_ridge
+    >>> rho = np.random.default_rng(0).uniform(-0.5, 0.5, 200)
+    >>> ax = plot_ridge({"alpha": 2 - rho, "rho": rho}, truth=(0.3, 1.7))
+    >>> print([text.get_text() for text in ax.get_legend().get_texts()])
+    ['posterior draws', 'truth']
     """
-    rho, alpha = _draws(posterior)
+    rho, alpha = _rho_and_alpha(posterior)
     if curve is not None:
-        arguments.instance(curve, pd.Series, "curve", accepted := "a pandas.Series of α by ρ")
+        accepted = "a pandas.Series of α by ρ"
+        arguments.instance(curve, pd.Series, "curve", accepted)
         arguments.numbers(curve, "curve", accepted)
-    truth = arguments.optional(arguments.pair, truth, "truth", accepted="a pair of numbers (ρ, α), such as (0.3, 2.0)")
+    accepted = "a pair of numbers (ρ, α), such as (0.3, 2.0)"
+    truth = arguments.optional(arguments.pair, truth, "truth", accepted=accepted)
     ax = new_axes(ax, unit)
-    ax.plot(rho, alpha, ".", color=JOINT, markersize=3, alpha=0.25, label="posterior draws", rasterized=True)
+    (dots,) = ax.plot(rho, alpha, ".", color=JOINT, markersize=3, label="posterior draws")
+    dots.set(alpha=0.25, rasterized=True)
     if curve is not None:
         ax.plot(curve.index, curve.to_numpy(), color=INK, label="flat likelihood along here")
     if truth is not None:
         ax.plot(*truth, "*", color=TRUTH, markersize=14, label="truth", linestyle="none")
-    ax.set(xlabel="error correlation ρ (no unit)", ylabel=labelled("effect α", unit))
+    ax.set(xlabel=RHO_LABEL, ylabel=labelled("effect α", unit))
     ax.legend(frameon=False)
     return ax
 
 
-def plot_prior_posterior(prior, posterior, *, ax=None, name="α", unit=""):
+def _rho_and_alpha(posterior) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of ρ and α, as many of the one as of the other."""
+    accepted = "a mapping with as many draws of 'alpha' as of 'rho', such as fit(...).posterior"
+    refusal = f"posterior={arguments.told(posterior)}; accepted is {accepted}."
+    if not (hasattr(posterior, "keys") and {"alpha", "rho"} <= set(posterior.keys())):
+        raise TypeError(refusal)
+    rho = arguments.numbers(posterior["rho"], "posterior['rho']", accepted)
+    alpha = arguments.numbers(posterior["alpha"], "posterior['alpha']", accepted)
+    if rho.size != alpha.size:
+        raise ValueError(refusal)
+    return rho.ravel(), alpha.ravel()
+
+
+def plot_prior_posterior(
+    prior: npt.ArrayLike,
+    posterior: npt.ArrayLike,
+    *,
+    ax: Axes | None = None,
+    name: str = "α",
+    unit: str = "",
+) -> Axes:
     """What was believed and what the data made of it; where the two are one, the data never spoke.
 
     Parameters
@@ -87,23 +181,41 @@ def plot_prior_posterior(prior, posterior, *, ax=None, name="α", unit=""):
     Returns
     -------
     matplotlib Axes
+
+    See Also
+    --------
+    which_world.learned : the same as a test.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from helpers import plot_prior_posterior
+    >>> prior, posterior = np.random.default_rng(0).normal(size=(2, 200))
+    >>> print(plot_prior_posterior(prior, 0.2 * posterior, unit="cm").get_xlabel())
+    α (cm)
     """
-    drawn = {
-        label: arguments.numbers(draws, label, "an array of two draws or more", least=2).ravel()
-        for label, draws in (("prior", prior), ("posterior", posterior))
-    }
+    accepted = "an array of two draws or more"
+    before = arguments.numbers(prior, "prior", accepted, least=2).ravel()
+    after = arguments.numbers(posterior, "posterior", accepted, least=2).ravel()
     arguments.text(name, "name", accepted="the quantity's name, such as 'α'")
     ax = new_axes(ax, unit)
-    for (label, draws), colour in zip(drawn.items(), (PRIOR, JOINT)):
-        sns.kdeplot(draws, ax=ax, color=colour, fill=True, alpha=0.3, label=label)
+    sns.kdeplot(before, ax=ax, color=PRIOR, fill=True, alpha=0.3, label="prior")
+    sns.kdeplot(after, ax=ax, color=JOINT, fill=True, alpha=0.3, label="posterior")
     ax.set(xlabel=labelled(name, unit), ylabel=f"density (per {unit or 'unit'})")
     ax.legend(frameon=False)
     return ax
 
 
 def plot_diagram(
-    *, treatment="T", outcome="Y", covariates="X", hidden="unmeasured", instrument=None, held=None, ax=None
-):
+    *,
+    treatment: str = "T",
+    outcome: str = "Y",
+    covariates: str = "X",
+    hidden: str = "unmeasured",
+    instrument: str | None = None,
+    held: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """The causal diagram of a tank: what moves what, and what nobody measured.
 
     Parameters
@@ -113,35 +225,39 @@ def plot_diagram(
     instrument : str, optional
         What moves the treatment alone; left out, there is none.
     held : str, optional
-        What a hand holds the treatment at. Its node is then split: the half that came about keeps the arrows into it,
-        the half that is held has the arrow to the outcome, and none runs between them (a single-world intervention
-        graph, Richardson & Robins 2013).
+        What a hand holds the treatment at. Its node is then split: the half that came about keeps
+        the arrows into it, the half that is held has the arrow to the outcome, and none runs
+        between them (a single-world intervention graph, Richardson & Robins 2013).
     ax : matplotlib Axes, optional
 
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> from helpers import plot_diagram
+    >>> ax = plot_diagram(treatment="food", outcome="length", instrument="lottery")
+    >>> print([text.get_text() for text in ax.texts if text.get_text()])
+    ['food', 'length', 'X', 'unmeasured', 'lottery', 'α', 'ρ']
     """
-    words = {"treatment": treatment, "outcome": outcome, "covariates": covariates, "hidden": hidden}
-    words = {name: arguments.text(word, name, accepted="words") for name, word in words.items()}
-    for name, word in {"instrument": instrument, "held": held}.items():
-        words |= {} if word is None else {name: arguments.text(word, name, accepted="words")}
+    nodes = {
+        "treatment": treatment,
+        "outcome": outcome,
+        "covariates": covariates,
+        "hidden": hidden,
+    }
+    chosen = {"instrument": instrument, "held": held}
+    nodes |= {name: word for name, word in chosen.items() if word is not None}
+    nodes = {name: arguments.text(word, name, accepted="words") for name, word in nodes.items()}
     ax = new_axes(ax, "", height=3.0)
-    place = PLACES | ({} if held is None else {"treatment": (0.36, 0.4)})
-    acts = "treatment" if held is None else "held"
-    arrows = [(acts, "outcome"), ("covariates", "treatment"), ("covariates", "outcome"), ("hidden", "treatment"),
-              ("hidden", "outcome"), ("instrument", "treatment")]  # fmt: skip
-    for start, end in arrows:
-        if {start, end} <= words.keys():
-            unseen = start == "hidden"
-            ax.annotate("", place[end], place[start], arrowprops={
-                "arrowstyle": "-|>", "color": TRUTH if unseen else INK, "linestyle": "--" if unseen else "-",
-                "shrinkA": 26, "shrinkB": 26, "linewidth": 1.5})  # fmt: skip
-    for name, word in words.items():
-        colour = TRUTH if name == "hidden" else INK
-        box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": colour,
-               "linewidth": 2.5 if name == "held" else 1.2, "linestyle": "--" if name == "hidden" else "-"}  # fmt: skip
-        ax.text(*place[name], word, ha="center", va="center", color=colour, bbox=box)
+    places = PLACES if held is None else PLACES | {"treatment": SPLIT}
+    acting = "treatment" if held is None else "held"
+    for start, end in [(acting, "outcome"), *ARROWS]:
+        if {start, end} <= nodes.keys():
+            _draw_arrow(ax, places[start], places[end], unseen=start == "hidden")
+    for name, word in nodes.items():
+        _draw_node(ax, places[name], word, unseen=name == "hidden", held=name == "held")
     ax.text(0.63, 0.47, "α", ha="center", color=INK)
     ax.text(0.63, 0.1, "ρ", ha="center", color=TRUTH)
     ax.set(xlim=(-0.05, 1.05), ylim=(-0.35, 1.12))
@@ -149,12 +265,27 @@ def plot_diagram(
     return ax
 
 
-def _draws(posterior):
-    """ρ and α, as many of the one as of the other."""
-    accepted = "a mapping with as many draws of 'alpha' as of 'rho', such as fit(...).posterior"
-    if not (hasattr(posterior, "keys") and {"alpha", "rho"} <= set(posterior.keys())):
-        raise TypeError(f"posterior={arguments.told(posterior)}; accepted is {accepted}.")
-    rho, alpha = (arguments.numbers(posterior[name], f"posterior[{name!r}]", accepted) for name in ("rho", "alpha"))
-    if rho.size != alpha.size:
-        raise ValueError(f"posterior={arguments.told(posterior)}; accepted is {accepted}.")
-    return rho.ravel(), alpha.ravel()
+def _draw_arrow(ax, start, end, *, unseen):
+    """An arrow between two places, dashed where nobody sees what it comes from."""
+    style = {
+        "arrowstyle": "-|>",
+        "color": TRUTH if unseen else INK,
+        "linestyle": "--" if unseen else "-",
+        "shrinkA": 26,
+        "shrinkB": 26,
+        "linewidth": 1.5,
+    }
+    ax.annotate("", end, start, arrowprops=style)
+
+
+def _draw_node(ax, place, word, *, unseen, held):
+    """A word in a box, dashed where nobody sees it, bold where it is held."""
+    colour = TRUTH if unseen else INK
+    box = {
+        "boxstyle": "round,pad=0.4",
+        "facecolor": "white",
+        "edgecolor": colour,
+        "linewidth": 2.5 if held else 1.2,
+        "linestyle": "--" if unseen else "-",
+    }
+    ax.text(*place, word, ha="center", va="center", color=colour, bbox=box)

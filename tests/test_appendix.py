@@ -6,6 +6,7 @@ import runpy
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
@@ -65,3 +66,78 @@ def test_the_diagnostics_are_those_of_the_stored_chapters():
     stored = (ROOT / "book" / "appendix-diagnostics.md").read_text(encoding="utf-8")
     plain = [re.sub(r"[\d.]+", "#", page) for page in (made, stored)]
     assert plain[0] == plain[1], "run: python book/appendices.py"
+
+
+DOCSTRING = """A loss, in what `unit` says.
+
+Parameters
+----------
+unit : str
+    Of the loss.
+
+See Also
+--------
+decide, weigh : what takes a loss, with <options>
+    of its own.
+
+Examples
+--------
+A loss of nothing:
+
+>>> loss("kg")
+array([0., 0.])
+
+>>> for unit in ["kg"]:
+...     print(unit)
+kg
+"""
+RENDERED = """A loss, in what `unit` says.
+
+**Parameters**
+
+- `unit`: str. Of the loss.
+
+**See Also**
+
+- `decide`, `weigh`: what takes a loss, with \\<options\\> of its own.
+
+**Examples**
+
+A loss of nothing:
+
+```pycon
+>>> loss("kg")
+array([0., 0.])
+```
+
+```pycon
+>>> for unit in ["kg"]:
+...     print(unit)
+kg
+```"""
+
+
+LONG = np.zeros(99)
+
+
+def a_function(
+    map: pd.DataFrame,
+    *,
+    generator: "np.random.Generator | None" = None,
+    values: np.ndarray = LONG,
+    unit="kg",
+) -> "pd.Series": ...
+
+
+def test_a_docstring_is_rendered_with_its_examples_and_its_signature():
+    page = runpy.run_path(str(ROOT / "book" / "appendices.py"))
+    assert page["_body"](DOCSTRING) == RENDERED
+    assert page["_signature"](a_function).splitlines() == [
+        "(",
+        "    map: DataFrame,",
+        "    *,",
+        "    generator: Generator | None = None,",
+        "    values: np.ndarray = ...,",
+        "    unit='kg',",
+        ") -> Series",
+    ]

@@ -1,16 +1,19 @@
-"""Bayesian structural causal inference: the effect of a treatment in every world that the data allow.
+"""Bayesian structural causal inference: a treatment's effect in every world that the data allow.
 
 Values flow one way::
 
     make_design → map_rho → read_map, weigh, tipping_point → make_report
     make_design → joint_model → fit → fit_worlds → world_table
 
-The public names stand in ``__init__.pyi``. Each is imported when it is first used, so that whoever draws a map does
-not wait for a sampler.
+The public names stand in ``__init__.pyi``. Each is imported when it is first used, so that whoever
+draws a map does not wait for a sampler.
 """
+
+from __future__ import annotations
 
 import inspect
 from functools import wraps
+from typing import Any
 
 from lazy_loader import attach_stub
 
@@ -32,7 +35,7 @@ _EXTRAS = {
 """What brings a package that not everybody needs."""
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name not in __all__:
@@ -54,7 +57,7 @@ def _named(error, name):
 
 
 def _module(name):
-    """A room or a module by its name, as in `which_world.maps`; or an error that says what there is."""
+    """A room or a module by its name, as in `which_world.maps`; else an error with all names."""
     from importlib import import_module
 
     try:
@@ -66,10 +69,10 @@ def _module(name):
 
 
 def _answering(function, name):
-    """A function as it is, but for `weights=` and their kin: those get a sentence and no TypeError."""
+    """A function as it is, but for `weights=` and their kin, which get a sentence of their own."""
     if not inspect.isfunction(function) or "**" in str(inspect.signature(function)):
         return function
-    from which_world.arguments import refuse_weights  # NumPy is slow to import, and is there by now
+    from which_world.arguments import refuse_weights  # needs NumPy, which is there by now
 
     @wraps(function)
     def answered(*arguments, **named):

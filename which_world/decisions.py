@@ -1,48 +1,65 @@
-"""From a map to a judgement: how strong a hidden current is plausible, and what to do when nobody knows it."""
+"""From a map to a judgement: how strong a hidden current is plausible, and what to do about it."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import xarray as xr
 from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 from scipy.stats import t as student
 
 from which_world import arguments
 from which_world.classical import effect_at, finite, ols
-from which_world.design import check_design, only, terms_of
+from which_world.design import Design, check_design, only, terms_of
 from which_world.maps import between, chart_of, effect_of, refuse, unreliable
 from which_world.moments import condensed
 from which_world.priors import atanh_normal, check_reading, scales
 from which_world.readings import weigh
 
+if TYPE_CHECKING:
+    from which_world.readings import Belief
+
 FARTHEST = 0.99  # |ρ| beyond which no benchmark is looked for
+FIRST_STEP = 0.1  # outwards from ρ = 0, in atanh ρ; each step doubles the one before
 FINE = 2001  # points at which actions are compared
+GROUPS = "a mapping of a name to its covariates: {'age': ['age']}"
+LOSS = "a function of an action and an array of effects: loss(action, effect)"
+RATIO = "a risk ratio, a positive number"
 WITHIN = "a pair (low, high) of increasing values of rho on the map, such as (-0.3, 0.3)"
 
 
-def benchmark_rho(design, groups=None):
+def benchmark_rho(
+    design: Design,
+    groups: Mapping[str, str | Sequence[str]] | None = None,
+) -> pd.DataFrame:
     """What ρ each measured covariate would have been, had it gone unmeasured.
 
     Parameters
     ----------
     design : Design
     groups : mapping of str to list of str, optional
-        Covariates to leave out together, by the name of the group. Each is a label of `design.covariates`, a term
-        that stands for all its dummies, or a variable of the data, that stands for every term it is part of:
-        ``{"education": ["C(education)"], "tobacco": ["smokeyrs", "price"]}``. Left out, every variable is a group of
-        its own: age leaves with age², with its products and as a moderator, for it would have been unmeasured in all
-        of them. The row has the variable's name, or the term's where the variable stands in one term, alone.
+        Covariates to leave out together, by the name of the group. Each is a label of
+        `design.covariates`, a term that stands for all its dummies, or a variable of the data, that
+        stands for every term it is part of:
+        ``{"education": ["C(education)"], "tobacco": ["smokeyrs", "price"]}``. Left out, every
+        variable is a group of its own: age leaves with age², with its products and as a moderator,
+        for it would have been unmeasured in all of them. The row has the variable's name, or the
+        term's where the variable stands in one term, alone.
 
     Returns
     -------
     pandas.DataFrame
-        One row a group: ``rho``, the current that leaving it out would have made; ``alpha_without``, the
-        least-squares effect without it, and ``change``, that effect less the full one (units of the outcome per unit
-        of the treatment); for a binary outcome ``effect_without``, the probit's, and ``change``, both in percentage
-        points (for the design's ``step`` of a continuous treatment); ``reason``, when ``rho`` is NaN, else empty.
+        One row a group: ``rho``, the current that leaving it out would have made;
+        ``alpha_without``, the least-squares effect without it, and ``change``, that effect less the
+        full one (units of the outcome per unit of the treatment); for a binary outcome
+        ``effect_without``, the probit's, and ``change``, both in percentage points (for the
+        design's ``step`` of a continuous treatment); ``reason``, when ``rho`` is NaN, else empty.
 
     Raises
     ------
@@ -51,107 +68,143 @@ def benchmark_rho(design, groups=None):
     TypeError
         When `groups` is no mapping.
 
+    See Also
+    --------
+    tipping_point : the ρ that would turn the sign, to hold against these.
+    robustness_value : the same question in partial R².
+
     Notes
     -----
-    The group is left out of both equations. ``rho`` is the value at which the maximum-likelihood effect of the
-    shortened model equals the full model's at ρ = 0: least squares, or the probit of a binary outcome. Where an
-    equation has no finite estimate (an instrument without which nobody is treated, a rare level in which nobody
-    died), modes of the posterior under the default priors stand for both. For a continuous treatment and outcome that
-    is α_without - α = ρ/√(1-ρ²) · s_Y/s_T, with the shortened equations' residual standard deviations. Benchmarks of
-    omitted variables against measured ones: Cinelli & Hazlett 2020 (JRSS B 82:39), in partial R².
+    The group is left out of both equations. ``rho`` is the value at which the maximum-likelihood
+    effect of the shortened model equals the full model's at ρ = 0: least squares, or the probit of
+    a binary outcome. Where an equation has no finite estimate (an instrument without which nobody
+    is treated, a rare level in which nobody died), modes of the posterior under the default priors
+    stand for both. For a continuous treatment and outcome that is
+    α_without - α = ρ/√(1-ρ²) · s_Y/s_T, with the shortened equations' residual standard deviations.
+    Benchmarks of omitted variables against measured ones: Cinelli & Hazlett 2020 (JRSS B 82:39), in
+    partial R².
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from which_world import benchmark_rho, make_design
+    >>> x, z, v, u = np.random.default_rng(0).normal(size=(4, 400))
+    >>> data = pd.DataFrame({"x": x, "z": z, "t": x + v, "y": 2 * (x + v) + x + u})
+    >>> design = make_design(data, outcome="y ~ t + x + z", treatment="t ~ x + z")
+    >>> print(benchmark_rho(design)[["rho", "change"]].abs().round(1).to_dict("index"))
+    {'x': {'rho': 0.5, 'change': 0.5}, 'z': {'rho': 0.0, 'change': 0.0}}
     """
     if "binary" not in check_design(design).kinds:
         design = condensed(design)
-    likely = finite(design)  # and so with fewer columns
-    without = "effect_without" if design.outcome_kind == "binary" else "alpha_without"
+    has_estimates = finite(design)  # and so with fewer columns
+    prior = None if has_estimates else scales(design)
+    full = effect_at(design, 0.0, prior)
     groups = _groups(design, groups)
-    full = effect_at(design, 0.0, None if likely else scales(design))
-    found = [current(only(design, ~np.isin(design.covariates, labels)), full, likely) for labels in groups.values()]
-    table = pd.DataFrame(found, index=pd.Index(groups, name="left out"))
-    return table.rename(columns={"without": without})
+    rows = []
+    for labels in groups.values():
+        short = only(design, ~np.isin(design.covariates, labels))
+        rows.append(restoring_rho(short, full, has_estimates))
+    table = pd.DataFrame(rows, index=pd.Index(groups, name="left out"))
+    read = "effect" if design.outcome_kind == "binary" else "alpha"
+    return table.rename(columns={"without": f"{read}_without"})
 
 
-def current(short, full, likely=True):
-    """The ρ at which a design has the effect `full`, with its effect at ρ = 0: a row of `benchmark_rho`.
+def restoring_rho(short: Design, full: float, has_estimates: bool = True) -> dict[str, Any]:
+    """The ρ at which a design has the effect `full`, with its effect at ρ = 0.
 
-    The root of effect(ρ) = full: outwards from ρ = 0 until the sign turns, then Brent's method.
+    A row of `benchmark_rho`: the root of effect(ρ) = full, outwards from ρ = 0 until the sign
+    turns, then by Brent's method. Without finite estimates the default priors stand in.
     """
-    prior = None if likely else scales(short)
+    prior = None if has_estimates else scales(short)
 
     def excess(a):
         return effect_at(short, np.tanh(a), prior) - full
 
-    here, end = excess(0.0), np.arctanh(FARTHEST)
-    found = {"rho": 0.0, "without": full + here, "change": here, "reason": ""}
-    if here == 0:
-        return found
-    side, near, step = np.sign(here), 0.0, 0.1  # the effect falls as ρ rises
+    change, end = excess(0.0), np.arctanh(FARTHEST)
+    row = {"rho": 0.0, "without": full + change, "change": change, "reason": ""}
+    if change == 0:
+        return row
+    side = np.sign(change)  # the effect falls as ρ rises
+    near, step = 0.0, FIRST_STEP
     while near < end:
         far = min(near + step, end)
-        if excess(side * far) * here <= 0:
-            root = brentq(excess, *sorted((side * near, side * far)), xtol=1e-7)
-            return found | {"rho": float(np.tanh(root))}
+        if excess(side * far) * change <= 0:
+            low, high = sorted((side * near, side * far))
+            return row | {"rho": float(np.tanh(brentq(excess, low, high, xtol=1e-7)))}
         near, step = far, 2 * step
-    return found | {"rho": np.nan, "reason": f"no rho within {FARTHEST} of zero brings the full effect back"}
+    reason = f"no rho within {FARTHEST} of zero brings the full effect back"
+    return row | {"rho": np.nan, "reason": reason}
 
 
-def left_together(design):
-    """What leaves when a variable does: the name of its row, and the labels of every column that is made of it.
+def columns_by_variable(design: Design) -> dict[str, list[str]]:
+    """What leaves when a variable does: the labels of every column that is made of it, by a name.
 
-    The name is the term's where nothing in that term stands anywhere else: ``C(education)``, ``log(price / cpi)``.
+    The name is the variable's, or the term's where nothing in that term stands anywhere else:
+    ``C(education)``, ``log(price / cpi)``.
     """
     terms, variables = terms_of(design)
-    places = {}
+    places: dict[str, list[int]] = {}
     for place, names in enumerate(variables):
         for name in names:
             places.setdefault(name, []).append(place)
-    found = {}
+    columns = {}
     for name, own in places.items():
-        term, others = terms[own[0]], variables[own[0]]
-        alone = all(places[other] == own for other in others) and len({terms[place] for place in own}) == 1
-        found[term if alone else name] = [design.covariates[place] for place in own]
-    return found
+        one_term = len({terms[place] for place in own}) == 1
+        nowhere_else = all(places[other] == own for other in variables[own[0]])
+        title = terms[own[0]] if one_term and nowhere_else else name
+        columns[title] = [design.covariates[place] for place in own]
+    return columns
 
 
-def _known(design):
-    """Whatever a group may name, and the labels it stands for: a variable before a term or a label of its name."""
+def _labels_by_name(design):
+    """Whatever a group may name, and the labels it stands for.
+
+    Where names clash, a variable goes before a term, and a term before a label.
+    """
     terms, variables = terms_of(design)
-    found = {label: [label] for label in design.covariates}
-    for named in ([(term,) for term in terms], variables):
+    labels = {label: [label] for label in design.covariates}
+    for names_of_columns in ([(term,) for term in terms], variables):
         by_name = {}
-        for label, names in zip(design.covariates, named):
+        for label, names in zip(design.covariates, names_of_columns):
             for name in names:
                 by_name.setdefault(name, []).append(label)
-        found |= by_name
-    return found
+        labels |= by_name
+    return labels
 
 
 def _groups(design, groups):
     """Names and covariate labels of what is to be left out, checked."""
     if groups is None:
-        return left_together(design)
-    accepted = "a mapping of a name to its covariates: {'age': ['age']}"
-    groups = arguments.mapping(groups, "groups", accepted, check=_members, least=min(1, len(design.covariates)))
-    known, found = _known(design), {}
+        return columns_by_variable(design)
+    least = min(1, len(design.covariates))
+    groups = arguments.mapping(groups, "groups", GROUPS, check=_members, least=least)
+    accepted = _labels_by_name(design)
+    labels = {}
     for name, members in groups.items():
-        if strangers := [member for member in members if member not in known]:
-            raise ValueError(f"groups[{name!r}] names {strangers}; accepted are {sorted(known)}.")
-        found[name] = [label for member in members for label in known[member]]
-        if set(found[name]) == set(design.covariates):
-            raise ValueError(
-                f"groups[{name!r}] holds every covariate of the design, {found[name]}; accepted is a part of them."
-            )
-    return found
+        if strangers := [member for member in members if member not in accepted]:
+            names = f"groups[{name!r}] names {strangers}"
+            raise ValueError(f"{names}; accepted are {sorted(accepted)}.")
+        labels[name] = [label for member in members for label in accepted[member]]
+        if set(labels[name]) == set(design.covariates):
+            holds = f"groups[{name!r}] holds every covariate of the design, {labels[name]}"
+            raise ValueError(f"{holds}; accepted is a part of them.")
+    return labels
 
 
 def _members(members, name):
     """Names of covariates, in a list."""
     accepted = "one name of a covariate or several, such as ['age', 'C(education)']"
-    return arguments.listed([members] if isinstance(members, str) else members, name, accepted, kind=str, least=1)
+    members = [members] if isinstance(members, str) else members
+    return arguments.listed(members, name, accepted, kind=str, least=1)
 
 
-def robustness_value(design, *, q=1.0, probability=None):
-    """How much an unmeasured confounder must explain of both treatment and outcome to overturn least squares.
+def robustness_value(
+    design: Design,
+    *,
+    q: float = 1.0,
+    probability: float | None = None,
+) -> float:
+    """The partial R² with treatment and outcome that a confounder needs to overturn least squares.
 
     Parameters
     ----------
@@ -164,27 +217,46 @@ def robustness_value(design, *, q=1.0, probability=None):
     Returns
     -------
     float
-        The partial R² in [0, 1] of the confounder with the treatment, given the covariates, and (the same) with
-        the outcome, given treatment and covariates. Zero when nothing is needed.
+        The partial R² in [0, 1] of the confounder with the treatment, given the covariates, and
+        (the same) with the outcome, given treatment and covariates. Zero when nothing is needed.
 
     Raises
     ------
     ValueError
         When `q` is not positive, or `probability` lies outside (0, 1).
 
+    See Also
+    --------
+    benchmark_rho : what the measured covariates would have done.
+    e_value : the same for a risk ratio.
+
     References
     ----------
     Cinelli & Hazlett 2020 (JRSS B 82:39): RV of the estimate and of its interval.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from which_world import make_design, robustness_value
+    >>> x, v, u = np.random.default_rng(0).normal(size=(3, 400))
+    >>> data = pd.DataFrame({"x": x, "t": x + v, "y": 0.5 * (x + v) + x + u})
+    >>> design = make_design(data, outcome="y ~ t + x", treatment="t ~ x")
+    >>> print(f"{robustness_value(design):.2f}, {robustness_value(design, probability=0.95):.2f}")
+    0.41, 0.35
     """
     check_design(design)
-    q, probability = arguments.positive(q, "q"), arguments.optional(arguments.probability, probability, "probability")
+    q = arguments.positive(q, "q")
+    probability = arguments.optional(arguments.probability, probability, "probability")
     result = ols(condensed(design))
     return _robustness(result.tvalues["alpha"], result.df_resid, q, probability)
 
 
 def _robustness(t, df, q, probability):
+    """The robustness value from the t statistic of the effect; of its interval, if probable."""
     f = q * abs(t) / np.sqrt(df)
-    limit = 0.0 if probability is None else student.ppf((1 + probability) / 2, df - 1) / np.sqrt(df - 1)
+    limit = 0.0
+    if probability is not None:
+        limit = student.ppf((1 + probability) / 2, df - 1) / np.sqrt(df - 1)
     if f <= limit:
         return 0.0
     if limit > 0 and f >= 1 / limit:  # a confounder that explains all of the outcome sets the bound
@@ -193,132 +265,194 @@ def _robustness(t, df, q, probability):
     return float(0.5 * (np.sqrt(g**4 + 4 * g**2) - g**2))
 
 
-def e_value(ratio, *, limit=None):
-    """How strongly an unmeasured confounder must go with both treatment and outcome to explain a risk ratio away.
+def e_value(ratio: float, *, limit: float | None = None) -> float:
+    """The risk ratio with treatment and outcome that a confounder needs to explain one away.
 
     Parameters
     ----------
     ratio : float
-        The risk ratio: the chance of the outcome under treatment over that without, as ``Y1`` over ``Y0`` of
-        `potential_outcomes`.
+        The risk ratio: the chance of the outcome under treatment over that without, as ``Y1`` over
+        ``Y0`` of `potential_outcomes`.
     limit : float, optional
         The end of its interval that lies nearer to 1: its E-value instead.
 
     Returns
     -------
     float
-        The risk ratio, 1 or more, that the confounder needs with the treatment and with the outcome, beyond the
-        measured covariates. 1 when nothing is needed.
+        The risk ratio, 1 or more, that the confounder needs with the treatment and with the
+        outcome, beyond the measured covariates. 1 when nothing is needed.
 
     Raises
     ------
     ValueError
         When a risk ratio is not positive, or `limit` lies farther from 1 than `ratio`.
 
+    See Also
+    --------
+    robustness_value : the same for a least-squares effect.
+    potential_outcomes : the chances that make a risk ratio.
+
     References
     ----------
     VanderWeele & Ding 2017 (Annals of Internal Medicine 167:268).
+
+    Examples
+    --------
+    >>> from which_world import e_value
+    >>> print(f"{e_value(3.9):.2f}, {e_value(3.9, limit=1.8):.2f}")
+    7.26, 3.00
     """
-    ratio = arguments.number(ratio, "ratio", low=0.0, accepted="a risk ratio, a positive number")
+    ratio = arguments.number(ratio, "ratio", low=0.0, accepted=RATIO)
+    nearer = ratio
     if limit is not None:
-        limit = arguments.number(limit, "limit", low=0.0, accepted="a risk ratio, a positive number")
-        if (limit - ratio) * (ratio - 1) > 0:
-            raise ValueError(f"limit={limit!r} lies farther from 1 than ratio={ratio!r}; accepted is the nearer end.")
-        if (limit - 1) * (ratio - 1) <= 0:  # the interval holds 1 already
+        nearer = arguments.number(limit, "limit", low=0.0, accepted=RATIO)
+        if (nearer - ratio) * (ratio - 1) > 0:
+            lies = f"limit={nearer!r} lies farther from 1 than ratio={ratio!r}"
+            raise ValueError(f"{lies}; accepted is the nearer end.")
+        if (nearer - 1) * (ratio - 1) <= 0:  # the interval holds 1 already
             return 1.0
-    strong = ratio if limit is None else limit
-    strong = max(strong, 1 / strong)
-    return float(strong + np.sqrt(strong * (strong - 1)))
+    above_one = max(nearer, 1 / nearer)
+    return float(above_one + np.sqrt(above_one * (above_one - 1)))
 
 
 class Decision(NamedTuple):
     """What `decide` found; worlds are values of ρ.
 
-    loss, regret : DataFrame, index ``rho``, one column an action: expected loss in each world, and what it exceeds
-        the best action's by.
-    actions : DataFrame, one row an action: ``max_regret`` over the worlds, ``expected_loss`` under the prior over ρ.
-    ranges : DataFrame, ``action``, ``low`` and ``high``: from which ρ to which an action is best, in order of ρ.
-    minimax_regret, bayes : str, the actions with the least of either column of `actions`.
+    Attributes
+    ----------
+    loss, regret : DataFrame
+        Index ``rho``, one column an action: expected loss in each world, and what it exceeds the
+        best action's by.
+    actions : DataFrame
+        One row an action: ``max_regret`` over the worlds, ``expected_loss`` under the prior over ρ.
+    ranges : DataFrame
+        ``action``, ``low`` and ``high``: from which ρ to which an action is best, in order of ρ.
+    minimax_regret, bayes : str
+        The actions with the least of either column of `actions`.
     """
 
     loss: pd.DataFrame
     regret: pd.DataFrame
     actions: pd.DataFrame
     ranges: pd.DataFrame
-    minimax_regret: str
-    bayes: str
+    minimax_regret: Hashable
+    bayes: Hashable
 
 
-def decide(map, loss, *, actions, prior=None, likelihood=True, within=None):
-    """Compare actions in every world of a map, and across them.
+def decide(
+    map: xr.Dataset,
+    loss: Callable[[Any, np.ndarray], npt.ArrayLike],
+    *,
+    actions: Sequence[str] | Mapping[str, Any],
+    prior: Belief | None = None,
+    likelihood: bool = True,
+    within: tuple[float, float] | None = None,
+) -> Decision:
+    """Expected losses and regrets of actions, in every world of a map and across them.
 
     Parameters
     ----------
     map : xarray.Dataset
         From `map_rho`.
     loss : function
-        ``loss(action, effect)``: the loss, in units of the reader's choice, of an action if the effect is `effect`
-        (α; for a binary outcome a difference in percentage points, and of a continuous treatment that of the map's
-        ``step``). It is handed an array of effects and gives as many losses, or one number.
+        ``loss(action, effect)``: the loss, in units of the reader's choice, of an action if the
+        effect is `effect` (α; for a binary outcome a difference in percentage points, and of a
+        continuous treatment that of the map's ``step``). It is handed an array of effects and gives
+        as many losses, or one number.
     actions : sequence of str, or mapping
-        The actions by name. A mapping hands its values to `loss` in the names' stead: ``{"none": 0, "full": 12}``.
+        The actions by name. A mapping hands its values to `loss` in the names' stead:
+        ``{"none": 0, "full": 12}``.
     prior : optional
         Prior over ρ for the Bayes action, as in `weigh`.
     likelihood : bool
-        Whether the data have a say about ρ in the Bayes action; ``False`` is for a belief alone, as in `weigh`.
+        Whether the data have a say about ρ in the Bayes action; ``False`` is for a belief alone, as
+        in `weigh`.
     within : pair of float, optional
-        The plausible worlds: ρ from one number to the other. Left out, the whole map. The Bayes action weighs
-        worlds by `prior` and does not look at this.
+        The plausible worlds: ρ from one number to the other. Left out, the whole map. The Bayes
+        action weighs worlds by `prior` and does not look at this.
 
     Returns
     -------
     Decision
+        ``loss`` and ``regret`` by ρ and action; ``actions``, with ``max_regret`` and
+        ``expected_loss`` of each; ``ranges`` of ρ over which one is best; and the two chosen,
+        ``minimax_regret`` and ``bayes``.
 
     Raises
     ------
     ValueError
-        When there are fewer than two actions, or one that `loss` does not know; when losses are not finite or not
-        as many as effects; when `within` is no range of the map; when a column within has Pareto k̂ > 0.7.
+        When there are fewer than two actions, or one that `loss` does not know; when losses are not
+        finite or not as many as effects; when `within` is no range of the map; when a column within
+        has Pareto k̂ > 0.7.
+
+    See Also
+    --------
+    weigh : the reading behind the Bayes action.
+    plot_decision : the regrets as a figure.
 
     References
     ----------
     Savage 1951 (JASA 46:55), for minimax regret.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from which_world import decide, make_design, map_rho
+    >>> x, v, u = np.random.default_rng(0).normal(size=(3, 400))
+    >>> data = pd.DataFrame({"x": x, "t": x + v, "y": 0.5 * (x + v) + x + u})
+    >>> chart = map_rho(make_design(data, outcome="y ~ t + x", treatment="t ~ x"))
+    >>> def loss(action, effect):
+    ...     return 0.2 - effect if action == "act" else 0 * effect
+    >>> decision = decide(chart, loss, actions=["act", "wait"], within=(-0.5, 0.5))
+    >>> print(decision.bayes, decision.ranges.round(1).to_dict("records")[0])
+    act {'action': 'act', 'low': -0.5, 'high': 0.3}
     """
     chart_of(map)
-    arguments.function(loss, "loss", "a function of an action and an array of effects: loss(action, effect)")
+    arguments.function(loss, "loss", LOSS)
     prior = check_reading(atanh_normal() if prior is None else prior)
     arguments.flag(likelihood, "likelihood")
-    actions, within = _actions(actions), arguments.optional(arguments.pair, within, "within", accepted=WITHIN)
-    knots = np.arctanh(map.rho.values)
-    weight = np.exp(map.log_weight.values)
-    lost = [(weight * _losses(loss, *action, effect_of(map))).sum(axis=1) for action in actions.items()]
+    values = _values(actions)
+    within = arguments.optional(arguments.pair, within, "within", accepted=WITHIN)
+    column_loss = _column_losses(map, loss, values)
     low, high = _plausible(map, within)
-    good = ~unreliable(map)
-    line = CubicSpline(knots[good], np.transpose(lost)[good])
+    knots, reliable = np.arctanh(map.rho.values), ~unreliable(map)
+    line = CubicSpline(knots[reliable], column_loss[reliable])
     a = np.array([low, *knots[(knots > low) & (knots < high)], high])
-    expected = pd.DataFrame(line(a), columns=list(actions), index=pd.Index(np.tanh(a), name="rho"))
+    names = list(values)
+    expected = pd.DataFrame(line(a), columns=names, index=pd.Index(np.tanh(a), name="rho"))
     regret = expected.sub(expected.min(axis=1), axis=0)
-    posterior = weigh(map, prior, likelihood=likelihood).effect.values
-    table = pd.DataFrame({
-        "max_regret": regret.max(),
-        "expected_loss": {name: _losses(loss, name, value, posterior).mean() for name, value in actions.items()},
-    }).rename_axis("action")  # fmt: skip
+    effect = weigh(map, prior, likelihood=likelihood).effect.values
+    bayes_loss = {name: _losses(loss, name, values[name], effect).mean() for name in names}
+    table = pd.DataFrame({"max_regret": regret.max(), "expected_loss": bayes_loss})
     return Decision(
-        expected,
-        regret,
-        table,
-        _ranges(line, list(actions), low, high),
-        table["max_regret"].idxmin(),
-        table["expected_loss"].idxmin(),
+        loss=expected,
+        regret=regret,
+        actions=table.rename_axis("action"),
+        ranges=_ranges(line, names, low, high),
+        minimax_regret=table["max_regret"].idxmin(),
+        bayes=table["expected_loss"].idxmin(),
     )
 
 
-def _actions(actions):
+def _values(actions):
+    """What each of two or more actions hands to the loss, by its name."""
     accepted = "two or more different names, or a mapping from them"
-    names = list(actions) if isinstance(actions, Mapping) else arguments.listed(actions, "actions", accepted)
-    if len(set(names)) < max(2, len(names)):
+    if isinstance(actions, Mapping):
+        by_name = dict(actions)
+        names = list(by_name)
+    else:
+        names = arguments.listed(actions, "actions", accepted)
+        by_name = {name: name for name in names}
+    if len(by_name) < max(2, len(names)):
         arguments.refuse("actions", actions, accepted)
-    return dict(actions) if isinstance(actions, Mapping) else {name: name for name in names}
+    return by_name
+
+
+def _column_losses(map, loss, values):
+    """The expected loss in each column of the map, by action: (columns, actions)."""
+    weight, effect = np.exp(map.log_weight.values), effect_of(map)
+    losses = [_losses(loss, name, value, effect) for name, value in values.items()]
+    return np.transpose([(weight * each).sum(axis=1) for each in losses])
 
 
 def _plausible(map, within):
@@ -327,38 +461,43 @@ def _plausible(map, within):
     low, high = (rho[0], rho[-1]) if within is None else within
     if not rho[0] <= low < high <= rho[-1]:
         raise ValueError(
-            f"within={within!r}; accepted is a pair (low, high) of increasing values of rho on the map, which runs "
-            f"from {rho[0]:.3f} to {rho[-1]:.3f}."
+            f"within={within!r}; accepted is a pair (low, high) of increasing values of rho on the "
+            f"map, which runs from {rho[0]:.3f} to {rho[-1]:.3f}."
         )
     refuse(map, unreliable(map) & between(rho, low, high), "among the worlds to decide in")
     return np.arctanh(low), np.arctanh(high)
 
 
-def _losses(loss, name, value, alpha):
+def _losses(loss, name, value, effect):
+    """The loss of an action at each effect, checked."""
     try:
-        lost = np.asarray(loss(value, alpha), dtype=float)
+        losses = np.asarray(loss(value, effect), dtype=float)
     except KeyError as error:
-        raise ValueError(f"actions holds {name!r}, and loss does not know it: {error!r}.") from error
-    if lost.shape not in ((), alpha.shape):
+        holds = f"actions holds {name!r}"
+        raise ValueError(f"{holds}, and loss does not know it: {error!r}.") from error
+    if losses.shape not in ((), effect.shape):
         raise ValueError(
-            f"loss gave the shape {lost.shape} for action {name!r} and effects of shape {alpha.shape}; accepted are "
-            "as many losses as effects, or one number."
+            f"loss gave the shape {losses.shape} for action {name!r} and effects of shape "
+            f"{effect.shape}; accepted are as many losses as effects, or one number."
         )
-    bad = int((~np.isfinite(lost)).sum())
+    bad = int((~np.isfinite(losses)).sum())
     if bad:
-        raise ValueError(f"loss gave {bad} infinite or undefined values for action {name!r}; accepted are numbers.")
-    return np.broadcast_to(lost, alpha.shape)
+        gave = f"loss gave {bad} infinite or undefined values for action {name!r}"
+        raise ValueError(f"{gave}; accepted are numbers.")
+    return np.broadcast_to(losses, effect.shape)
 
 
 def _ranges(line, names, low, high):
-    """Runs of ρ over which one action is best, told apart where the splines of expected loss cross."""
+    """Runs of ρ over which one action is best, told apart where the splines of loss cross."""
     a = np.linspace(low, high, FINE)
-    values = line(a)
-    best = values.argmin(axis=1)
-    turns = np.flatnonzero(np.diff(best))
-    old, new = best[turns], best[turns + 1]
-    before, after = (values[i, old] - values[i, new] for i in (turns, turns + 1))
-    edges = a[turns] + (a[1] - a[0]) * before / (before - after)
+    losses = line(a)
+    best = losses.argmin(axis=1)
+    last = np.flatnonzero(np.diff(best))  # points after which another action is best
+    old, new = best[last], best[last + 1]
+    gap_before = losses[last, old] - losses[last, new]
+    gap_after = losses[last + 1, old] - losses[last + 1, new]
+    edges = a[last] + (a[1] - a[0]) * gap_before / (gap_before - gap_after)
     ends = np.tanh([low, *edges, high])
-    runs = [(names[k], *pair) for k, pair in zip([*old, best[-1]], pairwise(ends))]
-    return pd.DataFrame(runs, columns=["action", "low", "high"])
+    actions = [names[k] for k in [*old, best[-1]]]
+    ranges = [(action, *pair) for action, pair in zip(actions, pairwise(ends))]
+    return pd.DataFrame(ranges, columns=["action", "low", "high"])

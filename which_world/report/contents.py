@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from which_world import arguments
 from which_world.checks import shuffle_test
 from which_world.classical import ols
-from which_world.decisions import benchmark_rho, left_together, robustness_value
+from which_world.decisions import benchmark_rho, columns_by_variable, robustness_value
 from which_world.deletion import influence
 from which_world.design import Design, check_design, terms_of
 from which_world.effects import POINTS
@@ -228,7 +228,7 @@ def _labelled(design, labels, names):
     own = {own: plain for plain, own in names.items()}
     labels = {own.get(name, name): words.strip() for name, words in labels.items()}
     terms, variables = terms_of(design)
-    known = list(dict.fromkeys([design.outcome, design.treatment, *terms, *left_together(design)]))
+    known = list(dict.fromkeys([design.outcome, design.treatment, *terms, *columns_by_variable(design)]))
     if any(name not in known for name in labels) or not all(labels.values()):
         arguments.refuse("labels", labels, f"words for {', '.join(known)}")
     if any(re.search(r"[\r\n]", words) for words in labels.values()):
@@ -426,7 +426,7 @@ def _thinned(design, seed):
 
 def _benchmarks(design):
     """Every variable left out in turn, but no instrument: without one least squares stays what it is."""
-    groups = left_together(design)
+    groups = columns_by_variable(design)
     own = {name: labels for name, labels in groups.items() if not set(labels) <= set(design.instruments)}
     if len(groups) < 2 or not own:
         columns = ["rho", f"{read_of(design)}_without", "change", "reason"]

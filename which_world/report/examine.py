@@ -9,7 +9,7 @@ from scipy.stats import kurtosis, norm, skew
 
 from which_world.checks import SHUFFLES
 from which_world.classical import line
-from which_world.clusters import leftover
+from which_world.clusters import both_residuals
 from which_world.design import terms_of
 from which_world.moments import condensed
 from which_world.report.words import listed, number, percent
@@ -172,7 +172,7 @@ def _shape(design):
     if design.stands_for:
         return ["The data came in pieces, so whether the errors are normal, and whether rows come in clusters, was not "
                 "looked at."]  # fmt: skip
-    resid = leftover(design)[0]
+    resid = both_residuals(design)[0]
     lean, tails = skew(resid), kurtosis(resid)
     near = abs(lean) <= 1 and -1 <= tails <= 3  # a uniform variable has -1.2, two heaps towards -2
     shape = "not far from" if near else "far from"

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from which_world.classical import effect_at, finite
-from which_world.clusters import alike, leftover
-from which_world.decisions import current
+from which_world.clusters import both_residuals, resemblance_of
+from which_world.decisions import restoring_rho
 from which_world.effects import POINTS
 from which_world.moments import condensed
 from which_world.priors import scales
@@ -46,14 +46,14 @@ def identifiers(design, data, names=None):
     looked : list of str
         The columns that were looked at.
     """
-    residuals, own, found, looked = leftover(design), names or {}, {}, []
+    residuals, own, found, looked = both_residuals(design), names or {}, {}, []
     used = {name for each in design.variables or [(c,) for c in design.covariates] for name in each}
     used |= set(re.findall(r"[^\W\d]\w*", f"{design.outcome} {design.treatment}"))
     for column in nameable(data).columns.difference(list(used), sort=False):
         codes = _groups(data[column])
         if codes is None:
             continue
-        name, here = own.get(column, column), alike(residuals, codes)
+        name, here = own.get(column, column), resemblance_of(residuals, codes)
         looked.append(repr(name))
         if here.p < CERTAIN and _names_groups(column, data[column], codes, residuals, design):
             found[repr(name)] = {"column": column, **here._asdict(), **_shared(design, codes)}
@@ -87,7 +87,7 @@ def _names_groups(column, labels, codes, residuals, design):
     if pd.api.types.is_numeric_dtype(labels):
         curve = _curve(labels.to_numpy(dtype=float, na_value=np.nan), codes.max() + 1)
         left = residuals - (curve @ np.linalg.lstsq(curve, residuals.T)[0]).T
-        return bool(NAMES.search(column)) or alike(left, codes).p < CERTAIN
+        return bool(NAMES.search(column)) or resemblance_of(left, codes).p < CERTAIN
     return not any(_bands(values, codes) for values in (design.y, design.t))
 
 
@@ -116,7 +116,7 @@ def _shared(design, codes):
         return {"effect": here, "within": np.nan, "low": np.nan, "high": np.nan, "rho": np.nan}
     full, half = here + unit * (within - whole), 1.96 * unit * se
     few = condensed(design) if "binary" not in design.kinds else design
-    rho = current(few, full, likely)["rho"]
+    rho = restoring_rho(few, full, likely)["rho"]
     return {"effect": here, "within": full, "low": full - half, "high": full + half, "rho": rho}
 
 
