@@ -37,39 +37,78 @@ def _no_weights(context, option, value):
 
 @click.command(epilog=EXAMPLE, context_settings={"max_content_width": 100}, no_args_is_help=True)
 @click.argument("csv")
-@click.option("--outcome", required=True, help="Formula of the outcome equation, with the treatment among its terms. "
-              "A name with spaces stands in backticks; C(x) is categorical.")  # fmt: skip
-@click.option("--treatment", required=True, help="Formula of the treatment equation. A term that stands here and not "
-              "in the other formula is an instrument.")  # fmt: skip
+@click.option(
+    "--outcome",
+    required=True,
+    help="Formula of the outcome equation, with the treatment among its terms. "
+    "A name with spaces stands in backticks; C(x) is categorical.",
+)
+@click.option(
+    "--treatment",
+    required=True,
+    help="Formula of the treatment equation. A term that stands here and not "
+    "in the other formula is an instrument.",
+)
 @click.option("--out", required=True, help="Folder to write; it must be new or empty.")
 @click.option("--unit", default="", help="Unit of the effect, for figures and sentences.")
-@click.option("--label", "labels", multiple=True, metavar="NAME=WORDS", help="What to call a variable in the report, "
-              "for each that is to have a name of its own: --label wt82_71=\"the weight gain\".")  # fmt: skip
-@click.option("--belief", nargs=2, type=float, default=(0.0, 0.5), show_default=True, metavar="MEAN SD",
-              help="Prior of the hidden current ρ: atanh ρ ~ Normal(MEAN, SD).")  # fmt: skip
-@click.option("--alpha", type=float, help="Prior sd of the effect.  [default: sd of the outcome / sd of the treatment]")
-@click.option("--outcome-kind", type=click.Choice(["binary", "continuous"]), help="Of the outcome.  [default: binary "
-              "if it is 0 or 1, continuous otherwise]")  # fmt: skip
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=WORDS",
+    help="What to call a variable in the report, "
+    'for each that is to have a name of its own: --label wt82_71="the weight gain".',
+)
+@click.option(
+    "--belief",
+    nargs=2,
+    type=float,
+    default=(0.0, 0.5),
+    show_default=True,
+    metavar="MEAN SD",
+    help="Prior of the hidden current ρ: atanh ρ ~ Normal(MEAN, SD).",
+)
+@click.option(
+    "--alpha",
+    type=float,
+    help="Prior sd of the effect.  [default: sd of the outcome / sd of the treatment]",
+)
+@click.option(
+    "--outcome-kind",
+    type=click.Choice(["binary", "continuous"]),
+    help="Of the outcome.  [default: binary if it is 0 or 1, continuous otherwise]",
+)
 @click.option(
     "--step",
     type=float,
     help="Change in a continuous treatment for which the effect on a binary outcome is read.  [default: 1, "
     "or where hardly any rows differ by that much, a power of ten near its sd]",
 )
-@click.option("--drop-missing", is_flag=True, help="Drop rows with a missing value in a column used, and count them.")
+@click.option(
+    "--drop-missing",
+    is_flag=True,
+    help="Drop rows with a missing value in a column used, and count them.",
+)
 @click.option("--force", is_flag=True, help="Replace an earlier report in the folder.")
-@click.option("--separator", default=",", show_default=True, help="Between the values of the CSV; \\t is a tab.")
+@click.option(
+    "--separator",
+    default=",",
+    show_default=True,
+    help="Between the values of the CSV; \\t is a tab.",
+)
 @click.option("--decimal", default=".", show_default=True, help="Decimal mark of the CSV.")
 @click.option("--thousands", help="Mark between thousands in the CSV, if there is one.")
 @click.option("--missing", multiple=True, metavar="[NAME=]TEXT", help=MISSING)
 @click.option("--weights", "--weight", hidden=True, expose_value=False, callback=_no_weights)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
-def main(csv, out, unit, labels, belief, alpha, outcome_kind, step, force, seed, missing, **reading):
+def main(
+    csv, out, unit, labels, belief, alpha, outcome_kind, step, force, seed, missing, **reading
+):
     """Which world are your data in?
 
-    Reads CSV, or a Parquet, Feather, Excel, Stata, SPSS, SAS or JSON file, and writes, into one folder, the table of
-    worlds (CSV, HTML, LaTeX), the map of the effect at every hidden current (PNG, SVG), the draws (netCDF) and a report
-    in words (Markdown, HTML, text).
+    Reads CSV, or a Parquet, Feather, Excel, Stata, SPSS, SAS or JSON file, and writes, into one
+    folder, the table of worlds (CSV, HTML, LaTeX), the map of the effect at every hidden current
+    (PNG, SVG), the draws (netCDF) and a report in words (Markdown, HTML, text).
     """
     names = {}
     try:
@@ -82,17 +121,36 @@ def main(csv, out, unit, labels, belief, alpha, outcome_kind, step, force, seed,
             table = read_table(csv, missing=_missing(missing), **reading)
             names = table.names
             design = make_design(
-                table.data, outcome=table.outcome, treatment=table.treatment, outcome_kind=outcome_kind, step=step
+                table.data,
+                outcome=table.outcome,
+                treatment=table.treatment,
+                outcome_kind=outcome_kind,
+                step=step,
             )
-            from which_world import atanh_normal, make_report, write_report  # as late: a file may have been refused
+            from which_world import (
+                atanh_normal,
+                make_report,
+                write_report,
+            )  # as late: a file may have been refused
             from which_world.report.identifiers import nameable
 
             # no rows are at hand where the file stays on disk; of others, measurements are in the design or nowhere
-            table = table._replace(data=None if isinstance(table.data, Path) else nameable(table.data))
+            table = table._replace(
+                data=None if isinstance(table.data, Path) else nameable(table.data)
+            )
             report = make_report(
-                design, unit=unit, belief=atanh_normal(*belief), alpha=alpha, dropped=table.dropped, names=table.names,
-                labels=_labels(labels), undefined=table.undefined, data=table.data, seed=seed, tell=tell,
-            )  # fmt: skip
+                design,
+                unit=unit,
+                belief=atanh_normal(*belief),
+                alpha=alpha,
+                dropped=table.dropped,
+                names=table.names,
+                labels=_labels(labels),
+                undefined=table.undefined,
+                data=table.data,
+                seed=seed,
+                tell=tell,
+            )
             tell("write")
             folder = write_report(report, out, force=force, source=_source(csv, seed))
     except click.ClickException:
@@ -102,7 +160,9 @@ def main(csv, out, unit, labels, belief, alpha, outcome_kind, step, force, seed,
         sys.exit(130)
     except Exception as error:
         raise click.ClickException(_sentence(error, names)) from None
-    print(f"{report.paragraph}\n\nThe report is in {folder}.")  # click.echo would write UTF-8 to an ASCII terminal
+    print(
+        f"{report.paragraph}\n\nThe report is in {folder}."
+    )  # click.echo would write UTF-8 to an ASCII terminal
 
 
 def _missing(texts):
@@ -121,13 +181,19 @@ def _missing(texts):
 
 def _labels(pairs):
     """NAME=WORDS, each, as a mapping."""
-    apart = [[*re.split(r"(?<![=!<>])(=)(?!=)", pair, maxsplit=1), "", ""][:3] for pair in pairs]  # k == 'a' is a name
+    apart = [
+        [*re.split(r"(?<![=!<>])(=)(?!=)", pair, maxsplit=1), "", ""][:3] for pair in pairs
+    ]  # k == 'a' is a name
     for pair, (name, sign, words) in zip(pairs, apart):
         if not (name.strip() and sign and words.strip()):
-            raise ValueError(f'--label {pair!r} is no NAME=WORDS; accepted is, for one, age="age in years".')
+            raise ValueError(
+                f'--label {pair!r} is no NAME=WORDS; accepted is, for one, age="age in years".'
+            )
     labels = {name.strip(): words for name, _, words in apart}
     if len(labels) < len(pairs):
-        raise ValueError(f"--label names a variable twice: {', '.join(pairs)}; accepted is one label a variable.")
+        raise ValueError(
+            f"--label names a variable twice: {', '.join(pairs)}; accepted is one label a variable."
+        )
     return labels
 
 
@@ -143,10 +209,18 @@ def _source(csv, seed):
 def _stages():
     """A bar on a terminal's standard error, and nothing anywhere else; gives a function that names the next stage."""
     console = Console(stderr=True)
-    with Progress(TextColumn("{task.description:>16}"), BarColumn(), TimeElapsedColumn(), console=console,
-                  transient=True, disable=not console.is_terminal) as bar:  # fmt: skip
+    with Progress(
+        TextColumn("{task.description:>16}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
         task = bar.add_task(STAGES[0], total=None)  # it moves while there is nothing to count yet
-        yield lambda stage: bar.update(task, description=stage, total=len(STAGES), completed=STAGES.index(stage))
+        yield lambda stage: bar.update(
+            task, description=stage, total=len(STAGES), completed=STAGES.index(stage)
+        )
 
 
 def _sentence(error, names):

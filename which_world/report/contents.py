@@ -54,20 +54,22 @@ class Report(NamedTuple):
     map : xarray.Dataset
         From `map_rho`.
     worlds : pandas.DataFrame
-        One row a world: ``alpha`` (of a binary outcome ``effect``, in percentage points), ``low``, ``high``, ``gap``
-        (from least squares), ``rho``, ``rho_sd``, ``P(alpha>0)`` (``P(effect>0)``), ``pareto_k``, ``ess`` and
-        ``interpretation``, which says so where the data contradict a belief. NaN where the map cannot carry a world.
+        One row a world: ``alpha`` (of a binary outcome ``effect``, in percentage points), ``low``,
+        ``high``, ``gap`` (from least squares), ``rho``, ``rho_sd``, ``P(alpha>0)``
+        (``P(effect>0)``), ``pareto_k``, ``ess`` and ``interpretation``, which says so where the
+        data contradict a belief. NaN where the map cannot carry a world.
     draws : xarray.Dataset
         ``alpha`` (or ``effect``) and ``rho`` by ``world`` and ``draw``.
     tipping, robustness : pandas.Series
-        From `tipping_point`, looked for ``from`` one ρ ``to`` another, as far as the map can be relied on; the
-        robustness value of the ``estimate`` and of its ``interval``.
+        From `tipping_point`, looked for ``from`` one ρ ``to`` another, as far as the map can be
+        relied on; the robustness value of the ``estimate`` and of its ``interval``.
     benchmarks : pandas.DataFrame
         From `benchmark_rho`, without the instruments; empty when there is nothing to leave out.
     sensitivity : pandas.DataFrame
         The effect and P(α > 0) under other priors: of ρ and of α, each half and twice as wide.
     checks, limits, assumptions, overturns : list of str
-        What the data are; what they cannot say; what the numbers rest on; what would change the conclusion.
+        What the data are; what they cannot say; what the numbers rest on; what would change the
+        conclusion.
     paragraph : str
         The conclusion, in words for a text of the reader's own.
     dropped : int
@@ -75,13 +77,15 @@ class Report(NamedTuple):
     shuffled : float
         From `shuffle_test`; NaN for a continuous treatment or a binary outcome.
     clustered : tuple of str
-        A question for each column that may name who belongs together; they stand among the `limits` too.
+        A question for each column that may name who belongs together; they stand among the `limits`
+        too.
     identifiers : pandas.DataFrame
-        One row for each such column of the file, outside the formulas: how alike its rows are, the effect ``within``
-        its groups, and ``rho``, the current that the formulas leave by leaving it out.
+        One row for each such column of the file, outside the formulas: how alike its rows are, the
+        effect ``within`` its groups, and ``rho``, the current that the formulas leave by leaving it
+        out.
     instruments : pandas.DataFrame
-        Posterior, maximum likelihood, two-stage least squares and the Anderson-Rubin interval side by side; empty
-        without an instrument.
+        Posterior, maximum likelihood, two-stage least squares and the Anderson-Rubin interval side
+        by side; empty without an instrument.
     influence : pandas.DataFrame
         From `influence`; empty where the rows are not at hand.
     belief : object
@@ -136,8 +140,20 @@ def beliefs(belief):
 
 
 @threadpool_limits.wrap(**ONE_THREAD)
-def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=None, labels=None, undefined=None,
-                data=None, seed=0, tell=None):  # fmt: skip
+def make_report(
+    design,
+    *,
+    unit="",
+    belief=None,
+    alpha=None,
+    dropped=0,
+    names=None,
+    labels=None,
+    undefined=None,
+    data=None,
+    seed=0,
+    tell=None,
+):
     """Take a design to worlds, map, benchmarks and the sentences of a report.
 
     Parameters
@@ -154,13 +170,14 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     names : mapping of str to str, optional
         The file's own names of renamed columns, from `read_table`, to be reported.
     labels : mapping of str to str, optional
-        What to call the outcome, the treatment and the terms of the formulas in sentences, tables and figures:
-        ``{"wt82_71": "the weight gain"}``.
+        What to call the outcome, the treatment and the terms of the formulas in sentences, tables
+        and figures: ``{"wt82_71": "the weight gain"}``.
     undefined : mapping of str to int, optional
-        Rows among `dropped` in which a part of a formula was undefined, from `read_table`, to be reported.
+        Rows among `dropped` in which a part of a formula was undefined, from `read_table`, to be
+        reported.
     data : pandas.DataFrame, optional
-        The rows the design was made from, with every column of the file: those that the formulas leave out are
-        looked through for clusters.
+        The rows the design was made from, with every column of the file: those that the formulas
+        leave out are looked through for clusters.
     seed : int
     tell : function of str, optional
         Called with the name of each stage as it begins.
@@ -173,18 +190,30 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     Raises
     ------
     TypeError, ValueError
-        When `design` is no Design or `belief` no prior; when a label is of no variable, or two are the same; when the
-        map cannot carry even ρ = 0.
+        When `design` is no Design or `belief` no prior; when a label is of no variable, or two are
+        the same; when the map cannot carry even ρ = 0.
     """
     check_design(design)
-    unit, alpha = arguments.text(unit, "unit"), arguments.optional(arguments.positive, alpha, "alpha")
+    unit, alpha = (
+        arguments.text(unit, "unit"),
+        arguments.optional(arguments.positive, alpha, "alpha"),
+    )
     belief = atanh_normal() if belief is None else check_belief(belief)
     dropped, seed = arguments.count(dropped, "dropped", least=0), arguments.seed(seed)
-    names, undefined = _told(names, "names", arguments.text), _told(undefined, "undefined", arguments.count)
-    tell = (lambda stage: None) if tell is None else arguments.function(tell, "tell", "a function of a stage's name")
+    names, undefined = (
+        _told(names, "names", arguments.text),
+        _told(undefined, "undefined", arguments.count),
+    )
+    tell = (
+        (lambda stage: None)
+        if tell is None
+        else arguments.function(tell, "tell", "a function of a stage's name")
+    )
     unit = unit or ("percentage points" if design.outcome_kind == "binary" else "")
     of_file, design = design, _labelled(design, labels, names)
-    shuffled = shuffle_test(design, seed=seed) if design.kinds == ("continuous", "binary") else np.nan
+    shuffled = (
+        shuffle_test(design, seed=seed) if design.kinds == ("continuous", "binary") else np.nan
+    )
     checks = data_checks(design, dropped, shuffled, names, undefined)
     shared, clustered, looked = _belonging(of_file, design, data, names)
     tell("draw the map")
@@ -201,9 +230,29 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     benchmarks = _benchmarks(_thinned(design, seed))
     tell("sentences")
     tip = _tipping(chart, worlds.loc["ρ = 0", read_of(design)])
-    found = Report(design, unit, chart, worlds, draws, tip, _robustness(design), benchmarks, sensitivity,
-                   checks, [*limits(design, shuffled), *clustered], assumptions(design, belief, alpha, dropped, unit),
-                   [], "", dropped, shuffled, tuple(clustered), shared, instruments, rows, belief)  # fmt: skip
+    found = Report(
+        design,
+        unit,
+        chart,
+        worlds,
+        draws,
+        tip,
+        _robustness(design),
+        benchmarks,
+        sensitivity,
+        checks,
+        [*limits(design, shuffled), *clustered],
+        assumptions(design, belief, alpha, dropped, unit),
+        [],
+        "",
+        dropped,
+        shuffled,
+        tuple(clustered),
+        shared,
+        instruments,
+        rows,
+        belief,
+    )
     first, *others = found.limits
     found = found._replace(overturns=overturns(found), limits=[first + moved(found), *others])
     return found._replace(paragraph=conclusion(found))
@@ -222,7 +271,9 @@ def _belonging(of_file, design, data, names):
 def _labelled(design, labels, names):
     """The design, its variables called as the reader calls them."""
     accepted = "a mapping of names in the formulas to words, such as {'wt82_71': 'the weight gain'}"
-    labels = arguments.mapping({} if labels is None else labels, "labels", accepted, check=arguments.text)
+    labels = arguments.mapping(
+        {} if labels is None else labels, "labels", accepted, check=arguments.text
+    )
     if not labels:
         return design
     own = {own: plain for plain, own in names.items()}
@@ -238,11 +289,14 @@ def _labelled(design, labels, names):
         arguments.refuse("labels", labels, "another label for each variable")
     covariates = tuple(_called(*pair, labels) for pair in zip(design.covariates, terms))
     return replace(
-        design, outcome=labels.get(design.outcome, design.outcome), covariates=covariates,
-        treatment=labels.get(design.treatment, design.treatment), scales=design.scales.set_axis(list(covariates)),
+        design,
+        outcome=labels.get(design.outcome, design.outcome),
+        covariates=covariates,
+        treatment=labels.get(design.treatment, design.treatment),
+        scales=design.scales.set_axis(list(covariates)),
         terms=tuple(labels.get(term, term) for term in terms),
         variables=tuple(tuple(labels.get(name, name) for name in names) for names in variables),
-    )  # fmt: skip
+    )
 
 
 def _called(column, term, labels):
@@ -263,18 +317,22 @@ def _rows_of(data, design):
 
 def _told(mapping, name, check):
     """What `read_table` tells of a file, or nothing."""
-    return arguments.mapping({} if mapping is None else mapping, name, f"Table.{name} of read_table", check=check)
+    return arguments.mapping(
+        {} if mapping is None else mapping, name, f"Table.{name} of read_table", check=check
+    )
 
 
 def survey(design, *, alpha=None, seed=0):
     """The map, with as many draws a column as n allows, and more where Pareto k̂ asks for them.
 
-    A column of a binary treatment costs draws times rows. With very many rows the columns change so evenly that half of
-    them carry the splines between.
+    A column of a binary treatment costs draws times rows. With very many rows the columns change so
+    evenly that half of them carry the splines between.
     """
     if large(design):
         return _quietly(design, rho=GRID[::2], alpha=alpha, seed=seed)
-    for draws in (512, 4096, 16384) if design.kind == "continuous" or design.n < 5000 else (512, 2048):
+    for draws in (
+        (512, 4096, 16384) if design.kind == "continuous" or design.n < 5000 else (512, 2048)
+    ):
         chart = _quietly(design, alpha=alpha, seed=seed, draws=draws)
         bad = unreliable(chart)
         if not bad[np.abs(chart.rho.values) <= 0.9].any():
@@ -305,9 +363,18 @@ def _robustness(design):
 def _tipping(chart, zero):
     chart = chart.isel(rho=trusted(chart))
     try:
-        return pd.concat([tipping_point(chart), pd.Series({"from": chart.rho.values[0], "to": chart.rho.values[-1]})])
-    except ValueError:  # there is nothing on one side of ρ = 0 that can be relied on; the report says so
-        return pd.Series({"interval": np.nan, "mean": np.nan, "at_zero": zero, "refused": True}, dtype=object)
+        return pd.concat(
+            [
+                tipping_point(chart),
+                pd.Series({"from": chart.rho.values[0], "to": chart.rho.values[-1]}),
+            ]
+        )
+    except (
+        ValueError
+    ):  # there is nothing on one side of ρ = 0 that can be relied on; the report says so
+        return pd.Series(
+            {"interval": np.nan, "mean": np.nan, "at_zero": zero, "refused": True}, dtype=object
+        )
 
 
 def large(design):
@@ -330,13 +397,17 @@ def _worlds(design, chart, belief, seed, misled=False):
         rows[name] = _row(reading, read)
         if reading is not None and isinstance(prior, float):
             rows[name] |= _column(chart, prior, read)
-        against = contradiction(prior, rows[name]["rho"]) if reading is not None and not misled else ""
+        against = (
+            contradiction(prior, rows[name]["rho"]) if reading is not None and not misled else ""
+        )
         rows[name]["interpretation"] = f"{meaning}; {against}" if against else meaning
         if reading is not None:
             draws[name] = reading[[read, "rho"]]
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("world")
     table.insert(3, "gap", table[read] - table.loc["OLS", read])
-    drawn = xr.concat([reading.drop_attrs() for reading in draws.values()], pd.Index(draws, name="world"))
+    drawn = xr.concat(
+        [reading.drop_attrs() for reading in draws.values()], pd.Index(draws, name="world")
+    )
     names = {"outcome": design.outcome, "treatment": design.treatment, "step": design.step}
     return table, drawn.assign_attrs(names)
 
@@ -349,7 +420,9 @@ def _column(chart, rho, read):
 
 def _unread(refusal):
     """Why the map cannot carry a world, without the remedies that only a reader of Python can use."""
-    if edge := re.match(r"([\d.]+)% of the posterior lies at the ends of the map .*and (\d\.\d\d)", refusal):
+    if edge := re.match(
+        r"([\d.]+)% of the posterior lies at the ends of the map .*and (\d\.\d\d)", refusal
+    ):
         return f"{float(edge[1]):z.0f} % of the posterior lies beyond ρ = ±{edge[2]}"
     if rough := re.search(r"which hold ([\d.]+)% of the posterior", refusal):
         return f"{float(rough[1]):z.0f} % of the posterior lies where the map is far from Gaussian"
@@ -359,16 +432,28 @@ def _unread(refusal):
 def _least_squares(result, read, unit):
     low, high = unit * result.conf_int().loc["alpha"]
     t = result.params["alpha"] / result.bse["alpha"]
-    return {read: unit * result.params["alpha"], "low": low, "high": high, "rho": np.nan, "rho_sd": np.nan,
-            f"P({read}>0)": norm.cdf(t), "pareto_k": np.nan, "ess": np.nan,
-            "interpretation": "least squares: no hidden current"}  # fmt: skip
+    return {
+        read: unit * result.params["alpha"],
+        "low": low,
+        "high": high,
+        "rho": np.nan,
+        "rho_sd": np.nan,
+        f"P({read}>0)": norm.cdf(t),
+        "pareto_k": np.nan,
+        "ess": np.nan,
+        "interpretation": "least squares: no hidden current",
+    }
 
 
 def _flat(result, read, unit, rng, size=4000):
     """Least squares as draws of its effect: the posterior under a flat prior. It has no ρ."""
-    effect = unit * (result.params["alpha"] + result.bse["alpha"] * rng.standard_t(result.df_resid, size))
-    return xr.Dataset({read: ("draw", effect), "rho": ("draw", np.full(size, np.nan))},
-                      coords={"draw": np.arange(size)})  # fmt: skip
+    effect = unit * (
+        result.params["alpha"] + result.bse["alpha"] * rng.standard_t(result.df_resid, size)
+    )
+    return xr.Dataset(
+        {read: ("draw", effect), "rho": ("draw", np.full(size, np.nan))},
+        coords={"draw": np.arange(size)},
+    )
 
 
 def _row(reading, read):
@@ -376,8 +461,15 @@ def _row(reading, read):
     if reading is None:
         return dict.fromkeys(names, np.nan)
     effect, rho, tail = reading[read].values, reading.rho.values, (1 - PROBABILITY) / 2
-    values = (effect.mean(), *np.quantile(effect, [tail, 1 - tail]), rho.mean(), rho.std(), (effect > 0).mean(),
-              reading.attrs["pareto_k"], reading.attrs["ess"])  # fmt: skip
+    values = (
+        effect.mean(),
+        *np.quantile(effect, [tail, 1 - tail]),
+        rho.mean(),
+        rho.std(),
+        (effect > 0).mean(),
+        reading.attrs["pareto_k"],
+        reading.attrs["ess"],
+    )
     return dict(zip(names, map(float, values)))
 
 
@@ -387,7 +479,10 @@ def _sensitivity(design, chart, belief, alpha, seed):
     trials = {"as reported": (belief, chart)}
     for word, factor in (("half", 0.5), ("twice", 2.0)):
         if isinstance(belief, AtanhNormal):
-            trials[f"prior of ρ {word} as wide"] = (atanh_normal(belief.mean, factor * belief.sd), chart)
+            trials[f"prior of ρ {word} as wide"] = (
+                atanh_normal(belief.mean, factor * belief.sd),
+                chart,
+            )
         trials[f"prior of α {word} as wide"] = (belief, _reweigh(chart, sd, factor * sd))
     rows = {}
     for name, (prior, trial) in trials.items():
@@ -408,9 +503,11 @@ def _reweigh(chart, old, new):
     raw = chart.log_weight.values + ratio
     weight, k_hat = map(np.array, zip(*(smoothed(column) for column in raw)))
     return chart.assign(
-        log_weight=(("rho", "draw"), weight), log_evidence=chart.log_evidence + logsumexp(raw, axis=1),
-        ess=("rho", 1 / np.exp(2 * weight).sum(axis=1)), pareto_k=np.maximum(chart.pareto_k, k_hat),
-    )  # fmt: skip
+        log_weight=(("rho", "draw"), weight),
+        log_evidence=chart.log_evidence + logsumexp(raw, axis=1),
+        ess=("rho", 1 / np.exp(2 * weight).sum(axis=1)),
+        pareto_k=np.maximum(chart.pareto_k, k_hat),
+    )
 
 
 def _thinned(design, seed):
@@ -427,7 +524,11 @@ def _thinned(design, seed):
 def _benchmarks(design):
     """Every variable left out in turn, but no instrument: without one least squares stays what it is."""
     groups = left_together(design)
-    own = {name: labels for name, labels in groups.items() if not set(labels) <= set(design.instruments)}
+    own = {
+        name: labels
+        for name, labels in groups.items()
+        if not set(labels) <= set(design.instruments)
+    }
     if len(groups) < 2 or not own:
         columns = ["rho", f"{read_of(design)}_without", "change", "reason"]
         return pd.DataFrame(columns=columns).rename_axis("left out")

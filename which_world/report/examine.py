@@ -16,7 +16,11 @@ from which_world.report.words import listed, number, percent
 
 WEAK = 10.0  # first-stage F below which an instrument is called weak (Staiger & Stock 1997)
 MISLED = 0.15  # share of shuffles beyond which a report warns: in 2 of 100 data sets with nothing wrong, 8 at worst
-SCALE, HEAPED, COUNTED = 10, 0.05, 3.0  # values of an answer on a scale, share of zeros, mean over sd of a count
+SCALE, HEAPED, COUNTED = (
+    10,
+    0.05,
+    3.0,
+)  # values of an answer on a scale, share of zeros, mean over sd of a count
 MANY = 50_000  # rows, evenly spread, to which the chance of treatment is fitted
 NEAR = 0.02  # a fitted probability of treatment this close to 0 or 1 is beyond overlap
 
@@ -39,17 +43,25 @@ def data_checks(design, dropped=0, shuffled=np.nan, names=None, undefined=None):
     Returns
     -------
     list of str
-        Sentences: rows used and dropped, names, the treatment, categorical covariates, overlap, the strength of
-        instruments, the residuals' shape.
+        Sentences: rows used and dropped, names, the treatment, categorical covariates, overlap, the
+        strength of instruments, the residuals' shape.
     """
     total = design.n + dropped
-    lost = f"; {dropped:,} of {total:,} were dropped because a value was missing" if dropped else ", none was dropped"
+    lost = (
+        f"; {dropped:,} of {total:,} were dropped because a value was missing"
+        if dropped
+        else ", none was dropped"
+    )
     said = [f"{design.n:,} rows are used{lost}."]
     if undefined:
         parts = listed(f"{part} in {rows:,}" for part, rows in undefined.items())
-        said.append(f"Missing is also what a formula leaves undefined, with rows counted part by part: {parts}.")
+        said.append(
+            f"Missing is also what a formula leaves undefined, with rows counted part by part: {parts}."
+        )
     if names:
-        said.append(f"In the file, {listed(f'{plain} is {own!r}' for plain, own in names.items())}.")
+        said.append(
+            f"In the file, {listed(f'{plain} is {own!r}' for plain, own in names.items())}."
+        )
     said += [*_outcome(design), _treatment(design), *_categorical(design), *design.notes]
     if design.kind == "binary" and _shared(design).any():
         said.append(_overlap(design))
@@ -64,14 +76,21 @@ def _outcome(design):
         return []
     shares = ""
     if design.kind == "binary":
-        parts = (f"{percent(design.y[design.t == t].mean(), 1)} of those with {design.treatment} = {t}" for t in (0, 1))
+        parts = (
+            f"{percent(design.y[design.t == t].mean(), 1)} of those with {design.treatment} = {t}"
+            for t in (0, 1)
+        )
         shares = f": {listed(parts)}"
-    return [f"{design.outcome} is 0 or 1; it is 1 in {percent(design.y.mean(), 1)} of the rows{shares}."]
+    return [
+        f"{design.outcome} is 0 or 1; it is 1 in {percent(design.y.mean(), 1)} of the rows{shares}."
+    ]
 
 
 def _treatment(design):
     if design.kind == "binary":
-        return f"{design.treatment} is 0 or 1; {percent(design.t.mean(), 1)} of the rows are treated."
+        return (
+            f"{design.treatment} is 0 or 1; {percent(design.t.mean(), 1)} of the rows are treated."
+        )
     sd = design.t.std()
     if design.stands_for:
         mean, sd = number(design.t.mean(), sd / 10), number(sd, sd / 10)
@@ -84,7 +103,9 @@ def _treatment(design):
 def _categorical(design):
     """Main terms whose columns are dummies, each named for its level."""
     pairs = zip(terms_of(design)[0], design.covariates)
-    dummies = Counter(term for term, label in pairs if label.startswith(f"{term}[T.") and label.endswith("]"))
+    dummies = Counter(
+        term for term, label in pairs if label.startswith(f"{term}[T.") and label.endswith("]")
+    )
     return [f"{name} is categorical, with {k + 1} levels." for name, k in dummies.items()]
 
 
@@ -112,12 +133,16 @@ def _overlap(design):
     treated, gaps = design.t == 1, {}
     for name, column in ((design.covariates[k], design.C[:, k]) for k in np.flatnonzero(shared)):
         spread = np.sqrt((column[treated].var() + column[~treated].var()) / 2)
-        gaps[name] = abs(column[treated].mean() - column[~treated].mean()) / spread if spread > 0 else np.nan
+        gaps[name] = (
+            abs(column[treated].mean() - column[~treated].mean()) / spread if spread > 0 else np.nan
+        )
     worst = pd.Series(gaps).idxmax()
     rows = f"{percent(beyond, 1)} of the rows" if beyond else "none of the rows"
-    plain = (f"Treated and untreated differ most in {worst}, by {gaps[worst]:z.2f} standard deviations; for {rows} "
-             f"the covariates all but settle the treatment (a fitted chance within {percent(NEAR)} of 0 or "
-             "1).")  # fmt: skip
+    plain = (
+        f"Treated and untreated differ most in {worst}, by {gaps[worst]:z.2f} standard deviations; for {rows} "
+        f"the covariates all but settle the treatment (a fitted chance within {percent(NEAR)} of 0 or "
+        "1)."
+    )
     if beyond > 0.1:
         plain += " In those rows the equations extrapolate: few comparable rows of the other kind are in the data."
     if gaps[worst] > 0.5:
@@ -132,8 +157,10 @@ def _shared(design):
 def _variation(design):
     result = _line(design)
     sd = np.sqrt(result.mse_resid)
-    return (f"The covariates explain {percent(result.rsquared)} of {design.treatment}; the effect is learned from the "
-            f"rest, which has standard deviation {number(sd, sd / 10)}.")  # fmt: skip
+    return (
+        f"The covariates explain {percent(result.rsquared)} of {design.treatment}; the effect is learned from the "
+        f"rest, which has standard deviation {number(sd, sd / 10)}."
+    )
 
 
 def first_stage(design):
@@ -161,17 +188,27 @@ def _strength(design):
 
 def _shape(design):
     if design.outcome_kind == "binary":
-        return ["The shape of U cannot be seen in a yes or a no: that it is normal is assumed outright, and what the "
-                "likelihood says about ρ leans on it."] if design.kind == "binary" else []  # fmt: skip
+        return (
+            [
+                "The shape of U cannot be seen in a yes or a no: that it is normal is assumed outright, and what the "
+                "likelihood says about ρ leans on it."
+            ]
+            if design.kind == "binary"
+            else []
+        )
     values = np.unique(design.y)
     if len(values) == 2:
         mean = "share" if set(values) == {0.0, 1.0} else "mean"
-        return [f"{design.outcome} has only the values {values[0]:g} and {values[1]:g}: the model takes it for a "
-                f"number with normal errors, α is a difference in its {mean}, and what the shape says about ρ is not "
-                "to be used."]  # fmt: skip
+        return [
+            f"{design.outcome} has only the values {values[0]:g} and {values[1]:g}: the model takes it for a "
+            f"number with normal errors, α is a difference in its {mean}, and what the shape says about ρ is not "
+            "to be used."
+        ]
     if design.stands_for:
-        return ["The data came in pieces, so whether the errors are normal, and whether rows come in clusters, was not "
-                "looked at."]  # fmt: skip
+        return [
+            "The data came in pieces, so whether the errors are normal, and whether rows come in clusters, was not "
+            "looked at."
+        ]
     resid = leftover(design)[0]
     lean, tails = skew(resid), kurtosis(resid)
     near = abs(lean) <= 1 and -1 <= tails <= 3  # a uniform variable has -1.2, two heaps towards -2
@@ -187,11 +224,18 @@ def _steps(design, values):
     """What an outcome is that can be no straight line plus a normal error: a scale, a count, a heap of zeros."""
     zeros, whole = np.mean(design.y == 0), bool((values % 1 == 0).all())
     if len(values) <= SCALE:
-        kind = "a count or answers on a scale have" if values[0] == 0 and whole else "answers on a scale have"
+        kind = (
+            "a count or answers on a scale have"
+            if values[0] == 0 and whole
+            else "answers on a scale have"
+        )
         what = f"has only the {len(values)} values from {values[0]:g} to {values[-1]:g}, as {kind}"
         hint = "; that steps between them are alike is your assumption"
     elif whole and values[0] >= 0 and design.y.mean() < COUNTED * design.y.std():
-        what, hint = f"looks like a count, whole numbers from {values[0]:g} with mean {number(design.y.mean(), 1)}", ""
+        what, hint = (
+            f"looks like a count, whole numbers from {values[0]:g} with mean {number(design.y.mean(), 1)}",
+            "",
+        )
     elif HEAPED <= zeros < 1:
         what, hint = (
             f"is exactly 0 in {percent(zeros)} of the rows",
@@ -199,21 +243,35 @@ def _steps(design, values):
         )
     else:
         return []
-    shape = ", and what the errors' shape says about ρ is not to be used" * (design.kind == "binary")
-    return [f"{design.outcome} {what}: the model takes it for a straight line plus a normal error of constant spread. "
-            f"α remains the line's effect on its mean; intervals are approximate{shape}{hint}."]  # fmt: skip
+    shape = ", and what the errors' shape says about ρ is not to be used" * (
+        design.kind == "binary"
+    )
+    return [
+        f"{design.outcome} {what}: the model takes it for a straight line plus a normal error of constant spread. "
+        f"α remains the line's effect on its mean; intervals are approximate{shape}{hint}."
+    ]
 
 
 def count(shuffled):
     """The share of shuffles in words: ``5 of 100 shuffles`` when none failed."""
     times = shuffled * SHUFFLES
     whole = abs(times - round(times)) < 1e-6
-    return f"{round(times)} of {SHUFFLES} shuffles" if whole else f"{percent(shuffled)} of the shuffles"
+    return (
+        f"{round(times)} of {SHUFFLES} shuffles"
+        if whole
+        else f"{percent(shuffled)} of the shuffles"
+    )
 
 
 def _shuffled(shuffled):
-    passed = (" Passing is no acquittal: what looks just like a current, as a curve or an uneven effect may, is taken "
-              "out as one." if shuffled <= MISLED else "")  # fmt: skip
-    return ("With each treatment drawn anew from its fitted chance, and the errors as they are, there is no current; "
-            f"the likelihood rejects ρ = 0 in {count(shuffled)}, where normal errors would give about "
-            f"{SHUFFLES // 20} at most.{passed}")  # fmt: skip
+    passed = (
+        " Passing is no acquittal: what looks just like a current, as a curve or an uneven effect may, is taken "
+        "out as one."
+        if shuffled <= MISLED
+        else ""
+    )
+    return (
+        "With each treatment drawn anew from its fitted chance, and the errors as they are, there is no current; "
+        f"the likelihood rejects ρ = 0 in {count(shuffled)}, where normal errors would give about "
+        f"{SHUFFLES // 20} at most.{passed}"
+    )

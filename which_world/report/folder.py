@@ -1,8 +1,8 @@
 """A folder of files that is written whole or not at all, and replaced only where every file in it is the report's own.
 
-The report's files are listed with their checksums in `MANIFEST`. What is new is written in a hidden folder beside, and
-moved in file by file, since the folder may be a link or somebody's working directory. A run that was killed on the way
-is undone by the next one.
+The report's files are listed with their checksums in `MANIFEST`. What is new is written in a hidden
+folder beside, and moved in file by file, since the folder may be a link or somebody's working
+directory. A run that was killed on the way is undone by the next one.
 """
 
 import hashlib
@@ -50,8 +50,8 @@ def check_free(folder, *, force=False, reading=None):
     ----------
     folder : path
     force : bool
-        Whether an earlier report may be replaced: a folder that holds nothing but the files of its manifest, as they
-        were written.
+        Whether an earlier report may be replaced: a folder that holds nothing but the files of its
+        manifest, as they were written.
     reading : path, optional
         A file that is going to be read, and must therefore not be replaced.
 
@@ -65,17 +65,23 @@ def check_free(folder, *, force=False, reading=None):
     folder = arguments.path(folder, "folder", "the path of a new or empty folder").resolve()
     above = next(path for path in folder.parents if path.exists())
     if not above.is_dir():
-        raise NotADirectoryError(f"{above} is a file, so {folder} cannot be made; accepted is a folder in a folder.")
+        raise NotADirectoryError(
+            f"{above} is a file, so {folder} cannot be made; accepted is a folder in a folder."
+        )
     for place in (above, folder) if folder.is_dir() else (above,):
         if not os.access(place, os.W_OK | os.X_OK):
-            raise PermissionError(f"{place} cannot be written in; accepted is an --out where you may write.")
+            raise PermissionError(
+                f"{place} cannot be written in; accepted is an --out where you may write."
+            )
     _recover(folder)
     if not folder.exists():
         return folder
     if not folder.is_dir():
         raise FileExistsError(f"{folder} is a file; accepted is a new or empty folder.")
     if reading is not None and Path(reading).resolve().is_relative_to(folder):
-        raise FileExistsError(f"{reading} lies in {folder}, which would be replaced; accepted is another folder.")
+        raise FileExistsError(
+            f"{reading} lies in {folder}, which would be replaced; accepted is another folder."
+        )
     strangers = sorted(_strangers(folder))
     if strangers:
         raise FileExistsError(
@@ -93,7 +99,9 @@ def _strangers(folder):
     """What a folder holds that is not in its manifest, or is not what was written."""
     files = _read(folder / MANIFEST)
     for path in folder.iterdir():
-        if path.name != MANIFEST and not (path.is_file() and files.get(path.name) == checksum(path)):
+        if path.name != MANIFEST and not (
+            path.is_file() and files.get(path.name) == checksum(path)
+        ):
             yield path.name
     if not files and (folder / MANIFEST).exists():
         yield MANIFEST
@@ -134,7 +142,9 @@ def _undo(folder, beside):
                 path.unlink()
         moved.unlink()
     for path in old.iterdir():
-        free = not (folder / path.name).exists()  # else somebody has worked in the folder since: keep both
+        free = not (
+            folder / path.name
+        ).exists()  # else somebody has worked in the folder since: keep both
         shutil.move(path, folder / (path.name if free else f"{path.name}.earlier"))
 
 

@@ -13,7 +13,10 @@ from which_world.moments import condensed
 from which_world.priors import scales
 from which_world.report.words import number
 
-CERTAIN, NARROW = 1e-3, 1.25  # p-value, and factor of an interval's width, from which a cluster is spoken of
+CERTAIN, NARROW = (
+    1e-3,
+    1.25,
+)  # p-value, and factor of an interval's width, from which a cluster is spoken of
 STRONG = 0.05  # a shared current that is spoken of whatever it does to the interval
 FEWEST_GROUPS = 5  # with fewer, a column is a category of its own and no set of clusters
 FLEXIBLE = 8  # most terms of the smooth curve that a measurement is told by
@@ -23,10 +26,10 @@ NAMES = re.compile(r"(^|_)(id|ids|sid|pid|uid|hhid|caseid|idnr|fips|zip)(_|$)", 
 def identifiers(design, data, names=None):
     """Columns outside the formulas whose rows resemble each other in both equations, and what they hide.
 
-    A column may name groups if it holds text, or whole numbers that are no measurement: beyond any smooth curve of the
-    number, rows with the same one still resemble each other in both equations. (`wage` explains what is left of
-    `log(wage)` and is a number all the same; a village's number is not.) Text that cuts the outcome or the treatment
-    into bands is no name of a group either.
+    A column may name groups if it holds text, or whole numbers that are no measurement: beyond any
+    smooth curve of the number, rows with the same one still resemble each other in both equations.
+    (`wage` explains what is left of `log(wage)` and is a number all the same; a village's number is
+    not.) Text that cuts the outcome or the treatment into bands is no name of a group either.
 
     Parameters
     ----------
@@ -39,10 +42,11 @@ def identifiers(design, data, names=None):
     Returns
     -------
     found : pandas.DataFrame
-        One row a column, by its own name: ``column``, the name in formulas; ``groups``; the intraclass correlations
-        ``outcome`` and ``treatment``; ``factor``, by how much the interval at ρ = 0 is then too narrow; ``within``, the
-        effect with a constant for each group (``low`` to ``high``, by clusters), ``effect`` being the one without;
-        ``rho``, the current that the formulas make by leaving it out.
+        One row a column, by its own name: ``column``, the name in formulas; ``groups``; the
+        intraclass correlations ``outcome`` and ``treatment``; ``factor``, by how much the interval
+        at ρ = 0 is then too narrow; ``within``, the effect with a constant for each group (``low``
+        to ``high``, by clusters), ``effect`` being the one without; ``rho``, the current that the
+        formulas make by leaving it out.
     looked : list of str
         The columns that were looked at.
     """

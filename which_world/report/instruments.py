@@ -1,6 +1,7 @@
 """What instruments say without priors, beside the posterior: two-stage least squares, Anderson and Rubin, likelihood.
 
-Closed forms of a few lines, in the sums that a design is condensed to; linearmodels and ivmodels want every row.
+Closed forms of a few lines, in the sums that a design is condensed to; linearmodels and ivmodels
+want every row.
 """
 
 from typing import NamedTuple
@@ -41,7 +42,13 @@ def sums(design):
     values = values - X @ np.linalg.lstsq(X, values)[0] if X.shape[1] else values
     responses, Z = values[:, :2], values[:, 2:]
     fitted, each = Z @ np.linalg.lstsq(Z, responses)[0], few.n / len(few.y)
-    return Sums(few.n, int(alone.sum()), X.shape[1], each * responses.T @ responses, each * fitted.T @ fitted)
+    return Sums(
+        few.n,
+        int(alone.sum()),
+        X.shape[1],
+        each * responses.T @ responses,
+        each * fitted.T @ fitted,
+    )
 
 
 def two_stages(found):
@@ -50,7 +57,11 @@ def two_stages(found):
     error = np.array([1.0, -effect])
     left = error @ found.whole @ error
     se = np.sqrt(left / (found.n - found.p - 1) / found.explained[1, 1])
-    p = chi2.sf(found.n * (error @ found.explained @ error) / left, found.k - 1) if found.k > 1 else np.nan
+    p = (
+        chi2.sf(found.n * (error @ found.explained @ error) / left, found.k - 1)
+        if found.k > 1
+        else np.nan
+    )
     return float(effect), float(se), float(p)
 
 
@@ -60,8 +71,8 @@ def anderson_rubin(found, level=LEVEL):
     Returns
     -------
     low, high : float
-        The ends; -inf and inf where every effect stands. Where `low` exceeds `high` they are what is left *out*, and
-        both are NaN where no effect stands.
+        The ends; -inf and inf where every effect stands. Where `low` exceeds `high` they are what
+        is left *out*, and both are NaN where no effect stands.
     """
     rest = found.n - found.p - found.k
     limit = f.ppf(level, found.k, rest) * found.k / rest
@@ -87,10 +98,11 @@ def instrument_table(design, free, misled=False):
     Returns
     -------
     pandas.DataFrame
-        ``effect`` with ``low`` and ``high``, and ``rho``; the attribute ``overidentified`` is the p-value of Sargan's
-        test, NaN where there are no instruments to spare. Empty without instruments. A binary outcome's two-stage least
-        squares is that of a straight line through zeros and ones, in percentage points. Where the effect changes with
-        covariates there are no closed forms, and the likelihood alone stands beside the posterior.
+        ``effect`` with ``low`` and ``high``, and ``rho``; the attribute ``overidentified`` is the
+        p-value of Sargan's test, NaN where there are no instruments to spare. Empty without
+        instruments. A binary outcome's two-stage least squares is that of a straight line through
+        zeros and ones, in percentage points. Where the effect changes with covariates there are no
+        closed forms, and the likelihood alone stands beside the posterior.
     """
     rows, p = {}, np.nan
     if design.instruments and not misled:
@@ -104,7 +116,11 @@ def instrument_table(design, free, misled=False):
         ends = (effect, effect - half, effect + half), (np.nan, *anderson_rubin(found))
         for name, each in zip(("two-stage least squares", "Anderson–Rubin"), ends):
             rows[name] = dict(zip(COLUMNS, unit * np.array([*each, np.nan])))
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=COLUMNS).astype(float).rename_axis("method")
+    table = (
+        pd.DataFrame.from_dict(rows, orient="index", columns=COLUMNS)
+        .astype(float)
+        .rename_axis("method")
+    )
     table.attrs["overidentified"] = p
     return table
 
@@ -112,7 +128,11 @@ def instrument_table(design, free, misled=False):
 def _likelihood(design):
     try:
         found = maximum_likelihood(design)
-    except (ValueError, RuntimeError, np.linalg.LinAlgError):  # no finite maximum: the row stays empty
+    except (
+        ValueError,
+        RuntimeError,
+        np.linalg.LinAlgError,
+    ):  # no finite maximum: the row stays empty
         return dict.fromkeys(COLUMNS, np.nan)
     half = norm.ppf(0.5 + LEVEL / 2) * found.effect_se
     return dict(zip(COLUMNS, (found.effect, found.effect - half, found.effect + half, found.rho)))
@@ -133,7 +153,11 @@ def region(table):
 
 def holds_zero(table):
     """Whether the Anderson-Rubin set, which no prior and no strength narrows, holds an effect of zero."""
-    low, high = table.loc["Anderson–Rubin", ["low", "high"]] if "Anderson–Rubin" in table.index else (np.nan, np.nan)
+    low, high = (
+        table.loc["Anderson–Rubin", ["low", "high"]]
+        if "Anderson–Rubin" in table.index
+        else (np.nan, np.nan)
+    )
     if low > high:
         return not high < 0 < low
     return bool(low <= 0 <= high)

@@ -24,10 +24,24 @@ PIPED = "What the instruments say, with and without a prior"
 BELONGING = "Who may belong together"
 PRIORS = "Other priors"
 FILES = (
-    "table.csv", "table.html", "table.tex", "map.png", "map.svg", "draws.nc", "report.md", "report.html", "report.txt",
+    "table.csv",
+    "table.html",
+    "table.tex",
+    "map.png",
+    "map.svg",
+    "draws.nc",
+    "report.md",
+    "report.html",
+    "report.txt",
     MANIFEST,
-)  # fmt: skip
-HEADS = {"alpha": "α", "rho": "ρ", "rho_sd": "sd of ρ", "P(alpha>0)": "P(α > 0)", "P(effect>0)": "P(effect > 0)"}
+)
+HEADS = {
+    "alpha": "α",
+    "rho": "ρ",
+    "rho_sd": "sd of ρ",
+    "P(alpha>0)": "P(α > 0)",
+    "P(effect>0)": "P(effect > 0)",
+}
 
 MARKDOWN = """# {{ title }}
 
@@ -100,10 +114,11 @@ def write_report(report, folder, *, force=False, source=None):
     folder : path
         A new or empty folder.
     force : bool
-        Replace an earlier report. A folder that holds anything else, or a file of it that was changed, is never
-        replaced.
+        Replace an earlier report. A folder that holds anything else, or a file of it that was
+        changed, is never replaced.
     source : mapping of str to str, optional
-        What the report was made from and how (``file``, ``sha256``, ``command``, ``seed``), to be written into it.
+        What the report was made from and how (``file``, ``sha256``, ``command``, ``seed``), to be
+        written into it.
 
     Returns
     -------
@@ -119,7 +134,9 @@ def write_report(report, folder, *, force=False, source=None):
     """
     arguments.instance(report, Report, "report", "a Report from make_report(design)")
     accepted = "names and words, such as {'file': 'mine.csv'}"
-    source = arguments.mapping({} if source is None else source, "source", accepted, check=arguments.text)
+    source = arguments.mapping(
+        {} if source is None else source, "source", accepted, check=arguments.text
+    )
     facts = {"date": date.today().isoformat(), "version": version("which-world")} | source
     with written(folder, force=arguments.flag(force, "force"), **facts) as (place, new):
         _fill(report, new, facts)
@@ -127,18 +144,33 @@ def write_report(report, folder, *, force=False, source=None):
 
 
 def _fill(report, folder, facts):
-    columns = [report.read, "low", "high", "gap", "rho", "rho_sd", f"P({report.read}>0)", "interpretation"]
+    columns = [
+        report.read,
+        "low",
+        "high",
+        "gap",
+        "rho",
+        "rho_sd",
+        f"P({report.read}>0)",
+        "interpretation",
+    ]
     worlds = report.worlds[columns]
     if report.shuffled > MISLED:  # a number that a check disowns is not shown as if it counted
         worlds = worlds.copy()
         worlds.loc["ρ free", columns[:-1]] = np.nan
-        worlds.loc["ρ free", "interpretation"] = "not to be used: the likelihood finds currents where there are none"
+        worlds.loc["ρ free", "interpretation"] = (
+            "not to be used: the likelihood finds currents where there are none"
+        )
     shown = _rounded(worlds).rename(columns=HEADS)
     report.worlds.to_csv(folder / "table.csv")
     (folder / "table.html").write_text(_html(shown), encoding="utf-8")
-    (folder / "table.tex").write_text(_latex(shown.drop(columns="interpretation")), encoding="utf-8")
+    (folder / "table.tex").write_text(
+        _latex(shown.drop(columns="interpretation")), encoding="utf-8"
+    )
     _draw(report, folder)
-    xr.DataTree.from_dict({"/worlds": report.draws, "/map": report.map}).to_netcdf(folder / "draws.nc")
+    xr.DataTree.from_dict({"/worlds": report.draws, "/map": report.map}).to_netcdf(
+        folder / "draws.nc"
+    )
     parts = _parts(report) | {"made": _made(facts), "moving": _moving(report, folder)}
     for name, template, table, escape in (
         ("report.md", MARKDOWN, _markdown, False),
@@ -146,7 +178,9 @@ def _fill(report, folder, facts):
     ):
         environment = jinja2.Environment(autoescape=escape, trim_blocks=False)
         tables = {heading: table(frame) for heading, frame in parts["tables"].items()}
-        text = environment.from_string(template).render(parts | {"worlds": table(shown), "tables": tables})
+        text = environment.from_string(template).render(
+            parts | {"worlds": table(shown), "tables": tables}
+        )
         (folder / name).write_text(text, encoding="utf-8")
     (folder / "report.txt").write_text(report.paragraph + "\n", encoding="utf-8")
 
@@ -157,8 +191,14 @@ def _rounded(table):
     own = [name for name in ("alpha", "effect", "low", "high", "gap") if name in table]
     text = {name: [number(*pair) for pair in zip(table[name], width)] for name in own}
     text |= {name: [_plain(value, 2) for value in table[name]] for name in ("rho", "rho_sd")}
-    text |= {name: [_probability(value) for value in table[name]] for name in table if name.startswith("P(")}
-    return table.assign(**{name: pd.Series(cells, table.index, dtype=object) for name, cells in text.items()})
+    text |= {
+        name: [_probability(value) for value in table[name]]
+        for name in table
+        if name.startswith("P(")
+    }
+    return table.assign(
+        **{name: pd.Series(cells, table.index, dtype=object) for name, cells in text.items()}
+    )
 
 
 def _plain(value, digits):
@@ -175,15 +215,26 @@ def _benchmarks(report):
     if not (table["reason"] != "").any():
         table = table.drop(columns="reason")
     without = f"{report.read}_without"
-    cells = {name: [number(value, high - low) for value in table[name]] for name in (without, "change")}
+    cells = {
+        name: [number(value, high - low) for value in table[name]] for name in (without, "change")
+    }
     cells["rho"] = [_plain(value, 2) for value in table["rho"]]
-    return table.assign(**cells).rename(columns={"rho": "ρ it would have been", "alpha_without": "α without it",
-                                               "effect_without": "effect without it"})  # fmt: skip
+    return table.assign(**cells).rename(
+        columns={
+            "rho": "ρ it would have been",
+            "alpha_without": "α without it",
+            "effect_without": "effect without it",
+        }
+    )
 
 
 def _made(facts):
     """Where the report comes from, in a line."""
-    file = f" from {facts['file']} (SHA-256 {facts['sha256'][:16]}…)" if {"file", "sha256"} <= facts.keys() else ""
+    file = (
+        f" from {facts['file']} (SHA-256 {facts['sha256'][:16]}…)"
+        if {"file", "sha256"} <= facts.keys()
+        else ""
+    )
     seed = f", seed {facts['seed']}" if "seed" in facts else ""
     command = f": {facts['command']}" if "command" in facts else "."
     return f"Made on {facts['date']}{file} with which-world {facts['version']}{seed}{command}"
@@ -194,7 +245,9 @@ def _moving(report, folder):
     try:
         from vl_convert import javascript_bundle
 
-        figure = explore_map(report.map, unit=report.unit, ols=float(report.worlds.loc["OLS", report.read]))
+        figure = explore_map(
+            report.map, unit=report.unit, ols=float(report.worlds.loc["OLS", report.read])
+        )
         return figure.html(javascript_bundle())
     except (ImportError, ValueError):  # no script at hand, or too few columns that can be relied on
         picture = (folder / "map.svg").read_text(encoding="utf-8")
@@ -205,39 +258,66 @@ def _parts(report):
     design, unit = report.design, report.unit
     change = more_of(design, f"one unit of {design.treatment}")
     change = f"{design.treatment} = 1 against 0" if design.kind == "binary" else change
-    on = f"the chance that {design.outcome} is 1" if design.outcome_kind == "binary" else design.outcome
+    on = (
+        f"the chance that {design.outcome} is 1"
+        if design.outcome_kind == "binary"
+        else design.outcome
+    )
     effect = f"the effect of {change} on {on}{f', in {unit}' if unit else ''}"
     sections = {
-        "What would overturn it": report.overturns, "What these data cannot say": report.limits,
-        "What the numbers rest on": report.assumptions, "The data": report.checks,
+        "What would overturn it": report.overturns,
+        "What these data cannot say": report.limits,
+        "What the numbers rest on": report.assumptions,
+        "The data": report.checks,
         MEASURED: [
             "The hidden current that each would have been, had it gone unmeasured, strongest first.",
-            *_instruments(design), *_shortened(design),
+            *_instruments(design),
+            *_shortened(design),
         ],
-        BELONGING: ["Columns outside the formulas whose rows resemble each other in both equations; within: the effect "
-                    "with a constant for each group; ρ: the current that leaving them out makes."],
-        PIPED: ["The posterior leans on the priors and the normal errors, maximum likelihood on the errors, two-stage "
-                "least squares on many rows, Anderson and Rubin's interval on none of these; all on the exclusion."],
+        BELONGING: [
+            "Columns outside the formulas whose rows resemble each other in both equations; within: the effect "
+            "with a constant for each group; ρ: the current that leaving them out makes."
+        ],
+        PIPED: [
+            "The posterior leans on the priors and the normal errors, maximum likelihood on the errors, two-stage "
+            "least squares on many rows, Anderson and Rubin's interval on none of these; all on the exclusion."
+        ],
         PRIORS: ["The world “ρ free” under priors half and twice as wide."],
-    }  # fmt: skip
+    }
     tables = {heading: table for heading, table in _tables(report).items() if len(table)}
     own = (MEASURED, BELONGING, PIPED, PRIORS)
     sections = {name: said for name, said in sections.items() if name in tables or name not in own}
-    return {"title": f"The effect of {design.treatment} on {design.outcome}", "paragraph": report.paragraph,
-            "short": in_short(report),
-            "effect": effect, "read": HEADS.get(report.read, "The effect"),
-            "sections": list(sections.items()), "tables": tables}  # fmt: skip
+    return {
+        "title": f"The effect of {design.treatment} on {design.outcome}",
+        "paragraph": report.paragraph,
+        "short": in_short(report),
+        "effect": effect,
+        "read": HEADS.get(report.read, "The effect"),
+        "sections": list(sections.items()),
+        "tables": tables,
+    }
 
 
 def _tables(report):
     """The tables by their headings, as shown; an empty one is not."""
     misled = report.shuffled > MISLED  # then the world “ρ free” is not shown under any prior
-    priors = report.sensitivity.iloc[:0] if misled else _rounded(report.sensitivity).rename(columns=HEADS)
-    tables = {PRIORS: priors, MEASURED: report.benchmarks, BELONGING: report.identifiers, PIPED: report.instruments}
+    priors = (
+        report.sensitivity.iloc[:0]
+        if misled
+        else _rounded(report.sensitivity).rename(columns=HEADS)
+    )
+    tables = {
+        PRIORS: priors,
+        MEASURED: report.benchmarks,
+        BELONGING: report.identifiers,
+        PIPED: report.instruments,
+    }
     if len(report.benchmarks):
         tables[MEASURED] = _benchmarks(report)
     if len(report.identifiers):
-        tables[BELONGING] = _spelled(report.identifiers, ["within", "low", "high"], ["outcome", "treatment", "rho"])
+        tables[BELONGING] = _spelled(
+            report.identifiers, ["within", "low", "high"], ["outcome", "treatment", "rho"]
+        )
     if len(report.instruments):
         tables[PIPED] = _spelled(report.instruments, ["effect", "low", "high"], ["rho"])
     return tables
@@ -263,8 +343,14 @@ def _instruments(design):
 
 
 def _shortened(design):
-    return [f"With so many rows these come from {MANY:,} of them, drawn at random, and the map from fewer columns and "
-            "draws than usual."] if large(design) else []  # fmt: skip
+    return (
+        [
+            f"With so many rows these come from {MANY:,} of them, drawn at random, and the map from fewer columns and "
+            "draws than usual."
+        ]
+        if large(design)
+        else []
+    )
 
 
 def _html(frame):
@@ -282,10 +368,20 @@ def _latex(frame):
     def cell(value):
         return f"${value.replace(',', '{,}')}$" if value else ""
 
-    heads = {"world": "", "α": r"$\alpha$", "ρ": r"$\rho$", "sd of ρ": r"sd of $\rho$",
-             "P(α > 0)": r"$P(\alpha > 0)$", "P(effect > 0)": r"$P(\mathrm{effect} > 0)$"}  # fmt: skip
-    frame = frame.map(cell).rename(index=name).rename_axis("world").reset_index().rename(columns=heads)
-    table = frame.to_latex(index=False, escape=False, column_format="l" + "r" * (frame.shape[1] - 1))
+    heads = {
+        "world": "",
+        "α": r"$\alpha$",
+        "ρ": r"$\rho$",
+        "sd of ρ": r"sd of $\rho$",
+        "P(α > 0)": r"$P(\alpha > 0)$",
+        "P(effect > 0)": r"$P(\mathrm{effect} > 0)$",
+    }
+    frame = (
+        frame.map(cell).rename(index=name).rename_axis("world").reset_index().rename(columns=heads)
+    )
+    table = frame.to_latex(
+        index=False, escape=False, column_format="l" + "r" * (frame.shape[1] - 1)
+    )
     return f"% needs \\usepackage{{booktabs}}\n{table}"
 
 
@@ -302,8 +398,12 @@ def _markdown(frame):
 def _draw(report, folder):
     figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
     marks = {"OLS": (0.0, report.worlds.loc["OLS", report.read])}
-    plot_map(readable(report), tipping=report.tipping["interval"], marks=marks, ax=ax, unit=report.unit)
-    ax.set_title(f"The effect of {report.design.treatment} on {report.design.outcome}, at every hidden current")
+    plot_map(
+        readable(report), tipping=report.tipping["interval"], marks=marks, ax=ax, unit=report.unit
+    )
+    ax.set_title(
+        f"The effect of {report.design.treatment} on {report.design.outcome}, at every hidden current"
+    )
     for name in ("map.png", "map.svg"):
         figure.savefig(folder / name, dpi=200)
     plt.close(figure)

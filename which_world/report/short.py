@@ -59,7 +59,9 @@ def _changes(report):
     more = more_of(design, f"One more unit of {design.treatment}")
     change = f"{design.treatment} = 1 rather than 0" if design.kind == "binary" else more
     return f"{change} changes " + (
-        f"the chance that {design.outcome} is 1" if design.outcome_kind == "binary" else design.outcome
+        f"the chance that {design.outcome} is 1"
+        if design.outcome_kind == "binary"
+        else design.outcome
     )
 
 
@@ -104,7 +106,9 @@ def _open(report, row, learned):
             else ("a trial would have to settle that first, or more rows if nothing is hidden")
         )
         ends = f"{number(row['low'], width)} to {number(row['high'], width)}"
-        said = f"Whether it is more or less than nothing is open even then: anything from {ends} fits."
+        said = (
+            f"Whether it is more or less than nothing is open even then: anything from {ends} fits."
+        )
         return said, f"Do not act on its sign; {more}.", False
     about = np.format_float_positional(bound, precision=1, fractional=False, trim="-")
     if learned:
@@ -187,16 +191,24 @@ def _nearest(along):
         return ""
     if along.max() <= NONE:
         return "; none that was measured works that way"
-    return f"; the strongest on that side that the data show is {along.idxmax()}, {along.max():z.2f}"
+    return (
+        f"; the strongest on that side that the data show is {along.idxmax()}, {along.max():z.2f}"
+    )
 
 
 def _advice(report, along, tip):
     """What to do about a tipping point, by every current that there is to compare with."""
     strongest = float(along.max()) if len(along) else 0.0
     if strongest >= tip:
-        return f"Do not act on the sign: such a cause is in these data{_taken_out(report, along.idxmax())}.", False
+        return (
+            f"Do not act on the sign: such a cause is in these data{_taken_out(report, along.idxmax())}.",
+            False,
+        )
     if strongest > tip / 2:
-        return "Causes of that size were measured here, so another may be hidden: do not act on the sign alone.", False
+        return (
+            "Causes of that size were measured here, so another may be hidden: do not act on the sign alone.",
+            False,
+        )
     if len(along) < ENOUGH:
         return NO_YARDSTICK.format(FEWER[len(along)]), False
     more = tip / strongest if strongest > NONE else np.inf

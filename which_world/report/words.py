@@ -46,7 +46,9 @@ def more_of(design, one):
 
 def effect_in(report, world):
     """The effect in one world of a report, with its unit."""
-    return f"{number(report.worlds.loc[world, report.read], width_in(report, world))}{unit_of(report)}"
+    return (
+        f"{number(report.worlds.loc[world, report.read], width_in(report, world))}{unit_of(report)}"
+    )
 
 
 def ends_in(report, world):

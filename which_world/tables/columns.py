@@ -11,15 +11,41 @@ FEW = 10  # as many different numbers with a unit, or dates, may be categories
 MARKS = ",.'’ \u00a0\u202f"  # what stands between thousands somewhere in the world
 NUMBER = rf"[-+]?(?:\d+(?:[{MARKS}]\d+)*|[.,]\d+)(?:[eE][-+]?\d+)?"
 DIGITS = rf"\s*[-+]?[\d{MARKS}]*\d[\d{MARKS}]*(?:[eE][-+]?\d+)?\s*"
-DATE = (r"\s*(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ]\d.*)?|\d{4}[-/]\d{2}|"
-        r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s*[AaPp]\.?[Mm]\.?)?)\s*")  # fmt: skip
+DATE = (
+    r"\s*(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ]\d.*)?|\d{4}[-/]\d{2}|"
+    r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s*[AaPp]\.?[Mm]\.?)?)\s*"
+)
 MEASURED = rf"\s*((?:[A-Z]{{3}}\s)?[^\w\s.,+-]*)\s*{NUMBER}\s*((?:[^\d.,\s].*?)?)\s*"  # what stands around it
 # the texts that pandas takes for a missing value, beside an empty field
 MISSING = (
-    "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
-    "NaN", "None", "n/a", "nan", "null",
-)  # fmt: skip
-DATES = (datetime.date, datetime.time, datetime.timedelta, pd.Period, pd.Interval, np.datetime64, np.timedelta64)
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "-NaN",
+    "-nan",
+    "1.#IND",
+    "1.#QNAN",
+    "<NA>",
+    "N/A",
+    "NA",
+    "NULL",
+    "NaN",
+    "None",
+    "n/a",
+    "nan",
+    "null",
+)
+DATES = (
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    pd.Period,
+    pd.Interval,
+    np.datetime64,
+    np.timedelta64,
+)
 
 
 def plain(column, name, *, categorical=False, whole=True):
@@ -34,7 +60,8 @@ def plain(column, name, *, categorical=False, whole=True):
     categorical : bool
         Whether it stands in ``C(...)`` alone: then anything that has levels will do.
     whole : bool
-        Whether these are all rows. If not, text is not judged, which `check_text` does, and no level is taken out.
+        Whether these are all rows. If not, text is not judged, which `check_text` does, and no
+        level is taken out.
 
     Returns
     -------
@@ -44,14 +71,16 @@ def plain(column, name, *, categorical=False, whole=True):
     Raises
     ------
     ValueError
-        For dates, complex numbers, numbers kept as objects or as text, numbers with a unit, and text of which nearly
-        every value is different.
+        For dates, complex numbers, numbers kept as objects or as text, numbers with a unit, and
+        text of which nearly every value is different.
     """
     dtype, api = column.dtype, pd.api.types
     if isinstance(dtype, pd.CategoricalDtype):
         return column.cat.remove_unused_categories() if whole else column
     if api.is_complex_dtype(dtype):
-        raise ValueError(f"{name!r} holds complex numbers; accepted are real ones: data[{name!r}].abs(), or its .real.")
+        raise ValueError(
+            f"{name!r} holds complex numbers; accepted are real ones: data[{name!r}].abs(), or its .real."
+        )
     if api.is_bool_dtype(dtype) or api.is_numeric_dtype(dtype):
         return _numpy(column)
     if api.is_object_dtype(dtype):
@@ -70,7 +99,9 @@ def _numpy(column):
     whole = pd.api.types.is_integer_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)
     if whole and not column.isna().any():
         return column.astype("bool" if pd.api.types.is_bool_dtype(column.dtype) else "int64")
-    return pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index, name=column.name)
+    return pd.Series(
+        column.to_numpy(dtype=float, na_value=np.nan), index=column.index, name=column.name
+    )
 
 
 def _objects(column, name, categorical, whole):
@@ -83,9 +114,15 @@ def _objects(column, name, categorical, whole):
         return column.astype("bool" if len(held) == len(column) else object)
     if all(issubclass(kind, DATES) for kind in kinds):
         return _dates(column, name, categorical)
-    if any(issubclass(kind, str) for kind in kinds) and all(issubclass(kind, (str, numbers.Number)) for kind in kinds):
-        return _text(column.map(str, na_action="ignore").astype("str"), name, categorical or not whole)
-    if any(not pd.api.types.is_hashable(value) for value in held[:1]) or not (categorical or _numeric(kinds)):
+    if any(issubclass(kind, str) for kind in kinds) and all(
+        issubclass(kind, (str, numbers.Number)) for kind in kinds
+    ):
+        return _text(
+            column.map(str, na_action="ignore").astype("str"), name, categorical or not whole
+        )
+    if any(not pd.api.types.is_hashable(value) for value in held[:1]) or not (
+        categorical or _numeric(kinds)
+    ):
         raise ValueError(
             f"{name!r} holds {_shown(held.iloc[0])}, of the type {type(held.iloc[0]).__name__}; accepted are numbers, "
             f"truth values and text."
@@ -113,8 +150,14 @@ def _dates(column, name, categorical):
     if categorical:
         return column.map(str, na_action="ignore").astype("str")
     example = column.dropna().iloc[0] if column.notna().any() else ""
-    span = isinstance(example, (datetime.timedelta, np.timedelta64)) or pd.api.types.is_timedelta64_dtype(column.dtype)
-    days = f"data[{name!r}].dt.total_seconds() / 86400" if span else f"(data[{name!r}] - data[{name!r}].min()).dt.days"
+    span = isinstance(
+        example, (datetime.timedelta, np.timedelta64)
+    ) or pd.api.types.is_timedelta64_dtype(column.dtype)
+    days = (
+        f"data[{name!r}].dt.total_seconds() / 86400"
+        if span
+        else f"(data[{name!r}] - data[{name!r}].min()).dt.days"
+    )
     raise ValueError(
         f"{name!r} holds {'spans of time' if span else 'dates or times'}, such as {str(example)!r}; accepted are "
         f"numbers, for example days: {days}; or C(`{name}`) if it is meant to be categorical."
@@ -124,7 +167,11 @@ def _dates(column, name, categorical):
 def _text(column, name, categorical):
     held = column.dropna()
     if not categorical and not held.empty:
-        check_text(held.value_counts(), name, lambda value: int(np.flatnonzero(column.eq(value).fillna(False))[0]) + 1)
+        check_text(
+            held.value_counts(),
+            name,
+            lambda value: int(np.flatnonzero(column.eq(value).fillna(False))[0]) + 1,
+        )
     return column
 
 
@@ -143,10 +190,14 @@ def check_text(counts, name, row=None):
         if found := fault(counts):
             value, said, accepted = found
             where = f" (row {row(value):,})" if row else ""
-            said = said.format(value=f"{str(value)!r}{where}", many=f"{len(counts):,} different ones in "
-                               f"{counts.sum():,} rows")  # fmt: skip
+            said = said.format(
+                value=f"{str(value)!r}{where}",
+                many=f"{len(counts):,} different ones in {counts.sum():,} rows",
+            )
             hint = f"C(`{name}`) if it is meant to be categorical"
-            raise ValueError(f"{name!r} holds {said}; accepted are {accepted.format(hint=hint, name=name)}.")
+            raise ValueError(
+                f"{name!r} holds {said}; accepted are {accepted.format(hint=hint, name=name)}."
+            )
 
 
 def _share(counts, pattern):
@@ -163,7 +214,11 @@ def _dated(counts):
     share, values = _share(counts, DATE)
     if share > 0.5 and _many(counts):
         days = "pd.to_datetime(data[{name!r}]).map(pd.Timestamp.toordinal)"
-        return values[0], "dates or times as text, such as {value}, {many}", f"numbers, for example {days}, or {{hint}}"
+        return (
+            values[0],
+            "dates or times as text, such as {value}, {many}",
+            f"numbers, for example {days}, or {{hint}}",
+        )
     return None
 
 
@@ -177,10 +232,20 @@ def _digits(counts):
     reads = pd.to_numeric(counts.index, errors="coerce").notna()
     good, stray = int(counts[reads].sum()), counts.index[~reads]
     some = f"{good:,} number{'s' * (good > 1)} and " * bool(good)
-    said = f"{some}{{value}}" if len(stray) else f"{some.removesuffix(' and ')} stored as text, such as {{value}}"
-    comma = "; for decimal commas use --decimal , (decimal=',')" * any("," in value for value in values)
+    said = (
+        f"{some}{{value}}"
+        if len(stray)
+        else f"{some.removesuffix(' and ')} stored as text, such as {{value}}"
+    )
+    comma = "; for decimal commas use --decimal , (decimal=',')" * any(
+        "," in value for value in values
+    )
     none = len(stray) and stray[0].strip() in MISSING
-    hole = f"; if {stray[0]!r} is a missing value, say so as well: --missing {{name}}={stray[0]}" if none else ""
+    hole = (
+        f"; if {stray[0]!r} is a missing value, say so as well: --missing {{name}}={stray[0]}"
+        if none
+        else ""
+    )
     return (stray if len(stray) else values)[0], said, f"numbers, or {{hint}}{comma}{hole}"
 
 
@@ -193,12 +258,24 @@ def _thousands(values):
         if len(grouped) and grouped.str.fullmatch(whole).all():
             more, decimal = (" and decimal=','", " --decimal ,") if mark == "." else ("", "")
             sure = (
-                (grouped.str.count(re.escape(mark)) > 1).any() or grouped.str.contains(other).any() or mark not in ",."
+                (grouped.str.count(re.escape(mark)) > 1).any()
+                or grouped.str.contains(other).any()
+                or mark not in ",."
             )
-            if_not = "" if sure else f"; if every {mark!r} is a decimal mark, decimal={mark!r} (--decimal {mark})"
+            if_not = (
+                ""
+                if sure
+                else f"; if every {mark!r} is a decimal mark, decimal={mark!r} (--decimal {mark})"
+            )
             said = f"{{value}}, and every {mark!r} in it stands before three digits, as a thousands mark does"
-            return grouped[0], said, (f"numbers: read the file with thousands={mark!r}{more} (--thousands "
-                                      f"{mark!r}{decimal}){if_not}, or {{hint}}")  # fmt: skip
+            return (
+                grouped[0],
+                said,
+                (
+                    f"numbers: read the file with thousands={mark!r}{more} (--thousands "
+                    f"{mark!r}{decimal}){if_not}, or {{hint}}"
+                ),
+            )
     return None
 
 
@@ -207,7 +284,9 @@ def _measured(counts):
     share, values = _share(counts, MEASURED)
     if share <= 0.5 or not _many(counts):
         return None
-    around = pd.Series([" ".join(re.fullmatch(MEASURED, value).groups()).strip() for value in values], index=values)
+    around = pd.Series(
+        [" ".join(re.fullmatch(MEASURED, value).groups()).strip() for value in values], index=values
+    )
     weight = counts[values].groupby(around).sum()
     usual = weight[weight.index != ""]
     if usual.empty or usual.max() <= 0.5 * counts.sum():

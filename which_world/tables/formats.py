@@ -74,7 +74,9 @@ def read(path, **options):
             f"{package}{also}; or a CSV of it."
         ) from error
     except Exception as error:  # each reader has errors of its own, and none is about this program
-        raise ValueError(f"{path} could not be read as {name}: {' '.join(str(error).split())}") from error
+        raise ValueError(
+            f"{path} could not be read as {name}: {' '.join(str(error).split())}"
+        ) from error
 
 
 def header(path):
@@ -93,20 +95,25 @@ def _sas(path):
 def _labelled(read, columns, path):
     """Numbers with value labels: a category where each number that occurs has a label, and numbers where one has not.
 
-    The labels of a measurement name its codes for no answer alone, and to take those for levels would lose the numbers.
+    The labels of a measurement name its codes for no answer alone, and to take those for levels
+    would lose the numbers.
     """
     plain = read(path, convert_categoricals=False)
     try:
         labelled = read(path)
     except ValueError:  # two numbers of one column with the same label
         labelled = {name: _one(read, path, columns, name) for name in plain}
-    return plain.assign(**{name: labelled[name] for name in plain if _settled(plain[name], labelled[name])})
+    return plain.assign(
+        **{name: labelled[name] for name in plain if _settled(plain[name], labelled[name])}
+    )
 
 
 def _settled(numbers, labels):
     """Whether a column's labels say as much as its numbers: one for each that occurs, and no two the same."""
     dtype = getattr(labels, "dtype", None)
-    texts = isinstance(dtype, pd.CategoricalDtype) and all(isinstance(each, str) for each in dtype.categories)
+    texts = isinstance(dtype, pd.CategoricalDtype) and all(
+        isinstance(each, str) for each in dtype.categories
+    )
     return texts and labels.nunique() == numbers.nunique() and labels.count() == numbers.count()
 
 
@@ -122,7 +129,9 @@ def check_file(path):
     text, suffix = str(path), path.suffix.lower()
     if (found := re.match(r"([A-Za-z][\w+.-]+):/+(?=\w)", text)) and not path.exists():
         address = f"{found[1]}://{text[found.end() :]}"
-        call = "read_csv" if reader(suffix) is None else f"read_{NAMED.get(suffix, suffix.strip('.'))}"
+        call = (
+            "read_csv" if reader(suffix) is None else f"read_{NAMED.get(suffix, suffix.strip('.'))}"
+        )
         raise ValueError(
             f"path={address!r} is an address, and a report names the file that it was made from, with its checksum; "
             f"accepted is {KNOWN} on this machine: curl -L -o data{suffix or '.csv'} '{address}'; or two lines of "

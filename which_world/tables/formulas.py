@@ -39,7 +39,11 @@ class Equation(NamedTuple):
     def uses(self, term):
         """Names of the columns in a term or factor."""
         parts = term.factors if isinstance(term, Term) else [term]
-        return set(merged(factors.names(self.trees[part.expr]) for part in parts if part.expr in self.trees))
+        return set(
+            merged(
+                factors.names(self.trees[part.expr]) for part in parts if part.expr in self.trees
+            )
+        )
 
 
 def merged(maps):
@@ -61,13 +65,17 @@ def read(text, argument):
     """
     if not isinstance(text, str):
         one = ", one formula at a time" * isinstance(text, (list, tuple, dict, set))
-        raise TypeError(f"{argument}={arguments.told(text)} is no formula; accepted is text such as 'y ~ t + x'{one}.")
+        raise TypeError(
+            f"{argument}={arguments.told(text)} is no formula; accepted is text such as 'y ~ t + x'{one}."
+        )
     if said := several(text, argument) or foreign(text):
         raise ValueError(f"{argument}={text!r}: {said}.")
     text = re.sub(r"`([^\W\d]\w*)`", _bare, text)
     tree = _parse(text, argument, lambda: DefaultFormulaParser().get_ast(text))
     if not isinstance(tree, ASTNode) or tree.operator.symbol != "~" or len(tree.args) != 2:
-        raise ValueError(f"{argument}={text!r} is no formula; accepted is a two-sided formula such as 'y ~ t + x'.")
+        raise ValueError(
+            f"{argument}={text!r} is no formula; accepted is a two-sided formula such as 'y ~ t + x'."
+        )
     left, right = tree.args
     if isinstance(left, ASTNode):
         whole = text.partition("~")[0].strip()
@@ -81,9 +89,16 @@ def read(text, argument):
     _check_signs(right, text, argument)
     terms = list(_parse(text, argument, lambda: formulaic.Formula(text)).rhs)
     response = left.to_factor()
-    used = {factor.expr: factor for term in terms for factor in term.factors if not _literal(factor)}
-    trees = {name: _tree(factor, text, argument) for name, factor in (used | {response.expr: response}).items()}
-    return Equation(text, argument, response, tuple(term for term in terms if term != "1"), "1" in terms, trees)
+    used = {
+        factor.expr: factor for term in terms for factor in term.factors if not _literal(factor)
+    }
+    trees = {
+        name: _tree(factor, text, argument)
+        for name, factor in (used | {response.expr: response}).items()
+    }
+    return Equation(
+        text, argument, response, tuple(term for term in terms if term != "1"), "1" in terms, trees
+    )
 
 
 def _parts(node):
@@ -91,7 +106,9 @@ def _parts(node):
     if not isinstance(node, ASTNode):
         return set(), [str(node)]
     parts = list(map(_parts, node.args))
-    return {node.operator.symbol}.union(*(signs for signs, _ in parts)), [name for _, own in parts for name in own]
+    return {node.operator.symbol}.union(*(signs for signs, _ in parts)), [
+        name for _, own in parts for name in own
+    ]
 
 
 def _bare(found):
@@ -123,7 +140,9 @@ def _tree(factor, text, argument):
                 "read_table(data, outcome=..., treatment=...) makes them, in the data and in the formulas."
             )
         if not name.isidentifier():
-            raise ValueError(f"{argument}={text!r}: a column's name with a dot stands in backticks: `{name}`.")
+            raise ValueError(
+                f"{argument}={text!r}: a column's name with a dot stands in backticks: `{name}`."
+            )
     if plain:
         return ast.Name(id=factor.expr)
     try:
@@ -139,7 +158,11 @@ def _check_signs(node, text, argument):
     for part in node.args:
         _check_signs(part, text, argument)
     sign = node.operator.symbol
-    numbers = [part.token for part in node.args if not isinstance(part, ASTNode) and part.kind is Token.Kind.VALUE]
+    numbers = [
+        part.token
+        for part in node.args
+        if not isinstance(part, ASTNode) and part.kind is Token.Kind.VALUE
+    ]
     if sign in ("*", "/") and numbers:
         raise ValueError(
             f"{argument}={text!r}: '{sign}' with the number {numbers[0]} is arithmetic, which stands in I(...): "
@@ -167,25 +190,33 @@ def usable(data, equations, *, whole=True):
     Raises
     ------
     TypeError, ValueError
-        Naming a column that is not there, has missing or infinite values, or holds what no equation can use.
+        Naming a column that is not there, has missing or infinite values, or holds what no equation
+        can use.
     """
     for equation in equations:
         check_names(data.columns, equation)
         own = sorted(equation.names)
-        refuse_holes({name: int(k) for name, k in data[own].isna().sum().items() if k}, len(data), equation)
+        refuse_holes(
+            {name: int(k) for name, k in data[own].isna().sum().items() if k}, len(data), equation
+        )
     found, notes, rows = {}, told(data) + shared(equations), data.reset_index(drop=True)
     for name, categorical in merged(equation.names for equation in equations).items():
         found[name] = columns.plain(rows[name], name, categorical=categorical, whole=whole)
         if whole and isinstance(rows.dtypes[name], pd.CategoricalDtype):
             gone = rows[name].cat.categories.difference(found[name].cat.categories, sort=False)
-            notes += [f"{name} has no row of the level {str(level)!r}, which is left out." for level in gone]
+            notes += [
+                f"{name} has no row of the level {str(level)!r}, which is left out."
+                for level in gone
+            ]
         if whole and measured(found[name], categorical):
             notes += codes.ask(codes.ends(found[name]), name, len(rows))
         if pd.api.types.is_float_dtype(found[name]):
             equation = next(equation for equation in equations if name in equation.names)
             check_finite(found[name], name, equation.argument)
     if whole:
-        check_compared(equations, {name: column.unique() for name, column in found.items() if _text(column)})
+        check_compared(
+            equations, {name: column.unique() for name, column in found.items() if _text(column)}
+        )
     return pd.DataFrame(found), notes
 
 
@@ -196,7 +227,11 @@ def measured(column, categorical):
 
 
 def _text(column):
-    dtype = column.cat.categories.dtype if isinstance(column.dtype, pd.CategoricalDtype) else column.dtype
+    dtype = (
+        column.cat.categories.dtype
+        if isinstance(column.dtype, pd.CategoricalDtype)
+        else column.dtype
+    )
     return pd.api.types.is_string_dtype(dtype)
 
 
@@ -256,10 +291,14 @@ def check_frame(data, argument="data"):
             hint = ", a Dask DataFrame or the path of a Parquet file that exists"
         raise TypeError(f"{argument}={arguments.told(data)}; accepted is a pandas.DataFrame{hint}.")
     if (twice := data.columns[data.columns.duplicated()]).size:
-        raise ValueError(f"the data have more than one column named {str(twice[0])!r}; give each a name of its own.")
+        raise ValueError(
+            f"the data have more than one column named {str(twice[0])!r}; give each a name of its own."
+        )
     if data.empty:
         size = f"{len(data)} rows and {data.shape[1]} columns"
-        raise ValueError(f"{argument}={arguments.told(data)} has {size}; accepted is one with rows.")
+        raise ValueError(
+            f"{argument}={arguments.told(data)} has {size}; accepted is one with rows."
+        )
     return data
 
 
@@ -314,12 +353,18 @@ def _compute(equation, name, data, found=None):
     try:
         return factors.compute(equation.trees[name], data, found)
     except Exception as error:  # whatever a function of formulas makes of the reader's column
-        raise ValueError(f"{equation.argument}={equation.text!r}: {name!r} cannot be computed: {error}") from error
+        raise ValueError(
+            f"{equation.argument}={equation.text!r}: {name!r} cannot be computed: {error}"
+        ) from error
 
 
 def values_of(data, equations):
     """Each factor's values, by its text; numbers in double precision, whichever way the data hold them."""
-    return {name: factors.real(_compute(equation, name, data)) for equation in equations for name in equation.trees}
+    return {
+        name: factors.real(_compute(equation, name, data))
+        for equation in equations
+        for name in equation.trees
+    }
 
 
 def columns_of(data, outcome, treatment, terms, *, levels=None):
@@ -339,8 +384,9 @@ def columns_of(data, outcome, treatment, terms, *, levels=None):
     -------
     y, t : ndarray
     outcome, treatment : DataFrame
-        Covariates, dummies coded against a reference level where there is a constant. The attribute ``labels`` holds
-        the labels of each term's columns, ``intercept`` whether the equation has a constant (see `has_constant`).
+        Covariates, dummies coded against a reference level where there is a constant. The attribute
+        ``labels`` holds the labels of each term's columns, ``intercept`` whether the equation has a
+        constant (see `has_constant`).
     """
     if found := undefined(data, (outcome, treatment)):
         refuse_undefined(say_undefined(data, found))
@@ -352,11 +398,17 @@ def columns_of(data, outcome, treatment, terms, *, levels=None):
     own = {"outcome": (outcome, terms), "treatment": (treatment, treatment.terms)}
     constant = {name: has_constant(equation, categories) for name, (equation, _) in own.items()}
     one = Term([Factor("1", eval_method="literal")])
-    sides = {name: [one] * (constant[name] or not each) + [*map(_looked_up, each)] for name, (_, each) in own.items()}
+    sides = {
+        name: [one] * (constant[name] or not each) + [*map(_looked_up, each)]
+        for name, (_, each) in own.items()
+    }
     matrices = PandasMaterializer(data[[]], context=values).get_model_matrix(
         formulaic.Formula(**sides), na_action="ignore"
     )
-    y, t = (_response(data, values[equation.response.expr], equation) for equation in (outcome, treatment))
+    y, t = (
+        _response(data, values[equation.response.expr], equation)
+        for equation in (outcome, treatment)
+    )
     frames = {name: _frame(matrices[name], sides[name], name) for name in sides}
     for name, frame in frames.items():
         frame.attrs["intercept"] = constant[name]
@@ -369,10 +421,19 @@ def _frame(matrix, terms, argument):
     terms = [term for term in terms if term != "1"]
     for term in terms:
         if not places[term]:
-            raise ValueError(f"{argument}: {str(term)!r} has one level only, so it is constant; leave it out.")
+            raise ValueError(
+                f"{argument}: {str(term)!r} has one level only, so it is constant; leave it out."
+            )
         if str(term) in OWN:
-            raise ValueError(f"{argument}: {str(term)!r} is a name that the equations need; rename that column.")
-    frame = pd.DataFrame(matrix).set_axis(names, axis=1).drop(columns="Intercept", errors="ignore").astype(float)
+            raise ValueError(
+                f"{argument}: {str(term)!r} is a name that the equations need; rename that column."
+            )
+    frame = (
+        pd.DataFrame(matrix)
+        .set_axis(names, axis=1)
+        .drop(columns="Intercept", errors="ignore")
+        .astype(float)
+    )
     for name in frame:
         check_finite(frame[name], name, argument)
     frame.attrs["labels"] = {term: [names[place] for place in places[term]] for term in terms}
@@ -382,7 +443,8 @@ def _frame(matrix, terms, argument):
 def has_constant(equation, categories):
     """Whether an equation has a constant: unless ``0 +`` says no, and even then if the levels of a factor make one.
 
-    A yes or a no, False and True, has two levels, in R and in statsmodels too; zeros and ones are numbers.
+    A yes or a no, False and True, has two levels, in R and in statsmodels too; zeros and ones are
+    numbers.
     """
     whole = (all(factor.expr in categories for factor in term.factors) for term in equation.terms)
     return equation.intercept or any(whole)
@@ -417,7 +479,9 @@ def recoded(name, value, argument):
     name = re.sub(r"^C\((\w+)\)$", r"\1", name)
     answer = f"I({name} == {value!r})"
     places = (
-        "on the left of its own formula and as a term of the outcome's" if argument == "treatment" else "on the left"
+        "on the left of its own formula and as a term of the outcome's"
+        if argument == "treatment"
+        else "on the left"
     )
     return f"write {answer} {places}, which is 1 in the rows of {value!r} and 0 in all others"
 
@@ -452,8 +516,8 @@ def split_moderators(outcome, treatment):
 def check_apart(outcome, treatment, terms):
     """Refuse a response or a covariate that is made from the treatment, or from the outcome.
 
-    Two parts may share a column, as two prices share the index that both are divided by; one is made from another if
-    it has every column of it.
+    Two parts may share a column, as two prices share the index that both are divided by; one is
+    made from another if it has every column of it.
     """
     y, t = outcome.response.expr, treatment.response.expr
     own, ends = treatment.uses(treatment.response), outcome.uses(outcome.response)
@@ -480,5 +544,9 @@ def check_apart(outcome, treatment, terms):
 
 def _made_from(columns, every):
     """The terms with a factor that needs all of these columns; some may do: the earlier score beside a change."""
-    held = (str(term) for equation, term in every if any(columns <= equation.uses(part) for part in term.factors))
+    held = (
+        str(term)
+        for equation, term in every
+        if any(columns <= equation.uses(part) for part in term.factors)
+    )
     return list(dict.fromkeys(held))

@@ -21,8 +21,9 @@ LARGE = 1_000_000_000  # bytes of a Parquet file beyond which it is read in piec
 class Table(NamedTuple):
     """`data`, or the path of a file too large for memory, and the two formulas in its columns' names.
 
-    `dropped` counts the rows left out for missing values, those included in which a part of a formula is undefined;
-    `names` holds the file's own names of renamed columns; `undefined` counts rows by the part that is undefined there.
+    `dropped` counts the rows left out for missing values, those included in which a part of a
+    formula is undefined; `names` holds the file's own names of renamed columns; `undefined` counts
+    rows by the part that is undefined there.
     """
 
     data: pd.DataFrame
@@ -34,31 +35,40 @@ class Table(NamedTuple):
 
 
 def read_table(
-    path, *, outcome, treatment, drop_missing=False, separator=",", decimal=".", thousands=None, missing=None
+    path,
+    *,
+    outcome,
+    treatment,
+    drop_missing=False,
+    separator=",",
+    decimal=".",
+    thousands=None,
+    missing=None,
 ):
     """Read a file for two formulas: a CSV, or one of another program.
 
     Parameters
     ----------
     path : path or pandas.DataFrame
-        A Parquet file (``.parquet``) of more than a gigabyte is left where it is, and `make_design` reads it in pieces.
-        Feather, JSON (a list of rows, or ``.jsonl``) and Stata (``.dta``) files are read as they are; Excel (the first
-        sheet), SPSS (``.sav``) and SAS with ``pip install 'which-world[formats]'``. Numbers that all have a value
-        label become categories, and ``I(asked == 'yes')`` a yes or a no of them; where the numbers are meant, read the
-        file with ``pandas.read_stata(path, convert_categoricals=False)`` or ``pandas.read_spss`` likewise.
+        A Parquet file (``.parquet``) of more than a gigabyte is left where it is, and `make_design`
+        reads it in pieces. Feather, JSON (a list of rows, or ``.jsonl``) and Stata (``.dta``) files
+        are read as they are; Excel (the first sheet), SPSS (``.sav``) and SAS with ``pip install
+        'which-world[formats]'``. Numbers that all have a value label become categories, and
+        ``I(asked == 'yes')`` a yes or a no of them; where the numbers are meant, read the file with
+        ``pandas.read_stata(path, convert_categoricals=False)`` or ``pandas.read_spss`` likewise.
     outcome, treatment : str
-        As in `make_design`. A name that is no plain word stands in backticks and is made plain, here and in
-        the data: ```body weight (g)``` becomes ``body_weight_g``.
+        As in `make_design`. A name that is no plain word stands in backticks and is made plain,
+        here and in the data: ```body weight (g)``` becomes ``body_weight_g``.
     drop_missing : bool
-        Drop the rows in which a column of either formula is missing or a part of a formula undefined (the log of a
-        negative number), and count them. Not asked to, refuse.
+        Drop the rows in which a column of either formula is missing or a part of a formula
+        undefined (the log of a negative number), and count them. Not asked to, refuse.
     separator, decimal, thousands : str
         Of a CSV: between the values, and within a number.
     missing : str, list of str, or mapping of str to str or list of str, optional
-        Of a CSV or an Excel file: the texts that stand for a missing value, beside the empty field, in all columns or
-        in each column named. ``missing=""`` is the empty field alone, so that NA, None and null are codes like any
-        other; ``missing={"age": "-99"}`` makes -99 missing in one column. Left out, pandas' own list: NA, None, null,
-        n/a, NaN and their kin.
+        Of a CSV or an Excel file: the texts that stand for a missing value, beside the empty field,
+        in all columns or in each column named. ``missing=""`` is the empty field alone, so that NA,
+        None and null are codes like any other; ``missing={"age": "-99"}`` makes -99 missing in one
+        column. Left out, pandas' own list: NA, None, null, n/a, NaN and their kin.
 
     Returns
     -------
@@ -71,9 +81,10 @@ def read_table(
     ImportError
         When the package that reads such a file is not installed.
     ValueError
-        When it is no such file, an address, a row has more fields than the header, a formula cannot be read or names a
-        column that is not there, two columns share a name, a column holds neither numbers nor categories, or values
-        are missing and `drop_missing` is not set; the missing values are counted by column.
+        When it is no such file, an address, a row has more fields than the header, a formula cannot
+        be read or names a column that is not there, two columns share a name, a column holds
+        neither numbers nor categories, or values are missing and `drop_missing` is not set; the
+        missing values are counted by column.
     """
     marks, holes = _marks(separator, decimal, thousands), _missing(missing)
     arguments.flag(drop_missing, "drop_missing")
@@ -112,7 +123,10 @@ def _missing(missing):
     if isinstance(missing, Mapping):
         arguments.mapping(missing, "missing", accepted, least=1)
         lists = {name: [each] if isinstance(each, str) else each for name, each in missing.items()}
-        return {name: arguments.listed(each, f"missing[{name!r}]", accepted, kind=str) for name, each in lists.items()}
+        return {
+            name: arguments.listed(each, f"missing[{name!r}]", accepted, kind=str)
+            for name, each in lists.items()
+        }
     return arguments.listed(missing, "missing", accepted, kind=str)
 
 
@@ -148,17 +162,29 @@ def _file(path, drop_missing, marks, missing):
 def _texts(file, data, holes, needed, names, separator):
     """The texts that stand in the file where a category is missing, counted by column: they may be codes."""
     kinds = pd.api.types
-    found = [name for name in holes if holes[name].any() and (needed[name] or not kinds.is_numeric_dtype(data[name]))]
+    found = [
+        name
+        for name in holes
+        if holes[name].any() and (needed[name] or not kinds.is_numeric_dtype(data[name]))
+    ]
     kind = file.suffix.lower() if file else ""
     if not found or not file or (formats.reader(kind) and kind not in formats.SHEETS):
         return {}
-    raw = {"usecols": [names.get(name, name) for name in found], "dtype": str, "keep_default_na": False}
+    raw = {
+        "usecols": [names.get(name, name) for name in found],
+        "dtype": str,
+        "keep_default_na": False,
+    }
     if kind in formats.SHEETS:
         texts = formats.read(file, **raw)
     else:
         texts = pd.read_csv(file, sep=separator, index_col=False, na_filter=False, **raw)
-    counts = {name: texts[names.get(name, name)][holes[name].to_numpy()].value_counts() for name in found}
-    counts = {names.get(name, name): here[here.index.str.strip() != ""] for name, here in counts.items()}
+    counts = {
+        name: texts[names.get(name, name)][holes[name].to_numpy()].value_counts() for name in found
+    }
+    counts = {
+        names.get(name, name): here[here.index.str.strip() != ""] for name, here in counts.items()
+    }
     return {name: here for name, here in counts.items() if len(here)}
 
 
@@ -185,7 +211,9 @@ def _complete(data, holes, names, drop_missing, texts):
     if not incomplete:
         return data
     if not drop_missing:
-        counts = ", ".join(f"{names.get(name, name)!r} has {k:,}" for name, k in holes.sum().items() if k)
+        counts = ", ".join(
+            f"{names.get(name, name)!r} has {k:,}" for name, k in holes.sum().items() if k
+        )
         stand = "".join(
             f"; {name!r} is the text {_stand(here)}, which is taken for a missing value: if it is a "
             f"code like the others, {_codes(name)}"
@@ -212,12 +240,17 @@ def _defined(data, both):
     bad = np.any([rows for rows, _ in found.values()], axis=0)
     if bad.all():
         raise ValueError(f"{formulas.say_undefined(usable, found)}; nothing would be left.")
-    return data[~bad].reset_index(drop=True), {part: int(rows.sum()) for part, (rows, _) in found.items()}
+    return data[~bad].reset_index(drop=True), {
+        part: int(rows.sum()) for part, (rows, _) in found.items()
+    }
 
 
 def _marks(separator, decimal, thousands):
     """The three marks of a CSV, which must differ."""
-    marks = {"separator": "\t" if isinstance(separator, str) and separator == r"\t" else separator, "decimal": decimal}
+    marks = {
+        "separator": "\t" if isinstance(separator, str) and separator == r"\t" else separator,
+        "decimal": decimal,
+    }
     marks |= {} if thousands is None else {"thousands": thousands}
     single = all(isinstance(mark, str) and len(mark) == 1 for mark in marks.values())
     if not single or len(set(marks.values())) < len(marks):
@@ -234,15 +267,21 @@ def _read(path, missing, separator, decimal, thousands):
         head = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0]
         _check_twice(head.dropna())  # pandas would rename the second
         with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # it would cut off what a row has too much
+            warnings.simplefilter(
+                "error", pd.errors.ParserWarning
+            )  # it would cut off what a row has too much
             marks = {"sep": separator, "decimal": decimal, "thousands": thousands}
             data = _in_parts(path, **marks, **_as_missing(missing, list(head.dropna())))
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} could not be read as a CSV: {error}; accepted is UTF-8: save it so.") from error
+        raise ValueError(
+            f"{path} could not be read as a CSV: {error}; accepted is UTF-8: save it so."
+        ) from error
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
         _refuse_widths(path, error, list(head) if "head" in locals() else [])
     if data.empty:
-        raise ValueError(f"{path} has {len(data)} rows and {data.shape[1]} columns; accepted is a CSV with rows.")
+        raise ValueError(
+            f"{path} has {len(data)} rows and {data.shape[1]} columns; accepted is a CSV with rows."
+        )
     return data
 
 
@@ -263,7 +302,10 @@ def _as_missing(missing, own):
 
 def _in_parts(path, **marks):
     """A CSV a part at a time, which takes half the memory; but whole where its parts disagree what a column holds."""
-    marks |= {"low_memory": False, "index_col": False}  # or a first column without a name would shift all others
+    marks |= {
+        "low_memory": False,
+        "index_col": False,
+    }  # or a first column without a name would shift all others
     parts = list(pd.read_csv(path, chunksize=AT_ONCE, **marks))
     kinds = (["number" if dtype.kind in "if" else dtype for dtype in part.dtypes] for part in parts)
     if len(set(map(tuple, kinds))) != 1:
@@ -306,7 +348,10 @@ def _check_marks(path, names, separator, decimal, thousands):
 def _check_decimal(name, values, decimal):
     """Refuse a decimal mark that stands before three digits wherever it stands, and so may part thousands."""
     marked = values[values.str.contains(decimal, regex=False)]
-    if len(marked) and marked.str.fullmatch(rf"\s*[-+]?[1-9]\d{{0,2}}{re.escape(decimal)}\d{{3}}\s*").all():
+    if (
+        len(marked)
+        and marked.str.fullmatch(rf"\s*[-+]?[1-9]\d{{0,2}}{re.escape(decimal)}\d{{3}}\s*").all()
+    ):
         other = "." if decimal == "," else ","
         raise ValueError(
             f"decimal={decimal!r}, but in {name!r} it stands before three digits in each of {len(marked):,} values, "
@@ -333,7 +378,9 @@ def _check_quoted(outcome, treatment, own, file):
 def _refuse_strangers(strangers, own, file):
     one = repr(strangers[0]) if len(strangers) == 1 else strangers
     have = (
-        ("the data do not have; their", "") if file == "the data" else (f"{file} does not have; its", _separator(own))
+        ("the data do not have; their", "")
+        if file == "the data"
+        else (f"{file} does not have; its", _separator(own))
     )
     raise ValueError(f"the formulas name {one}, which {have[0]} columns are {own}{have[1]}.")
 
@@ -356,7 +403,13 @@ def _plain(data, *formulas):
     for name in data.columns:
         word = plain.get(name, name)
         if word in became:
-            raise ValueError(f"{became[word]!r} and {name!r} become the same plain name; rename one.")
+            raise ValueError(
+                f"{became[word]!r} and {name!r} become the same plain name; rename one."
+            )
         became[word] = name
     data = data.rename(columns=plain)
-    return data, *(re.sub(r"`([^`]+)`", lambda found: plain[found[1]], formula) for formula in formulas), plain
+    return (
+        data,
+        *(re.sub(r"`([^`]+)`", lambda found: plain[found[1]], formula) for formula in formulas),
+        plain,
+    )
