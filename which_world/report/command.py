@@ -21,9 +21,9 @@ Example, with the file that comes with the book:
 """
 
 MISSING = (
-    "What stands for a missing value beside the empty field, everywhere or in one column: --missing "
-    "region= is the empty field alone, --missing age=-99 is -99.  [default: NA, None, null, n/a, NaN "
-    "and their kin]"
+    "What stands for a missing value beside the empty field, everywhere or in one column: "
+    "--missing region= is the empty field alone, --missing age=-99 is -99.  [default: NA, None, "
+    "null, n/a, NaN and their kin]"
 )
 
 
@@ -40,14 +40,18 @@ def _no_weights(context, option, value):
 @click.option(
     "--outcome",
     required=True,
-    help="Formula of the outcome equation, with the treatment among its terms. "
-    "A name with spaces stands in backticks; C(x) is categorical.",
+    help=(
+        "Formula of the outcome equation, with the treatment among its terms. "
+        "A name with spaces stands in backticks; C(x) is categorical."
+    ),
 )
 @click.option(
     "--treatment",
     required=True,
-    help="Formula of the treatment equation. A term that stands here and not "
-    "in the other formula is an instrument.",
+    help=(
+        "Formula of the treatment equation. A term that stands here and not "
+        "in the other formula is an instrument."
+    ),
 )
 @click.option("--out", required=True, help="Folder to write; it must be new or empty.")
 @click.option("--unit", default="", help="Unit of the effect, for figures and sentences.")
@@ -56,8 +60,10 @@ def _no_weights(context, option, value):
     "labels",
     multiple=True,
     metavar="NAME=WORDS",
-    help="What to call a variable in the report, "
-    'for each that is to have a name of its own: --label wt82_71="the weight gain".',
+    help=(
+        "What to call a variable in the report, "
+        'for each that is to have a name of its own: --label wt82_71="the weight gain".'
+    ),
 )
 @click.option(
     "--belief",
@@ -81,8 +87,10 @@ def _no_weights(context, option, value):
 @click.option(
     "--step",
     type=float,
-    help="Change in a continuous treatment for which the effect on a binary outcome is read.  [default: 1, "
-    "or where hardly any rows differ by that much, a power of ten near its sd]",
+    help=(
+        "Change in a continuous treatment for which the effect on a binary outcome is read.  "
+        "[default: 1, or where hardly any rows differ by that much, a power of ten near its sd]"
+    ),
 )
 @click.option(
     "--drop-missing",
@@ -170,8 +178,8 @@ def _missing(texts):
     apart = [text.partition("=") for text in texts]
     if len({bool(sign) for _, sign, _ in apart}) > 1:
         raise ValueError(
-            f"--missing {', '.join(map(repr, texts))} is said of all columns and of one; accepted are texts for all "
-            "columns, or NAME=TEXT for each."
+            f"--missing {', '.join(map(repr, texts))} is said of all columns and of one; accepted "
+            "are texts for all columns, or NAME=TEXT for each."
         )
     lists = {}
     for name, _, text in apart:

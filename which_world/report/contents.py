@@ -264,7 +264,10 @@ def _belonging(of_file, design, data, names):
         return pd.DataFrame(), [], []
     shared, looked = identifiers(of_file, _rows_of(data, design), names)
     asked = belonging(shared, design)
-    none = f"Looked through for clusters: {listed(looked)}; no column marks rows alike in both equations."
+    none = (
+        f"Looked through for clusters: {listed(looked)}; no column marks rows alike in both "
+        "equations."
+    )
     return shared, asked, [] if asked or not looked else [none]
 
 
@@ -340,9 +343,10 @@ def survey(design, *, alpha=None, seed=0):
     zero = int(np.abs(chart.rho.values).argmin())
     if bad[zero]:
         raise ValueError(
-            f"{design.n:,} rows are too few for {chart.attrs['parameters']} parameters to be read off a map (Pareto k̂ "
-            f"{chart.pareto_k.values[zero]:z.1f} at rho = 0); accepted are fewer terms, more rows, or, in Python, a "
-            "sampled posterior: fit(joint_model(design))."
+            f"{design.n:,} rows are too few for {chart.attrs['parameters']} parameters to be read "
+            f"off a map (Pareto k̂ {chart.pareto_k.values[zero]:z.1f} at rho = 0); accepted are "
+            "fewer terms, more rows, or, in Python, a sampled posterior: "
+            "fit(joint_model(design))."
         )
     return chart
 

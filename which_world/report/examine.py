@@ -56,7 +56,8 @@ def data_checks(design, dropped=0, shuffled=np.nan, names=None, undefined=None):
     if undefined:
         parts = listed(f"{part} in {rows:,}" for part, rows in undefined.items())
         said.append(
-            f"Missing is also what a formula leaves undefined, with rows counted part by part: {parts}."
+            "Missing is also what a formula leaves undefined, with rows counted part by part: "
+            f"{parts}."
         )
     if names:
         said.append(
@@ -97,7 +98,10 @@ def _treatment(design):
         return f"{design.treatment} is continuous, with mean {mean} and standard deviation {sd}."
     low, high = design.t.min(), design.t.max()
     bounds = " to ".join(number(end, (high - low) / 100) for end in (low, high))
-    return f"{design.treatment} is continuous, from {bounds} with standard deviation {number(sd, sd / 10)}."
+    return (
+        f"{design.treatment} is continuous, from {bounds} with standard deviation "
+        f"{number(sd, sd / 10)}."
+    )
 
 
 def _categorical(design):
@@ -139,14 +143,20 @@ def _overlap(design):
     worst = pd.Series(gaps).idxmax()
     rows = f"{percent(beyond, 1)} of the rows" if beyond else "none of the rows"
     plain = (
-        f"Treated and untreated differ most in {worst}, by {gaps[worst]:z.2f} standard deviations; for {rows} "
-        f"the covariates all but settle the treatment (a fitted chance within {percent(NEAR)} of 0 or "
-        "1)."
+        f"Treated and untreated differ most in {worst}, by {gaps[worst]:z.2f} standard deviations; "
+        f"for {rows} the covariates all but settle the treatment (a fitted chance within "
+        f"{percent(NEAR)} of 0 or 1)."
     )
     if beyond > 0.1:
-        plain += " In those rows the equations extrapolate: few comparable rows of the other kind are in the data."
+        plain += (
+            " In those rows the equations extrapolate: few comparable rows of the other kind are "
+            "in the data."
+        )
     if gaps[worst] > 0.5:
-        plain += f" The two groups differ in {worst}; there the straight line has to carry the comparison."
+        plain += (
+            f" The two groups differ in {worst}; there the straight line has to carry the "
+            "comparison."
+        )
     return plain
 
 
@@ -158,8 +168,8 @@ def _variation(design):
     result = _line(design)
     sd = np.sqrt(result.mse_resid)
     return (
-        f"The covariates explain {percent(result.rsquared)} of {design.treatment}; the effect is learned from the "
-        f"rest, which has standard deviation {number(sd, sd / 10)}."
+        f"The covariates explain {percent(result.rsquared)} of {design.treatment}; the effect is "
+        f"learned from the rest, which has standard deviation {number(sd, sd / 10)}."
     )
 
 
@@ -190,8 +200,8 @@ def _shape(design):
     if design.outcome_kind == "binary":
         return (
             [
-                "The shape of U cannot be seen in a yes or a no: that it is normal is assumed outright, and what the "
-                "likelihood says about ρ leans on it."
+                "The shape of U cannot be seen in a yes or a no: that it is normal is assumed "
+                "outright, and what the likelihood says about ρ leans on it."
             ]
             if design.kind == "binary"
             else []
@@ -200,14 +210,14 @@ def _shape(design):
     if len(values) == 2:
         mean = "share" if set(values) == {0.0, 1.0} else "mean"
         return [
-            f"{design.outcome} has only the values {values[0]:g} and {values[1]:g}: the model takes it for a "
-            f"number with normal errors, α is a difference in its {mean}, and what the shape says about ρ is not "
-            "to be used."
+            f"{design.outcome} has only the values {values[0]:g} and {values[1]:g}: the model "
+            f"takes it for a number with normal errors, α is a difference in its {mean}, and what "
+            "the shape says about ρ is not to be used."
         ]
     if design.stands_for:
         return [
-            "The data came in pieces, so whether the errors are normal, and whether rows come in clusters, was not "
-            "looked at."
+            "The data came in pieces, so whether the errors are normal, and whether rows come in "
+            "clusters, was not looked at."
         ]
     resid = leftover(design)[0]
     lean, tails = skew(resid), kurtosis(resid)
@@ -215,8 +225,10 @@ def _shape(design):
     shape = "not far from" if near else "far from"
     return [
         *_steps(design, values),
-        f"The outcome's least-squares residuals have skewness {lean:z.2f} and excess kurtosis {tails:z.2f}: "
-        f"{shape} the normal shape (0 and 0) that the model assumes.",
+        (
+            f"The outcome's least-squares residuals have skewness {lean:z.2f} and excess kurtosis "
+            f"{tails:z.2f}: {shape} the normal shape (0 and 0) that the model assumes."
+        ),
     ]
 
 
@@ -233,7 +245,10 @@ def _steps(design, values):
         hint = "; that steps between them are alike is your assumption"
     elif whole and values[0] >= 0 and design.y.mean() < COUNTED * design.y.std():
         what, hint = (
-            f"looks like a count, whole numbers from {values[0]:g} with mean {number(design.y.mean(), 1)}",
+            (
+                f"looks like a count, whole numbers from {values[0]:g} with mean "
+                f"{number(design.y.mean(), 1)}"
+            ),
             "",
         )
     elif HEAPED <= zeros < 1:
@@ -247,8 +262,9 @@ def _steps(design, values):
         design.kind == "binary"
     )
     return [
-        f"{design.outcome} {what}: the model takes it for a straight line plus a normal error of constant spread. "
-        f"α remains the line's effect on its mean; intervals are approximate{shape}{hint}."
+        f"{design.outcome} {what}: the model takes it for a straight line plus a normal error of "
+        "constant spread. α remains the line's effect on its mean; intervals are "
+        f"approximate{shape}{hint}."
     ]
 
 
@@ -265,13 +281,13 @@ def count(shuffled):
 
 def _shuffled(shuffled):
     passed = (
-        " Passing is no acquittal: what looks just like a current, as a curve or an uneven effect may, is taken "
-        "out as one."
+        " Passing is no acquittal: what looks just like a current, as a curve or an uneven effect "
+        "may, is taken out as one."
         if shuffled <= MISLED
         else ""
     )
     return (
-        "With each treatment drawn anew from its fitted chance, and the errors as they are, there is no current; "
-        f"the likelihood rejects ρ = 0 in {count(shuffled)}, where normal errors would give about "
-        f"{SHUFFLES // 20} at most.{passed}"
+        "With each treatment drawn anew from its fitted chance, and the errors as they are, there "
+        f"is no current; the likelihood rejects ρ = 0 in {count(shuffled)}, where normal errors "
+        f"would give about {SHUFFLES // 20} at most.{passed}"
     )

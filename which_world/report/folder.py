@@ -85,12 +85,13 @@ def check_free(folder, *, force=False, reading=None):
     strangers = sorted(_strangers(folder))
     if strangers:
         raise FileExistsError(
-            f"{folder} holds {strangers[:3]}, which no report wrote, or which changed since; accepted is a new or "
-            "empty folder. Move away what is yours."
+            f"{folder} holds {strangers[:3]}, which no report wrote, or which changed since; "
+            "accepted is a new or empty folder. Move away what is yours."
         )
     if any(folder.iterdir()) and not force:
         raise FileExistsError(
-            f"{folder} holds an earlier report; accepted is another folder, or force=True (--force) to replace it."
+            f"{folder} holds an earlier report; accepted is another folder, or force=True "
+            "(--force) to replace it."
         )
     return folder
 

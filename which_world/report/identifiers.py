@@ -158,23 +158,28 @@ def _matters(row):
 
 def _question(name, row, design):
     alike = (
-        f"Does {name} name who belongs together? Rows with the same value of {name} resemble each other in what "
-        f"both equations leave (intraclass correlation {number(row['outcome'], 0.1)} of {design.outcome} and "
-        f"{number(row['treatment'], 0.1)} of {design.treatment}, {row['groups']:,} groups)."
+        f"Does {name} name who belongs together? Rows with the same value of {name} resemble each "
+        "other in what both equations leave (intraclass correlation "
+        f"{number(row['outcome'], 0.1)} of {design.outcome} and {number(row['treatment'], 0.1)} "
+        f"of {design.treatment}, {row['groups']:,} groups)."
     )
     if row["factor"] > NARROW:
         alike += (
-            f" If it does, the intervals here, which count every row as news, are too narrow, by a factor of "
-            f"about {number(row['factor'], 1)} at ρ = 0: use bootstrap_map(design, data[{name}]) and "
-            f"ols(design, cluster=data[{name}])."
+            " If it does, the intervals here, which count every row as news, are too narrow, by a "
+            f"factor of about {number(row['factor'], 1)} at ρ = 0: use bootstrap_map(design, "
+            f"data[{name}]) and ols(design, cluster=data[{name}])."
         )
     if np.isnan(row["within"]):
-        return f"{alike} All rows of one {name} have the same {design.treatment}, so what they share stays in it."
+        return (
+            f"{alike} All rows of one {name} have the same {design.treatment}, so what they share "
+            "stays in it."
+        )
     width, about = row["high"] - row["low"], " about" * (design.outcome_kind == "binary")
     current = f", as at{about} ρ = {row['rho']:z.2f}" if np.isfinite(row["rho"]) else ""
     return (
-        f"{alike} What such rows share is left out of both formulas: with a constant for each the effect"
-        f"{' is' + about if about else ' is'} {number(row['within'], width)} ({number(row['low'], width)} to "
-        f"{number(row['high'], width)}), not {number(row['effect'], width)}{current}. If it moves both, "
-        f"C({row['column']}) belongs in both formulas."
+        f"{alike} What such rows share is left out of both formulas: with a constant for each the "
+        f"effect{' is' + about if about else ' is'} {number(row['within'], width)} "
+        f"({number(row['low'], width)} to {number(row['high'], width)}), not "
+        f"{number(row['effect'], width)}{current}. If it moves both, C({row['column']}) belongs "
+        "in both formulas."
     )

@@ -110,7 +110,10 @@ def instrument_table(design, free, misled=False):
         rows["posterior, “ρ free”"] = dict(zip(COLUMNS, free[[read, "low", "high", "rho"]]))
         rows["maximum likelihood"] = _likelihood(design)
     if design.instruments and not design.moderators:
-        found, unit = sums(design), POINTS * design.step if design.outcome_kind == "binary" else 1.0
+        found, unit = (
+            sums(design),
+            (POINTS * design.step if design.outcome_kind == "binary" else 1.0),
+        )
         effect, se, p = two_stages(found)
         half = norm.ppf(0.5 + LEVEL / 2) * se
         ends = (effect, effect - half, effect + half), (np.nan, *anderson_rubin(found))
@@ -171,14 +174,18 @@ def instruments_said(table, design, unit=""):
     width, unit = row["high"] - row["low"], f" {unit}" if unit else ""
     line = " (a straight line through zeros and ones)" if design.outcome_kind == "binary" else ""
     said = [
-        f"Without any prior, two-stage least squares{line} says {number(row['effect'], width)}{unit} "
-        f"({number(row['low'], width)} to {number(row['high'], width)}); the Anderson–Rubin interval, right however "
-        f"weak the instruments are, {region(table)}."
+        f"Without any prior, two-stage least squares{line} says "
+        f"{number(row['effect'], width)}{unit} ({number(row['low'], width)} to "
+        f"{number(row['high'], width)}); the Anderson–Rubin interval, right however weak the "
+        f"instruments are, {region(table)}."
     ]
     p = table.attrs["overidentified"]
     if np.isnan(p):
         return said
     verdict = "they do not contradict each other, which they also would not if all were wrong alike"
     if p < REJECTED:
-        verdict = f"{names} contradict each other, so at least one has a way of its own to {design.outcome}"
+        verdict = (
+            f"{names} contradict each other, so at least one has a way of its own to "
+            f"{design.outcome}"
+        )
     return [*said, f"Sargan's test of the instruments to spare has p = {p:.2g}: {verdict}."]

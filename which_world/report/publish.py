@@ -249,7 +249,10 @@ def _moving(report, folder):
             report.map, unit=report.unit, ols=float(report.worlds.loc["OLS", report.read])
         )
         return figure.html(javascript_bundle())
-    except (ImportError, ValueError):  # no script at hand, or too few columns that can be relied on
+    except (
+        ImportError,
+        ValueError,
+    ):  # no script at hand, or too few columns that can be relied on
         picture = (folder / "map.svg").read_text(encoding="utf-8")
         return f"<figure>{picture[picture.index('<svg') :]}</figure>"
 
@@ -270,17 +273,22 @@ def _parts(report):
         "What the numbers rest on": report.assumptions,
         "The data": report.checks,
         MEASURED: [
-            "The hidden current that each would have been, had it gone unmeasured, strongest first.",
+            (
+                "The hidden current that each would have been, had it gone unmeasured, strongest "
+                "first."
+            ),
             *_instruments(design),
             *_shortened(design),
         ],
         BELONGING: [
-            "Columns outside the formulas whose rows resemble each other in both equations; within: the effect "
-            "with a constant for each group; ρ: the current that leaving them out makes."
+            "Columns outside the formulas whose rows resemble each other in both equations; "
+            "within: the effect with a constant for each group; ρ: the current that leaving them "
+            "out makes."
         ],
         PIPED: [
-            "The posterior leans on the priors and the normal errors, maximum likelihood on the errors, two-stage "
-            "least squares on many rows, Anderson and Rubin's interval on none of these; all on the exclusion."
+            "The posterior leans on the priors and the normal errors, maximum likelihood on the "
+            "errors, two-stage least squares on many rows, Anderson and Rubin's interval on none "
+            "of these; all on the exclusion."
         ],
         PRIORS: ["The world “ρ free” under priors half and twice as wide."],
     }
@@ -338,15 +346,18 @@ def _spelled(table, effects, plain):
 
 def _instruments(design):
     one = len(design.instruments) == 1
-    said = f"{listed(design.instruments)} {'is an instrument' if one else 'are instruments'} and no benchmark."
+    said = (
+        f"{listed(design.instruments)} {'is an instrument' if one else 'are instruments'} and no "
+        "benchmark."
+    )
     return [said] * bool(design.instruments)
 
 
 def _shortened(design):
     return (
         [
-            f"With so many rows these come from {MANY:,} of them, drawn at random, and the map from fewer columns and "
-            "draws than usual."
+            f"With so many rows these come from {MANY:,} of them, drawn at random, and the map "
+            "from fewer columns and draws than usual."
         ]
         if large(design)
         else []
@@ -402,7 +413,8 @@ def _draw(report, folder):
         readable(report), tipping=report.tipping["interval"], marks=marks, ax=ax, unit=report.unit
     )
     ax.set_title(
-        f"The effect of {report.design.treatment} on {report.design.outcome}, at every hidden current"
+        f"The effect of {report.design.treatment} on {report.design.outcome}, at every hidden "
+        "current"
     )
     for name in ("map.png", "map.svg"):
         figure.savefig(folder / name, dpi=200)

@@ -35,29 +35,36 @@ def limits(design, shuffled=np.nan):
         source = _rests_on_instruments(design)
     elif design.kind == "continuous":
         source = (
-            "These data say nothing about ρ, the correlation of what is unmeasured in both equations: no "
-            "covariate stands in the treatment formula alone, so the likelihood is flat in ρ, and all that is "
-            "known of it comes from the priors. More rows would not help."
+            "These data say nothing about ρ, the correlation of what is unmeasured in both "
+            "equations: no covariate stands in the treatment formula alone, so the likelihood is "
+            "flat in ρ, and all that is known of it comes from the priors. More rows would not "
+            "help."
         )
     else:
         source = (
-            "These data hold no instrument. All they say about ρ, the correlation of what is unmeasured in "
-            "both equations, comes from the assumed normal shape of the errors: a wrong shape, a missing curve "
-            "or a missing interaction would pass for a hidden current."
+            "These data hold no instrument. All they say about ρ, the correlation of what is "
+            "unmeasured in both equations, comes from the assumed normal shape of the errors: a "
+            "wrong shape, a missing curve or a missing interaction would pass for a hidden "
+            "current."
         )
     if shuffled > MISLED:
         source += (
-            " Here the shape does mislead: with these residuals, and each treatment drawn anew so that no "
-            f"current is left, the likelihood finds one in {count(shuffled)}. Do not lean on the world "
-            "“ρ free”, but on a belief you can defend, and give the likelihood no say in it: "
-            "weigh(report.map, belief, likelihood=False)."
+            " Here the shape does mislead: with these residuals, and each treatment drawn anew so "
+            f"that no current is left, the likelihood finds one in {count(shuffled)}. Do not lean "
+            "on the world “ρ free”, but on a belief you can defend, and give the likelihood no "
+            "say in it: weigh(report.map, belief, likelihood=False)."
         )
     return [
         source,
-        f"They cannot say which came first: that {design.treatment} moves {design.outcome}, and not the other way "
-        "round, is your knowledge.",
-        "They cannot say whether a covariate was itself changed by the treatment, or whether the rows were chosen by "
-        "their outcome; either would bias every world, the one at ρ = 0 included.",
+        (
+            f"They cannot say which came first: that {design.treatment} moves {design.outcome}, "
+            "and not the other way round, is your knowledge."
+        ),
+        (
+            "They cannot say whether a covariate was itself changed by the treatment, or whether "
+            "the rows were chosen by their outcome; either would bias every world, the one at ρ = "
+            "0 included."
+        ),
     ]
 
 
@@ -69,18 +76,18 @@ def _rests_on_instruments(design):
     if design.kind == "binary":
         mostly = f"; with F = {f:z.1f} mostly on the shape" if f < WEAK else ""
         return (
-            f"What these data say about {rho} rests on {names} and on the assumed normal shape of the "
-            f"errors{mostly}. These data cannot confirm that {names} {unconfirmed}."
+            f"What these data say about {rho} rests on {names} and on the assumed normal shape of "
+            f"the errors{mostly}. These data cannot confirm that {names} {unconfirmed}."
         )
     if f < WEAK:
         return (
-            f"{names} hardly move{'s' * one} {design.treatment} (F = {f:z.1f}): these data say next to nothing "
-            f"about {rho} and the world “ρ free” is little but its priors. Nor can they confirm that "
-            f"{'it' if one else 'they'} {unconfirmed}."
+            f"{names} hardly move{'s' * one} {design.treatment} (F = {f:z.1f}): these data say "
+            f"next to nothing about {rho} and the world “ρ free” is little but its priors. Nor "
+            f"can they confirm that {'it' if one else 'they'} {unconfirmed}."
         )
     return (
-        f"What these data say about {rho} rests on {names}: it comes from your formula, and these data cannot "
-        f"confirm that {'it' if one else 'they'} {unconfirmed}."
+        f"What these data say about {rho} rests on {names}: it comes from your formula, and these "
+        f"data cannot confirm that {'it' if one else 'they'} {unconfirmed}."
     )
 
 
@@ -96,19 +103,26 @@ def assumptions(design, belief, alpha=None, dropped=0, unit=""):
         _outcome_equation(design, others),
         _effect(design),
         _treatment_equation(design),
-        "U and V are jointly normal with a constant spread and one correlation ρ, the same for every row.",
-        "Rows are independent: no clusters, no repeated measurements, no effect of one row's treatment on another.",
+        (
+            "U and V are jointly normal with a constant spread and one correlation ρ, the same for "
+            "every row."
+        ),
+        (
+            "Rows are independent: no clusters, no repeated measurements, no effect of one row's "
+            "treatment on another."
+        ),
         "Every covariate was settled before the treatment and is measured without error.",
         *(
-            f"{name} moves {design.outcome} only through {design.treatment} (an exclusion restriction)."
+            f"{name} moves {design.outcome} only through {design.treatment} (an exclusion "
+            "restriction)."
             for name in design.instruments
         ),
         *_held_fixed(design),
     ]
     if dropped:
         said.append(
-            f"{dropped:,} rows with a missing value were dropped: whether a row has one has nothing to do with "
-            "its U and V, once the covariates are known."
+            f"{dropped:,} rows with a missing value were dropped: whether a row has one has "
+            "nothing to do with its U and V, once the covariates are known."
         )
     return said + _priors(design, belief, alpha, unit)
 
@@ -121,18 +135,22 @@ def _held_fixed(design):
     one = len(names) == 1
     it, its = ("it", "its") if one else ("them", "their")
     return [
-        f"{listed(names)} move{'s' * one} {design.outcome} and not {design.treatment}: as the formulas have {it}, "
-        f"{'it is a covariate' if one else 'they are covariates'} held fixed, no second treatment; nothing hidden "
-        f"is allowed for in {its} own coefficient{'s' * (not one)}."
+        f"{listed(names)} move{'s' * one} {design.outcome} and not {design.treatment}: as the "
+        f"formulas have {it}, {'it is a covariate' if one else 'they are covariates'} held fixed, "
+        f"no second treatment; nothing hidden is allowed for in {its} own "
+        f"coefficient{'s' * (not one)}."
     ]
 
 
 def _outcome_equation(design, others):
-    line = f"a straight-line function of {design.treatment} {f'and of {listed(others)}' if others else 'alone'}"
+    line = (
+        f"a straight-line function of {design.treatment} "
+        f"{f'and of {listed(others)}' if others else 'alone'}"
+    )
     if design.outcome_kind == "binary":
         return (
-            f"{design.outcome} is 1 where {line}, plus an error U of spread 1, is positive (a probit); no curve or "
-            "interaction beyond the formula."
+            f"{design.outcome} is 1 where {line}, plus an error U of spread 1, is positive (a "
+            "probit); no curve or interaction beyond the formula."
         )
     return (
         f"{design.outcome} is {line}, plus an error U; no curve or interaction beyond the formula."
@@ -144,15 +162,16 @@ def _effect(design):
         moved = more_of(design, "one unit more") + " than it was, each row keeping its own U"
         change = "1 against 0" if design.kind == "binary" else moved
         return (
-            f"The effect is what {design.treatment} does to the chance that {design.outcome} is 1 ({change}), "
+            f"The effect is what {design.treatment} does to the chance that {design.outcome} is 1 "
+            f"({change}), "
             "averaged over these rows; its shift of the line, α, is "
             f"{'linear in ' + listed(design.moderators) if design.moderators else 'the same for every row'}."
         )
     if design.moderators:
         average = "its average" if len(design.moderators) == 1 else "their average"
         return (
-            f"The effect changes with {listed(design.moderators)}, in a straight line; α is the effect at "
-            f"{average}, and nothing else changes it."
+            f"The effect changes with {listed(design.moderators)}, in a straight line; α is the "
+            f"effect at {average}, and nothing else changes it."
         )
     if design.kind == "binary":
         return f"{design.treatment} has the same effect α for every row."
@@ -163,7 +182,10 @@ def _treatment_equation(design):
     others = listed(terms(design, design.in_treatment))
     line = f"a straight-line function of {others}" if others else "a constant"
     if design.kind == "binary":
-        return f"{design.treatment} is 1 where {line}, plus an error V of spread 1, is positive (a probit)."
+        return (
+            f"{design.treatment} is 1 where {line}, plus an error V of spread 1, is positive (a "
+            "probit)."
+        )
     return f"{design.treatment} is {line} plus an error V."
 
 
@@ -172,15 +194,23 @@ def _priors(design, belief, alpha, unit):
     unit = f" {unit}" if unit and design.outcome_kind == "continuous" else ""
     if isinstance(belief, AtanhNormal):
         low, high = np.tanh(belief.mean + np.array([-1.96, 1.96]) * belief.sd)
-        prior = f"atanh ρ ~ Normal({belief.mean:g}, {belief.sd:g}), so ρ lies between {low:z.2f} and {high:z.2f} with 95 %"
+        prior = (
+            f"atanh ρ ~ Normal({belief.mean:g}, {belief.sd:g}), so ρ lies between {low:z.2f} and "
+            f"{high:z.2f} with 95 %"
+        )
     else:
         prior = f"ρ has the prior {described(belief)}"
     return [
-        f"Where ρ is free, {prior} prior probability."
-        if isinstance(belief, AtanhNormal)
-        else f"Where free, {prior}.",
-        f"Before the data, α ~ Normal(0, {number(sd.alpha)}){unit}{_ratio(design, alpha)}; the other coefficients are "
-        "known as well as one more row would tell them (a unit information prior), however their columns are written.",
+        (
+            f"Where ρ is free, {prior} prior probability."
+            if isinstance(belief, AtanhNormal)
+            else f"Where free, {prior}."
+        ),
+        (
+            f"Before the data, α ~ Normal(0, {number(sd.alpha)}){unit}{_ratio(design, alpha)}; the "
+            "other coefficients are known as well as one more row would tell them (a unit "
+            "information prior), however their columns are written."
+        ),
         _spread(design, sd),
     ]
 
@@ -191,15 +221,21 @@ def _ratio(design, alpha):
         return ""
     if design.outcome_kind == "binary":
         return ", as much as one row of these data tells"
-    return f", one standard deviation of {design.outcome} for one of what the covariates leave of {design.treatment}"
+    return (
+        f", one standard deviation of {design.outcome} for one of what the covariates leave of "
+        f"{design.treatment}"
+    )
 
 
 def _spread(design, sd):
     if design.outcome_kind == "binary":
-        return "Before the data, the chance of a 1 at average covariates may be anything, from nearly 0 to nearly 1."
+        return (
+            "Before the data, the chance of a 1 at average covariates may be anything, from nearly "
+            "0 to nearly 1."
+        )
     return (
-        f"Before the data, σ_U, the spread of U, is half-normal with scale {number(sd.sigma_U)}, and the "
-        "intercepts are normal and wide."
+        f"Before the data, σ_U, the spread of U, is half-normal with scale {number(sd.sigma_U)}, "
+        "and the intercepts are normal and wide."
     )
 
 
@@ -207,7 +243,10 @@ def contradiction(belief, rho):
     """What to say of a belief whose posterior mean of ρ lies over two prior standard deviations away; else empty."""
     if not isinstance(belief, AtanhNormal) or abs(np.arctanh(rho) - belief.mean) <= 2 * belief.sd:
         return ""
-    return f"the data contradict this belief: they move ρ from {np.tanh(belief.mean):+z.2f} to {rho:+z.2f}"
+    return (
+        f"the data contradict this belief: they move ρ from {np.tanh(belief.mean):+z.2f} to "
+        f"{rho:+z.2f}"
+    )
 
 
 def unread(rho, bad):
@@ -223,8 +262,8 @@ def unread(rho, bad):
     list of str
     """
     said = (
-        f"There are too few rows for these terms to draw the map at ρ = {runs(rho, bad)} (Pareto k̂ above 0.7): the "
-        "figure is shaded there, and no number leans on it."
+        f"There are too few rows for these terms to draw the map at ρ = {runs(rho, bad)} (Pareto "
+        "k̂ above 0.7): the figure is shaded there, and no number leans on it."
     )
     return [said] * bool(np.any(bad))
 
@@ -233,8 +272,9 @@ def pulled(chart):
     """What to say where the priors move the effect at ρ = 0 by more than a quarter of its standard error."""
     by = chart.attrs.get("pulled", 0.0)
     said = (
-        f"The priors move the effect at ρ = 0 by {number(abs(by), 1)} standard errors from what it is without "
-        "them: these rows say too little of these terms; leave some out, or state a wider --alpha."
+        f"The priors move the effect at ρ = 0 by {number(abs(by), 1)} standard errors from what it "
+        "is without them: these rows say too little of these terms; leave some out, or state a "
+        "wider --alpha."
     )
     return [said] * (abs(by) > PULLED)
 
@@ -248,9 +288,10 @@ def moved(report):
     if abs(free["rho"] - mean) <= NEAR * sd and abs(free["rho_sd"] / sd - 1) <= NEAR:
         return ""
     return (
-        f" Where ρ is free it goes from {mean:z.2f} (sd {sd:z.2f}), its prior, to {free['rho']:z.2f} "
-        f"(sd {free['rho_sd']:z.2f}): not by the data, but by the priors of α and of the spread of U, which find "
-        "some of the effects and spreads that go with a strong current too large."
+        f" Where ρ is free it goes from {mean:z.2f} (sd {sd:z.2f}), its prior, to "
+        f"{free['rho']:z.2f} (sd {free['rho_sd']:z.2f}): not by the data, but by the priors of α "
+        "and of the spread of U, which find some of the effects and spreads that go with a "
+        "strong current too large."
     )
 
 
@@ -294,7 +335,8 @@ def _deciding(report):
         np.isfinite(error)
     )
     return [
-        f"If rows are left out to change the effect at ρ = 0, {turn}{move} (approximate maximum influence)."
+        f"If rows are left out to change the effect at ρ = 0, {turn}{move} (approximate maximum "
+        "influence)."
     ]
 
 
@@ -332,9 +374,10 @@ def _without(report, row, does):
     ]
     named = [*named[:3], *[f"{len(rows) - 3} more"] * (len(rows) > 3)]
     return (
-        f"{_rows_of(len(rows)).capitalize()} of {design.n:,} {does.format('s' * one)}: without row{'s' * (not one)} "
-        f"{listed(named)}, counted from the first that is used, the effect at ρ = 0 is "
-        f"{number(row['effect_without'], width)}{unit_of(report)} instead of {number(row['effect'], width)}."
+        f"{_rows_of(len(rows)).capitalize()} of {design.n:,} {does.format('s' * one)}: without "
+        f"row{'s' * (not one)} {listed(named)}, counted from the first that is used, the effect "
+        f"at ρ = 0 is {number(row['effect_without'], width)}{unit_of(report)} instead of "
+        f"{number(row['effect'], width)}."
     )
 
 
@@ -367,24 +410,27 @@ def _tipping(report):
             f"({ends_in(report, 'ρ = 0')}): there is no sign to overturn."
         )
     if tip.get("refused"):
-        return f"{learned}Where a current brings the interval to zero cannot be read: columns on the way are not reliable."
+        return (
+            f"{learned}Where a current brings the interval to zero cannot be read: columns on the "
+            "way are not reliable."
+        )
     if not np.isfinite(tip["interval"]):
         return (
-            f"{learned}No hidden current from ρ = {tip['from']:z.2f} to {tip['to']:z.2f}, as far as the map "
-            "reaches and can be relied on, brings the interval of the effect to zero."
+            f"{learned}No hidden current from ρ = {tip['from']:z.2f} to {tip['to']:z.2f}, as far "
+            "as the map reaches and can be relied on, brings the interval of the effect to zero."
         )
     if learned and (far := _beyond(report)):
         return (
-            f"{learned}A hidden current of ρ = {tip['interval']:z.2f} would bring the effect's 95 % interval to "
-            f"zero{far}."
+            f"{learned}A hidden current of ρ = {tip['interval']:z.2f} would bring the effect's 95 "
+            f"% interval to zero{far}."
         )
     mean = (
         f"; one of ρ = {tip['mean']:z.2f} brings its mean there" if np.isfinite(tip["mean"]) else ""
     )
     return (
-        f"{learned}A hidden current of ρ = {tip['interval']:z.2f} brings the effect's 95 % interval to zero{mean}. "
-        f"Anything unmeasured that strong, and {'positive' if tip['interval'] > 0 else 'negative'}, puts its sign "
-        "in doubt."
+        f"{learned}A hidden current of ρ = {tip['interval']:z.2f} brings the effect's 95 % "
+        f"interval to zero{mean}. Anything unmeasured that strong, and "
+        f"{'positive' if tip['interval'] > 0 else 'negative'}, puts its sign in doubt."
     )
 
 
@@ -401,7 +447,10 @@ def _beyond(report):
     past = np.mean((rho - tip) * np.sign(tip) >= 0)
     if past < 1e-3 and min(abs(tip - low), abs(tip - high)) > (high - low) / 2:
         return ", but it lies outside that range; it takes a failing exclusion restriction as well"
-    return f"; it lies outside that range: one as strong, or stronger, has posterior probability {chance(past)}"
+    return (
+        "; it lies outside that range: one as strong, or stronger, has posterior probability "
+        f"{chance(past)}"
+    )
 
 
 def identified(report):
@@ -425,8 +474,8 @@ def _by_instruments(report):
         else f"away from zero: least squares is then off by {off}{unit_of(report)}"
     )
     return (
-        f"With {listed(design.instruments)} {as_one} {means}the posterior of ρ, under its prior, has mean "
-        f"{free['rho']:z.2f} ({low:z.2f} to {high:z.2f}), {away}; {_likeliest(report)}. "
+        f"With {listed(design.instruments)} {as_one} {means}the posterior of ρ, under its prior, "
+        f"has mean {free['rho']:z.2f} ({low:z.2f} to {high:z.2f}), {away}; {_likeliest(report)}. "
     )
 
 
@@ -453,7 +502,8 @@ def _measured(report):
     if len(table):
         name, rho = table.index[0], table["rho"].iloc[0]
         said = [
-            f"The strongest measured current is that of {name}: left unmeasured, it would have been ρ = {rho:+z.2f}."
+            f"The strongest measured current is that of {name}: left unmeasured, it would have "
+            f"been ρ = {rho:+z.2f}."
         ]
     if len(known) and np.isfinite(tip) and tip != 0:
         along = known * np.sign(tip)
@@ -461,15 +511,15 @@ def _measured(report):
         if len(enough):
             that = "that" if len(enough) == 1 else "one"
             said.append(
-                f"A current as strong as {that} of {listed(enough.index)} would be enough to reach the tipping "
-                "point."
+                f"A current as strong as {that} of {listed(enough.index)} would be enough to reach "
+                "the tipping point."
             )
         elif along.max() <= NONE:
             said.append("In the direction that matters there is no measured current at all.")
         else:
             said.append(
-                f"In the direction that matters none is as strong as the tipping point; the nearest is "
-                f"{along.idxmax()}, at ρ = {known[along.idxmax()]:+z.2f}."
+                "In the direction that matters none is as strong as the tipping point; the "
+                f"nearest is {along.idxmax()}, at ρ = {known[along.idxmax()]:+z.2f}."
             )
     return said
 
@@ -477,7 +527,10 @@ def _measured(report):
 def _unmeasured(design, tried):
     """Why there is no benchmark."""
     if tried:
-        return "No covariate's current could be read by leaving it out, so a hidden one has nothing to compare with."
+        return (
+            "No covariate's current could be read by leaving it out, so a hidden one has nothing "
+            "to compare with."
+        )
     lone = (
         len(terms(design, np.ones(len(design.covariates), dtype=bool))) == 1
         and not design.instruments
@@ -497,9 +550,10 @@ def _robustness(report):
         return []
     T, Y = report.design.treatment, report.design.outcome
     return [
-        f"An unmeasured covariate would have to explain {percent(estimate, 1)} of what the covariates leave of "
-        f"{T}, and of what they and {T} leave of {Y}, to bring the least-squares effect to zero, and "
-        f"{percent(interval, 1)} to bring its interval there (Cinelli & Hazlett's robustness value)."
+        f"An unmeasured covariate would have to explain {percent(estimate, 1)} of what the "
+        f"covariates leave of {T}, and of what they and {T} leave of {Y}, to bring the "
+        f"least-squares effect to zero, and {percent(interval, 1)} to bring its interval there "
+        "(Cinelli & Hazlett's robustness value)."
     ]
 
 
@@ -531,9 +585,10 @@ def _other_priors(report):
     name = "effect" if report.read == "effect" else "α"
     clear = int(((table["low"] > 0) | (table["high"] < 0)).sum())
     return (
-        f"As reported and under priors of {of} half and twice as wide, the effect of the world “ρ free” "
-        f"lies {effects}{unit_of(report)}, P({name} > 0) {_between(chance(p.min()), chance(p.max()))}, and its "
-        f"interval excludes zero in {clear} of {len(table)} cases."
+        f"As reported and under priors of {of} half and twice as wide, the effect of the world “ρ "
+        f"free” lies {effects}{unit_of(report)}, P({name} > 0) "
+        f"{_between(chance(p.min()), chance(p.max()))}, and its interval excludes zero in {clear} "
+        f"of {len(table)} cases."
     )
 
 
@@ -555,8 +610,8 @@ def conclusion(report):
         more = more_of(design, f"one more {design.treatment}")
         change = f"from {design.treatment} = 0 to 1" if design.kind == "binary" else f"with {more}"
         found = (
-            f"the share with {design.outcome} = 1 differs by {estimate} {change}, by least squares through zeros "
-            "and ones"
+            f"the share with {design.outcome} = 1 differs by {estimate} {change}, by least squares "
+            "through zeros and ones"
         )
     elif design.kind == "binary":
         found = (
@@ -568,8 +623,10 @@ def conclusion(report):
     own = more_of(design, design.treatment)
     said = [
         f"{_rows(report)} {found} (95 % interval {interval}), {adjusted}.",
-        f"That is the effect of {own} if nothing unmeasured moves both: with ρ = 0 the joint model gives "
-        f"{effect_in(report, 'ρ = 0')} ({ends_in(report, 'ρ = 0')}).",
+        (
+            f"That is the effect of {own} if nothing unmeasured moves both: with ρ = 0 the joint "
+            f"model gives {effect_in(report, 'ρ = 0')} ({ends_in(report, 'ρ = 0')})."
+        ),
         *_free(report),
     ]
     return " ".join([*said, *report.overturns[:3], report.limits[0], *report.clustered])
@@ -592,13 +649,16 @@ def _free(report):
     design, free = report.design, report.worlds.loc["ρ free"]
     if np.isfinite(free[report.read]) and report.shuffled > MISLED:
         return [
-            f"With ρ free it would be {effect_in(report, 'ρ free')}, but the likelihood finds a current where "
-            "a shuffle has left none, so this number is not to be used."
+            f"With ρ free it would be {effect_in(report, 'ρ free')}, but the likelihood finds a "
+            "current where a shuffle has left none, so this number is not to be used."
         ]
     if np.isfinite(free[report.read]):
         return [
-            f"With ρ free under its prior it is {effect_in(report, 'ρ free')} ({ends_in(report, 'ρ free')}), "
-            f"positive with probability {chance(free[f'P({report.read}>0)'])}.",
+            (
+                f"With ρ free under its prior it is {effect_in(report, 'ρ free')} "
+                f"({ends_in(report, 'ρ free')}), positive with probability "
+                f"{chance(free[f'P({report.read}>0)'])}."
+            ),
             _other_priors(report),
         ]
     plural = "" if len(design.instruments) == 1 else "s"
@@ -608,7 +668,7 @@ def _free(report):
         else "You may"
     )
     return [
-        f"With ρ free no answer can be given: {free['interpretation'].removeprefix('not shown: ')}, so these "
-        f"formulas and this belief do not fit together. {check} state a narrower belief "
-        "(--belief 0 0.2)."
+        "With ρ free no answer can be given: "
+        f"{free['interpretation'].removeprefix('not shown: ')}, so these formulas and this belief "
+        f"do not fit together. {check} state a narrower belief (--belief 0 0.2)."
     ]

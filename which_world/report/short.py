@@ -11,13 +11,13 @@ ENOUGH = 3  # currents to compare with, below which there is no yardstick
 SMALL = 0.1  # standard deviations of the outcome by which a typical step of the treatment moves it, at most
 SUPPOSED = 0.3  # a hidden current that a precise zero is held against
 NO_YARDSTICK = (
-    "There is no yardstick for how likely that is, with {} to compare it with: ask who knows the field what such a "
-    "cause could be, before you act."
+    "There is no yardstick for how likely that is, with {} to compare it with: ask who knows the "
+    "field what such a cause could be, before you act."
 )
 FEWER = "nothing measured", "one current alone", "two currents alone"
 LITTLE = (
-    "Do not act before it is known whether that is a slip or the truth: a conclusion that so little carries is none "
-    "yet."
+    "Do not act before it is known whether that is a slip or the truth: a conclusion that so "
+    "little carries is none yet."
 )
 
 
@@ -31,10 +31,16 @@ def in_short(report):
     learned = identified(report)
     world = "ρ free" if learned else "ρ = 0"
     row = report.worlds.loc[world]
-    effect = f"{_changes(report)} by {effect_in(report, world)} ({ends_in(report, world)}), {_if(report, learned)}."
+    effect = (
+        f"{_changes(report)} by {effect_in(report, world)} ({ends_in(report, world)}), "
+        f"{_if(report, learned)}."
+    )
     factor, name = _widest(report)
     if factor > 1:
-        effect += f" If {name} names who belongs together, the interval is too narrow, by a factor of {factor:z.1f}."
+        effect += (
+            f" If {name} names who belongs together, the interval is too narrow, by a factor of "
+            f"{factor:z.1f}."
+        )
     few, (why, advice, licence) = decisive(report), _judged(report, row, learned, factor, name)
     if few and (licence or report.influence["rows"].iloc[0] <= FEW):
         why, advice = few, LITTLE  # no licence rests on a row or two
@@ -48,7 +54,10 @@ def _judged(report, row, learned, factor, name):
     if _widened(row["low"], row["high"], factor):
         return (
             "Then it holds zero, and whether it is more or less than nothing is open.",
-            f"Do not act on the sign before that is settled: count whole groups of {name}, not rows.",
+            (
+                f"Do not act on the sign before that is settled: count whole groups of {name}, not "
+                "rows."
+            ),
             False,
         )
     return _leaning(report) if learned else _hidden_cause(report)
@@ -70,10 +79,16 @@ def _if(report, learned):
     design, one = report.design, len(report.design.instruments) == 1
     if not learned:
         return "if nothing unmeasured moves both"
-    way = f"if {listed(design.instruments)} move{'s' * one} {design.outcome} only through {design.treatment}"
+    way = (
+        f"if {listed(design.instruments)} move{'s' * one} {design.outcome} only through "
+        f"{design.treatment}"
+    )
     if "two-stage least squares" not in report.instruments.index:
         return f"{way}, under the prior of ρ"
-    return f"{way}, under the prior of ρ; without a prior, two-stage least squares says {_two_stages(report)}"
+    return (
+        f"{way}, under the prior of ρ; without a prior, two-stage least squares says "
+        f"{_two_stages(report)}"
+    )
 
 
 def _two_stages(report):
@@ -114,12 +129,21 @@ def _open(report, row, learned):
     if learned:
         return (
             f"Then it is smaller than about {about} either way: next to nothing, and known well.",
-            "Act as if there were none, if you can defend that condition and so little does not matter.",
+            (
+                "Act as if there were none, if you can defend that condition and so little does "
+                "not matter."
+            ),
             True,
         )
     return (
-        f"If nothing is hidden it is smaller than about {about} either way: next to nothing, and known well.",
-        f"Act as if there were none, if so little does not matter and you know of no hidden cause{_masked(report)}.",
+        (
+            f"If nothing is hidden it is smaller than about {about} either way: next to nothing, "
+            "and known well."
+        ),
+        (
+            "Act as if there were none, if so little does not matter and you know of no hidden "
+            f"cause{_masked(report)}."
+        ),
         True,
     )
 
@@ -140,22 +164,36 @@ def _leaning(report):
     p = report.instruments.attrs.get("overidentified", np.nan)
     if p < REJECTED:
         return (
-            f"The instruments contradict each other (Sargan's test, p = {p:.2g}): at least one of {names} has a way of "
-            f"its own to {report.design.outcome}.",
+            (
+                f"The instruments contradict each other (Sargan's test, p = {p:.2g}): at least one "
+                f"of {names} has a way of its own to {report.design.outcome}."
+            ),
             "Do not act on the sign before you know which, and have left it out.",
             False,
         )
     if holds_zero(report.instruments):
         return (
-            f"Without the prior zero is not ruled out: the Anderson–Rubin interval {region(report.instruments)}.",
-            "Do not act on the sign: priors and normal errors clear it of zero, not the instruments.",
+            (
+                "Without the prior zero is not ruled out: the Anderson–Rubin interval "
+                f"{region(report.instruments)}."
+            ),
+            (
+                "Do not act on the sign: priors and normal errors clear it of zero, not the "
+                "instruments."
+            ),
             False,
         )
     return (
-        f"A second way from {names} to {report.design.outcome}, past {report.design.treatment}, would overturn it, and "
-        "these data cannot show whether there is one.",
-        f"Act on the sign if you can defend in words that {names} {'has' if one else 'have'} no such way; least "
-        f"squares, which trusts that nothing is hidden instead, says {effect_in(report, 'OLS')}.",
+        (
+            f"A second way from {names} to {report.design.outcome}, past "
+            f"{report.design.treatment}, would overturn it, and these data cannot show whether "
+            "there is one."
+        ),
+        (
+            f"Act on the sign if you can defend in words that {names} {'has' if one else 'have'} "
+            "no such way; least squares, which trusts that nothing is hidden instead, says "
+            f"{effect_in(report, 'OLS')}."
+        ),
         True,
     )
 
@@ -165,10 +203,14 @@ def _hidden_cause(report):
     tip = report.tipping["interval"]
     if report.tipping.get("refused"):
         return (
-            "Which hidden cause would put its sign in doubt cannot be read off this map: columns on the way are not "
-            "reliable.",
-            "Do not act on the sign before that is known; with fewer terms, or a narrower prior, the map could be "
-            "read.",
+            (
+                "Which hidden cause would put its sign in doubt cannot be read off this map: "
+                "columns on the way are not reliable."
+            ),
+            (
+                "Do not act on the sign before that is known; with fewer terms, or a narrower "
+                "prior, the map could be read."
+            ),
             False,
         )
     if not np.isfinite(tip) or tip == 0:
@@ -179,8 +221,8 @@ def _hidden_cause(report):
         )
     cause = "raises both" if tip > 0 else "raises one and lowers the other"
     overturned = (
-        f"A hidden cause that {cause}, with a correlation of {abs(tip):z.2f} between what is unmeasured, "
-        "would put its sign in doubt"
+        f"A hidden cause that {cause}, with a correlation of {abs(tip):z.2f} between what is "
+        "unmeasured, would put its sign in doubt"
     )
     along = yardsticks(report) * np.sign(tip)
     return f"{overturned}{_nearest(along)}.", *_advice(report, along, abs(tip))
@@ -201,12 +243,18 @@ def _advice(report, along, tip):
     strongest = float(along.max()) if len(along) else 0.0
     if strongest >= tip:
         return (
-            f"Do not act on the sign: such a cause is in these data{_taken_out(report, along.idxmax())}.",
+            (
+                "Do not act on the sign: such a cause is in these "
+                f"data{_taken_out(report, along.idxmax())}."
+            ),
             False,
         )
     if strongest > tip / 2:
         return (
-            "Causes of that size were measured here, so another may be hidden: do not act on the sign alone.",
+            (
+                "Causes of that size were measured here, so another may be hidden: do not act on "
+                "the sign alone."
+            ),
             False,
         )
     if len(along) < ENOUGH:
@@ -223,7 +271,7 @@ def _taken_out(report, name):
         if name == shared_by(identifier):
             width = width_in(report, "ρ = 0")
             return (
-                f"; with a constant for each {identifier} the effect is {number(row['within'], width)}, not "
-                f"{number(row['effect'], width)}"
+                f"; with a constant for each {identifier} the effect is "
+                f"{number(row['within'], width)}, not {number(row['effect'], width)}"
             )
     return ", and another may be hidden"

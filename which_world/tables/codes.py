@@ -99,10 +99,11 @@ def ask(counts, name, rows):
     file = " ".join(f"--missing {name}={code}" for code in plain)
     told = repr(plain[0] if len(plain) == 1 else plain)
     return [
-        f"{name} is {times} of {rows:,} rows, and from {rest[0]:.15g} to {rest[-1]:.15g} in the others. "
-        f"Is that an answer? If {one} for none, make it missing, in a file "
-        f"with {file} --drop-missing (missing={{{name!r}: {told}}}), in a frame with "
-        f"data[{name!r}].replace([{', '.join(plain)}], float('nan')), before the rows are dropped."
+        f"{name} is {times} of {rows:,} rows, and from {rest[0]:.15g} to {rest[-1]:.15g} in the "
+        f"others. Is that an answer? If {one} for none, make it missing, in a file with {file} "
+        f"--drop-missing (missing={{{name!r}: {told}}}), in a frame with "
+        f"data[{name!r}].replace([{', '.join(plain)}], float('nan')), before the rows are "
+        "dropped."
     ]
 
 

@@ -15,7 +15,9 @@ DATE = (
     r"\s*(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ]\d.*)?|\d{4}[-/]\d{2}|"
     r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s*[AaPp]\.?[Mm]\.?)?)\s*"
 )
-MEASURED = rf"\s*((?:[A-Z]{{3}}\s)?[^\w\s.,+-]*)\s*{NUMBER}\s*((?:[^\d.,\s].*?)?)\s*"  # what stands around it
+MEASURED = (  # what stands around it
+    rf"\s*((?:[A-Z]{{3}}\s)?[^\w\s.,+-]*)\s*{NUMBER}\s*((?:[^\d.,\s].*?)?)\s*"
+)
 # the texts that pandas takes for a missing value, beside an empty field
 MISSING = (
     "#N/A",
@@ -79,7 +81,8 @@ def plain(column, name, *, categorical=False, whole=True):
         return column.cat.remove_unused_categories() if whole else column
     if api.is_complex_dtype(dtype):
         raise ValueError(
-            f"{name!r} holds complex numbers; accepted are real ones: data[{name!r}].abs(), or its .real."
+            f"{name!r} holds complex numbers; accepted are real ones: data[{name!r}].abs(), or its "
+            ".real."
         )
     if api.is_bool_dtype(dtype) or api.is_numeric_dtype(dtype):
         return _numpy(column)
@@ -124,13 +127,14 @@ def _objects(column, name, categorical, whole):
         categorical or _numeric(kinds)
     ):
         raise ValueError(
-            f"{name!r} holds {_shown(held.iloc[0])}, of the type {type(held.iloc[0]).__name__}; accepted are numbers, "
-            f"truth values and text."
+            f"{name!r} holds {_shown(held.iloc[0])}, of the type {type(held.iloc[0]).__name__}; "
+            "accepted are numbers, truth values and text."
         )
     if not categorical:
         raise ValueError(
-            f"{name!r} holds numbers kept as objects, such as {_shown(held.iloc[0])}; accepted are numbers: "
-            f"data[{name!r}].astype(float), or C(`{name}`) if it is meant to be categorical."
+            f"{name!r} holds numbers kept as objects, such as {_shown(held.iloc[0])}; accepted are "
+            f"numbers: data[{name!r}].astype(float), or C(`{name}`) if it is meant to be "
+            "categorical."
         )
     return column
 
@@ -159,8 +163,9 @@ def _dates(column, name, categorical):
         else f"(data[{name!r}] - data[{name!r}].min()).dt.days"
     )
     raise ValueError(
-        f"{name!r} holds {'spans of time' if span else 'dates or times'}, such as {str(example)!r}; accepted are "
-        f"numbers, for example days: {days}; or C(`{name}`) if it is meant to be categorical."
+        f"{name!r} holds {'spans of time' if span else 'dates or times'}, such as "
+        f"{str(example)!r}; accepted are numbers, for example days: {days}; or C(`{name}`) if it "
+        "is meant to be categorical."
     )
 
 
@@ -267,7 +272,10 @@ def _thousands(values):
                 if sure
                 else f"; if every {mark!r} is a decimal mark, decimal={mark!r} (--decimal {mark})"
             )
-            said = f"{{value}}, and every {mark!r} in it stands before three digits, as a thousands mark does"
+            said = (
+                f"{{value}}, and every {mark!r} in it stands before three digits, as a thousands "
+                "mark does"
+            )
             return (
                 grouped[0],
                 said,
@@ -285,7 +293,8 @@ def _measured(counts):
     if share <= 0.5 or not _many(counts):
         return None
     around = pd.Series(
-        [" ".join(re.fullmatch(MEASURED, value).groups()).strip() for value in values], index=values
+        [" ".join(re.fullmatch(MEASURED, value).groups()).strip() for value in values],
+        index=values,
     )
     weight = counts[values].groupby(around).sum()
     usual = weight[weight.index != ""]
@@ -303,5 +312,5 @@ def _different(counts):
     return (
         counts.index[0],
         "text such as {value}, {many}: each would be a category of its own",
-        ("categories that several rows share, or {hint}"),
+        "categories that several rows share, or {hint}",
     )

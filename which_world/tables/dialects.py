@@ -5,7 +5,10 @@ import re
 TYPED = "make it a column of its own first, data['new'] = ..., and write new in the formula"
 
 CATEGORY = "{} is C({}) here"
-ROWS = "{} looks at other rows, and rows are independent here; make it a column first, data['before'] = "
+ROWS = (
+    "{} looks at other rows, and rows are independent here; make it a column first, "
+    "data['before'] = "
+)
 # names and functions that other dialects have, and what stands for them
 FOREIGN = {
     **dict.fromkeys(("TRUE", "FALSE"), "R's TRUE and FALSE are True and False"),
@@ -37,7 +40,9 @@ FOREIGN = {
     "relevel()": "relevel(k, ref='b') is C(k, Treatment('b')) here",
     "interaction()": "interaction(a, b) is a:b here",
     "ifelse()": "ifelse(x > 0, 1, 0) is I(x > 0) here",
-    "cut()": "cut(x, 3) is a column that pandas makes: data['x_cut'] = pd.cut(data['x'], 3).astype(str)",
+    "cut()": (
+        "cut(x, 3) is a column that pandas makes: data['x_cut'] = pd.cut(data['x'], 3).astype(str)"
+    ),
     "mo()": "a monotone effect is not fitted; C(k) gives every level its own",
     "pow()": "pow(x, 2) is I(x**2) here",
 }
@@ -53,8 +58,11 @@ PATTERNS = (
     ),
     (
         r"\|",
-        "what stands behind '|' (instruments, fixed effects) has a formula of its own here: the "
-        "instruments are terms of treatment='t ~ x + z' alone, fixed effects are C(k) in both formulas",
+        (
+            "what stands behind '|' (instruments, fixed effects) has a formula of its own here: "
+            "the instruments are terms of treatment='t ~ x + z' alone, fixed effects are C(k) in "
+            "both formulas"
+        ),
     ),
     (r"\bas\.(?:factor|character|ordered)\(\s*([^()]*?)\s*\)", "{0} is C({1}) here"),
     (
@@ -63,7 +71,10 @@ PATTERNS = (
     ),
     (
         r"#+",
-        "a product with both its parts, '##' in Stata, is '*' here, and the product alone, '#', is ':'",
+        (
+            "a product with both its parts, '##' in Stata, is '*' here, and the product alone, "
+            "'#', is ':'"
+        ),
     ),
     (
         r"\bib?\d*\.([A-Za-z_]\w*)",
@@ -75,8 +86,11 @@ PATTERNS = (
     ),
     (
         r"\b([LFDS])\d*\.([A-Za-z_]\w*)",
-        "{0} looks at other rows, and rows are independent here; make it a column "
-        "first, data['before'] = data['{2}'].shift(1); a column's name with a dot stands in backticks: `{0}`",
+        (
+            "{0} looks at other rows, and rows are independent here; make it a column first, "
+            "data['before'] = data['{2}'].shift(1); a column's name with a dot stands in "
+            "backticks: `{0}`"
+        ),
     ),
     (r"\b(\w+)\$(\w+)", "{0} is {2} here: the data are an argument of their own"),
     (
@@ -118,9 +132,8 @@ def one_at_a_time(whole, names, argument):
     more = " + ".join(others)
     return (
         f"{whole!r} is more than one term, and a joint model has one treatment at a time; accepted "
-        "is one, with what is left among the covariates of both formulas: "
-        f"treatment='{first} ~ {more} + ...' and outcome='y ~ {first} + {more} + ...'; then the next "
-        "in its turn"
+        f"is one, with what is left among the covariates of both formulas: treatment='{first} ~ "
+        f"{more} + ...' and outcome='y ~ {first} + {more} + ...'; then the next in its turn"
     )
 
 

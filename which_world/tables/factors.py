@@ -73,7 +73,10 @@ CONTRASTS = {name: TRANSFORMS[name] for name in ("Treatment", "Sum", "Helmert", 
     f"contr.{name}": getattr(TRANSFORMS["contr"], name)
     for name in ("treatment", "SAS", "sum", "helmert", "diff", "poly")
 }
-LISTED = f"{', '.join(SHAPING)}, {', '.join(PLAIN)}, and NumPy's other functions of one or two numbers, such as np.hypot"
+LISTED = (
+    f"{', '.join(SHAPING)}, {', '.join(PLAIN)}, and NumPy's other functions of one or two numbers, "
+    "such as np.hypot"
+)
 
 
 def parse(text):
@@ -180,7 +183,10 @@ def _check_call(node, text):
     name = dotted(node.func)
     known = function(name)
     if known is None:
-        own = f"{name or ast.unparse(node.func)}() is no function that a formula may call, which are {LISTED}; {TYPED}"
+        own = (
+            f"{name or ast.unparse(node.func)}() is no function that a formula may call, which are "
+            f"{LISTED}; {TYPED}"
+        )
         raise ValueError(f"{text!r}: {FOREIGN.get(f'{name}()', own)}.")
     ufunc = isinstance(known, np.ufunc)
     if ufunc and (
@@ -233,7 +239,10 @@ def _instead(node):
     if isinstance(node, ast.BoolOp) or (
         isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
     ):
-        return "'and', 'or' and 'not' are &, | and ~ between columns, each side in parentheses: (a > 0) & (b > 0)"
+        return (
+            "'and', 'or' and 'not' are &, | and ~ between columns, each side in parentheses: (a > "
+            "0) & (b > 0)"
+        )
     if isinstance(node, ast.Compare) and len(node.ops) > 1:
         return "one comparison at a time, each in parentheses: (0 < x) & (x < 1)"
     return f"{ast.unparse(node)!r} is no part of a formula; {TYPED}"
@@ -401,8 +410,8 @@ def _check_alike(sides, parts, sign):
         pair[other] = repr(_meant(parts[other].value, bare(sides[1 - other])))
         instead = f": write {pair[0]} {SIGNS[sign]} {pair[1]}"
     raise ValueError(
-        f"one side, {written[0]}, is {kinds[0]} and the other, {written[1]}, is {kinds[1]}, and no number is ever "
-        f"equal to a text; accepted are two sides of one kind{instead}"
+        f"one side, {written[0]}, is {kinds[0]} and the other, {written[1]}, is {kinds[1]}, and no "
+        f"number is ever equal to a text; accepted are two sides of one kind{instead}"
     )
 
 
@@ -421,7 +430,8 @@ def _shape(tree, value, rest, options):
         strange := set(pd.unique(pd.Series(value))) - set(options["levels"])
     ):
         raise ValueError(
-            f"{ast.unparse(tree)!r} leaves out the levels {sorted(map(str, strange))}, which the data have."
+            f"{ast.unparse(tree)!r} leaves out the levels {sorted(map(str, strange))}, which the "
+            "data have."
         )
     name = dotted(tree.func)
     return function(name)(value if name in ("C", "I") else real(value), *rest, **options)

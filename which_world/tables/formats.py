@@ -70,8 +70,8 @@ def read(path, **options):
         package = found[1] if found else "what pandas asks for"
         also = " (or pip install 'which-world[formats]')" * (package in EXTRA)
         raise ImportError(
-            f"{path} is read with {package}, which is not installed; accepted is the file once it is: pip install "
-            f"{package}{also}; or a CSV of it."
+            f"{path} is read with {package}, which is not installed; accepted is the file once it "
+            f"is: pip install {package}{also}; or a CSV of it."
         ) from error
     except Exception as error:  # each reader has errors of its own, and none is about this program
         raise ValueError(
@@ -133,9 +133,10 @@ def check_file(path):
             "read_csv" if reader(suffix) is None else f"read_{NAMED.get(suffix, suffix.strip('.'))}"
         )
         raise ValueError(
-            f"path={address!r} is an address, and a report names the file that it was made from, with its checksum; "
-            f"accepted is {KNOWN} on this machine: curl -L -o data{suffix or '.csv'} '{address}'; or two lines of "
-            f"Python: data = pandas.{call}({address!r}); table = read_table(data, outcome=..., treatment=...)."
+            f"path={address!r} is an address, and a report names the file that it was made from, "
+            f"with its checksum; accepted is {KNOWN} on this machine: curl -L -o "
+            f"data{suffix or '.csv'} '{address}'; or two lines of Python: data = "
+            f"pandas.{call}({address!r}); table = read_table(data, outcome=..., treatment=...)."
         )
     if not path.is_file():
         raise FileNotFoundError(f"path={text!r} is no file; accepted is the path of {KNOWN}.")

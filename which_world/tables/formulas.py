@@ -66,7 +66,8 @@ def read(text, argument):
     if not isinstance(text, str):
         one = ", one formula at a time" * isinstance(text, (list, tuple, dict, set))
         raise TypeError(
-            f"{argument}={arguments.told(text)} is no formula; accepted is text such as 'y ~ t + x'{one}."
+            f"{argument}={arguments.told(text)} is no formula; accepted is text such as 'y ~ t + "
+            f"x'{one}."
         )
     if said := several(text, argument) or foreign(text):
         raise ValueError(f"{argument}={text!r}: {said}.")
@@ -74,7 +75,8 @@ def read(text, argument):
     tree = _parse(text, argument, lambda: DefaultFormulaParser().get_ast(text))
     if not isinstance(tree, ASTNode) or tree.operator.symbol != "~" or len(tree.args) != 2:
         raise ValueError(
-            f"{argument}={text!r} is no formula; accepted is a two-sided formula such as 'y ~ t + x'."
+            f"{argument}={text!r} is no formula; accepted is a two-sided formula such as 'y ~ t "
+            "+ x'."
         )
     left, right = tree.args
     if isinstance(left, ASTNode):
@@ -83,8 +85,9 @@ def read(text, argument):
         if argument == "treatment" and signs <= {"+", "*", ":"}:
             raise ValueError(f"{argument}={text!r}: {one_at_a_time(whole, names, argument)}.")
         raise ValueError(
-            f"{argument}={text!r}: {whole!r} is more than one term; accepted on the left is one name or one function, "
-            f"and what is to be worked out stands in I(...): 'I({whole}) ~ ...'."
+            f"{argument}={text!r}: {whole!r} is more than one term; accepted on the left is one "
+            f"name or one function, and what is to be worked out stands in I(...): 'I({whole}) ~ "
+            "...'."
         )
     _check_signs(right, text, argument)
     terms = list(_parse(text, argument, lambda: formulaic.Formula(text)).rhs)
@@ -121,8 +124,8 @@ def _parse(text, argument, parse):
         return parse()
     except (FormulaicError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(
-            f"{argument}={text!r} cannot be read as a formula such as 'y ~ t + x'; a name with spaces or signs stands "
-            "in backticks: `Body Mass (kg)`."
+            f"{argument}={text!r} cannot be read as a formula such as 'y ~ t + x'; a name with "
+            "spaces or signs stands in backticks: `Body Mass (kg)`."
         ) from error
 
 
@@ -137,7 +140,8 @@ def _tree(factor, text, argument):
         if not name.isidentifier() and f"`{name}`" in text:
             raise ValueError(
                 f"{argument}={text!r}: {name!r} is no plain word; accepted are plain words: "
-                "read_table(data, outcome=..., treatment=...) makes them, in the data and in the formulas."
+                "read_table(data, outcome=..., treatment=...) makes them, in the data and in the "
+                "formulas."
             )
         if not name.isidentifier():
             raise ValueError(
@@ -165,15 +169,15 @@ def _check_signs(node, text, argument):
     ]
     if sign in ("*", "/") and numbers:
         raise ValueError(
-            f"{argument}={text!r}: '{sign}' with the number {numbers[0]} is arithmetic, which stands in I(...): "
-            f"I(x {sign} {numbers[0]})."
+            f"{argument}={text!r}: '{sign}' with the number {numbers[0]} is arithmetic, which "
+            f"stands in I(...): I(x {sign} {numbers[0]})."
         )
     if sign == "-" and len(node.args) == 2:
         kept, gone = (set(map(str, part.to_terms(context={}))) for part in node.args)
         if strange := sorted(gone - kept - {"1"}):
             raise ValueError(
-                f"{argument}={text!r}: '- {strange[0]}' takes out a term that is not there; a difference that is to "
-                f"be worked out stands in I(...): I(post - pre)."
+                f"{argument}={text!r}: '- {strange[0]}' takes out a term that is not there; a "
+                "difference that is to be worked out stands in I(...): I(post - pre)."
             )
 
 
@@ -243,8 +247,9 @@ def check_compared(equations, values):
             if name in values and text not in values[name]:
                 some = ", ".join(map(repr, sorted(map(str, values[name]))[:6]))
                 raise ValueError(
-                    f"{equation.argument}={equation.text!r}: no row of {name!r} is {text!r}, so {written!r} is the "
-                    f"same in every row; accepted is one of its values: {some}."
+                    f"{equation.argument}={equation.text!r}: no row of {name!r} is {text!r}, so "
+                    f"{written!r} is the same in every row; accepted is one of its values: "
+                    f"{some}."
                 )
 
 
@@ -258,8 +263,8 @@ def shared(equations):
     uses = [equation.uses(equation.response) for equation in equations]
     both = sorted(uses[0] & uses[1]) if len(uses) == 2 else []
     said = (
-        f"The outcome and the treatment are both made with {', '.join(both)}: what is wrong in it is "
-        "wrong in both, and they move together for that alone."
+        f"The outcome and the treatment are both made with {', '.join(both)}: what is wrong in it "
+        "is wrong in both, and they move together for that alone."
     )
     return [said] * bool(both)
 
@@ -278,8 +283,9 @@ def refuse_holes(holes, rows, equation):
     if holes:
         counts = ", ".join(f"{name!r} has {k}" for name, k in holes.items())
         raise ValueError(
-            f"{equation.argument}={equation.text!r}: {counts} missing values (NaN) of {rows} rows; accepted are "
-            f"complete rows: drop them with data.dropna(subset={list(holes)}) or fill them in."
+            f"{equation.argument}={equation.text!r}: {counts} missing values (NaN) of {rows} rows; "
+            f"accepted are complete rows: drop them with data.dropna(subset={list(holes)}) or "
+            "fill them in."
         )
 
 
@@ -292,7 +298,8 @@ def check_frame(data, argument="data"):
         raise TypeError(f"{argument}={arguments.told(data)}; accepted is a pandas.DataFrame{hint}.")
     if (twice := data.columns[data.columns.duplicated()]).size:
         raise ValueError(
-            f"the data have more than one column named {str(twice[0])!r}; give each a name of its own."
+            f"the data have more than one column named {str(twice[0])!r}; give each a name of its "
+            "own."
         )
     if data.empty:
         size = f"{len(data)} rows and {data.shape[1]} columns"
@@ -309,7 +316,8 @@ def check_finite(values, name, argument):
 def refuse_infinite(infinite, name, argument):
     if infinite:
         raise ValueError(
-            f"{argument}: {name!r} has {infinite} infinite or undefined values; accepted are finite numbers."
+            f"{argument}: {name!r} has {infinite} infinite or undefined values; accepted are "
+            "finite numbers."
         )
 
 
@@ -345,7 +353,8 @@ def say_undefined(data, found):
 def refuse_undefined(said):
     raise ValueError(
         f"{said}; accepted are terms that are defined in every row: leave those rows out "
-        "(read_table(..., drop_missing=True) or --drop-missing drops and counts them), or change the term."
+        "(read_table(..., drop_missing=True) or --drop-missing drops and counts them), or change "
+        "the term."
     )
 
 
@@ -465,8 +474,8 @@ def _response(data, values, equation):
         some = f"[{', '.join(map(repr, words[:4]))}{', ...' * (len(words) > 4)}]"
         one = recoded(column, words[-1] if len(words) == 2 else words[0], argument)
         raise ValueError(
-            f"{argument}: {name!r} holds {some}; accepted are numbers, and for a binary {argument} the numbers 0 and "
-            f"1: {one}."
+            f"{argument}: {name!r} holds {some}; accepted are numbers, and for a binary {argument} "
+            f"the numbers 0 and 1: {one}."
         )
     values = np.asarray(values, dtype=float)
     check_finite(values, name, argument)
@@ -498,8 +507,8 @@ def split_moderators(outcome, treatment):
     factors = {frozenset(str(factor) for factor in term.factors): term for term in outcome.terms}
     if frozenset([t]) not in factors:
         raise ValueError(
-            f"outcome={formula!r} does not contain the treatment {t!r}, so it has no effect to estimate; "
-            f"write it as a term of its own: '{outcome.response} ~ {t} + ...'."
+            f"outcome={formula!r} does not contain the treatment {t!r}, so it has no effect to "
+            f"estimate; write it as a term of its own: '{outcome.response} ~ {t} + ...'."
         )
     plain = {names: term for names, term in factors.items() if t not in names}
     moderators = [names - {t} for names in factors if t in names and len(names) > 1]
@@ -507,8 +516,9 @@ def split_moderators(outcome, treatment):
         if names not in plain:
             alone = ":".join(sorted(names))
             raise ValueError(
-                f"outcome={formula!r} multiplies the treatment by {alone!r}, which is no term of its own, so its "
-                f"effect on untreated rows would be forced to zero; write '{t} * {alone}'."
+                f"outcome={formula!r} multiplies the treatment by {alone!r}, which is no term of "
+                f"its own, so its effect on untreated rows would be forced to zero; write '{t} * "
+                f"{alone}'."
             )
     return list(plain.values()), [plain[names] for names in moderators]
 
@@ -524,21 +534,22 @@ def check_apart(outcome, treatment, terms):
     if own <= ends or ends <= own:
         one, other = (f"outcome {y!r}", f"treatment {t!r}")[:: 1 if own <= ends else -1]
         raise ValueError(
-            f"the {one} is made from {sorted(own & ends)}, and so is the whole of the {other}; accepted are two "
-            "different things, each measured by itself, which may share a column such as a price index."
+            f"the {one} is made from {sorted(own & ends)}, and so is the whole of the {other}; "
+            "accepted are two different things, each measured by itself, which may share a "
+            "column such as a price index."
         )
     every = [(outcome, term) for term in terms] + [(treatment, term) for term in treatment.terms]
     if made := _made_from(own, every):
         raise ValueError(
-            f"the terms {made} are made from {sorted(own)}, and so is the treatment {t!r}; it is accepted as one term "
-            "of the outcome formula, by itself or multiplied by covariates, and nowhere in the right-hand side of its "
-            "own formula."
+            f"the terms {made} are made from {sorted(own)}, and so is the treatment {t!r}; it is "
+            "accepted as one term of the outcome formula, by itself or multiplied by covariates, "
+            "and nowhere in the right-hand side of its own formula."
         )
     if made := _made_from(ends, every):
         raise ValueError(
-            f"the terms {made} are made from {sorted(ends)}, and so is the outcome {y!r}; accepted on the right are "
-            "the treatment and what was settled before it, and never the outcome or what is made from it: leave them "
-            "out."
+            f"the terms {made} are made from {sorted(ends)}, and so is the outcome {y!r}; accepted "
+            "on the right are the treatment and what was settled before it, and never the "
+            "outcome or what is made from it: leave them out."
         )
 
 

@@ -40,13 +40,14 @@ def check_unit(values, name, room=ROOM, digits=DIGITS):
         sd, mean = float(values.std()), float(values.mean())
     if not 1 / room <= sd <= room:
         raise ValueError(
-            f"{name} lies between {values.min():g} and {values.max():g}; accepted are numbers with a standard "
-            f"deviation from {1 / room:g} to {room:g}: divide it by a unit that suits it."
+            f"{name} lies between {values.min():g} and {values.max():g}; accepted are numbers with "
+            f"a standard deviation from {1 / room:g} to {room:g}: divide it by a unit that "
+            "suits it."
         )
     if sd < digits * abs(mean):
         raise ValueError(
-            f"{name} varies by {sd:.1g} around {mean:g}, so rounding leaves few of its digits; accepted are numbers "
-            f"nearer to zero: subtract {mean:g} from it."
+            f"{name} varies by {sd:.1g} around {mean:g}, so rounding leaves few of its digits; "
+            f"accepted are numbers nearer to zero: subtract {mean:g} from it."
         )
 
 
@@ -90,8 +91,9 @@ def _check_errors(design, labels, R, equation):
             label for label, part in zip(labels, parts) if abs(part) > SAME * np.abs(parts).max()
         ]
         raise ValueError(
-            f"the {equation} {getattr(design, equation)!r} is an exact combination of {exact}, so its equation has no "
-            "error to learn from; accepted are responses that were measured: leave out what this one was computed from."
+            f"the {equation} {getattr(design, equation)!r} is an exact combination of {exact}, so "
+            "its equation has no error to learn from; accepted are responses that were measured: "
+            "leave out what this one was computed from."
         )
 
 
@@ -115,10 +117,10 @@ def check_overlap(design):
     """Refuse covariates of the outcome equation that settle the treatment: nothing is left to compare."""
     if guilty := separation(design, "treatment", design.in_treatment & design.in_outcome):
         raise ValueError(
-            f"perfect separation: a combination of {guilty} predicts the treatment {design.treatment!r} without "
-            "error for some or all rows, so the probit coefficients run off to infinity and treated and untreated "
-            "rows cannot be compared; leave those terms out, merge rare levels, or keep the rows where both "
-            "treatments occur."
+            f"perfect separation: a combination of {guilty} predicts the treatment "
+            f"{design.treatment!r} without error for some or all rows, so the probit coefficients "
+            "run off to infinity and treated and untreated rows cannot be compared; leave those "
+            "terms out, merge rare levels, or keep the rows where both treatments occur."
         )
 
 
@@ -131,9 +133,10 @@ def check_answers(design):
     guilty = separation(design, "outcome")
     if design.treatment in guilty:
         raise ValueError(
-            f"perfect separation: a combination of {guilty} predicts the outcome {design.outcome!r} without error for "
-            f"some or all rows, so no effect of {design.treatment!r} fits better than an infinite one; merge rare "
-            "levels, bring more data, or ask for the straight line: outcome_kind='continuous'."
+            f"perfect separation: a combination of {guilty} predicts the outcome "
+            f"{design.outcome!r} without error for some or all rows, so no effect of "
+            f"{design.treatment!r} fits better than an infinite one; merge rare levels, bring "
+            "more data, or ask for the straight line: outcome_kind='continuous'."
         )
 
 
@@ -149,8 +152,8 @@ def check_condensed(kinds):
 
 def refuse_pieces(reason, line=""):
     raise ValueError(
-        f"data come in pieces, and {reason}; accepted are a continuous outcome and a continuous treatment with one "
-        f"effect, {line}rows in memory: data.sample(frac=0.01).compute()."
+        f"data come in pieces, and {reason}; accepted are a continuous outcome and a continuous "
+        f"treatment with one effect, {line}rows in memory: data.sample(frac=0.01).compute()."
     )
 
 

@@ -144,17 +144,19 @@ def _file(path, drop_missing, marks, missing):
     known = "Parquet" if kind in formats.PARQUET else f"a {kind} file"
     if marks != _marks(",", ".", None):
         raise ValueError(
-            f"{path} is {known}, whose values need no marks: separator, decimal and thousands are for CSVs."
+            f"{path} is {known}, whose values need no marks: separator, decimal and thousands are "
+            "for CSVs."
         )
     if missing is not None and kind not in formats.SHEETS:
         raise ValueError(
-            f"{path} is {known}, which knows itself what is missing; missing={arguments.told(missing)} is for texts, "
-            "and accepted for a CSV or an Excel file."
+            f"{path} is {known}, which knows itself what is missing; "
+            f"missing={arguments.told(missing)} is for texts, and accepted for a CSV or an Excel "
+            "file."
         )
     if drop_missing and kind in formats.PARQUET and path.stat().st_size > LARGE:
         raise ValueError(
-            f"{path} has more than {LARGE:,} bytes and is read in pieces, of which no rows are dropped; accepted are "
-            "complete rows: drop them before the file is written."
+            f"{path} has more than {LARGE:,} bytes and is read in pieces, of which no rows are "
+            "dropped; accepted are complete rows: drop them before the file is written."
         )
     return path
 
@@ -200,8 +202,8 @@ def _codes(name):
 def _dropped(name, counts):
     """What became of texts that were taken for missing values."""
     return (
-        f"Rows in which {name} is the text {_stand(counts)} of the file's rows were taken for missing and dropped. If "
-        f"that is a code like the others, keep them: {_codes(name)}."
+        f"Rows in which {name} is the text {_stand(counts)} of the file's rows were taken for "
+        f"missing and dropped. If that is a code like the others, keep them: {_codes(name)}."
     )
 
 
@@ -215,18 +217,19 @@ def _complete(data, holes, names, drop_missing, texts):
             f"{names.get(name, name)!r} has {k:,}" for name, k in holes.sum().items() if k
         )
         stand = "".join(
-            f"; {name!r} is the text {_stand(here)}, which is taken for a missing value: if it is a "
-            f"code like the others, {_codes(name)}"
+            f"; {name!r} is the text {_stand(here)}, which is taken for a missing value: if it is "
+            f"a code like the others, {_codes(name)}"
             for name, here in texts.items()
         )
         raise ValueError(
-            f"{incomplete:,} of {len(data):,} rows have a missing value in a column that is used ({counts}); accepted "
-            f"are complete rows: fill the values in, or ask to drop those rows (--drop-missing, drop_missing=True)"
-            f"{stand}."
+            f"{incomplete:,} of {len(data):,} rows have a missing value in a column that is used "
+            f"({counts}); accepted are complete rows: fill the values in, or ask to drop those "
+            f"rows (--drop-missing, drop_missing=True){stand}."
         )
     if incomplete == len(data):
         raise ValueError(
-            f"all {len(data):,} rows have a missing value in a column that is used; nothing would be left."
+            f"all {len(data):,} rows have a missing value in a column that is used; nothing would "
+            "be left."
         )
     return data[~holes.any(axis=1)].reset_index(drop=True)
 
@@ -293,8 +296,8 @@ def _as_missing(missing, own):
         return {"keep_default_na": False, "na_values": ["", *missing]}
     if strangers := [name for name in missing if name not in own]:
         raise ValueError(
-            f"missing={arguments.told(missing)} names {strangers[0]!r}, which the file does not have; "
-            f"accepted are its columns: {own}."
+            f"missing={arguments.told(missing)} names {strangers[0]!r}, which the file does not "
+            f"have; accepted are its columns: {own}."
         )
     lists = {name: ["", *missing.get(name, columns.MISSING)] for name in own}
     return {"keep_default_na": False, "na_values": lists}
@@ -319,9 +322,9 @@ def _refuse_widths(path, error, own):
         raise ValueError(f"{path} could not be read as a CSV in UTF-8: {error}") from error
     rows = f"line {found[1]} has {found[2]} fields" if found else "rows have more fields"
     raise ValueError(
-        f"{path}: {rows} where the header names {len(own)}, {own}, so no value can be told its column; accepted are "
-        "rows of the header's width: give row names a column name of their own, and put a text or number with the "
-        f"separator in it into quotes{_separator(own)}."
+        f"{path}: {rows} where the header names {len(own)}, {own}, so no value can be told its "
+        "column; accepted are rows of the header's width: give row names a column name of their "
+        f"own, and put a text or number with the separator in it into quotes{_separator(own)}."
     ) from error
 
 
@@ -340,8 +343,9 @@ def _check_marks(path, names, separator, decimal, thousands):
         wrong = marked[~marked.str.fullmatch(rf"\s*[-+]?\d{{1,3}}({mark}\d{{3}})+({point}\d*)?\s*")]
         if len(wrong):
             raise ValueError(
-                f"thousands={thousands!r}, but {name!r} holds {wrong.iloc[0]!r} (row {wrong.index[0] + 1:,}), where it "
-                "does not stand before three digits; accepted are marks that part thousands throughout."
+                f"thousands={thousands!r}, but {name!r} holds {wrong.iloc[0]!r} (row "
+                f"{wrong.index[0] + 1:,}), where it does not stand before three digits; accepted "
+                "are marks that part thousands throughout."
             )
 
 
@@ -354,17 +358,19 @@ def _check_decimal(name, values, decimal):
     ):
         other = "." if decimal == "," else ","
         raise ValueError(
-            f"decimal={decimal!r}, but in {name!r} it stands before three digits in each of {len(marked):,} values, "
-            f"such as {marked.iloc[0]!r} (row {marked.index[0] + 1:,}), as a thousands mark does; if it parts "
-            f"thousands, accepted is thousands={decimal!r} with another decimal (--thousands {decimal} --decimal "
-            f"{other}); if these are decimals, say what parts thousands: thousands={other!r} (--thousands {other})."
+            f"decimal={decimal!r}, but in {name!r} it stands before three digits in each of "
+            f"{len(marked):,} values, such as {marked.iloc[0]!r} (row {marked.index[0] + 1:,}), "
+            f"as a thousands mark does; if it parts thousands, accepted is thousands={decimal!r} "
+            f"with another decimal (--thousands {decimal} --decimal {other}); if these are "
+            f"decimals, say what parts thousands: thousands={other!r} (--thousands {other})."
         )
 
 
 def _check_twice(columns):
     if len(twice := columns[pd.Index(columns).duplicated()]):
         raise ValueError(
-            f"the data have more than one column named {str(next(iter(twice)))!r}; give each a name of its own."
+            f"the data have more than one column named {str(next(iter(twice)))!r}; give each a "
+            "name of its own."
         )
 
 

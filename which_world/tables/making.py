@@ -168,7 +168,10 @@ def _warn_of_levels(data, both):
     )
     binary = any(data[name].nunique() == 2 for each in both if (name := each.response.expr) in data)
     most = max(levels, key=levels.get, default=None)
-    what = f"{most!r} has {levels.get(most, 0):,} levels in {len(data):,} rows; to check {width:,.0f} columns"
+    what = (
+        f"{most!r} has {levels.get(most, 0):,} levels in {len(data):,} rows; to check {width:,.0f} "
+        "columns"
+    )
     warn_long(PER_SQUARE[binary] * len(data) * width**2, what, binary)
 
 
@@ -188,7 +191,8 @@ def _columns(data, both):
     formulas.check_apart(*both, terms)
     if pieces.come(data) and moderators:
         refuse_pieces(
-            f"the effect changes with {', '.join(map(str, moderators))}, so that every row's product counts"
+            f"the effect changes with {', '.join(map(str, moderators))}, so that every row's "
+            "product counts"
         )
     if pieces.come(data) or (pieces.many(data, both) and not moderators):
         return pieces.condense(data, both, terms), terms, moderators
@@ -269,9 +273,9 @@ def _kind(t, name):
         return "binary"
     if len(levels) < FEWEST_DOSES:
         raise ValueError(
-            f"the treatment {name!r} has the {len(levels)} values {levels.tolist()}; accepted are a binary "
-            f"treatment coded 0 and 1, or a continuous one with at least {FEWEST_DOSES} distinct values: "
-            f"{formulas.advised(t, name, 'treatment')}."
+            f"the treatment {name!r} has the {len(levels)} values {levels.tolist()}; accepted are "
+            f"a binary treatment coded 0 and 1, or a continuous one with at least {FEWEST_DOSES} "
+            f"distinct values: {formulas.advised(t, name, 'treatment')}."
         )
     return "continuous"
 
@@ -285,9 +289,9 @@ def _outcome_kind(y, name, wanted):
         low, high = (f"{level:.15g}" for level in levels[[0, -1]])
         many = f"{len(levels)} or more" if len(levels) == pieces.FEW + 1 else len(levels)
         raise ValueError(
-            f"the outcome {name!r} has {many} values, from {low} to {high}; accepted as a yes or a no are 0 and "
-            f"1: {formulas.advised(y, name, 'outcome')}; or outcome_kind='continuous' "
-            "(--outcome-kind continuous) for a straight line."
+            f"the outcome {name!r} has {many} values, from {low} to {high}; accepted as a yes or a "
+            f"no are 0 and 1: {formulas.advised(y, name, 'outcome')}; or "
+            "outcome_kind='continuous' (--outcome-kind continuous) for a straight line."
         )
     return "continuous"
 
@@ -297,9 +301,10 @@ def _stepped(design, step):
     if design.kinds != ("binary", "continuous"):
         if step is not None:
             raise ValueError(
-                f"step={arguments.told(step)} with a {design.outcome_kind} outcome and a {design.kind} "
-                "treatment; accepted is a step where the outcome is binary and the treatment "
-                "continuous: elsewhere the effect is that of one unit, or of 1 against 0."
+                f"step={arguments.told(step)} with a {design.outcome_kind} outcome and a "
+                f"{design.kind} treatment; accepted is a step where the outcome is binary and the "
+                "treatment continuous: elsewhere the effect is that of one unit, or of 1 "
+                "against 0."
             )
         return design
     step = arguments.optional(arguments.positive, step, "step")

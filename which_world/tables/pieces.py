@@ -130,8 +130,9 @@ def condense(data, both, terms):
         formulas.check_names(data.columns, equation)
         if found := _by_columns(equation):
             raise ValueError(
-                f"{equation.argument}={equation.text!r}: {found[0]!r} needs a whole column at once, and these data "
-                "come in pieces; accepted are functions of single rows, such as x + I(x**2)."
+                f"{equation.argument}={equation.text!r}: {found[0]!r} needs a whole column at "
+                "once, and these data come in pieces; accepted are functions of single rows, "
+                "such as x + I(x**2)."
             )
     needed = formulas.merged(equation.names for equation in both)
     if come(data):
@@ -193,8 +194,9 @@ def _opened(data):
     except (OSError, ValueError) as error:  # Arrow's errors are of these kinds
         said = " ".join(str(error).split())
         raise ValueError(
-            f"data={str(data)!r} could not be read as Parquet: {said}; accepted is the path of a Parquet file or of a "
-            "folder of them; a CSV is read by read_table or pandas.read_csv."
+            f"data={str(data)!r} could not be read as Parquet: {said}; accepted is the path of a "
+            "Parquet file or of a folder of them; a CSV is read by read_table or "
+            "pandas.read_csv."
         ) from error
 
 
