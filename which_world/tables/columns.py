@@ -50,7 +50,7 @@ DATES = (
 )
 
 
-def plain(column, name, *, categorical=False, whole=True):
+def for_formulas(column, name, *, categorical=False, whole=True):
     """A column as formulas use it, whichever way pandas holds it.
 
     Parameters

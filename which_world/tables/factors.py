@@ -256,7 +256,7 @@ def compute(tree, data, undefined=None):
     tree : ast.expr
         From `parse`.
     data : DataFrame
-        Its columns as `columns.plain` gives them. Before anything is worked out from them, whole
+        Its columns as `columns.for_formulas` gives them. Before anything is worked out from them, whole
         numbers, truth values and short floats become real numbers, so nothing overflows; what a
         category is made of stays as it is.
     undefined : dict, optional

@@ -45,6 +45,11 @@ def reader(suffix):
     }.get(suffix)
 
 
+def kind_of(suffix):
+    """What a sentence calls a file with a suffix: ``Parquet``, ``a .dta file``."""
+    return "Parquet" if suffix in PARQUET else f"a {suffix} file"
+
+
 def read(path, **options):
     """A file that is no CSV, as it stands.
 
@@ -61,10 +66,9 @@ def read(path, **options):
     ValueError
         When it is no such file.
     """
-    kind = path.suffix.lower()
-    name = "Parquet" if kind in PARQUET else f"a {kind} file"
+    suffix = path.suffix.lower()
     try:
-        return formulas.check_frame(reader(kind)(path, **options), str(path))
+        return formulas.check_frame(reader(suffix)(path, **options), str(path))
     except ImportError as error:
         found = re.search(r"(?:Import |dependency '|named ')(\w+)", str(error))
         package = found[1] if found else "what pandas asks for"
@@ -75,7 +79,7 @@ def read(path, **options):
         ) from error
     except Exception as error:  # each reader has errors of its own, and none is about this program
         raise ValueError(
-            f"{path} could not be read as {name}: {' '.join(str(error).split())}"
+            f"{path} could not be read as {kind_of(suffix)}: {' '.join(str(error).split())}"
         ) from error
 
 

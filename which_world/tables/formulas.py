@@ -182,7 +182,7 @@ def _check_signs(node, text, argument):
 
 
 def usable(data, equations, *, whole=True):
-    """The columns that formulas need, over all rows, as `columns.plain` gives them; `whole` says if these are all.
+    """The columns that formulas need, over all rows, as `columns.for_formulas` gives them; `whole` says if these are all.
 
     Returns
     -------
@@ -205,7 +205,7 @@ def usable(data, equations, *, whole=True):
         )
     found, notes, rows = {}, told(data) + shared(equations), data.reset_index(drop=True)
     for name, categorical in merged(equation.names for equation in equations).items():
-        found[name] = columns.plain(rows[name], name, categorical=categorical, whole=whole)
+        found[name] = columns.for_formulas(rows[name], name, categorical=categorical, whole=whole)
         if whole and isinstance(rows.dtypes[name], pd.CategoricalDtype):
             gone = rows[name].cat.categories.difference(found[name].cat.categories, sort=False)
             notes += [

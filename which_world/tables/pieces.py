@@ -87,19 +87,19 @@ class Columns(NamedTuple):
     t: np.ndarray
     outcome: pd.DataFrame
     treatment: pd.DataFrame
-    n: int
+    n: int | None
     notes: list
     values: dict
     levels: dict
 
 
-def come(data):
+def in_pieces(data):
     """Whether data come in pieces: a Dask DataFrame, or the path of a Parquet file or of a folder of them."""
     lazy = hasattr(data, "to_delayed") and hasattr(data, "columns")
     return lazy or (isinstance(data, (str, PathLike)) and Path(data).exists())
 
 
-def many(data, both):
+def better_in_pieces(data, both):
     """Whether rows in memory are so many that they had better be read in pieces, and their formulas can be."""
     return len(data) > MANY and not any(_by_columns(equation) for equation in both)
 
@@ -135,7 +135,7 @@ def condense(data, both, terms):
                 "such as x + I(x**2)."
             )
     needed = formulas.merged(equation.names for equation in both)
-    if come(data):
+    if in_pieces(data):
         data = data[list(needed)]  # nothing else is read
     look = _gathered(data, partial(_look, both=both, needed=needed))
     if look is None:
@@ -232,7 +232,7 @@ def _added(parts):
 def _look(rows, both, needed):
     rows = rows[list(needed)]
     plain = {
-        name: columns.plain(rows[name], name, categorical=c, whole=False)
+        name: columns.for_formulas(rows[name], name, categorical=c, whole=False)
         for name, c in needed.items()
     }
     missing = +Counter(rows.isna().sum().astype(int).to_dict())
