@@ -18,9 +18,10 @@ import xarray as xr
 from which_world import arguments
 from which_world.explore import explore_map
 from which_world.plots import plot_map
-from which_world.report.contents import MANY, Report, large, readable
+from which_world.report.contents import MANY, large, readable
 from which_world.report.examine import MISLED
 from which_world.report.folder import MANIFEST, written
+from which_world.report.report import Report
 from which_world.report.short import in_short
 from which_world.report.words import listed, more_of, number
 
