@@ -103,8 +103,9 @@ table { border-collapse: collapse; font-size: .9rem }
 th, td { padding: .25rem .6rem; text-align: left }
 tr { border-bottom: 1px solid #d5dade } div { overflow-x: auto } svg { max-width: 100% }
 td:not(:first-child):not(:last-child) { text-align: right; font-variant-numeric: tabular-nums }
-.short { font-size: 1.15rem } figure { margin: 0 }
+.short { font-size: 1.15rem }
 .made { font-size: .8rem; opacity: .8; overflow-wrap: anywhere }
+figure { margin: 0 }
 @media (prefers-color-scheme: dark) {
   body { color: #dde5e8; background: #16202a } .still { background: #fff }
 }
