@@ -26,7 +26,7 @@ from helpers import (
     world_table,
 )
 from which_world.report.command import main
-from which_world.report.publish import _parts
+from which_world.report.publish import _words
 
 N = 3_000
 FORMULAS = {"outcome": "y ~ t + x", "treatment": "t ~ x"}
@@ -179,7 +179,7 @@ def test_a_report_says_it_in_every_sentence(small):
     np.testing.assert_allclose(report.worlds.loc["OLS", ["low", "high"]].astype(float), slope.conf_int()[1], rtol=1e-6)
     assert report.draws.effect.sel(world="OLS").mean() == pytest.approx(slope.params[1], abs=0.2)
     assert abs(report.worlds.loc["ρ = 0", "gap"]) < 2 and report.draws.attrs["step"] == 0.01
-    parts = _parts(report)
+    parts = _words(report)
     for text in (report.paragraph, parts["short"][0], parts["effect"], *report.checks[2:4]):
         assert "0.01 more of t" in text or "from" in text, text
     assert "with 0.01 more of t" in report.paragraph and "one more" not in report.paragraph

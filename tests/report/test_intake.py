@@ -27,8 +27,8 @@ def attempt(folder, csv, *options, **formulas):
 def read_only(monkeypatch):
     """The command line as far as its design, which it then shows."""
 
-    def show(design, **_):
-        raise click.ClickException(f"read {design!r} dropping {_['dropped']}")
+    def show(design, table, **_):
+        raise click.ClickException(f"read {design!r} dropping {table.dropped}")
 
     monkeypatch.setattr(which_world, "make_report", show)
 

@@ -680,6 +680,33 @@ def test_clusters_in_the_file_are_spoken_of(tmp_path):
     assert "bootstrap_map" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
 
 
+def test_a_report_takes_the_table_whole(tmp_path):
+    """What was dropped, renamed and left out of the formulas is what was written into the file."""
+    data = pd.read_csv(villages(tmp_path)).rename(columns={"y": "the gain"})
+    data.loc[[3, 5], "the gain"] = np.nan
+    data.loc[7, "t"] = -50.0  # whose logarithm is undefined
+    formulas = {"outcome": "`the gain` ~ I(log(t + 10))", "treatment": "I(log(t + 10)) ~ 1"}
+    table = read_table(data, **formulas, drop_missing=True)
+    design = make_design(table.data, outcome=table.outcome, treatment=table.treatment)
+    report = make_report(design, table=table)
+    assert report.dropped == 3 and report.design.n == 1197
+    assert "1,197 rows are used; 3 of 1,200 were dropped" in report.checks[0]
+    assert any("the_gain is 'the gain'" in sentence for sentence in report.checks)
+    assert any("log(t + 10) in 1." in sentence for sentence in report.checks)
+    assert list(report.identifiers.index) == ["'the village'"]
+    told = {name: getattr(table, name) for name in ("data", "dropped", "names", "undefined")}
+    one_by_one = make_report(design, **told)
+    assert one_by_one.paragraph == report.paragraph and one_by_one.checks == report.checks
+    pd.testing.assert_frame_equal(one_by_one.worlds, report.worlds)
+    for name, value in told.items():
+        with pytest.raises(ValueError, match=f"{name}=.* is told twice"):
+            make_report(design, table=table, **{name: value})
+    with pytest.raises(ValueError, match=r"data=.*accepted is the 1,197 rows"):
+        make_report(design, table=table._replace(data=data))
+    on_disk = make_report(design, table=table._replace(data=tmp_path / "villages.csv"))
+    assert on_disk.dropped == 3 and on_disk.identifiers.empty
+
+
 def test_rows_that_do_not_resemble_are_looked_through_and_left_alone(tmp_path):
     csv = villages(tmp_path, resemble=False)
     attempt(tmp_path / "out", csv=csv, outcome="y ~ t", treatment="t ~ 1")

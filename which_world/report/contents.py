@@ -1,9 +1,12 @@
-"""A report: worlds, map, benchmarks and, in sentences, what they rest on and what would overturn them."""
+"""A report: worlds, map, benchmarks, and in sentences what they rest on and what overturns them."""
+
+from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -26,6 +29,7 @@ from which_world.readings import between_columns, read_map, tipping_point, weigh
 from which_world.report.examine import MISLED, data_checks
 from which_world.report.identifiers import belonging, identifiers
 from which_world.report.instruments import instrument_table, instruments_said
+from which_world.report.report import Report, read_of
 from which_world.report.sentences import (
     assumptions,
     conclusion,
@@ -38,87 +42,43 @@ from which_world.report.sentences import (
 )
 from which_world.report.words import listed
 
-MANY = 40_000  # rows of a binary treatment beyond which a column needs fewer draws, a benchmark fewer rows
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scipy.stats.distributions import rv_frozen
+
+MANY = 40_000  # rows of a binary treatment, beyond which columns and benchmarks are drawn of fewer
 LOOKED = 200_000  # rows of which each one's influence is looked at
 PROBABILITY = 0.95
+FLAT_DRAWS = 4000  # of least squares
+FIRMLY, LOOSELY = 0.05, 0.25  # sd of atanh ρ in the worlds of a belief
 
 
-class Report(NamedTuple):
-    """What `make_report` found; every sentence in it is computed from these data.
-
-    Attributes
-    ----------
-    design : Design
-    unit : str
-        Of the effect: outcome per unit of treatment.
-    map : xarray.Dataset
-        From `map_rho`.
-    worlds : pandas.DataFrame
-        One row a world: ``alpha`` (of a binary outcome ``effect``, in percentage points), ``low``, ``high``, ``gap``
-        (from least squares), ``rho``, ``rho_sd``, ``P(alpha>0)`` (``P(effect>0)``), ``pareto_k``, ``ess`` and
-        ``interpretation``, which says so where the data contradict a belief. NaN where the map cannot carry a world.
-    draws : xarray.Dataset
-        ``alpha`` (or ``effect``) and ``rho`` by ``world`` and ``draw``.
-    tipping, robustness : pandas.Series
-        From `tipping_point`, looked for ``from`` one ρ ``to`` another, as far as the map can be relied on; the
-        robustness value of the ``estimate`` and of its ``interval``.
-    benchmarks : pandas.DataFrame
-        From `benchmark_rho`, without the instruments; empty when there is nothing to leave out.
-    sensitivity : pandas.DataFrame
-        The effect and P(α > 0) under other priors: of ρ and of α, each half and twice as wide.
-    checks, limits, assumptions, overturns : list of str
-        What the data are; what they cannot say; what the numbers rest on; what would change the conclusion.
-    paragraph : str
-        The conclusion, in words for a text of the reader's own.
-    dropped : int
-        Rows left out for missing values before the design was made.
-    shuffled : float
-        From `shuffle_test`; NaN for a continuous treatment or a binary outcome.
-    clustered : tuple of str
-        A question for each column that may name who belongs together; they stand among the `limits` too.
-    identifiers : pandas.DataFrame
-        One row for each such column of the file, outside the formulas: how alike its rows are, the effect ``within``
-        its groups, and ``rho``, the current that the formulas leave by leaving it out.
-    instruments : pandas.DataFrame
-        Posterior, maximum likelihood, two-stage least squares and the Anderson-Rubin interval side by side; empty
-        without an instrument.
-    influence : pandas.DataFrame
-        From `influence`; empty where the rows are not at hand.
-    belief : object
-        The prior of ρ in the world "ρ free".
-    """
-
-    design: Design
-    unit: str
-    map: xr.Dataset
-    worlds: pd.DataFrame
-    draws: xr.Dataset
-    tipping: pd.Series
-    robustness: pd.Series
-    benchmarks: pd.DataFrame
-    sensitivity: pd.DataFrame
-    checks: list
-    limits: list
-    assumptions: list
-    overturns: list
-    paragraph: str
-    dropped: int = 0
-    shuffled: float = np.nan
-    clustered: tuple = ()
-    identifiers: pd.DataFrame = pd.DataFrame()
-    instruments: pd.DataFrame = pd.DataFrame()
-    influence: pd.DataFrame = pd.DataFrame()
-    belief: object = None
+class Table(Protocol):
+    """What a report takes from the table that `read_table` gives."""
 
     @property
-    def read(self):
-        """The column of the effect that is read: ``"alpha"``, or ``"effect"`` of a binary outcome."""
-        return read_of(self.design)
+    def data(self) -> pd.DataFrame | Path | None: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def names(self) -> Mapping[str, str]: ...
+    @property
+    def undefined(self) -> Mapping[str, int]: ...
 
 
-def read_of(design):
-    """The name of the effect that a report of this design reads."""
-    return "effect" if design.outcome_kind == "binary" else "alpha"
+class Source(NamedTuple):
+    """What is known of the rows that a design was made from; no `data` where none are at hand."""
+
+    data: pd.DataFrame | None
+    dropped: int
+    names: dict[str, str]
+    undefined: dict[str, int]
+
+
+def unit_of_effect(design: Design) -> float:
+    """What one unit of a slope is in the effect that is read."""
+    return POINTS * design.step if design.outcome_kind == "binary" else 1.0
 
 
 def beliefs(belief):
@@ -128,21 +88,39 @@ def beliefs(belief):
         "ρ free": (belief, "a hidden current of unknown size and sign"),
     }
     for rho, moves in ((-0.3, "lowers"), (0.3, "raises")):
-        for sd, how, surely in ((0.25, "loosely", " probably"), (0.05, "firmly", "")):
-            believed = atanh_normal(np.arctanh(rho), sd)
-            words = f"what raises T unseen{surely} {moves} Y"
-            worlds[f"ρ near {rho:+g}, {how}"] = believed, words
+        probably = f"what raises T unseen probably {moves} Y"
+        surely = f"what raises T unseen {moves} Y"
+        mean = np.arctanh(rho)
+        worlds[f"ρ near {rho:+g}, loosely"] = atanh_normal(mean, LOOSELY), probably
+        worlds[f"ρ near {rho:+g}, firmly"] = atanh_normal(mean, FIRMLY), surely
     return worlds
 
 
 @threadpool_limits.wrap(**ONE_THREAD)
-def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=None, labels=None, undefined=None,
-                data=None, seed=0, tell=None):  # fmt: skip
+def make_report(
+    design: Design,
+    *,
+    table: Table | None = None,
+    unit: str = "",
+    belief: AtanhNormal | rv_frozen | None = None,
+    alpha: float | None = None,
+    dropped: int = 0,
+    names: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    undefined: Mapping[str, int] | None = None,
+    data: pd.DataFrame | None = None,
+    seed: int = 0,
+    tell: Callable[[str], object] | None = None,
+) -> Report:
     """Take a design to worlds, map, benchmarks and the sentences of a report.
 
     Parameters
     ----------
     design : Design
+    table : Table, optional
+        What `read_table` gave, from which the design was made: its rows, which are looked through
+        for clusters, and the names and dropped rows to be reported. It stands for `dropped`,
+        `names`, `undefined` and `data`, which tell the same one by one.
     unit : str
         Of the effect, for figures and sentences: ``"kg"``. A binary outcome's is percentage points.
     belief : prior over ρ, optional
@@ -154,13 +132,14 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     names : mapping of str to str, optional
         The file's own names of renamed columns, from `read_table`, to be reported.
     labels : mapping of str to str, optional
-        What to call the outcome, the treatment and the terms of the formulas in sentences, tables and figures:
-        ``{"wt82_71": "the weight gain"}``.
+        What to call the outcome, the treatment and the terms of the formulas in sentences, tables
+        and figures: ``{"wt82_71": "the weight gain"}``.
     undefined : mapping of str to int, optional
-        Rows among `dropped` in which a part of a formula was undefined, from `read_table`, to be reported.
+        Rows among `dropped` in which a part of a formula was undefined, from `read_table`, to be
+        reported.
     data : pandas.DataFrame, optional
-        The rows the design was made from, with every column of the file: those that the formulas leave out are
-        looked through for clusters.
+        The rows the design was made from, with every column of the file: those that the formulas
+        leave out are looked through for clusters.
     seed : int
     tell : function of str, optional
         Called with the name of each stage as it begins.
@@ -173,80 +152,188 @@ def make_report(design, *, unit="", belief=None, alpha=None, dropped=0, names=No
     Raises
     ------
     TypeError, ValueError
-        When `design` is no Design or `belief` no prior; when a label is of no variable, or two are the same; when the
-        map cannot carry even ρ = 0.
+        When `design` is no Design or `belief` no prior; when a label is of no variable, or two are
+        the same; when the map cannot carry even ρ = 0; when `table` comes with what it holds
+        already.
+
+    See Also
+    --------
+    read_table : Rows of a file, and what was dropped and renamed.
+    write_report : A report as a folder of tables, figures and pages.
+    map_rho : The map that a report reads.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from which_world import make_design, make_report
+    >>> data = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 3)), columns=["x", "v", "u"])
+    >>> data["t"] = data.x + data.v
+    >>> data["y"] = 2 * data.t + data.x + data.u
+    >>> report = make_report(make_design(data, outcome="y ~ t + x", treatment="t ~ x"), unit="mm")
+    >>> report.worlds[["alpha", "low", "high"]].head(3).round(1)
+            alpha  low  high
+    world
+    OLS       2.0  1.8   2.1
+    ρ = 0     2.0  1.8   2.1
+    ρ free    1.9  0.7   3.1
     """
     check_design(design)
-    unit, alpha = arguments.text(unit, "unit"), arguments.optional(arguments.positive, alpha, "alpha")
+    unit, alpha = (
+        arguments.text(unit, "unit"),
+        arguments.optional(arguments.positive, alpha, "alpha"),
+    )
     belief = atanh_normal() if belief is None else check_belief(belief)
-    dropped, seed = arguments.count(dropped, "dropped", least=0), arguments.seed(seed)
-    names, undefined = _told(names, "names", arguments.text), _told(undefined, "undefined", arguments.count)
-    tell = (lambda stage: None) if tell is None else arguments.function(tell, "tell", "a function of a stage's name")
-    unit = unit or ("percentage points" if design.outcome_kind == "binary" else "")
-    of_file, design = design, _labelled(design, labels, names)
-    shuffled = shuffle_test(design, seed=seed) if design.kinds == ("continuous", "binary") else np.nan
-    checks = data_checks(design, dropped, shuffled, names, undefined)
-    shared, clustered, looked = _belonging(of_file, design, data, names)
-    tell("draw the map")
-    chart = survey(design, alpha=alpha, seed=seed)
-    checks += [*looked, *unread(chart.rho.values, unreliable(chart)), *pulled(chart)]
-    tell("read the worlds")
+    seed = arguments.seed(seed)
+    source = _source(table, dropped, names, undefined, data)
+    if tell is None:
+        tell = _silently
+    tell = arguments.function(tell, "tell", "a function of a stage's name")
+    if design.outcome_kind == "binary":
+        unit = unit or "percentage points"
+    of_file, design = design, _labelled(design, labels, source.names)
+
+    shuffles = design.kinds == ("continuous", "binary")
+    shuffled = shuffle_test(design, seed=seed) if shuffles else np.nan
     misled = shuffled > MISLED
+    checks = data_checks(design, source.dropped, shuffled, source.names, source.undefined)
+    shared, clustered, looked = _belonging(of_file, design, source)
+    tell("draw the map")
+    chart = _map_with_enough_draws(design, alpha=alpha, seed=seed)
+    checks += [*looked, *unread(chart.rho.values, unreliable(chart)), *pulled(chart)]
+
+    tell("read the worlds")
     worlds, draws = _worlds(design, chart, belief, seed, misled)
     instruments = instrument_table(design, worlds.loc["ρ free"], misled)
     checks += instruments_said(instruments, design, unit)
-    rows = pd.DataFrame() if design.stands_for or design.n > LOOKED else influence(design)
+    at_hand = not design.stands_for and design.n <= LOOKED
+    deciding = influence(design) if at_hand else pd.DataFrame()
     sensitivity = _sensitivity(design, chart, belief, alpha, seed)
     tell("benchmarks")
     benchmarks = _benchmarks(_thinned(design, seed))
+
     tell("sentences")
-    tip = _tipping(chart, worlds.loc["ρ = 0", read_of(design)])
-    found = Report(design, unit, chart, worlds, draws, tip, _robustness(design), benchmarks, sensitivity,
-                   checks, [*limits(design, shuffled), *clustered], assumptions(design, belief, alpha, dropped, unit),
-                   [], "", dropped, shuffled, tuple(clustered), shared, instruments, rows, belief)  # fmt: skip
-    first, *others = found.limits
-    found = found._replace(overturns=overturns(found), limits=[first + moved(found), *others])
-    return found._replace(paragraph=conclusion(found))
+    report = Report(
+        design=design,
+        unit=unit,
+        map=chart,
+        worlds=worlds,
+        draws=draws,
+        tipping=_tipping(chart, worlds.loc["ρ = 0", read_of(design)]),
+        robustness=_robustness(design),
+        benchmarks=benchmarks,
+        sensitivity=sensitivity,
+        checks=checks,
+        limits=[*limits(design, shuffled), *clustered],
+        assumptions=assumptions(design, belief, alpha, source.dropped, unit),
+        overturns=[],
+        paragraph="",
+        dropped=source.dropped,
+        shuffled=shuffled,
+        clustered=tuple(clustered),
+        identifiers=shared,
+        instruments=instruments,
+        influence=deciding,
+        belief=belief,
+    )
+    first, *others = report.limits
+    report = report._replace(overturns=overturns(report), limits=[first + moved(report), *others])
+    return report._replace(paragraph=conclusion(report))
 
 
-def _belonging(of_file, design, data, names):
-    """Columns that may name who belongs together, a question for each, and what was looked at where there is none."""
-    if data is None:
+def _silently(stage):
+    """What tells a stage to nobody."""
+
+
+def _source(table, dropped, names, undefined, data) -> Source:
+    """What is known of the rows of a design, from a table or told one by one."""
+    dropped = arguments.count(dropped, "dropped", least=0)
+    names = _of_table(names, "names", arguments.text)
+    undefined = _of_table(undefined, "undefined", arguments.count)
+    if table is None:
+        return Source(data, dropped, names, undefined)
+    if not all(hasattr(table, name) for name in Source._fields):
+        arguments.refuse("table", table, "the Table of read_table(path, ...)", error=TypeError)
+    told = {"data": data is not None, "dropped": dropped, "names": names, "undefined": undefined}
+    if twice := [name for name, given in told.items() if given]:
+        raise ValueError(
+            f"{twice[0]}=... is told twice, since table=... holds it; accepted is either the table "
+            "or what it holds."
+        )
+    rows = table.data if isinstance(table.data, pd.DataFrame) else None
+    return _source(None, table.dropped, table.names, table.undefined, rows)
+
+
+def _of_table(mapping, name, check):
+    """What `read_table` says of a file by name, or nothing."""
+    accepted = f"Table.{name} of read_table"
+    return arguments.mapping({} if mapping is None else mapping, name, accepted, check=check)
+
+
+def _belonging(of_file, design, source):
+    """Columns that may name who belongs together, and a question for each.
+
+    And a sentence about what was looked at, where no column asks for one.
+    """
+    if source.data is None:
         return pd.DataFrame(), [], []
-    shared, looked = identifiers(of_file, _rows_of(data, design), names)
+    shared, looked = identifiers(of_file, _rows_of(source.data, design), source.names)
     asked = belonging(shared, design)
-    none = f"Looked through for clusters: {listed(looked)}; no column marks rows alike in both equations."
-    return shared, asked, [] if asked or not looked else [none]
+    if asked or not looked:
+        return shared, asked, []
+    none = (
+        f"Looked through for clusters: {listed(looked)}; no column marks rows alike in both "
+        "equations."
+    )
+    return shared, asked, [none]
+
+
+def _rows_of(data, design):
+    """The data, if they are the rows that the design was made from."""
+    arguments.instance(data, pd.DataFrame, "data", "the DataFrame that the design was made from")
+    if len(data) != design.n:
+        arguments.refuse("data", data, f"the {design.n:,} rows that the design was made from")
+    return data
 
 
 def _labelled(design, labels, names):
     """The design, its variables called as the reader calls them."""
     accepted = "a mapping of names in the formulas to words, such as {'wt82_71': 'the weight gain'}"
-    labels = arguments.mapping({} if labels is None else labels, "labels", accepted, check=arguments.text)
+    labels = {} if labels is None else labels
+    labels = arguments.mapping(labels, "labels", accepted, check=arguments.text)
     if not labels:
         return design
-    own = {own: plain for plain, own in names.items()}
-    labels = {own.get(name, name): words.strip() for name, words in labels.items()}
+    plain_names = {own: plain for plain, own in names.items()}
+    labels = {plain_names.get(name, name): words.strip() for name, words in labels.items()}
     terms, variables = terms_of(design)
-    known = list(dict.fromkeys([design.outcome, design.treatment, *terms, *columns_by_variable(design)]))
+    groups = columns_by_variable(design)
+    known = list(dict.fromkeys([design.outcome, design.treatment, *terms, *groups]))
+    _check_labels(labels, known)
+    called = {name: labels.get(name, name) for name in [*known, *sum(variables, ())]}
+    pairs = zip(design.covariates, terms)
+    covariates = tuple(_called(column, term, labels) for column, term in pairs)
+    return replace(
+        design,
+        outcome=called[design.outcome],
+        treatment=called[design.treatment],
+        covariates=covariates,
+        scales=design.scales.set_axis(list(covariates)),
+        terms=tuple(called[term] for term in terms),
+        variables=tuple(tuple(called[name] for name in names) for names in variables),
+    )
+
+
+def _check_labels(labels, known):
+    """Refuse labels of no variable, without words, of several lines, or of two variables."""
     if any(name not in known for name in labels) or not all(labels.values()):
         arguments.refuse("labels", labels, f"words for {', '.join(known)}")
     if any(re.search(r"[\r\n]", words) for words in labels.values()):
         arguments.refuse("labels", labels, "words on one line")
-    called = [labels.get(name, name) for name in known]
-    if len(set(called)) < len(called):
+    if len({labels.get(name, name) for name in known}) < len(known):
         arguments.refuse("labels", labels, "another label for each variable")
-    covariates = tuple(_called(*pair, labels) for pair in zip(design.covariates, terms))
-    return replace(
-        design, outcome=labels.get(design.outcome, design.outcome), covariates=covariates,
-        treatment=labels.get(design.treatment, design.treatment), scales=design.scales.set_axis(list(covariates)),
-        terms=tuple(labels.get(term, term) for term in terms),
-        variables=tuple(tuple(labels.get(name, name) for name in names) for names in variables),
-    )  # fmt: skip
 
 
 def _called(column, term, labels):
-    """A column's label with its term called as the reader calls it; what names the level stays."""
+    """A column's label with its term as the reader calls it; what names the level stays."""
     if term not in labels:
         return column
     if column.startswith(term):
@@ -254,43 +341,33 @@ def _called(column, term, labels):
     return f"{labels[term]} [{column}]"  # a level stands between the factors of a product
 
 
-def _rows_of(data, design):
-    arguments.instance(data, pd.DataFrame, "data", "the DataFrame that the design was made from")
-    if len(data) != design.n:
-        arguments.refuse("data", data, f"the {design.n:,} rows that the design was made from")
-    return data
-
-
-def _told(mapping, name, check):
-    """What `read_table` tells of a file, or nothing."""
-    return arguments.mapping({} if mapping is None else mapping, name, f"Table.{name} of read_table", check=check)
-
-
-def survey(design, *, alpha=None, seed=0):
+def _map_with_enough_draws(design, *, alpha=None, seed=0):
     """The map, with as many draws a column as n allows, and more where Pareto k̂ asks for them.
 
-    A column of a binary treatment costs draws times rows. With very many rows the columns change so evenly that half of
-    them carry the splines between.
+    A column of a binary treatment costs draws times rows. With very many rows the columns change so
+    evenly that half of them carry the splines between.
     """
     if large(design):
-        return _quietly(design, rho=GRID[::2], alpha=alpha, seed=seed)
-    for draws in (512, 4096, 16384) if design.kind == "continuous" or design.n < 5000 else (512, 2048):
-        chart = _quietly(design, alpha=alpha, seed=seed, draws=draws)
-        bad = unreliable(chart)
-        if not bad[np.abs(chart.rho.values) <= 0.9].any():
+        return _quiet_map(design, rho=GRID[::2], alpha=alpha, seed=seed)
+    cheap = design.kind == "continuous" or design.n < 5000
+    for draws in (512, 4096, 16384) if cheap else (512, 2048):
+        chart = _quiet_map(design, alpha=alpha, seed=seed, draws=draws)
+        rho, bad = np.abs(chart.rho.values), unreliable(chart)
+        if not bad[rho <= 0.9].any():
             return chart
-    zero = int(np.abs(chart.rho.values).argmin())
+    zero = int(rho.argmin())
     if bad[zero]:
         raise ValueError(
-            f"{design.n:,} rows are too few for {chart.attrs['parameters']} parameters to be read off a map (Pareto k̂ "
-            f"{chart.pareto_k.values[zero]:z.1f} at rho = 0); accepted are fewer terms, more rows, or, in Python, a "
-            "sampled posterior: fit(joint_model(design))."
+            f"{design.n:,} rows are too few for {chart.attrs['parameters']} parameters to be read "
+            f"off a map (Pareto k̂ {chart.pareto_k.values[zero]:z.1f} at rho = 0); accepted are "
+            "fewer terms, more rows, or, in Python, a sampled posterior: "
+            "fit(joint_model(design))."
         )
     return chart
 
 
-def _quietly(design, **options):
-    """`map_rho` without its warnings of columns and of priors: `unread` and `pulled` say that in the report."""
+def _quiet_map(design, **options):
+    """`map_rho` without its warnings, which `unread` and `pulled` say in the report."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Pareto k̂ exceeds")
         warnings.filterwarnings("ignore", message="the priors move the effect")
@@ -298,47 +375,54 @@ def _quietly(design, **options):
 
 
 def _robustness(design):
+    """The robustness value of the estimate and of its interval."""
     values = {"estimate": None, "interval": PROBABILITY}
     return pd.Series({name: robustness_value(design, probability=p) for name, p in values.items()})
 
 
 def _tipping(chart, zero):
+    """`tipping_point` as far as the map can be relied on; ``refused`` where it ends at ρ = 0."""
     chart = chart.isel(rho=trusted(chart))
     try:
-        return pd.concat([tipping_point(chart), pd.Series({"from": chart.rho.values[0], "to": chart.rho.values[-1]})])
-    except ValueError:  # there is nothing on one side of ρ = 0 that can be relied on; the report says so
-        return pd.Series({"interval": np.nan, "mean": np.nan, "at_zero": zero, "refused": True}, dtype=object)
+        tip = tipping_point(chart)
+    except ValueError:  # nothing on one side of ρ = 0 can be relied on; the report says so
+        tip = {"interval": np.nan, "mean": np.nan, "at_zero": zero, "refused": True}
+        return pd.Series(tip, dtype=object)
+    return pd.concat([tip, pd.Series({"from": chart.rho.values[0], "to": chart.rho.values[-1]})])
 
 
-def large(design):
+def large(design: Design) -> bool:
     """Whether a binary treatment has more than MANY rows."""
     return design.kind == "binary" and design.n > MANY
 
 
 def _worlds(design, chart, belief, seed, misled=False):
-    result = ols(condensed(design))
-    read, unit = read_of(design), POINTS * design.step if design.outcome_kind == "binary" else 1.0
-    rows = {"OLS": _least_squares(result, read, unit)}
-    draws = {"OLS": _flat(result, read, unit, np.random.default_rng(seed))}
+    """The table of worlds, and their draws."""
+    read = read_of(design)
+    least_squares = ols(condensed(design))
+    unit, rng = unit_of_effect(design), np.random.default_rng(seed)
+    rows = {"OLS": _least_squares(least_squares, read, unit)}
+    draws = {"OLS": _flat(least_squares, read, unit, rng)}
     for name, (prior, meaning) in beliefs(belief).items():
         try:
             reading = weigh(chart, prior, seed=seed)
         except ValueError as refusal:
             if name == "ρ = 0":
                 raise
-            reading, meaning = None, f"not shown: {_unread(str(refusal))}"
+            rows[name] = _no_row(read) | {"interpretation": f"not shown: {_unread(str(refusal))}"}
+            continue
         rows[name] = _row(reading, read)
-        if reading is not None and isinstance(prior, float):
+        if isinstance(prior, float):
             rows[name] |= _column(chart, prior, read)
-        against = contradiction(prior, rows[name]["rho"]) if reading is not None and not misled else ""
+        against = "" if misled else contradiction(prior, rows[name]["rho"])
         rows[name]["interpretation"] = f"{meaning}; {against}" if against else meaning
-        if reading is not None:
-            draws[name] = reading[[read, "rho"]]
+        draws[name] = reading[[read, "rho"]]
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("world")
     table.insert(3, "gap", table[read] - table.loc["OLS", read])
-    drawn = xr.concat([reading.drop_attrs() for reading in draws.values()], pd.Index(draws, name="world"))
-    names = {"outcome": design.outcome, "treatment": design.treatment, "step": design.step}
-    return table, drawn.assign_attrs(names)
+    names = pd.Index(draws, name="world")
+    together = xr.concat([reading.drop_attrs() for reading in draws.values()], names)
+    said = {"outcome": design.outcome, "treatment": design.treatment, "step": design.step}
+    return table, together.assign_attrs(said)
 
 
 def _column(chart, rho, read):
@@ -348,8 +432,9 @@ def _column(chart, rho, read):
 
 
 def _unread(refusal):
-    """Why the map cannot carry a world, without the remedies that only a reader of Python can use."""
-    if edge := re.match(r"([\d.]+)% of the posterior lies at the ends of the map .*and (\d\.\d\d)", refusal):
+    """Why the map cannot carry a world, without the remedies that need Python."""
+    at_ends = r"([\d.]+)% of the posterior lies at the ends of the map .*and (\d\.\d\d)"
+    if edge := re.match(at_ends, refusal):
         return f"{float(edge[1]):z.0f} % of the posterior lies beyond ρ = ±{edge[2]}"
     if rough := re.search(r"which hold ([\d.]+)% of the posterior", refusal):
         return f"{float(rough[1]):z.0f} % of the posterior lies where the map is far from Gaussian"
@@ -357,28 +442,48 @@ def _unread(refusal):
 
 
 def _least_squares(result, read, unit):
+    """The row of least squares, which has no ρ."""
     low, high = unit * result.conf_int().loc["alpha"]
     t = result.params["alpha"] / result.bse["alpha"]
-    return {read: unit * result.params["alpha"], "low": low, "high": high, "rho": np.nan, "rho_sd": np.nan,
-            f"P({read}>0)": norm.cdf(t), "pareto_k": np.nan, "ess": np.nan,
-            "interpretation": "least squares: no hidden current"}  # fmt: skip
+    return _no_row(read) | {
+        read: unit * result.params["alpha"],
+        "low": low,
+        "high": high,
+        f"P({read}>0)": norm.cdf(t),
+        "interpretation": "least squares: no hidden current",
+    }
 
 
-def _flat(result, read, unit, rng, size=4000):
+def _flat(result, read, unit, rng):
     """Least squares as draws of its effect: the posterior under a flat prior. It has no ρ."""
-    effect = unit * (result.params["alpha"] + result.bse["alpha"] * rng.standard_t(result.df_resid, size))
-    return xr.Dataset({read: ("draw", effect), "rho": ("draw", np.full(size, np.nan))},
-                      coords={"draw": np.arange(size)})  # fmt: skip
+    errors = result.bse["alpha"] * rng.standard_t(result.df_resid, FLAT_DRAWS)
+    effect = unit * (result.params["alpha"] + errors)
+    nothing = np.full(FLAT_DRAWS, np.nan)
+    variables = {read: ("draw", effect), "rho": ("draw", nothing)}
+    return xr.Dataset(variables, coords={"draw": np.arange(FLAT_DRAWS)})
+
+
+def _no_row(read):
+    """A row of a world that the map cannot carry."""
+    names = read, "low", "high", "rho", "rho_sd", f"P({read}>0)", "pareto_k", "ess"
+    return dict.fromkeys(names, np.nan)
 
 
 def _row(reading, read):
-    names = read, "low", "high", "rho", "rho_sd", f"P({read}>0)", "pareto_k", "ess"
-    if reading is None:
-        return dict.fromkeys(names, np.nan)
+    """The row of a world, from its draws."""
     effect, rho, tail = reading[read].values, reading.rho.values, (1 - PROBABILITY) / 2
-    values = (effect.mean(), *np.quantile(effect, [tail, 1 - tail]), rho.mean(), rho.std(), (effect > 0).mean(),
-              reading.attrs["pareto_k"], reading.attrs["ess"])  # fmt: skip
-    return dict(zip(names, map(float, values)))
+    low, high = np.quantile(effect, [tail, 1 - tail])
+    row = {
+        read: effect.mean(),
+        "low": low,
+        "high": high,
+        "rho": rho.mean(),
+        "rho_sd": rho.std(),
+        f"P({read}>0)": (effect > 0).mean(),
+        "pareto_k": reading.attrs["pareto_k"],
+        "ess": reading.attrs["ess"],
+    }
+    return {name: float(value) for name, value in row.items()}
 
 
 def _sensitivity(design, chart, belief, alpha, seed):
@@ -387,34 +492,38 @@ def _sensitivity(design, chart, belief, alpha, seed):
     trials = {"as reported": (belief, chart)}
     for word, factor in (("half", 0.5), ("twice", 2.0)):
         if isinstance(belief, AtanhNormal):
-            trials[f"prior of ρ {word} as wide"] = (atanh_normal(belief.mean, factor * belief.sd), chart)
-        trials[f"prior of α {word} as wide"] = (belief, _reweigh(chart, sd, factor * sd))
+            wider = atanh_normal(belief.mean, factor * belief.sd)
+            trials[f"prior of ρ {word} as wide"] = wider, chart
+        trials[f"prior of α {word} as wide"] = belief, _reweigh(chart, sd, factor * sd)
     rows = {}
     for name, (prior, trial) in trials.items():
         try:
             rows[name] = _row(weigh(trial, prior, seed=seed), read)
         except ValueError:  # the map cannot carry this prior: an empty row says so
-            rows[name] = _row(None, read)
+            rows[name] = _no_row(read)
     shown = [read, "low", "high", "rho", "rho_sd", f"P({read}>0)"]
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("prior")[shown]
 
 
 def _reweigh(chart, old, new):
-    """The map under another prior sd of α: its draws and its evidence weighted by the ratio of the two priors.
+    """The map under another prior sd of α, weighted by the ratio of the two priors.
 
     Weights upon weights are judged anew, and no column is more reliable than it was.
     """
     ratio = norm.logpdf(chart.alpha.values, 0, new) - norm.logpdf(chart.alpha.values, 0, old)
     raw = chart.log_weight.values + ratio
-    weight, k_hat = map(np.array, zip(*(smoothed(column) for column in raw)))
+    smooth = [smoothed(column) for column in raw]
+    weight, k_hat = map(np.array, zip(*smooth))
     return chart.assign(
-        log_weight=(("rho", "draw"), weight), log_evidence=chart.log_evidence + logsumexp(raw, axis=1),
-        ess=("rho", 1 / np.exp(2 * weight).sum(axis=1)), pareto_k=np.maximum(chart.pareto_k, k_hat),
-    )  # fmt: skip
+        log_weight=(("rho", "draw"), weight),
+        log_evidence=chart.log_evidence + logsumexp(raw, axis=1),
+        ess=("rho", 1 / np.exp(2 * weight).sum(axis=1)),
+        pareto_k=np.maximum(chart.pareto_k, k_hat),
+    )
 
 
 def _thinned(design, seed):
-    """At most MANY rows of a binary design, drawn at random: a benchmark needs a few digits only."""
+    """At most MANY rows of a binary design, drawn at random: a benchmark needs few digits."""
     if not large(design):
         return design
     rows = np.sort(np.random.default_rng(seed).choice(design.n, MANY, replace=False))
@@ -425,16 +534,22 @@ def _thinned(design, seed):
 
 
 def _benchmarks(design):
-    """Every variable left out in turn, but no instrument: without one least squares stays what it is."""
-    groups = columns_by_variable(design)
-    own = {name: labels for name, labels in groups.items() if not set(labels) <= set(design.instruments)}
+    """Every variable left out in turn, strongest first.
+
+    But no instrument: without one least squares stays what it is.
+    """
+    instruments, groups = set(design.instruments), columns_by_variable(design)
+    own = [name for name, labels in groups.items() if not set(labels) <= instruments]
     if len(groups) < 2 or not own:
         columns = ["rho", f"{read_of(design)}_without", "change", "reason"]
         return pd.DataFrame(columns=columns).rename_axis("left out")
-    return benchmark_rho(design).loc[list(own)].sort_values("rho", key=abs, ascending=False)
+    return benchmark_rho(design).loc[own].sort_values("rho", key=abs, ascending=False)
 
 
-def readable(report):
-    """The part of a report's map that a figure shows, |ρ| ≤ 0.8; columns that cannot be relied on are NaN."""
+def readable(report: Report) -> pd.DataFrame:
+    """The part of a report's map that a figure shows, |ρ| ≤ 0.8.
+
+    Columns that cannot be relied on are NaN.
+    """
     table = read_map(report.map)
     return table[np.abs(table.index) <= 0.8]

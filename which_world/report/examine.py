@@ -1,6 +1,10 @@
 """What the data are and where they are thin: overlap, instruments, the errors' shape."""
 
+from __future__ import annotations
+
 from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,17 +16,47 @@ from which_world.classical import line
 from which_world.clusters import both_residuals
 from which_world.design import terms_of
 from which_world.moments import condensed
-from which_world.report.words import listed, number, percent
+from which_world.report.words import agreeing, listed, number, percent
+
+if TYPE_CHECKING:
+    from which_world.design import Design
 
 WEAK = 10.0  # first-stage F below which an instrument is called weak (Staiger & Stock 1997)
-MISLED = 0.15  # share of shuffles beyond which a report warns: in 2 of 100 data sets with nothing wrong, 8 at worst
-SCALE, HEAPED, COUNTED = 10, 0.05, 3.0  # values of an answer on a scale, share of zeros, mean over sd of a count
+# share of shuffles beyond which a report warns: 2 of 100 data sets with nothing wrong, 8 at worst
+MISLED = 0.15
+SCALE = 10  # most values of an answer on a scale
+HEAPED = 0.05  # least share of zeros that make a heap
+COUNTED = 3.0  # most that the mean of a count is, in standard deviations
 MANY = 50_000  # rows, evenly spread, to which the chance of treatment is fitted
 NEAR = 0.02  # a fitted probability of treatment this close to 0 or 1 is beyond overlap
+EXTRAPOLATED = 0.1  # share of rows beyond overlap, from which a report warns
+DIFFERENT = 0.5  # standard deviations between the groups, from which a report warns
+EXTRAPOLATING = (
+    " In those rows the equations extrapolate: few comparable rows of the other kind are in the "
+    "data."
+)
+UNSEEN_SHAPE = (
+    "The shape of U cannot be seen in a yes or a no: that it is normal is assumed outright, and "
+    "what the likelihood says about ρ leans on it."
+)
+IN_PIECES = (
+    "The data came in pieces, so whether the errors are normal, and whether rows come in clusters, "
+    "was not looked at."
+)
+NO_ACQUITTAL = (
+    " Passing is no acquittal: what looks just like a current, as a curve or an uneven effect may, "
+    "is taken out as one."
+)
 
 
-def data_checks(design, dropped=0, shuffled=np.nan, names=None, undefined=None):
-    """What the data are, and where they are thin.
+def data_checks(
+    design: Design,
+    dropped: int = 0,
+    shuffled: float = np.nan,
+    names: Mapping[str, str] | None = None,
+    undefined: Mapping[str, int] | None = None,
+) -> list[str]:
+    """What the data are, and where they are thin, in sentences.
 
     Parameters
     ----------
@@ -39,181 +73,245 @@ def data_checks(design, dropped=0, shuffled=np.nan, names=None, undefined=None):
     Returns
     -------
     list of str
-        Sentences: rows used and dropped, names, the treatment, categorical covariates, overlap, the strength of
-        instruments, the residuals' shape.
+        Rows used and dropped, names, the treatment, categorical covariates, overlap, the strength
+        of instruments, the residuals' shape.
     """
-    total = design.n + dropped
-    lost = f"; {dropped:,} of {total:,} were dropped because a value was missing" if dropped else ", none was dropped"
-    said = [f"{design.n:,} rows are used{lost}."]
+    sentences = [_rows(design, dropped)]
     if undefined:
         parts = listed(f"{part} in {rows:,}" for part, rows in undefined.items())
-        said.append(f"Missing is also what a formula leaves undefined, with rows counted part by part: {parts}.")
+        sentences.append(
+            "Missing is also what a formula leaves undefined, with rows counted part by part: "
+            f"{parts}."
+        )
     if names:
-        said.append(f"In the file, {listed(f'{plain} is {own!r}' for plain, own in names.items())}.")
-    said += [*_outcome(design), _treatment(design), *_categorical(design), *design.notes]
-    if design.kind == "binary" and _shared(design).any():
-        said.append(_overlap(design))
+        renamed = listed(f"{plain} is {own!r}" for plain, own in names.items())
+        sentences.append(f"In the file, {renamed}.")
+    sentences += [*_outcome(design), _treatment(design), *_categorical(design), *design.notes]
+    if design.kind == "binary" and _compared(design).any():
+        sentences.append(_overlap(design))
     elif design.kind == "continuous" and design.in_treatment.any():
-        said.append(_variation(design))
-    said += _strength(design) + _shape(design)
-    return [*said, _shuffled(shuffled)] if np.isfinite(shuffled) else said
+        sentences.append(_variation(design))
+    sentences += _strength(design) + _shape(design)
+    if np.isfinite(shuffled):
+        sentences.append(_shuffled(shuffled))
+    return sentences
+
+
+def _rows(design, dropped):
+    """How many rows there are, and why no others."""
+    lost = ", none was dropped"
+    if dropped:
+        total = design.n + dropped
+        lost = f"; {dropped:,} of {total:,} were dropped because a value was missing"
+    return f"{design.n:,} rows are used{lost}."
 
 
 def _outcome(design):
+    """What a binary outcome is."""
     if design.outcome_kind != "binary":
         return []
     shares = ""
     if design.kind == "binary":
-        parts = (f"{percent(design.y[design.t == t].mean(), 1)} of those with {design.treatment} = {t}" for t in (0, 1))
-        shares = f": {listed(parts)}"
-    return [f"{design.outcome} is 0 or 1; it is 1 in {percent(design.y.mean(), 1)} of the rows{shares}."]
+        of_those = [percent(design.y[design.t == t].mean(), 1) for t in (0, 1)]
+        shares = (
+            f": {of_those[0]} of those with {design.treatment} = 0 "
+            f"and {of_those[1]} of those with {design.treatment} = 1"
+        )
+    share = percent(design.y.mean(), 1)
+    return [f"{design.outcome} is 0 or 1; it is 1 in {share} of the rows{shares}."]
 
 
 def _treatment(design):
+    """What the treatment is."""
+    name, t = design.treatment, design.t
     if design.kind == "binary":
-        return f"{design.treatment} is 0 or 1; {percent(design.t.mean(), 1)} of the rows are treated."
-    sd = design.t.std()
+        return f"{name} is 0 or 1; {percent(t.mean(), 1)} of the rows are treated."
+    sd = number(t.std(), t.std() / 10)
     if design.stands_for:
-        mean, sd = number(design.t.mean(), sd / 10), number(sd, sd / 10)
-        return f"{design.treatment} is continuous, with mean {mean} and standard deviation {sd}."
-    low, high = design.t.min(), design.t.max()
-    bounds = " to ".join(number(end, (high - low) / 100) for end in (low, high))
-    return f"{design.treatment} is continuous, from {bounds} with standard deviation {number(sd, sd / 10)}."
+        mean = number(t.mean(), t.std() / 10)
+        return f"{name} is continuous, with mean {mean} and standard deviation {sd}."
+    fine = np.ptp(t) / 100
+    low, high = number(t.min(), fine), number(t.max(), fine)
+    return f"{name} is continuous, from {low} to {high} with standard deviation {sd}."
 
 
 def _categorical(design):
     """Main terms whose columns are dummies, each named for its level."""
     pairs = zip(terms_of(design)[0], design.covariates)
-    dummies = Counter(term for term, label in pairs if label.startswith(f"{term}[T.") and label.endswith("]"))
-    return [f"{name} is categorical, with {k + 1} levels." for name, k in dummies.items()]
+    dummies = Counter(
+        term for term, label in pairs if label.startswith(f"{term}[T.") and label.endswith("]")
+    )
+    return [f"{term} is categorical, with {k + 1} levels." for term, k in dummies.items()]
 
 
-def _treatment_columns(design, mask=None):
-    mask = design.in_treatment if mask is None else mask
-    return np.column_stack([np.ones(len(design.t)), design.C[:, mask]])
+def _treatment_columns(design, mask, step=1):
+    """A constant and some covariates, of each row or of one in so many."""
+    return np.column_stack([np.ones(len(design.t[::step])), design.C[::step, mask]])
 
 
-def _line(design, mask=None):
-    """Least squares of the treatment on its covariates."""
+def _line(design, mask):
+    """Least squares of the treatment on some covariates."""
     design = condensed(design)
     return line(design.t, _treatment_columns(design, mask), design.n)
 
 
 def _overlap(design):
-    """How comparable the treated are in what the outcome's line adjusts for; an instrument may part them as it will."""
-    beta, shared = np.zeros(len(design.covariates)), _shared(design)
-    for step in (max(1, design.n // MANY), 1):
-        part = np.column_stack([np.ones(len(design.t[::step])), design.C[::step, shared]])
-        if step == 1 or np.linalg.matrix_rank(part) == part.shape[1]:  # no rare level was missed
-            break
-    constant, beta[shared] = np.split(sm.Probit(design.t[::step], part).fit(disp=0).params, [1])
-    fitted = norm.cdf(constant + design.C @ beta)
+    """How comparable the treated are in what the outcome's line adjusts for.
+
+    An instrument may part them as it will.
+    """
+    fitted = _chance_of_treatment(design)
     beyond = np.mean((fitted < NEAR) | (fitted > 1 - NEAR))
-    treated, gaps = design.t == 1, {}
-    for name, column in ((design.covariates[k], design.C[:, k]) for k in np.flatnonzero(shared)):
-        spread = np.sqrt((column[treated].var() + column[~treated].var()) / 2)
-        gaps[name] = abs(column[treated].mean() - column[~treated].mean()) / spread if spread > 0 else np.nan
-    worst = pd.Series(gaps).idxmax()
+    gaps = _gaps(design)
+    worst = gaps.idxmax()
     rows = f"{percent(beyond, 1)} of the rows" if beyond else "none of the rows"
-    plain = (f"Treated and untreated differ most in {worst}, by {gaps[worst]:z.2f} standard deviations; for {rows} "
-             f"the covariates all but settle the treatment (a fitted chance within {percent(NEAR)} of 0 or "
-             "1).")  # fmt: skip
-    if beyond > 0.1:
-        plain += " In those rows the equations extrapolate: few comparable rows of the other kind are in the data."
-    if gaps[worst] > 0.5:
-        plain += f" The two groups differ in {worst}; there the straight line has to carry the comparison."
-    return plain
+    overlap = (
+        f"Treated and untreated differ most in {worst}, by {gaps[worst]:z.2f} standard deviations; "
+        f"for {rows} the covariates all but settle the treatment (a fitted chance within "
+        f"{percent(NEAR)} of 0 or 1)."
+    )
+    if beyond > EXTRAPOLATED:
+        overlap += EXTRAPOLATING
+    if gaps[worst] > DIFFERENT:
+        overlap += (
+            f" The two groups differ in {worst}; there the straight line has to carry the "
+            "comparison."
+        )
+    return overlap
 
 
-def _shared(design):
+def _chance_of_treatment(design):
+    """The chance of treatment that a probit fits to what stands in both formulas, row by row."""
+    both = _compared(design)
+    for step in (max(1, design.n // MANY), 1):
+        columns = _treatment_columns(design, both, step)
+        independent = step == 1 or np.linalg.matrix_rank(columns) == columns.shape[1]
+        if independent:  # no rare level was missed
+            break
+    constant, *slopes = sm.Probit(design.t[::step], columns).fit(disp=0).params
+    beta = np.zeros(len(design.covariates))
+    beta[both] = slopes
+    return norm.cdf(constant + design.C @ beta)
+
+
+def _gaps(design):
+    """Distances between the means of the treated and the untreated, in standard deviations."""
+    treated, gaps = design.t == 1, {}
+    for k in np.flatnonzero(_compared(design)):
+        ones, zeros = design.C[treated, k], design.C[~treated, k]
+        spread = np.sqrt((ones.var() + zeros.var()) / 2)
+        gaps[design.covariates[k]] = abs(ones.mean() - zeros.mean()) / spread if spread else np.nan
+    return pd.Series(gaps)
+
+
+def _compared(design):
+    """The covariates of both equations."""
     return design.in_treatment & design.in_outcome
 
 
 def _variation(design):
-    result = _line(design)
+    """What the covariates leave of a continuous treatment."""
+    result = _line(design, design.in_treatment)
     sd = np.sqrt(result.mse_resid)
-    return (f"The covariates explain {percent(result.rsquared)} of {design.treatment}; the effect is learned from the "
-            f"rest, which has standard deviation {number(sd, sd / 10)}.")  # fmt: skip
+    return (
+        f"The covariates explain {percent(result.rsquared)} of {design.treatment}; the effect is "
+        f"learned from the rest, which has standard deviation {number(sd, sd / 10)}."
+    )
 
 
-def first_stage(design):
-    """How strongly the instruments move the treatment.
+def first_stage(design: Design) -> float:
+    """How strongly the instruments move the treatment: the F statistic of leaving them out.
 
-    Returns
-    -------
-    float
-        The F statistic of leaving them out of a linear first stage; NaN without instruments.
+    Of a linear first stage; NaN without instruments.
     """
     if not design.instruments:
         return np.nan
     alone = np.isin(design.covariates, design.instruments)
-    return float(_line(design).compare_f_test(_line(design, design.in_treatment & ~alone))[0])
+    whole = _line(design, design.in_treatment)
+    without = _line(design, design.in_treatment & ~alone)
+    return float(whole.compare_f_test(without)[0])
 
 
 def _strength(design):
+    """How strong the instruments are."""
     if not design.instruments:
         return []
-    f, says = first_stage(design), "it says" if len(design.instruments) == 1 else "they say"
-    weak = f"which is weak: what {says} about ρ is little and may mislead"
-    verdict = weak if f < WEAK else "which is not weak"
+    f, verdict = first_stage(design), "which is not weak"
+    if f < WEAK:
+        says = agreeing(design.instruments, "it says", "they say")
+        verdict = f"which is weak: what {says} about ρ is little and may mislead"
     return [f"The first-stage F statistic of {listed(design.instruments)} is {f:,.1f}, {verdict}."]
 
 
 def _shape(design):
+    """How far the outcome is from a straight line plus a normal error."""
     if design.outcome_kind == "binary":
-        return ["The shape of U cannot be seen in a yes or a no: that it is normal is assumed outright, and what the "
-                "likelihood says about ρ leans on it."] if design.kind == "binary" else []  # fmt: skip
+        return [UNSEEN_SHAPE] if design.kind == "binary" else []
     values = np.unique(design.y)
     if len(values) == 2:
         mean = "share" if set(values) == {0.0, 1.0} else "mean"
-        return [f"{design.outcome} has only the values {values[0]:g} and {values[1]:g}: the model takes it for a "
-                f"number with normal errors, α is a difference in its {mean}, and what the shape says about ρ is not "
-                "to be used."]  # fmt: skip
+        return [
+            f"{design.outcome} has only the values {values[0]:g} and {values[1]:g}: the model "
+            f"takes it for a number with normal errors, α is a difference in its {mean}, and what "
+            "the shape says about ρ is not to be used."
+        ]
     if design.stands_for:
-        return ["The data came in pieces, so whether the errors are normal, and whether rows come in clusters, was not "
-                "looked at."]  # fmt: skip
-    resid = both_residuals(design)[0]
-    lean, tails = skew(resid), kurtosis(resid)
+        return [IN_PIECES]
+    residuals = both_residuals(design)[0]
+    lean, tails = skew(residuals), kurtosis(residuals)
     near = abs(lean) <= 1 and -1 <= tails <= 3  # a uniform variable has -1.2, two heaps towards -2
     shape = "not far from" if near else "far from"
-    return [
-        *_steps(design, values),
-        f"The outcome's least-squares residuals have skewness {lean:z.2f} and excess kurtosis {tails:z.2f}: "
-        f"{shape} the normal shape (0 and 0) that the model assumes.",
-    ]
+    normality = (
+        f"The outcome's least-squares residuals have skewness {lean:z.2f} and excess kurtosis "
+        f"{tails:z.2f}: {shape} the normal shape (0 and 0) that the model assumes."
+    )
+    return [*_steps(design, values), normality]
 
 
 def _steps(design, values):
-    """What an outcome is that can be no straight line plus a normal error: a scale, a count, a heap of zeros."""
-    zeros, whole = np.mean(design.y == 0), bool((values % 1 == 0).all())
+    """What to say of an outcome that can be no straight line plus a normal error.
+
+    A scale, a count, a heap of zeros; nothing of any other.
+    """
+    y, least, hint = design.y, values[0], ""
+    whole = (values % 1 == 0).all()
     if len(values) <= SCALE:
-        kind = "a count or answers on a scale have" if values[0] == 0 and whole else "answers on a scale have"
-        what = f"has only the {len(values)} values from {values[0]:g} to {values[-1]:g}, as {kind}"
+        kind = "answers on a scale have"
+        if least == 0 and whole:
+            kind = f"a count or {kind}"
+        what = f"has only the {len(values)} values from {least:g} to {values[-1]:g}, as {kind}"
         hint = "; that steps between them are alike is your assumption"
-    elif whole and values[0] >= 0 and design.y.mean() < COUNTED * design.y.std():
-        what, hint = f"looks like a count, whole numbers from {values[0]:g} with mean {number(design.y.mean(), 1)}", ""
-    elif HEAPED <= zeros < 1:
-        what, hint = (
-            f"is exactly 0 in {percent(zeros)} of the rows",
-            "; whether there is any, and how much, are two questions",
-        )
+    elif whole and least >= 0 and y.mean() < COUNTED * y.std():
+        mean = number(y.mean(), 1)
+        what = f"looks like a count, whole numbers from {least:g} with mean {mean}"
+    elif HEAPED <= np.mean(y == 0) < 1:
+        what = f"is exactly 0 in {percent(np.mean(y == 0))} of the rows"
+        hint = "; whether there is any, and how much, are two questions"
     else:
         return []
-    shape = ", and what the errors' shape says about ρ is not to be used" * (design.kind == "binary")
-    return [f"{design.outcome} {what}: the model takes it for a straight line plus a normal error of constant spread. "
-            f"α remains the line's effect on its mean; intervals are approximate{shape}{hint}."]  # fmt: skip
+    shape = ", and what the errors' shape says about ρ is not to be used"
+    if design.kind == "continuous":
+        shape = ""
+    return [
+        f"{design.outcome} {what}: the model takes it for a straight line plus a normal error of "
+        "constant spread. α remains the line's effect on its mean; intervals are "
+        f"approximate{shape}{hint}."
+    ]
 
 
-def count(shuffled):
+def count(shuffled: float) -> str:
     """The share of shuffles in words: ``5 of 100 shuffles`` when none failed."""
     times = shuffled * SHUFFLES
-    whole = abs(times - round(times)) < 1e-6
-    return f"{round(times)} of {SHUFFLES} shuffles" if whole else f"{percent(shuffled)} of the shuffles"
+    if abs(times - round(times)) < 1e-6:
+        return f"{round(times)} of {SHUFFLES} shuffles"
+    return f"{percent(shuffled)} of the shuffles"
 
 
 def _shuffled(shuffled):
-    passed = (" Passing is no acquittal: what looks just like a current, as a curve or an uneven effect may, is taken "
-              "out as one." if shuffled <= MISLED else "")  # fmt: skip
-    return ("With each treatment drawn anew from its fitted chance, and the errors as they are, there is no current; "
-            f"the likelihood rejects ρ = 0 in {count(shuffled)}, where normal errors would give about "
-            f"{SHUFFLES // 20} at most.{passed}")  # fmt: skip
+    """What the shuffle test says of the likelihood."""
+    passed = NO_ACQUITTAL if shuffled <= MISLED else ""
+    return (
+        "With each treatment drawn anew from its fitted chance, and the errors as they are, there "
+        f"is no current; the likelihood rejects ρ = 0 in {count(shuffled)}, where normal errors "
+        f"would give about {SHUFFLES // 20} at most.{passed}"
+    )

@@ -1,32 +1,42 @@
-"""Columns of the file that may name who belongs together, and the current that leaving them out makes."""
+"""Columns of a file that may name who belongs together, and the current of leaving them out."""
+
+from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from which_world.classical import effect_at, finite
 from which_world.clusters import both_residuals, resemblance_of
-from which_world.decisions import restoring_rho
 from which_world.effects import POINTS
 from which_world.moments import condensed
 from which_world.priors import scales
-from which_world.report.words import number
+from which_world.report.words import number, span
 
-CERTAIN, NARROW = 1e-3, 1.25  # p-value, and factor of an interval's width, from which a cluster is spoken of
+if TYPE_CHECKING:
+    from which_world.design import Design
+
+CERTAIN = 1e-3  # p-value from which a cluster is spoken of
+NARROW = 1.25  # factor by which an interval is too narrow, from which that is spoken of
 STRONG = 0.05  # a shared current that is spoken of whatever it does to the interval
 FEWEST_GROUPS = 5  # with fewer, a column is a category of its own and no set of clusters
 FLEXIBLE = 8  # most terms of the smooth curve that a measurement is told by
+SETTLED = 1e-8  # share of the treatment's variation within groups, below which there is none
 NAMES = re.compile(r"(^|_)(id|ids|sid|pid|uid|hhid|caseid|idnr|fips|zip)(_|$)", re.IGNORECASE)
 
 
-def identifiers(design, data, names=None):
-    """Columns outside the formulas whose rows resemble each other in both equations, and what they hide.
+def identifiers(
+    design: Design, data: pd.DataFrame, names: Mapping[str, str] | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Columns outside the formulas whose rows resemble each other in both equations.
 
-    A column may name groups if it holds text, or whole numbers that are no measurement: beyond any smooth curve of the
-    number, rows with the same one still resemble each other in both equations. (`wage` explains what is left of
-    `log(wage)` and is a number all the same; a village's number is not.) Text that cuts the outcome or the treatment
-    into bands is no name of a group either.
+    A column may name groups if it holds text, or whole numbers that are no measurement: beyond any
+    smooth curve of the number, rows with the same one still resemble each other in both equations.
+    (`wage` explains what is left of `log(wage)` and is a number all the same; a village's number is
+    not.) Text that cuts the outcome or the treatment into bands is no name of a group either.
 
     Parameters
     ----------
@@ -38,35 +48,48 @@ def identifiers(design, data, names=None):
 
     Returns
     -------
-    found : pandas.DataFrame
-        One row a column, by its own name: ``column``, the name in formulas; ``groups``; the intraclass correlations
-        ``outcome`` and ``treatment``; ``factor``, by how much the interval at ρ = 0 is then too narrow; ``within``, the
-        effect with a constant for each group (``low`` to ``high``, by clusters), ``effect`` being the one without;
-        ``rho``, the current that the formulas make by leaving it out.
+    table : pandas.DataFrame
+        One row a column, by its own name: ``column``, the name in formulas; ``groups``; the
+        intraclass correlations ``outcome`` and ``treatment``; ``factor``, by how much the interval
+        at ρ = 0 is then too narrow; ``within``, the effect with a constant for each group (``low``
+        to ``high``, by clusters), ``effect`` being the one without; ``rho``, the current that the
+        formulas make by leaving it out.
     looked : list of str
         The columns that were looked at.
     """
-    residuals, own, found, looked = both_residuals(design), names or {}, {}, []
-    used = {name for each in design.variables or [(c,) for c in design.covariates] for name in each}
-    used |= set(re.findall(r"[^\W\d]\w*", f"{design.outcome} {design.treatment}"))
-    for column in nameable(data).columns.difference(list(used), sort=False):
+    residuals, own_names = both_residuals(design), names or {}
+    rows, looked = {}, []
+    for column in nameable(data).columns.difference(_used(design), sort=False):
         codes = _groups(data[column])
         if codes is None:
             continue
-        name, here = own.get(column, column), resemblance_of(residuals, codes)
-        looked.append(repr(name))
-        if here.p < CERTAIN and _names_groups(column, data[column], codes, residuals, design):
-            found[repr(name)] = {"column": column, **here._asdict(), **_shared(design, codes)}
-    frame = pd.DataFrame.from_dict(found, orient="index").rename(columns={"clusters": "groups"})
-    return frame.drop(columns=["p"], errors="ignore").rename_axis("identifier"), looked
+        name = repr(own_names.get(column, column))
+        looked.append(name)
+        resemblance = resemblance_of(residuals, codes)
+        certain = resemblance.p < CERTAIN
+        if certain and _names_groups(column, data[column], codes, residuals, design):
+            rows[name] = {"column": column, **resemblance._asdict(), **_shared(design, codes)}
+    table = pd.DataFrame.from_dict(rows, orient="index").rename(columns={"clusters": "groups"})
+    return table.drop(columns=["p"], errors="ignore").rename_axis("identifier"), looked
 
 
-def nameable(data):
-    """The columns of a frame whose values may be names of groups: whole numbers, text, dates, but no measurements."""
+def _used(design):
+    """Names of the columns that the formulas use."""
+    groups = design.variables or [(covariate,) for covariate in design.covariates]
+    of_responses = re.findall(r"[^\W\d]\w*", f"{design.outcome} {design.treatment}")
+    return list({name for names in groups for name in names}.union(of_responses))
+
+
+def nameable(data: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a frame whose values may be names of groups.
+
+    Whole numbers, text, dates, but no measurements.
+    """
     return data[[name for name in data if _whole(data[name])]]
 
 
 def _whole(labels):
+    """Whether labels are no measurements."""
     if pd.api.types.is_float_dtype(labels):
         return bool((labels.dropna() % 1 == 0).all())
     return pd.api.types.is_integer_dtype(labels) or not pd.api.types.is_numeric_dtype(labels)
@@ -83,94 +106,137 @@ def _groups(labels):
 
 
 def _names_groups(column, labels, codes, residuals, design):
-    """Whether values are names: not text that bands a response, not numbers whose curve says all that they say."""
-    if pd.api.types.is_numeric_dtype(labels):
-        curve = _curve(labels.to_numpy(dtype=float, na_value=np.nan), codes.max() + 1)
-        left = residuals - (curve @ np.linalg.lstsq(curve, residuals.T)[0]).T
-        return bool(NAMES.search(column)) or resemblance_of(left, codes).p < CERTAIN
-    return not any(_bands(values, codes) for values in (design.y, design.t))
+    """Whether values are names.
+
+    Not text that bands a response, not numbers whose smooth curve says all that they say.
+    """
+    if not pd.api.types.is_numeric_dtype(labels):
+        return not (_bands(design.y, codes) or _bands(design.t, codes))
+    if NAMES.search(column):
+        return True
+    curve = _curve(labels.to_numpy(dtype=float, na_value=np.nan), codes.max() + 1)
+    explained = (curve @ np.linalg.lstsq(curve, residuals.T)[0]).T
+    return resemblance_of(residuals - explained, codes).p < CERTAIN
 
 
 def _curve(values, groups):
-    """Powers of a number and of its rank: a smooth curve with a term for each four groups, and eight at most."""
-    values = pd.Series(values).fillna(np.nanmean(values))
-    ranks = values.rank()
-    scaled = [(each - each.mean()) / max(each.std(), 1e-300) for each in (ranks, values)]
-    powers = [each**k for k in range(1, FLEXIBLE // 2 + 1) for each in scaled]
-    return np.column_stack([np.ones(len(values)), *powers[: max(1, min(FLEXIBLE, groups // 4))]])
+    """Powers of a number and of its rank, the columns of a smooth curve.
+
+    A term for each four groups, and eight at most.
+    """
+    number = pd.Series(values).fillna(np.nanmean(values))
+    scaled = [_scaled(number.rank()), _scaled(number)]
+    powers = [part**k for k in range(1, FLEXIBLE // 2 + 1) for part in scaled]
+    terms = max(1, min(FLEXIBLE, groups // 4))
+    return np.column_stack([np.ones(len(number)), *powers[:terms]])
+
+
+def _scaled(values):
+    return (values - values.mean()) / max(values.std(), 1e-300)
 
 
 def _bands(values, codes):
     """Whether groups lie one above the other in a number that varies within them."""
     ends = pd.Series(values).groupby(codes).agg(["min", "max"]).sort_values("min").to_numpy()
-    return bool((ends[:-1, 1] <= ends[1:, 0]).all() and (ends[:, 0] < ends[:, 1]).mean() > 0.5)
+    low, high = ends.T
+    apart = (high[:-1] <= low[1:]).all()
+    return bool(apart and (low < high).mean() > 0.5)
 
 
 def _shared(design, codes):
-    """The effect with a constant for each group, and the ρ at which the model without them has it."""
+    """The effect with a constant for each group, and the ρ at which the model has it without."""
     unit = POINTS * design.step if design.outcome_kind == "binary" else 1.0
     likely = finite(design)
-    here = effect_at(design, 0.0, None if likely else scales(design))
-    whole, (within, se) = _slope(design, np.zeros(len(codes), dtype=int))[0], _slope(design, codes)
-    if np.isnan(within):
-        return {"effect": here, "within": np.nan, "low": np.nan, "high": np.nan, "rho": np.nan}
-    full, half = here + unit * (within - whole), 1.96 * unit * se
-    few = condensed(design) if "binary" not in design.kinds else design
-    rho = restoring_rho(few, full, likely)["rho"]
-    return {"effect": here, "within": full, "low": full - half, "high": full + half, "rho": rho}
+    effect = effect_at(design, 0.0, None if likely else scales(design))
+    without, _ = _slope(design, np.zeros(len(codes), dtype=int))
+    slope, se = _slope(design, codes)
+    if np.isnan(slope):
+        return {"effect": effect, "within": np.nan, "low": np.nan, "high": np.nan, "rho": np.nan}
+    within, half = effect + unit * (slope - without), 1.96 * unit * se
+    few = design if "binary" in design.kinds else condensed(design)
+    rho = current(few, within, likely)["rho"]
+    return {
+        "effect": effect,
+        "within": within,
+        "low": within - half,
+        "high": within + half,
+        "rho": rho,
+    }
 
 
 def _slope(design, codes):
-    """The least-squares slope of the treatment once means of groups are taken out, and its error by groups."""
+    """The least-squares slope of the treatment within groups, and its error by groups.
+
+    Both NaN where all rows of a group have one treatment.
+    """
     dose = design.dose[:, None]
-    A = _swept(np.column_stack([dose, design.M * dose, design.C[:, design.in_outcome]]), codes)
-    left = _apart(A[:, 0], A[:, 1:])
-    if left @ left < 1e-8 * (dose[:, 0] - dose.mean()) @ (dose[:, 0] - dose.mean()):
-        return np.nan, np.nan  # all rows of a group have one treatment
-    y = _swept(design.y[:, None], codes)[:, 0]
+    columns = np.column_stack([dose, design.M * dose, design.C[:, design.in_outcome]])
+    columns = _less_means(columns, codes)
+    others = columns[:, 1:]
+    left = _residuals(columns[:, 0], others)
+    deviation = dose[:, 0] - dose.mean()
+    if left @ left < SETTLED * deviation @ deviation:
+        return np.nan, np.nan
+    y = _less_means(design.y[:, None], codes)[:, 0]
     slope = left @ y / (left @ left)
-    sums = np.bincount(codes, left * (_apart(y, A[:, 1:]) - slope * left))
-    return slope, float(np.sqrt(len(sums) / max(1, len(sums) - 1) * sums @ sums) / (left @ left))
+    scores = np.bincount(codes, left * (_residuals(y, others) - slope * left))
+    groups = len(scores)
+    se = np.sqrt(groups / max(1, groups - 1) * scores @ scores) / (left @ left)
+    return slope, float(se)
 
 
-def _swept(M, codes):
+def _less_means(columns, codes):
+    """Columns without the means of their groups."""
     size = np.bincount(codes)
-    means = np.column_stack([np.bincount(codes, column) / size for column in M.T])
-    return M - means[codes]
+    means = np.column_stack([np.bincount(codes, column) / size for column in columns.T])
+    return columns - means[codes]
 
 
-def _apart(values, M):
-    return values - M @ np.linalg.lstsq(M, values)[0] if M.shape[1] else values
+def _residuals(values, columns):
+    """What columns leave of values by least squares."""
+    if not columns.shape[1]:
+        return values
+    return values - columns @ np.linalg.lstsq(columns, values)[0]
 
 
-def belonging(found, design):
-    """A question for each column that may name who belongs together, with what follows if it does."""
-    return [_question(name, row, design) for name, row in found.iterrows() if _matters(row)]
+def belonging(table: pd.DataFrame, design: Design) -> list[str]:
+    """A question for each column that may name who belongs together, with what follows if it does.
+
+    `table` is from `identifiers`.
+    """
+    return [_question(str(name), row, design) for name, row in table.iterrows() if _matters(row)]
 
 
 def _matters(row):
+    """Whether groups change what is concluded."""
     return row["factor"] > NARROW or abs(row["rho"]) > STRONG
 
 
 def _question(name, row, design):
-    alike = (
-        f"Does {name} name who belongs together? Rows with the same value of {name} resemble each other in what "
-        f"both equations leave (intraclass correlation {number(row['outcome'], 0.1)} of {design.outcome} and "
-        f"{number(row['treatment'], 0.1)} of {design.treatment}, {row['groups']:,} groups)."
+    """Whether a column names who belongs together, and what follows if it does."""
+    outcome, treatment = number(row["outcome"], 0.1), number(row["treatment"], 0.1)
+    question = (
+        f"Does {name} name who belongs together? Rows with the same value of {name} resemble each "
+        f"other in what both equations leave (intraclass correlation {outcome} of "
+        f"{design.outcome} and {treatment} of {design.treatment}, {row['groups']:,} groups)."
     )
     if row["factor"] > NARROW:
-        alike += (
-            f" If it does, the intervals here, which count every row as news, are too narrow, by a factor of "
-            f"about {number(row['factor'], 1)} at ρ = 0: use bootstrap_map(design, data[{name}]) and "
-            f"ols(design, cluster=data[{name}])."
+        question += (
+            " If it does, the intervals here, which count every row as news, are too narrow, by a "
+            f"factor of about {number(row['factor'], 1)} at ρ = 0: use "
+            f"bootstrap_map(design, data[{name}]) and ols(design, cluster=data[{name}])."
         )
     if np.isnan(row["within"]):
-        return f"{alike} All rows of one {name} have the same {design.treatment}, so what they share stays in it."
-    width, about = row["high"] - row["low"], " about" * (design.outcome_kind == "binary")
-    current = f", as at{about} ρ = {row['rho']:z.2f}" if np.isfinite(row["rho"]) else ""
+        return (
+            f"{question} All rows of one {name} have the same {design.treatment}, so what they "
+            "share stays in it."
+        )
+    width = row["high"] - row["low"]
+    within = f"{number(row['within'], width)} ({span(row['low'], row['high'])})"
+    about = " about" if design.outcome_kind == "binary" else ""
+    rho = f", as at{about} ρ = {row['rho']:z.2f}" if np.isfinite(row["rho"]) else ""
     return (
-        f"{alike} What such rows share is left out of both formulas: with a constant for each the effect"
-        f"{' is' + about if about else ' is'} {number(row['within'], width)} ({number(row['low'], width)} to "
-        f"{number(row['high'], width)}), not {number(row['effect'], width)}{current}. If it moves both, "
-        f"C({row['column']}) belongs in both formulas."
+        f"{question} What such rows share is left out of both formulas: with a constant for each "
+        f"the effect is{about} {within}, not {number(row['effect'], width)}{rho}. If it moves "
+        f"both, C({row['column']}) belongs in both formulas."
     )

@@ -1,8 +1,13 @@
 """A report as files: tables, figures, draws and pages in one folder, whole or not at all."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Callable, Mapping
 from datetime import date
 from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
 
 import jinja2
 import matplotlib.pyplot as plt
@@ -13,9 +18,10 @@ import xarray as xr
 from which_world import arguments
 from which_world.explore import explore_map
 from which_world.plots import plot_map
-from which_world.report.contents import MANY, Report, large, readable
+from which_world.report.contents import MANY, large, readable
 from which_world.report.examine import MISLED
 from which_world.report.folder import MANIFEST, written
+from which_world.report.report import Report
 from which_world.report.short import in_short
 from which_world.report.words import listed, more_of, number
 
@@ -23,11 +29,41 @@ MEASURED = "Measured covariates, left out one at a time"
 PIPED = "What the instruments say, with and without a prior"
 BELONGING = "Who may belong together"
 PRIORS = "Other priors"
-FILES = (
-    "table.csv", "table.html", "table.tex", "map.png", "map.svg", "draws.nc", "report.md", "report.html", "report.txt",
-    MANIFEST,
-)  # fmt: skip
-HEADS = {"alpha": "α", "rho": "ρ", "rho_sd": "sd of ρ", "P(alpha>0)": "P(α > 0)", "P(effect>0)": "P(effect > 0)"}
+TABLES = "table.csv", "table.html", "table.tex"
+FIGURES = "map.png", "map.svg"
+PAGES = "report.md", "report.html", "report.txt"
+FILES = (*TABLES, *FIGURES, "draws.nc", *PAGES, MANIFEST)
+HEADS = {
+    "alpha": "α",
+    "rho": "ρ",
+    "rho_sd": "sd of ρ",
+    "P(alpha>0)": "P(α > 0)",
+    "P(effect>0)": "P(effect > 0)",
+}
+IN_LATEX = {
+    "world": "",
+    "α": r"$\alpha$",
+    "ρ": r"$\rho$",
+    "sd of ρ": r"sd of $\rho$",
+    "P(α > 0)": r"$P(\alpha > 0)$",
+    "P(effect > 0)": r"$P(\mathrm{effect} > 0)$",
+}
+DISOWNED = "not to be used: the likelihood finds currents where there are none"
+LEFT_OUT = "The hidden current that each would have been, had it gone unmeasured, strongest first."
+RESEMBLING = (
+    "Columns outside the formulas whose rows resemble each other in both equations; within: the "
+    "effect with a constant for each group; ρ: the current that leaving them out makes."
+)
+WITHOUT_PRIOR = (
+    "The posterior leans on the priors and the normal errors, maximum likelihood on the errors, "
+    "two-stage least squares on many rows, Anderson and Rubin's interval on none of these; all on "
+    "the exclusion."
+)
+OTHER_PRIORS = "The world “ρ free” under priors half and twice as wide."
+MANY_ROWS = (
+    f"With so many rows these come from {MANY:,} of them, drawn at random, and the map from fewer "
+    "columns and draws than usual."
+)
 
 MARKDOWN = """# {{ title }}
 
@@ -43,8 +79,8 @@ MARKDOWN = """# {{ title }}
 
 {{ worlds }}
 
-{{ read }} is {{ effect }}; `low` and `high` bound its 95 % interval. T is the treatment, Y the outcome.
-Every row but the first is a reading of one map.
+{{ read }} is {{ effect }}; `low` and `high` bound its 95 % interval.
+T is the treatment, Y the outcome. Every row but the first is a reading of one map.
 
 ![The effect at every hidden current](map.png)
 
@@ -61,12 +97,18 @@ HTML = """<!DOCTYPE html>
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }}</title>
 <style>
-body { font: 1rem/1.5 system-ui, sans-serif; color: #2b3a42; max-width: 54rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; font-size: .9rem } th, td { padding: .25rem .6rem; text-align: left }
+body { font: 1rem/1.5 system-ui, sans-serif; color: #2b3a42;
+  max-width: 54rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse; font-size: .9rem }
+th, td { padding: .25rem .6rem; text-align: left }
 tr { border-bottom: 1px solid #d5dade } div { overflow-x: auto } svg { max-width: 100% }
 td:not(:first-child):not(:last-child) { text-align: right; font-variant-numeric: tabular-nums }
-.short { font-size: 1.15rem } .made { font-size: .8rem; opacity: .8; overflow-wrap: anywhere } figure { margin: 0 }
-@media (prefers-color-scheme: dark) { body { color: #dde5e8; background: #16202a } .still { background: #fff } }
+.short { font-size: 1.15rem }
+.made { font-size: .8rem; opacity: .8; overflow-wrap: anywhere }
+figure { margin: 0 }
+@media (prefers-color-scheme: dark) {
+  body { color: #dde5e8; background: #16202a } .still { background: #fff }
+}
 @media print { body { max-width: none; margin: 0 } h2 { break-after: avoid } }
 </style></head>
 <body>
@@ -78,8 +120,8 @@ td:not(:first-child):not(:last-child) { text-align: right; font-variant-numeric:
 <p>{{ paragraph }}</p>
 <h2>Which world?</h2>
 <div>{{ worlds | safe }}</div>
-<p>{{ read }} is {{ effect }}; low and high bound its 95 % interval. T is the treatment, Y the outcome.
-Every row but the first is a reading of one map.</p>
+<p>{{ read }} is {{ effect }}; low and high bound its 95 % interval.
+T is the treatment, Y the outcome. Every row but the first is a reading of one map.</p>
 {% for heading, sentences in sections %}<h2>{{ heading }}</h2>
 <ul>{% for sentence in sentences %}<li>{{ sentence }}</li>
 {% endfor %}</ul>
@@ -90,7 +132,13 @@ Every row but the first is a reading of one map.</p>
 """
 
 
-def write_report(report, folder, *, force=False, source=None):
+def write_report(
+    report: Report,
+    folder: str | PathLike[str],
+    *,
+    force: bool = False,
+    source: Mapping[str, str] | None = None,
+) -> Path:
     """Write every file of a report into a folder that appears whole, or not at all.
 
     Parameters
@@ -100,10 +148,11 @@ def write_report(report, folder, *, force=False, source=None):
     folder : path
         A new or empty folder.
     force : bool
-        Replace an earlier report. A folder that holds anything else, or a file of it that was changed, is never
-        replaced.
+        Replace an earlier report. A folder that holds anything else, or a file of it that was
+        changed, is never replaced.
     source : mapping of str to str, optional
-        What the report was made from and how (``file``, ``sha256``, ``command``, ``seed``), to be written into it.
+        What the report was made from and how (``file``, ``sha256``, ``command``, ``seed``), to be
+        written into it.
 
     Returns
     -------
@@ -116,77 +165,140 @@ def write_report(report, folder, *, force=False, source=None):
         When the folder is not free; see `which_world.report.folder.check_free`.
     OSError
         When it cannot be written.
+
+    See Also
+    --------
+    make_report : What is written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np, pandas as pd
+    >>> from which_world import make_design, make_report, write_report
+    >>> data = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 3)), columns=["x", "v", "u"])
+    >>> data["t"] = data.x + data.v
+    >>> data["y"] = 2 * data.t + data.x + data.u
+    >>> report = make_report(make_design(data, outcome="y ~ t + x", treatment="t ~ x"))
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     folder = write_report(report, f"{place}/report")
+    ...     sorted(path.suffix for path in folder.iterdir() if path.stem == "report")
+    ['.html', '.md', '.txt']
     """
     arguments.instance(report, Report, "report", "a Report from make_report(design)")
     accepted = "names and words, such as {'file': 'mine.csv'}"
-    source = arguments.mapping({} if source is None else source, "source", accepted, check=arguments.text)
-    facts = {"date": date.today().isoformat(), "version": version("which-world")} | source
+    source = {} if source is None else source
+    named = arguments.mapping(source, "source", accepted, check=arguments.text)
+    facts = {"date": date.today().isoformat(), "version": version("which-world")} | named
     with written(folder, force=arguments.flag(force, "force"), **facts) as (place, new):
         _fill(report, new, facts)
     return place
 
 
-def _fill(report, folder, facts):
-    columns = [report.read, "low", "high", "gap", "rho", "rho_sd", f"P({report.read}>0)", "interpretation"]
-    worlds = report.worlds[columns]
-    if report.shuffled > MISLED:  # a number that a check disowns is not shown as if it counted
-        worlds = worlds.copy()
-        worlds.loc["ρ free", columns[:-1]] = np.nan
-        worlds.loc["ρ free", "interpretation"] = "not to be used: the likelihood finds currents where there are none"
-    shown = _rounded(worlds).rename(columns=HEADS)
+def _fill(report: Report, folder: Path, facts: Mapping[str, str]) -> None:
+    """Write every file of a report but its manifest."""
+    worlds = _shown_worlds(report)
     report.worlds.to_csv(folder / "table.csv")
-    (folder / "table.html").write_text(_html(shown), encoding="utf-8")
-    (folder / "table.tex").write_text(_latex(shown.drop(columns="interpretation")), encoding="utf-8")
+    _write(folder / "table.html", _html(worlds))
+    _write(folder / "table.tex", _latex(worlds.drop(columns="interpretation")))
     _draw(report, folder)
-    xr.DataTree.from_dict({"/worlds": report.draws, "/map": report.map}).to_netcdf(folder / "draws.nc")
-    parts = _parts(report) | {"made": _made(facts), "moving": _moving(report, folder)}
-    for name, template, table, escape in (
-        ("report.md", MARKDOWN, _markdown, False),
-        ("report.html", HTML, _html, True),
-    ):
-        environment = jinja2.Environment(autoescape=escape, trim_blocks=False)
-        tables = {heading: table(frame) for heading, frame in parts["tables"].items()}
-        text = environment.from_string(template).render(parts | {"worlds": table(shown), "tables": tables})
-        (folder / name).write_text(text, encoding="utf-8")
-    (folder / "report.txt").write_text(report.paragraph + "\n", encoding="utf-8")
+    draws = xr.DataTree.from_dict({"/worlds": report.draws, "/map": report.map})
+    draws.to_netcdf(folder / "draws.nc")
+    words = _words(report) | {"made": _made(facts), "moving": _moving(report, folder)}
+    tables = {"": worlds} | _tables(report)
+    _write(folder / "report.md", _page(MARKDOWN, words, tables, _markdown, escape=False))
+    _write(folder / "report.html", _page(HTML, words, tables, _html, escape=True))
+    _write(folder / "report.txt", report.paragraph + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _page(
+    template: str,
+    words: dict[str, object],
+    tables: Mapping[str, pd.DataFrame],
+    as_text: Callable[[pd.DataFrame], str],
+    escape: bool,
+) -> str:
+    """A page with the words and the tables of a report, the worlds' under an empty heading."""
+    texts = {heading: as_text(table) for heading, table in tables.items()}
+    environment = jinja2.Environment(autoescape=escape, trim_blocks=False)
+    page = environment.from_string(template)
+    return page.render(words | {"worlds": texts.pop(""), "tables": texts})
+
+
+def _shown_worlds(report):
+    """The table of worlds as shown: rounded, without what only a reader of code needs."""
+    numbers = [report.read, "low", "high", "gap", "rho", "rho_sd", f"P({report.read}>0)"]
+    worlds = report.worlds[[*numbers, "interpretation"]].copy()
+    if report.shuffled > MISLED:  # a number that a check disowns is not shown as if it counted
+        worlds.loc["ρ free", numbers] = np.nan
+        worlds.loc["ρ free", "interpretation"] = DISOWNED
+    return _rounded(worlds).rename(columns=HEADS)
 
 
 def _rounded(table):
-    """The table in words: effects to the width of their interval, ρ to two decimals, a settled probability as such."""
+    """A table of worlds in words.
+
+    Effects to the width of their interval, ρ to two decimals, a settled probability as such.
+    """
     width = table["high"] - table["low"]
-    own = [name for name in ("alpha", "effect", "low", "high", "gap") if name in table]
-    text = {name: [number(*pair) for pair in zip(table[name], width)] for name in own}
-    text |= {name: [_plain(value, 2) for value in table[name]] for name in ("rho", "rho_sd")}
-    text |= {name: [_probability(value) for value in table[name]] for name in table if name.startswith("P(")}
-    return table.assign(**{name: pd.Series(cells, table.index, dtype=object) for name, cells in text.items()})
+    effects = [name for name in ("alpha", "effect", "low", "high", "gap") if name in table]
+    cells = {name: _to_width(table[name], width) for name in effects}
+    cells |= {name: _two_decimals(table[name]) for name in ("rho", "rho_sd")}
+    for name in table:
+        if name.startswith("P("):
+            cells[name] = [_probability(value) for value in table[name]]
+    texts = {name: pd.Series(texts, table.index, dtype=object) for name, texts in cells.items()}
+    return table.assign(**texts)
 
 
-def _plain(value, digits):
+def _to_width(values, width):
+    """Numbers with as many digits as the width of each one's interval deserves."""
+    return [number(*pair) for pair in zip(values, width)]
+
+
+def _two_decimals(values):
+    return [_decimals(value, 2) for value in values]
+
+
+def _decimals(value, digits):
+    """A number to so many decimals, without the sign of a zero; empty for NaN."""
     return "" if pd.isna(value) else f"{value:.{digits}f}".replace("-0.00", "0.00")
 
 
 def _probability(p):
-    return "< 0.001" if p < 0.001 else "> 0.999" if p > 0.999 else _plain(p, 3)
+    """A probability to three decimals, or that it is nearly settled."""
+    if p < 0.001:
+        return "< 0.001"
+    return "> 0.999" if p > 0.999 else _decimals(p, 3)
 
 
-def _benchmarks(report):
-    """The benchmarks as shown: rounded as the effect is, and a reason only where one is needed."""
+def _shown_benchmarks(report):
+    """The benchmarks: rounded as the effect is, and a reason only where one is needed."""
     table, (low, high) = report.benchmarks, report.worlds.loc["OLS", ["low", "high"]]
     if not (table["reason"] != "").any():
         table = table.drop(columns="reason")
     without = f"{report.read}_without"
-    cells = {name: [number(value, high - low) for value in table[name]] for name in (without, "change")}
-    cells["rho"] = [_plain(value, 2) for value in table["rho"]]
-    return table.assign(**cells).rename(columns={"rho": "ρ it would have been", "alpha_without": "α without it",
-                                               "effect_without": "effect without it"})  # fmt: skip
+    cells = {
+        name: [number(value, high - low) for value in table[name]] for name in (without, "change")
+    }
+    cells["rho"] = _two_decimals(table["rho"])
+    effect = HEADS.get(report.read, report.read)
+    heads = {"rho": "ρ it would have been", without: f"{effect} without it"}
+    return table.assign(**cells).rename(columns=heads)
 
 
 def _made(facts):
     """Where the report comes from, in a line."""
-    file = f" from {facts['file']} (SHA-256 {facts['sha256'][:16]}…)" if {"file", "sha256"} <= facts.keys() else ""
-    seed = f", seed {facts['seed']}" if "seed" in facts else ""
-    command = f": {facts['command']}" if "command" in facts else "."
-    return f"Made on {facts['date']}{file} with which-world {facts['version']}{seed}{command}"
+    line = f"Made on {facts['date']}"
+    if {"file", "sha256"} <= facts.keys():
+        line += f" from {facts['file']} (SHA-256 {facts['sha256'][:16]}…)"
+    line += f" with which-world {facts['version']}"
+    if "seed" in facts:
+        line += f", seed {facts['seed']}"
+    return f"{line}: {facts['command']}" if "command" in facts else f"{line}."
 
 
 def _moving(report, folder):
@@ -194,77 +306,95 @@ def _moving(report, folder):
     try:
         from vl_convert import javascript_bundle
 
-        figure = explore_map(report.map, unit=report.unit, ols=float(report.worlds.loc["OLS", report.read]))
+        least_squares = float(report.worlds.loc["OLS", report.read])
+        figure = explore_map(report.map, unit=report.unit, ols=least_squares)
         return figure.html(javascript_bundle())
-    except (ImportError, ValueError):  # no script at hand, or too few columns that can be relied on
+    except (ImportError, ValueError):  # no script at hand, or too few columns to be relied on
         picture = (folder / "map.svg").read_text(encoding="utf-8")
         return f"<figure>{picture[picture.index('<svg') :]}</figure>"
 
 
-def _parts(report):
-    design, unit = report.design, report.unit
-    change = more_of(design, f"one unit of {design.treatment}")
-    change = f"{design.treatment} = 1 against 0" if design.kind == "binary" else change
-    on = f"the chance that {design.outcome} is 1" if design.outcome_kind == "binary" else design.outcome
-    effect = f"the effect of {change} on {on}{f', in {unit}' if unit else ''}"
+def _words(report):
+    """What a page says: its title, sentences, and sections with their headings."""
+    design = report.design
+    return {
+        "title": f"The effect of {design.treatment} on {design.outcome}",
+        "paragraph": report.paragraph,
+        "short": in_short(report),
+        "effect": _effect(report),
+        "read": HEADS.get(report.read, "The effect"),
+        "sections": list(_sections(report).items()),
+    }
+
+
+def _effect(report):
+    """What the effect is of, on what, in which unit."""
+    design = report.design
+    if design.kind == "binary":
+        change = f"{design.treatment} = 1 against 0"
+    else:
+        change = more_of(design, f"one unit of {design.treatment}")
+    on = design.outcome
+    if design.outcome_kind == "binary":
+        on = f"the chance that {design.outcome} is 1"
+    unit = f", in {report.unit}" if report.unit else ""
+    return f"the effect of {change} on {on}{unit}"
+
+
+def _sections(report):
+    """Sentences by their headings; what introduces a table is there where the table is."""
+    introduced = {
+        MEASURED: [LEFT_OUT, *_instruments(report.design), *_shortened(report.design)],
+        BELONGING: [RESEMBLING],
+        PIPED: [WITHOUT_PRIOR],
+        PRIORS: [OTHER_PRIORS],
+    }
     sections = {
-        "What would overturn it": report.overturns, "What these data cannot say": report.limits,
-        "What the numbers rest on": report.assumptions, "The data": report.checks,
-        MEASURED: [
-            "The hidden current that each would have been, had it gone unmeasured, strongest first.",
-            *_instruments(design), *_shortened(design),
-        ],
-        BELONGING: ["Columns outside the formulas whose rows resemble each other in both equations; within: the effect "
-                    "with a constant for each group; ρ: the current that leaving them out makes."],
-        PIPED: ["The posterior leans on the priors and the normal errors, maximum likelihood on the errors, two-stage "
-                "least squares on many rows, Anderson and Rubin's interval on none of these; all on the exclusion."],
-        PRIORS: ["The world “ρ free” under priors half and twice as wide."],
-    }  # fmt: skip
-    tables = {heading: table for heading, table in _tables(report).items() if len(table)}
-    own = (MEASURED, BELONGING, PIPED, PRIORS)
-    sections = {name: said for name, said in sections.items() if name in tables or name not in own}
-    return {"title": f"The effect of {design.treatment} on {design.outcome}", "paragraph": report.paragraph,
-            "short": in_short(report),
-            "effect": effect, "read": HEADS.get(report.read, "The effect"),
-            "sections": list(sections.items()), "tables": tables}  # fmt: skip
+        "What would overturn it": report.overturns,
+        "What these data cannot say": report.limits,
+        "What the numbers rest on": report.assumptions,
+        "The data": report.checks,
+    }
+    tables = _tables(report)
+    return sections | {name: said for name, said in introduced.items() if name in tables}
 
 
 def _tables(report):
     """The tables by their headings, as shown; an empty one is not."""
-    misled = report.shuffled > MISLED  # then the world “ρ free” is not shown under any prior
-    priors = report.sensitivity.iloc[:0] if misled else _rounded(report.sensitivity).rename(columns=HEADS)
-    tables = {PRIORS: priors, MEASURED: report.benchmarks, BELONGING: report.identifiers, PIPED: report.instruments}
+    tables = {}
+    if len(report.sensitivity) and not report.shuffled > MISLED:
+        tables[PRIORS] = _rounded(report.sensitivity).rename(columns=HEADS)
     if len(report.benchmarks):
-        tables[MEASURED] = _benchmarks(report)
+        tables[MEASURED] = _shown_benchmarks(report)
     if len(report.identifiers):
-        tables[BELONGING] = _spelled(report.identifiers, ["within", "low", "high"], ["outcome", "treatment", "rho"])
+        correlations = ["outcome", "treatment", "rho"]
+        tables[BELONGING] = _spelled(report.identifiers, ["within", "low", "high"], correlations)
     if len(report.instruments):
         tables[PIPED] = _spelled(report.instruments, ["effect", "low", "high"], ["rho"])
     return tables
 
 
-def _spelled(table, effects, plain):
+def _spelled(table, effects, correlations):
     """A table in words: effects to the width of their interval, correlations to two decimals."""
     width = (table["high"] - table["low"]).abs()
-    cells = {name: [number(*pair) for pair in zip(table[name], width)] for name in effects}
-    cells |= {name: [_plain(value, 2) for value in table[name]] for name in plain}
+    cells = {name: _to_width(table[name], width) for name in effects}
+    cells |= {name: _two_decimals(table[name]) for name in correlations}
     kept = [name for name in table if name in cells or name == "groups"]
-    return (
-        pd.DataFrame(cells, table.index)
-        .assign(**{k: table[k] for k in kept if k not in cells})[kept]
-        .rename(columns={"rho": "ρ", "outcome": "alike in Y", "treatment": "alike in T"})
-    )
+    heads = {"rho": "ρ", "outcome": "alike in Y", "treatment": "alike in T"}
+    return table[kept].assign(**cells).rename(columns=heads)
 
 
 def _instruments(design):
-    one = len(design.instruments) == 1
-    said = f"{listed(design.instruments)} {'is an instrument' if one else 'are instruments'} and no benchmark."
-    return [said] * bool(design.instruments)
+    """What to say of instruments beside benchmarks, where there are any."""
+    if not design.instruments:
+        return []
+    be = "is an instrument" if len(design.instruments) == 1 else "are instruments"
+    return [f"{listed(design.instruments)} {be} and no benchmark."]
 
 
 def _shortened(design):
-    return [f"With so many rows these come from {MANY:,} of them, drawn at random, and the map from fewer columns and "
-            "draws than usual."] if large(design) else []  # fmt: skip
+    """What to say where rows are so many that fewer do."""
+    return [MANY_ROWS] if large(design) else []
 
 
 def _html(frame):
@@ -282,28 +412,38 @@ def _latex(frame):
     def cell(value):
         return f"${value.replace(',', '{,}')}$" if value else ""
 
-    heads = {"world": "", "α": r"$\alpha$", "ρ": r"$\rho$", "sd of ρ": r"sd of $\rho$",
-             "P(α > 0)": r"$P(\alpha > 0)$", "P(effect > 0)": r"$P(\mathrm{effect} > 0)$"}  # fmt: skip
-    frame = frame.map(cell).rename(index=name).rename_axis("world").reset_index().rename(columns=heads)
-    table = frame.to_latex(index=False, escape=False, column_format="l" + "r" * (frame.shape[1] - 1))
+    cells = frame.map(cell).rename(index=name).rename_axis("world").reset_index()
+    alignment = "l" + "r" * frame.shape[1]
+    table = cells.rename(columns=IN_LATEX).to_latex(
+        index=False, escape=False, column_format=alignment
+    )
     return f"% needs \\usepackage{{booktabs}}\n{table}"
 
 
 def _markdown(frame):
+    """A Markdown table; empty without rows."""
+
     def cell(value):
         text = number(value) if isinstance(value, float) else str(value)
         return text.replace("|", "\\|")
 
+    def line(row):
+        return "| " + " | ".join(map(cell, row)) + " |"
+
+    if frame.empty:
+        return ""
     frame = frame.reset_index()
-    rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.itertuples(index=False)]
-    return "\n".join("| " + " | ".join(map(cell, row)) + " |" for row in rows) if len(frame) else ""
+    rows = [frame.columns, ["---"] * frame.shape[1], *frame.itertuples(index=False)]
+    return "\n".join(map(line, rows))
 
 
 def _draw(report, folder):
+    """The map as a figure, in both formats."""
     figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
     marks = {"OLS": (0.0, report.worlds.loc["OLS", report.read])}
-    plot_map(readable(report), tipping=report.tipping["interval"], marks=marks, ax=ax, unit=report.unit)
-    ax.set_title(f"The effect of {report.design.treatment} on {report.design.outcome}, at every hidden current")
-    for name in ("map.png", "map.svg"):
+    tip, design = report.tipping["interval"], report.design
+    plot_map(readable(report), tipping=tip, marks=marks, ax=ax, unit=report.unit)
+    ax.set_title(f"The effect of {design.treatment} on {design.outcome}, at every hidden current")
+    for name in FIGURES:
         figure.savefig(folder / name, dpi=200)
     plt.close(figure)

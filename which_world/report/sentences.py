@@ -1,4 +1,8 @@
-"""What a report says in words: what the data cannot say, what the numbers rest on, what would overturn them."""
+"""What a report says in words: what the data cannot say, and what would overturn the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -7,6 +11,7 @@ from which_world.maps import PULLED, runs
 from which_world.priors import AtanhNormal, described, moments, scales
 from which_world.report.examine import MISLED, WEAK, count, first_stage
 from which_world.report.words import (
+    agreeing,
     chance,
     effect_in,
     ends_in,
@@ -19,229 +24,321 @@ from which_world.report.words import (
     width_in,
 )
 
+if TYPE_CHECKING:
+    import xarray as xr
+    from scipy.stats.distributions import rv_frozen
+
+    from which_world.design import Design
+    from which_world.report.report import Report
+
 NEAR = 0.05  # of its prior sd: a posterior of ρ that is no farther off is its prior
 NONE = 0.005  # a measured current that is 0.00 when written
 FEW = 10  # rows that somebody can look at one by one
+SHOWN = 3  # of these rows, those that a sentence names
+FAR = 1e-3  # posterior probability of a tipping point, below which it lies out of reach
+
+RHO = "ρ, the correlation of what is unmeasured in both equations,"
+FLAT = (
+    "These data say nothing about ρ, the correlation of what is unmeasured in both equations: no "
+    "covariate stands in the treatment formula alone, so the likelihood is flat in ρ, and all that "
+    "is known of it comes from the priors. More rows would not help."
+)
+BY_SHAPE = (
+    "These data hold no instrument. All they say about ρ, the correlation of what is unmeasured in "
+    "both equations, comes from the assumed normal shape of the errors: a wrong shape, a missing "
+    "curve or a missing interaction would pass for a hidden current."
+)
+MISLEADING = (
+    " Here the shape does mislead: with these residuals, and each treatment drawn anew so that no "
+    "current is left, the likelihood finds one in {}. Do not lean on the world “ρ free”, but on a "
+    "belief you can defend, and give the likelihood no say in it: "
+    "weigh(report.map, belief, likelihood=False)."
+)
+CHOSEN = (
+    "They cannot say whether a covariate was itself changed by the treatment, or whether the rows "
+    "were chosen by their outcome; either would bias every world, the one at ρ = 0 included."
+)
+JOINTLY_NORMAL = (
+    "U and V are jointly normal with a constant spread and one correlation ρ, the same for every "
+    "row."
+)
+INDEPENDENT = (
+    "Rows are independent: no clusters, no repeated measurements, no effect of one row's treatment "
+    "on another."
+)
+SETTLED_BEFORE = "Every covariate was settled before the treatment and is measured without error."
+NO_ANSWER = (
+    "With ρ free no answer can be given: {}, so these formulas and this belief do not fit "
+    "together. {} state a narrower belief (--belief 0 0.2)."
+)
 
 
-def limits(design, shuffled=np.nan):
-    """What these data cannot say, whatever is computed from them; `shuffled` is from `shuffle_test`.
+def limits(design: Design, shuffled: float = np.nan) -> list[str]:
+    """What these data cannot say, whatever is computed from them, in sentences.
 
-    Returns
-    -------
-    list of str
+    `shuffled` is from `shuffle_test`.
     """
     if design.instruments:
         source = _rests_on_instruments(design)
-    elif design.kind == "continuous":
-        source = ("These data say nothing about ρ, the correlation of what is unmeasured in both equations: no "
-                  "covariate stands in the treatment formula alone, so the likelihood is flat in ρ, and all that is "
-                  "known of it comes from the priors. More rows would not help.")  # fmt: skip
     else:
-        source = ("These data hold no instrument. All they say about ρ, the correlation of what is unmeasured in "
-                  "both equations, comes from the assumed normal shape of the errors: a wrong shape, a missing curve "
-                  "or a missing interaction would pass for a hidden current.")  # fmt: skip
+        source = FLAT if design.kind == "continuous" else BY_SHAPE
     if shuffled > MISLED:
-        source += (" Here the shape does mislead: with these residuals, and each treatment drawn anew so that no "
-                   f"current is left, the likelihood finds one in {count(shuffled)}. Do not lean on the world "
-                   "“ρ free”, but on a belief you can defend, and give the likelihood no say in it: "
-                   "weigh(report.map, belief, likelihood=False).")  # fmt: skip
-    return [
-        source,
-        f"They cannot say which came first: that {design.treatment} moves {design.outcome}, and not the other way "
-        "round, is your knowledge.",
-        "They cannot say whether a covariate was itself changed by the treatment, or whether the rows were chosen by "
-        "their outcome; either would bias every world, the one at ρ = 0 included.",
-    ]
+        source += MISLEADING.format(count(shuffled))
+    direction = (
+        f"They cannot say which came first: that {design.treatment} moves {design.outcome}, "
+        "and not the other way round, is your knowledge."
+    )
+    return [source, direction, CHOSEN]
 
 
 def _rests_on_instruments(design):
-    """Where ρ comes from when there is an instrument: from it, from the priors, or from the errors' shape."""
-    f, one, names = first_stage(design), len(design.instruments) == 1, listed(design.instruments)
-    rho = "ρ, the correlation of what is unmeasured in both equations,"
-    unconfirmed = f"move{'s' * one} {design.outcome} only through {design.treatment}"
+    """Where ρ comes from when there is an instrument.
+
+    From it, from the priors, or from the errors' shape.
+    """
+    f, names = first_stage(design), listed(design.instruments)
+    move = agreeing(design.instruments, "moves", "move")
+    they = agreeing(design.instruments, "it", "they")
+    only_through = f"{move} {design.outcome} only through {design.treatment}"
     if design.kind == "binary":
         mostly = f"; with F = {f:z.1f} mostly on the shape" if f < WEAK else ""
-        return (f"What these data say about {rho} rests on {names} and on the assumed normal shape of the "
-                f"errors{mostly}. These data cannot confirm that {names} {unconfirmed}.")  # fmt: skip
+        return (
+            f"What these data say about {RHO} rests on {names} and on the assumed normal shape of "
+            f"the errors{mostly}. These data cannot confirm that {names} {only_through}."
+        )
     if f < WEAK:
-        return (f"{names} hardly move{'s' * one} {design.treatment} (F = {f:z.1f}): these data say next to nothing "
-                f"about {rho} and the world “ρ free” is little but its priors. Nor can they confirm that "
-                f"{'it' if one else 'they'} {unconfirmed}.")  # fmt: skip
-    return (f"What these data say about {rho} rests on {names}: it comes from your formula, and these data cannot "
-            f"confirm that {'it' if one else 'they'} {unconfirmed}.")  # fmt: skip
+        return (
+            f"{names} hardly {move} {design.treatment} (F = {f:z.1f}): these data say "
+            f"next to nothing about {RHO} and the world “ρ free” is little but its priors. Nor "
+            f"can they confirm that {they} {only_through}."
+        )
+    return (
+        f"What these data say about {RHO} rests on {names}: it comes from your formula, and these "
+        f"data cannot confirm that {they} {only_through}."
+    )
 
 
-def assumptions(design, belief, alpha=None, dropped=0, unit=""):
-    """Every assumption the numbers rest on, one sentence each.
-
-    Returns
-    -------
-    list of str
-    """
-    others = terms(design, design.in_outcome)
-    said = [
-        _outcome_equation(design, others),
+def assumptions(
+    design: Design,
+    belief: AtanhNormal | rv_frozen,
+    alpha: float | None = None,
+    dropped: int = 0,
+    unit: str = "",
+) -> list[str]:
+    """Every assumption the numbers rest on, one sentence each."""
+    exclusions = [
+        f"{name} moves {design.outcome} only through {design.treatment} (an exclusion restriction)."
+        for name in design.instruments
+    ]
+    sentences = [
+        _outcome_equation(design),
         _effect(design),
         _treatment_equation(design),
-        "U and V are jointly normal with a constant spread and one correlation ρ, the same for every row.",
-        "Rows are independent: no clusters, no repeated measurements, no effect of one row's treatment on another.",
-        "Every covariate was settled before the treatment and is measured without error.",
-        *(f"{name} moves {design.outcome} only through {design.treatment} (an exclusion restriction)."
-          for name in design.instruments),
+        JOINTLY_NORMAL,
+        INDEPENDENT,
+        SETTLED_BEFORE,
+        *exclusions,
         *_held_fixed(design),
-    ]  # fmt: skip
+    ]
     if dropped:
-        said.append(f"{dropped:,} rows with a missing value were dropped: whether a row has one has nothing to do with "
-                    "its U and V, once the covariates are known.")  # fmt: skip
-    return said + _priors(design, belief, alpha, unit)
-
-
-def _held_fixed(design):
-    """What it means that a covariate, perhaps a second treatment, stands in the outcome formula alone."""
-    names = terms(design, design.in_outcome & ~design.in_treatment)
-    if not names:
-        return []
-    one = len(names) == 1
-    it, its = ("it", "its") if one else ("them", "their")
-    return [f"{listed(names)} move{'s' * one} {design.outcome} and not {design.treatment}: as the formulas have {it}, "
-            f"{'it is a covariate' if one else 'they are covariates'} held fixed, no second treatment; nothing hidden "
-            f"is allowed for in {its} own coefficient{'s' * (not one)}."]  # fmt: skip
-
-
-def _outcome_equation(design, others):
-    line = f"a straight-line function of {design.treatment} {f'and of {listed(others)}' if others else 'alone'}"
-    if design.outcome_kind == "binary":
-        return (f"{design.outcome} is 1 where {line}, plus an error U of spread 1, is positive (a probit); no curve or "
-                "interaction beyond the formula.")  # fmt: skip
-    return f"{design.outcome} is {line}, plus an error U; no curve or interaction beyond the formula."
-
-
-def _effect(design):
-    if design.outcome_kind == "binary":
-        moved = more_of(design, "one unit more") + " than it was, each row keeping its own U"
-        change = "1 against 0" if design.kind == "binary" else moved
-        return (f"The effect is what {design.treatment} does to the chance that {design.outcome} is 1 ({change}), "
-                "averaged over these rows; its shift of the line, α, is "
-                f"{'linear in ' + listed(design.moderators) if design.moderators else 'the same for every row'}."
-                )  # fmt: skip
-    if design.moderators:
-        average = "its average" if len(design.moderators) == 1 else "their average"
-        return (f"The effect changes with {listed(design.moderators)}, in a straight line; α is the effect at "
-                f"{average}, and nothing else changes it.")  # fmt: skip
-    if design.kind == "binary":
-        return f"{design.treatment} has the same effect α for every row."
-    return f"One more unit of {design.treatment} has the same effect α for every row."
-
-
-def _treatment_equation(design):
-    others = listed(terms(design, design.in_treatment))
-    line = f"a straight-line function of {others}" if others else "a constant"
-    if design.kind == "binary":
-        return f"{design.treatment} is 1 where {line}, plus an error V of spread 1, is positive (a probit)."
-    return f"{design.treatment} is {line} plus an error V."
-
-
-def _priors(design, belief, alpha, unit):
-    sd = scales(design, alpha=alpha)
-    unit = f" {unit}" if unit and design.outcome_kind == "continuous" else ""
-    if isinstance(belief, AtanhNormal):
-        low, high = np.tanh(belief.mean + np.array([-1.96, 1.96]) * belief.sd)
-        prior = (
-            f"atanh ρ ~ Normal({belief.mean:g}, {belief.sd:g}), so ρ lies between {low:z.2f} and {high:z.2f} with 95 %"
+        sentences.append(
+            f"{dropped:,} rows with a missing value were dropped: whether a row has one has "
+            "nothing to do with its U and V, once the covariates are known."
         )
-    else:
-        prior = f"ρ has the prior {described(belief)}"
     return [
-        f"Where ρ is free, {prior} prior probability." if isinstance(belief, AtanhNormal) else f"Where free, {prior}.",
-        f"Before the data, α ~ Normal(0, {number(sd.alpha)}){unit}{_ratio(design, alpha)}; the other coefficients are "
-        "known as well as one more row would tell them (a unit information prior), however their columns are written.",
-        _spread(design, sd),
+        *sentences,
+        _prior_of_rho(belief),
+        _prior_of_alpha(design, alpha, unit),
+        _spread(design, alpha),
     ]
 
 
-def _ratio(design, alpha):
+def _held_fixed(design):
+    """What it means that a covariate stands in the outcome formula alone.
+
+    It may be a second treatment.
+    """
+    names = terms(design, design.in_outcome & ~design.in_treatment)
+    if not names:
+        return []
+    it = agreeing(names, "it", "them")
+    are = agreeing(names, "it is a covariate", "they are covariates")
+    its = agreeing(names, "its own coefficient", "their own coefficients")
+    return [
+        f"{listed(names)} {agreeing(names, 'moves', 'move')} {design.outcome} and not "
+        f"{design.treatment}: as the formulas have {it}, {are} held fixed, no second treatment; "
+        f"nothing hidden is allowed for in {its}."
+    ]
+
+
+def _outcome_equation(design):
+    """What the outcome is."""
+    others = terms(design, design.in_outcome)
+    covariates = f"and of {listed(others)}" if others else "alone"
+    line = f"a straight-line function of {design.treatment} {covariates}"
+    if design.outcome_kind == "binary":
+        return (
+            f"{design.outcome} is 1 where {line}, plus an error U of spread 1, is positive (a "
+            "probit); no curve or interaction beyond the formula."
+        )
+    return (
+        f"{design.outcome} is {line}, plus an error U; no curve or interaction beyond the formula."
+    )
+
+
+def _effect(design):
+    """What the effect is, and for whom it is the same."""
+    treatment, moderators = design.treatment, listed(design.moderators)
+    if design.outcome_kind == "binary":
+        change = "1 against 0"
+        if design.kind == "continuous":
+            more = more_of(design, "one unit more")
+            change = f"{more} than it was, each row keeping its own U"
+        varies = f"linear in {moderators}" if moderators else "the same for every row"
+        return (
+            f"The effect is what {treatment} does to the chance that {design.outcome} is 1 "
+            f"({change}), averaged over these rows; its shift of the line, α, is {varies}."
+        )
+    if moderators:
+        average = agreeing(design.moderators, "its average", "their average")
+        return (
+            f"The effect changes with {moderators}, in a straight line; α is the effect at "
+            f"{average}, and nothing else changes it."
+        )
+    what = treatment if design.kind == "binary" else f"One more unit of {treatment}"
+    return f"{what} has the same effect α for every row."
+
+
+def _treatment_equation(design):
+    """What the treatment is."""
+    others = listed(terms(design, design.in_treatment))
+    line = f"a straight-line function of {others}" if others else "a constant"
+    if design.kind == "binary":
+        return (
+            f"{design.treatment} is 1 where {line}, plus an error V of spread 1, is positive (a "
+            "probit)."
+        )
+    return f"{design.treatment} is {line} plus an error V."
+
+
+def _prior_of_rho(belief):
+    """What is believed of ρ where it is free."""
+    if not isinstance(belief, AtanhNormal):
+        return f"Where free, ρ has the prior {described(belief)}."
+    low, high = np.tanh(belief.mean + np.array([-1.96, 1.96]) * belief.sd)
+    return (
+        f"Where ρ is free, atanh ρ ~ Normal({belief.mean:g}, {belief.sd:g}), so ρ lies between "
+        f"{low:z.2f} and {high:z.2f} with 95 % prior probability."
+    )
+
+
+def _prior_of_alpha(design, alpha, unit):
+    """What is known of the coefficients before the data."""
+    sd = number(scales(design, alpha=alpha).alpha)
+    unit = f" {unit}" if unit and design.outcome_kind == "continuous" else ""
+    return (
+        f"Before the data, α ~ Normal(0, {sd}){unit}{_default(design, alpha)}; the other "
+        "coefficients are known as well as one more row would tell them (a unit information "
+        "prior), however their columns are written."
+    )
+
+
+def _default(design, alpha):
     """Where the default prior sd of α comes from."""
     if alpha is not None:
         return ""
     if design.outcome_kind == "binary":
         return ", as much as one row of these data tells"
-    return f", one standard deviation of {design.outcome} for one of what the covariates leave of {design.treatment}"
+    return (
+        f", one standard deviation of {design.outcome} for one of what the covariates leave of "
+        f"{design.treatment}"
+    )
 
 
-def _spread(design, sd):
+def _spread(design, alpha):
+    """What is known of the spread of U, or of a chance, before the data."""
     if design.outcome_kind == "binary":
-        return "Before the data, the chance of a 1 at average covariates may be anything, from nearly 0 to nearly 1."
-    return (f"Before the data, σ_U, the spread of U, is half-normal with scale {number(sd.sigma_U)}, and the "
-            "intercepts are normal and wide.")  # fmt: skip
+        return (
+            "Before the data, the chance of a 1 at average covariates may be anything, from nearly "
+            "0 to nearly 1."
+        )
+    scale = number(scales(design, alpha=alpha).sigma_U)
+    return (
+        f"Before the data, σ_U, the spread of U, is half-normal with scale {scale}, "
+        "and the intercepts are normal and wide."
+    )
 
 
-def contradiction(belief, rho):
-    """What to say of a belief whose posterior mean of ρ lies over two prior standard deviations away; else empty."""
+def contradiction(belief: AtanhNormal | rv_frozen | float, rho: float) -> str:
+    """What to say of a belief that the data contradict; empty where they do not.
+
+    They do where the posterior mean of ρ lies over two prior standard deviations away.
+    """
     if not isinstance(belief, AtanhNormal) or abs(np.arctanh(rho) - belief.mean) <= 2 * belief.sd:
         return ""
-    return f"the data contradict this belief: they move ρ from {np.tanh(belief.mean):+z.2f} to {rho:+z.2f}"
+    before = np.tanh(belief.mean)
+    return f"the data contradict this belief: they move ρ from {before:+z.2f} to {rho:+z.2f}"
 
 
-def unread(rho, bad):
+def unread(rho: np.ndarray, bad: np.ndarray) -> list[str]:
     """What to say of columns of the map that cannot be relied on: nothing, or one sentence.
 
     Parameters
     ----------
     rho : ndarray
     bad : ndarray of bool
-
-    Returns
-    -------
-    list of str
     """
-    said = (f"There are too few rows for these terms to draw the map at ρ = {runs(rho, bad)} (Pareto k̂ above 0.7): the "
-            "figure is shaded there, and no number leans on it.")  # fmt: skip
-    return [said] * bool(np.any(bad))
+    if not np.any(bad):
+        return []
+    return [
+        f"There are too few rows for these terms to draw the map at ρ = {runs(rho, bad)} (Pareto "
+        "k̂ above 0.7): the figure is shaded there, and no number leans on it."
+    ]
 
 
-def pulled(chart):
-    """What to say where the priors move the effect at ρ = 0 by more than a quarter of its standard error."""
-    by = chart.attrs.get("pulled", 0.0)
-    said = (f"The priors move the effect at ρ = 0 by {number(abs(by), 1)} standard errors from what it is without "
-            "them: these rows say too little of these terms; leave some out, or state a wider --alpha.")  # fmt: skip
-    return [said] * (abs(by) > PULLED)
+def pulled(chart: xr.Dataset) -> list[str]:
+    """What to say where the priors move the effect at ρ = 0: nothing, or one sentence.
+
+    It takes a quarter of its standard error.
+    """
+    by = abs(chart.attrs.get("pulled", 0.0))
+    if by <= PULLED:
+        return []
+    return [
+        f"The priors move the effect at ρ = 0 by {number(by, 1)} standard errors from what it "
+        "is without them: these rows say too little of these terms; leave some out, or state a "
+        "wider --alpha."
+    ]
 
 
-def moved(report):
-    """What to say where data that say nothing about ρ come with a posterior of it that is not its prior; or nothing."""
+def moved(report: Report) -> str:
+    """What to say where ρ leaves its prior without a word from the data; else empty."""
     design, free = report.design, report.worlds.loc["ρ free"]
     if design.kind == "binary" or design.instruments or not np.isfinite(free["rho"]):
         return ""
     mean, sd = moments(report.belief)
     if abs(free["rho"] - mean) <= NEAR * sd and abs(free["rho_sd"] / sd - 1) <= NEAR:
         return ""
-    return (f" Where ρ is free it goes from {mean:z.2f} (sd {sd:z.2f}), its prior, to {free['rho']:z.2f} "
-            f"(sd {free['rho_sd']:z.2f}): not by the data, but by the priors of α and of the spread of U, which find "
-            "some of the effects and spreads that go with a strong current too large.")  # fmt: skip
+    return (
+        f" Where ρ is free it goes from {mean:z.2f} (sd {sd:z.2f}), its prior, to "
+        f"{free['rho']:z.2f} (sd {free['rho_sd']:z.2f}): not by the data, but by the priors of α "
+        "and of the spread of U, which find some of the effects and spreads that go with a "
+        "strong current too large."
+    )
 
 
-def overturns(report):
-    """What would change the conclusion, one sentence each.
-
-    Parameters
-    ----------
-    report : Report
-
-    Returns
-    -------
-    list of str
-    """
-    few = [said] if (said := decisive(report)) else []
-    free = [] if report.shuffled > MISLED else [_other_priors(report)]  # what a check condemns supports nothing
+def overturns(report: Report) -> list[str]:
+    """What would change the conclusion, one sentence each."""
+    few = decisive(report)
+    disowned = report.shuffled > MISLED  # what a check condemns supports nothing
     return [
         _tipping(report),
-        *few,
+        *([few] if few else []),
         *_measured(report),
         *_robustness(report),
         *_deciding(report),
         _hidden(report),
-        *free,
+        *([] if disowned else [_other_priors(report)]),
     ]
 
 
@@ -250,106 +347,142 @@ def _deciding(report):
     if report.influence.empty:
         return []
     sign, error = report.influence["rows"]
-    turn = f"it takes {_rows_of(sign)} of {report.design.n:,} to turn its sign" if np.isfinite(sign) else (
-        "no half of the rows turns its sign")  # fmt: skip
-    move = f", and it takes {_rows_of(error)} to move it by a standard error" * bool(np.isfinite(error))
-    return [f"If rows are left out to change the effect at ρ = 0, {turn}{move} (approximate maximum influence)."]
+    turn = "no half of the rows turns its sign"
+    if np.isfinite(sign):
+        turn = f"it takes {_rows(sign)} of {report.design.n:,} to turn its sign"
+    if np.isfinite(error):
+        turn += f", and it takes {_rows(error)} to move it by a standard error"
+    return [
+        f"If rows are left out to change the effect at ρ = 0, {turn} (approximate maximum "
+        "influence)."
+    ]
 
 
-def _rows_of(count):
+def _rows(count):
     return "one row" if count == 1 else f"{count:,.0f} rows"
 
 
-def decisive(report):
+def decisive(report: Report) -> str:
     """The few rows that decide, in a sentence; empty where none do.
 
-    Few is one row in a hundred, ten at most, that turn a sign that its interval holds for clear: with normal errors it
-    takes more, whatever the number of rows. Or a single row that moves the effect by a standard error.
+    Few is one row in a hundred, ten at most, that turn a sign that its interval holds for clear:
+    with normal errors it takes more, whatever the number of rows. Or a single row that moves the
+    effect by a standard error.
     """
     if report.influence.empty:
         return ""
-    zero, (sign, error) = report.worlds.loc["ρ = 0"], (row for _, row in report.influence.iterrows())
+    zero = report.worlds.loc["ρ = 0"]
+    sign, error = (row for _, row in report.influence.iterrows())
     clear = not zero["low"] <= 0 <= zero["high"]
     if clear and sign["rows"] <= max(1, min(FEW, report.design.n // 100)):
-        return _without(report, sign, "turn{} the sign")
+        return _without(report, sign, agreeing(sign["which"], "turns", "turn") + " the sign")
     if error["rows"] == 1:
-        return _without(report, error, "move{} the effect by a standard error or more")
+        return _without(report, error, "moves the effect by a standard error or more")
     return ""
 
 
 def _without(report, row, does):
+    """What some rows do to the effect, and what it is without them."""
     design, rows, width = report.design, list(row["which"]), width_in(report, "ρ = 0")
-    one, values = len(rows) == 1, zip(rows, design.t[rows], design.y[rows])
-    named = [f"{k + 1:,} ({design.treatment} = {t:.4g}, {design.outcome} = {y:.4g})" for k, t, y in values]
-    named = [*named[:3], *[f"{len(rows) - 3} more"] * (len(rows) > 3)]
+    named = []
+    for k in rows[:SHOWN]:
+        values = f"{design.treatment} = {design.t[k]:.4g}, {design.outcome} = {design.y[k]:.4g}"
+        named.append(f"{k + 1:,} ({values})")
+    if len(rows) > SHOWN:
+        named.append(f"{len(rows) - SHOWN} more")
+    without = number(row["effect_without"], width) + unit_of(report)
     return (
-        f"{_rows_of(len(rows)).capitalize()} of {design.n:,} {does.format('s' * one)}: without row{'s' * (not one)} "
-        f"{listed(named)}, counted from the first that is used, the effect at ρ = 0 is "
-        f"{number(row['effect_without'], width)}{unit_of(report)} instead of {number(row['effect'], width)}."
+        f"{_rows(len(rows)).capitalize()} of {design.n:,} {does}: without "
+        f"{agreeing(rows, 'row', 'rows')} {listed(named)}, counted from the first that is used, "
+        f"the effect at ρ = 0 is {without} instead of {number(row['effect'], width)}."
     )
 
 
-def shared_by(identifier):
+def shared_by(identifier: str) -> str:
     """What the current of an identifier is called."""
     return f"{identifier} (what its rows share)"
 
 
-def yardsticks(report):
+def yardsticks(report: Report) -> pd.Series:
     """Every current there is to compare a hidden one with, by name.
 
-    That of each measured variable, of each identifier whose rows resemble each other, and what the instruments say by
-    maximum likelihood, where no check condemns it.
+    That of each measured variable, of each identifier whose rows resemble each other, and what the
+    instruments say by maximum likelihood, where no check condemns it.
     """
-    found = report.benchmarks["rho"].astype(float).to_dict() if len(report.benchmarks) else {}
+    currents: dict[str, float] = {}
+    if len(report.benchmarks):
+        measured = report.benchmarks["rho"].astype(float)
+        currents |= {str(name): rho for name, rho in measured.items()}
     if len(report.identifiers):
         shared = report.identifiers["rho"]
-        found |= {shared_by(name): rho for name, rho in shared.items()}
+        currents |= {shared_by(str(name)): rho for name, rho in shared.items()}
     if "maximum likelihood" in report.instruments.index:
-        means = f"what is hidden, by {listed(report.design.instruments)} and maximum likelihood"
-        found[means] = report.instruments.loc["maximum likelihood", "rho"]
-    return pd.Series(found, dtype=float).dropna()
+        hidden = f"what is hidden, by {listed(report.design.instruments)} and maximum likelihood"
+        currents[hidden] = report.instruments["rho"]["maximum likelihood"]
+    return pd.Series(currents, dtype=float).dropna()
 
 
 def _tipping(report):
+    """Which hidden current brings the interval of the effect to zero."""
     tip, learned = report.tipping, _by_instruments(report)
-    if tip["interval"] == 0:
-        return (f"{learned}With no hidden current the 95 % interval already contains zero "
-                f"({ends_in(report, 'ρ = 0')}): there is no sign to overturn.")  # fmt: skip
+    rho = tip["interval"]
+    if rho == 0:
+        return (
+            f"{learned}With no hidden current the 95 % interval already contains zero "
+            f"({ends_in(report, 'ρ = 0')}): there is no sign to overturn."
+        )
     if tip.get("refused"):
         return (
-            f"{learned}Where a current brings the interval to zero cannot be read: columns on the way are not reliable."
+            f"{learned}Where a current brings the interval to zero cannot be read: columns on the "
+            "way are not reliable."
         )
-    if not np.isfinite(tip["interval"]):
-        return (f"{learned}No hidden current from ρ = {tip['from']:z.2f} to {tip['to']:z.2f}, as far as the map "
-                "reaches and can be relied on, brings the interval of the effect to zero.")  # fmt: skip
-    if learned and (far := _beyond(report)):
-        return (f"{learned}A hidden current of ρ = {tip['interval']:z.2f} would bring the effect's 95 % interval to "
-                f"zero{far}.")  # fmt: skip
-    mean = f"; one of ρ = {tip['mean']:z.2f} brings its mean there" if np.isfinite(tip["mean"]) else ""
-    return (f"{learned}A hidden current of ρ = {tip['interval']:z.2f} brings the effect's 95 % interval to zero{mean}. "
-            f"Anything unmeasured that strong, and {'positive' if tip['interval'] > 0 else 'negative'}, puts its sign "
-            "in doubt.")  # fmt: skip
+    if not np.isfinite(rho):
+        return (
+            f"{learned}No hidden current from ρ = {tip['from']:z.2f} to {tip['to']:z.2f}, as far "
+            "as the map reaches and can be relied on, brings the interval of the effect to zero."
+        )
+    far = _beyond(report) if learned else ""
+    if far:
+        return (
+            f"{learned}A hidden current of ρ = {rho:z.2f} would bring the effect's 95 % interval "
+            f"to zero{far}."
+        )
+    mean, sign = "", "positive" if rho > 0 else "negative"
+    if np.isfinite(tip["mean"]):
+        mean = f"; one of ρ = {tip['mean']:z.2f} brings its mean there"
+    return (
+        f"{learned}A hidden current of ρ = {rho:z.2f} brings the effect's 95 % interval to "
+        f"zero{mean}. Anything unmeasured that strong, and {sign}, puts its sign in doubt."
+    )
 
 
 def _rho_range(report):
+    """The interval of ρ where it is free."""
     return np.quantile(report.draws.rho.sel(world="ρ free"), [0.025, 0.975])
 
 
 def _beyond(report):
-    """How the tipping point lies to a posterior of ρ: empty where it is within, else how far out."""
+    """How far a tipping point lies out of a posterior of ρ; empty where it is within."""
     tip, (low, high) = report.tipping["interval"], _rho_range(report)
     if low <= tip <= high:
         return ""
     rho = report.draws.rho.sel(world="ρ free").values
     past = np.mean((rho - tip) * np.sign(tip) >= 0)
-    if past < 1e-3 and min(abs(tip - low), abs(tip - high)) > (high - low) / 2:
+    distance = min(abs(tip - low), abs(tip - high))
+    if past < FAR and distance > (high - low) / 2:
         return ", but it lies outside that range; it takes a failing exclusion restriction as well"
-    return f"; it lies outside that range: one as strong, or stronger, has posterior probability {chance(past)}"
+    return (
+        "; it lies outside that range: one as strong, or stronger, has posterior probability "
+        f"{chance(past)}"
+    )
 
 
-def identified(report):
-    """Whether ρ can be read off the data: an instrument that is not weak, and errors whose shape does not mislead."""
-    read = np.isfinite(report.worlds.loc["ρ free", report.read])
+def identified(report: Report) -> bool:
+    """Whether ρ can be read off the data.
+
+    It takes an instrument that is not weak, and errors whose shape does not mislead.
+    """
+    read = np.isfinite(report.worlds[report.read]["ρ free"])
     return bool(first_stage(report.design) >= WEAK and read and not report.shuffled > MISLED)
 
 
@@ -359,144 +492,198 @@ def _by_instruments(report):
         return ""
     design, free = report.design, report.worlds.loc["ρ free"]
     low, high = _rho_range(report)
-    means = "and normal errors " if "binary" in design.kinds else ""
-    as_one = "as instrument" if len(design.instruments) == 1 else "as instruments"
-    off = number(abs(free["gap"]), width_in(report, "ρ free"))
-    away = (
-        "zero included" if low <= 0 <= high else f"away from zero: least squares is then off by {off}{unit_of(report)}"
-    )
+    as_instruments = agreeing(design.instruments, "as instrument", "as instruments")
+    if "binary" in design.kinds:
+        as_instruments += " and normal errors"
+    where = "zero included"
+    if not low <= 0 <= high:
+        off = number(abs(free["gap"]), width_in(report, "ρ free"))
+        where = f"away from zero: least squares is then off by {off}{unit_of(report)}"
     return (
-        f"With {listed(design.instruments)} {as_one} {means}the posterior of ρ, under its prior, has mean "
-        f"{free['rho']:z.2f} ({low:z.2f} to {high:z.2f}), {away}; {_likeliest(report)}. "
+        f"With {listed(design.instruments)} {as_instruments} the posterior of ρ, under its prior, "
+        f"has mean {free['rho']:z.2f} ({low:z.2f} to {high:z.2f}), {where}; {_likeliest(report)}. "
     )
 
 
 def _likeliest(report):
-    rho = report.instruments["rho"].get("maximum likelihood", np.nan) if len(report.instruments) else np.nan
-    return (f"maximum likelihood, which has no prior, says {rho:z.2f}" if np.isfinite(rho)
-            else "maximum likelihood, which has no prior, gives none")  # fmt: skip
+    """What maximum likelihood says about ρ."""
+    rho = np.nan
+    if "maximum likelihood" in report.instruments.index:
+        rho = report.instruments["rho"]["maximum likelihood"]
+    says = f"says {rho:z.2f}" if np.isfinite(rho) else "gives none"
+    return f"maximum likelihood, which has no prior, {says}"
 
 
 def _measured(report):
-    table, known, tip = report.benchmarks.dropna(subset="rho"), yardsticks(report), report.tipping["interval"]
-    said = [_unmeasured(report.design, len(report.benchmarks))]
-    if len(table):
-        name, rho = table.index[0], table["rho"].iloc[0]
-        said = [
-            f"The strongest measured current is that of {name}: left unmeasured, it would have been ρ = {rho:+z.2f}."
-        ]
-    if len(known) and np.isfinite(tip) and tip != 0:
-        along = known * np.sign(tip)
-        enough = along[along >= abs(tip)]
-        if len(enough):
-            that = "that" if len(enough) == 1 else "one"
-            said.append(f"A current as strong as {that} of {listed(enough.index)} would be enough to reach the tipping "
-                        "point.")  # fmt: skip
-        elif along.max() <= NONE:
-            said.append("In the direction that matters there is no measured current at all.")
-        else:
-            said.append(f"In the direction that matters none is as strong as the tipping point; the nearest is "
-                        f"{along.idxmax()}, at ρ = {known[along.idxmax()]:+z.2f}.")  # fmt: skip
-    return said
+    """What the measured currents say of a hidden one, and whether any reaches the tipping point."""
+    readable = report.benchmarks.dropna(subset="rho")
+    if readable.empty:
+        strongest = _unmeasured(report.design, len(report.benchmarks))
+    else:
+        name, rho = readable.index[0], readable["rho"].iloc[0]
+        strongest = (
+            f"The strongest measured current is that of {name}: left unmeasured, it would have "
+            f"been ρ = {rho:+z.2f}."
+        )
+    known, tip = yardsticks(report), report.tipping["interval"]
+    if known.empty or not np.isfinite(tip) or tip == 0:
+        return [strongest]
+    return [strongest, _compared(known, tip)]
+
+
+def _compared(known, tip):
+    """A tipping point beside the currents that are known."""
+    along = known * np.sign(tip)
+    enough = along[along >= abs(tip)]
+    if len(enough):
+        return (
+            f"A current as strong as {agreeing(enough, 'that', 'one')} of {listed(enough.index)} "
+            "would be enough to reach the tipping point."
+        )
+    if along.max() <= NONE:
+        return "In the direction that matters there is no measured current at all."
+    nearest = along.idxmax()
+    return (
+        "In the direction that matters none is as strong as the tipping point; the nearest is "
+        f"{nearest}, at ρ = {known[nearest]:+z.2f}."
+    )
 
 
 def _unmeasured(design, tried):
-    """Why there is no benchmark."""
+    """Why there is no benchmark, of so many that were tried."""
     if tried:
-        return "No covariate's current could be read by leaving it out, so a hidden one has nothing to compare with."
-    lone = len(terms(design, np.ones(len(design.covariates), dtype=bool))) == 1 and not design.instruments
-    why = "With one covariate none can be left out" if lone else "No covariate but an instrument is measured"
-    why = why if design.covariates else "There is no covariate"
+        return (
+            "No covariate's current could be read by leaving it out, so a hidden one has nothing "
+            "to compare with."
+        )
+    every = terms(design, np.ones(len(design.covariates), dtype=bool))
+    why = "No covariate but an instrument is measured"
+    if len(every) == 1 and not design.instruments:
+        why = "With one covariate none can be left out"
+    if not every:
+        why = "There is no covariate"
     return f"{why}, so a hidden current has no measured one to compare with."
 
 
 def _robustness(report):
+    """Cinelli and Hazlett's robustness value, in a sentence; none for an effect of zero."""
     estimate, interval = report.robustness
     if estimate == 0:
         return []
     T, Y = report.design.treatment, report.design.outcome
-    return [f"An unmeasured covariate would have to explain {percent(estimate, 1)} of what the covariates leave of "
-            f"{T}, and of what they and {T} leave of {Y}, to bring the least-squares effect to zero, and "
-            f"{percent(interval, 1)} to bring its interval there (Cinelli & Hazlett's robustness value)."]  # fmt: skip
+    return [
+        f"An unmeasured covariate would have to explain {percent(estimate, 1)} of what the "
+        f"covariates leave of {T}, and of what they and {T} leave of {Y}, to bring the "
+        f"least-squares effect to zero, and {percent(interval, 1)} to bring its interval there "
+        "(Cinelli & Hazlett's robustness value)."
+    ]
 
 
 def _hidden(report):
+    """The effect in the worlds with a firm belief."""
     shown = []
     for name, row in report.worlds.iterrows():
-        if name.endswith("firmly") and np.isfinite(row[report.read]):
-            against = "" if report.shuffled > MISLED else row["interpretation"].partition("; ")[2]
-            shown.append(f"{effect_in(report, name)} ({ends_in(report, name)}) in the world “{name}”"
-                         f"{f' ({against})' if against else ''}")  # fmt: skip
-    return f"Belief moves the effect: it is {listed(shown)}." if shown else "No world with a current could be read."
+        if not name.endswith("firmly") or not np.isfinite(row[report.read]):
+            continue
+        effect = f"{effect_in(report, name)} ({ends_in(report, name)}) in the world “{name}”"
+        against = row["interpretation"].partition("; ")[2]
+        if against and not report.shuffled > MISLED:
+            effect += f" ({against})"
+        shown.append(effect)
+    if not shown:
+        return "No world with a current could be read."
+    return f"Belief moves the effect: it is {listed(shown)}."
 
 
 def _other_priors(report):
+    """What the world "ρ free" says under other priors."""
     table = report.sensitivity.dropna()
     if len(table) < 2 or "as reported" not in table.index:
         return "How far the priors matter could not be read off this map."
-    of = "ρ and α" if any("of ρ" in name for name in table.index) else "α"
-    effect, p = table[report.read], table[f"P({report.read}>0)"]
-    effects = _between(*(number(end, width_in(report, "ρ free")) for end in (effect.min(), effect.max())))
+    varied = "ρ and α" if any("of ρ" in name for name in table.index) else "α"
+    width, effect = width_in(report, "ρ free"), table[report.read]
+    effects = _between(number(effect.min(), width), number(effect.max(), width))
+    positive = table[f"P({report.read}>0)"]
+    chances = _between(chance(positive.min()), chance(positive.max()))
     name = "effect" if report.read == "effect" else "α"
     clear = int(((table["low"] > 0) | (table["high"] < 0)).sum())
-    return (f"As reported and under priors of {of} half and twice as wide, the effect of the world “ρ free” "
-            f"lies {effects}{unit_of(report)}, P({name} > 0) {_between(chance(p.min()), chance(p.max()))}, and its "
-            f"interval excludes zero in {clear} of {len(table)} cases.")  # fmt: skip
+    return (
+        f"As reported and under priors of {varied} half and twice as wide, the effect of the world "
+        f"“ρ free” lies {effects}{unit_of(report)}, P({name} > 0) {chances}, and its interval "
+        f"excludes zero in {clear} of {len(table)} cases."
+    )
 
 
 def _between(least, most):
     return f"at {most}" if least == most else f"between {least} and {most}"
 
 
-def conclusion(report):
-    """The paragraph: what was found, under which belief, and what would overturn it.
-
-    Returns
-    -------
-    str
-    """
-    design, others = report.design, listed(terms(report.design, report.design.in_outcome))
-    estimate, interval = effect_in(report, "OLS"), ends_in(report, "OLS")
+def conclusion(report: Report) -> str:
+    """The paragraph: what was found, under which belief, and what would overturn it."""
+    design = report.design
+    others = listed(terms(design, design.in_outcome))
     adjusted = f"adjusted for {others}" if others else "with no covariates"
-    if design.outcome_kind == "binary":
-        more = more_of(design, f"one more {design.treatment}")
-        change = f"from {design.treatment} = 0 to 1" if design.kind == "binary" else f"with {more}"
-        found = (f"the share with {design.outcome} = 1 differs by {estimate} {change}, by least squares through zeros "
-                 "and ones")  # fmt: skip
-    elif design.kind == "binary":
-        found = (f"{design.treatment} = 1 goes with a difference of {estimate} in {design.outcome} from "
-                 f"{design.treatment} = 0 by least squares")  # fmt: skip
-    else:
-        found = f"the least-squares slope of {design.outcome} on {design.treatment} is {estimate}"
-    own = more_of(design, design.treatment)
-    said = [
-        f"{_rows(report)} {found} (95 % interval {interval}), {adjusted}.",
-        f"That is the effect of {own} if nothing unmeasured moves both: with ρ = 0 the joint model gives "
-        f"{effect_in(report, 'ρ = 0')} ({ends_in(report, 'ρ = 0')}).",
+    sentences = [
+        f"{_among(report)} {_least_squares(report)} (95 % interval {ends_in(report, 'OLS')}), "
+        f"{adjusted}.",
+        f"That is the effect of {more_of(design, design.treatment)} if nothing unmeasured moves "
+        f"both: with ρ = 0 the joint model gives {effect_in(report, 'ρ = 0')} "
+        f"({ends_in(report, 'ρ = 0')}).",
         *_free(report),
     ]
-    return " ".join([*said, *report.overturns[:3], report.limits[0], *report.clustered])
+    return " ".join([*sentences, *report.overturns[:3], report.limits[0], *report.clustered])
 
 
-def _rows(report):
+def _least_squares(report):
+    """What least squares finds."""
+    design, estimate = report.design, effect_in(report, "OLS")
+    treatment, outcome = design.treatment, design.outcome
+    if design.outcome_kind == "binary":
+        change = f"with {more_of(design, f'one more {treatment}')}"
+        if design.kind == "binary":
+            change = f"from {treatment} = 0 to 1"
+        return (
+            f"the share with {outcome} = 1 differs by {estimate} {change}, by least squares "
+            "through zeros and ones"
+        )
+    if design.kind == "binary":
+        return (
+            f"{treatment} = 1 goes with a difference of {estimate} in {outcome} from "
+            f"{treatment} = 0 by least squares"
+        )
+    return f"the least-squares slope of {outcome} on {treatment} is {estimate}"
+
+
+def _among(report):
+    """Of how many rows a report speaks, and why not of the others."""
     used, dropped = report.design.n, report.dropped
     if not dropped:
         return f"Among {used:,} rows,"
-    others = f"other {dropped:,} have a missing value and were" if dropped > 1 else "other has a missing value and was"
+    others = "other has a missing value and was"
+    if dropped > 1:
+        others = f"other {dropped:,} have a missing value and were"
     return f"Among {used:,} of {used + dropped:,} rows (the {others} dropped),"
 
 
 def _free(report):
     """What the world "ρ free" says, and what it says under other priors."""
     design, free = report.design, report.worlds.loc["ρ free"]
-    if np.isfinite(free[report.read]) and report.shuffled > MISLED:
-        return [f"With ρ free it would be {effect_in(report, 'ρ free')}, but the likelihood finds a current where "
-                "a shuffle has left none, so this number is not to be used."]  # fmt: skip
-    if np.isfinite(free[report.read]):
-        return [f"With ρ free under its prior it is {effect_in(report, 'ρ free')} ({ends_in(report, 'ρ free')}), "
-                f"positive with probability {chance(free[f'P({report.read}>0)'])}.", _other_priors(report)]  # fmt: skip
-    plural = "" if len(design.instruments) == 1 else "s"
-    check = f"Check the instrument{plural} {listed(design.instruments)}, or" if design.instruments else "You may"
-    return [f"With ρ free no answer can be given: {free['interpretation'].removeprefix('not shown: ')}, so these "
-            f"formulas and this belief do not fit together. {check} state a narrower belief "
-            "(--belief 0 0.2)."]  # fmt: skip
+    if not np.isfinite(free[report.read]):
+        why = free["interpretation"].removeprefix("not shown: ")
+        check = "You may"
+        if design.instruments:
+            instruments = agreeing(design.instruments, "instrument", "instruments")
+            check = f"Check the {instruments} {listed(design.instruments)}, or"
+        return [NO_ANSWER.format(why, check)]
+    effect = effect_in(report, "ρ free")
+    if report.shuffled > MISLED:
+        return [
+            f"With ρ free it would be {effect}, but the likelihood finds a "
+            "current where a shuffle has left none, so this number is not to be used."
+        ]
+    positive = chance(free[f"P({report.read}>0)"])
+    return [
+        f"With ρ free under its prior it is {effect} ({ends_in(report, 'ρ free')}), positive with "
+        f"probability {positive}.",
+        _other_priors(report),
+    ]

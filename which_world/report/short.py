@@ -1,123 +1,164 @@
 """The three sentences that a report opens with: the effect, what would overturn it, what to do."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
 import numpy as np
 
 from which_world.readings import between_columns, read_map
 from which_world.report.instruments import REJECTED, holds_zero, region
 from which_world.report.sentences import FEW, NONE, decisive, identified, shared_by, yardsticks
-from which_world.report.words import effect_in, ends_in, listed, more_of, number, width_in
+from which_world.report.words import (
+    agreeing,
+    effect_in,
+    ends_in,
+    listed,
+    more_of,
+    number,
+    span,
+    width_in,
+)
+
+if TYPE_CHECKING:
+    from which_world.report.report import Report
 
 ENOUGH = 3  # currents to compare with, below which there is no yardstick
-SMALL = 0.1  # standard deviations of the outcome by which a typical step of the treatment moves it, at most
+SMALL = 0.1  # sd of the outcome by which a typical step of the treatment moves it, at most
 SUPPOSED = 0.3  # a hidden current that a precise zero is held against
+NARROW = 1.25  # factor by which an interval is too narrow, from which that is said
 NO_YARDSTICK = (
-    "There is no yardstick for how likely that is, with {} to compare it with: ask who knows the field what such a "
-    "cause could be, before you act."
+    "There is no yardstick for how likely that is, with {} to compare it with: ask who knows the "
+    "field what such a cause could be, before you act."
 )
 FEWER = "nothing measured", "one current alone", "two currents alone"
 LITTLE = (
-    "Do not act before it is known whether that is a slip or the truth: a conclusion that so little carries is none "
-    "yet."
+    "Do not act before it is known whether that is a slip or the truth: a conclusion that so "
+    "little carries is none yet."
 )
 
 
-def in_short(report):
-    """Three sentences to act on: the effect, what would overturn it, and what that means for a decision.
+class Verdict(NamedTuple):
+    """Why a sign is or is not to be acted on, what to do, and whether that is a licence to act."""
 
-    Returns
-    -------
-    list of str
-    """
+    why: str
+    advice: str
+    licence: bool
+
+
+UNREADABLE = Verdict(
+    "Which hidden cause would put its sign in doubt cannot be read off this map: columns on the "
+    "way are not reliable.",
+    "Do not act on the sign before that is known; with fewer terms, or a narrower prior, the map "
+    "could be read.",
+    False,
+)
+BEYOND_DOUBT = Verdict(
+    "No hidden common cause that the map could show puts its sign in doubt.",
+    "The sign may be acted on, its size less: see the table.",
+    True,
+)
+
+
+def in_short(report: Report) -> list[str]:
+    """Three sentences to act on: the effect, what would overturn it, and what to decide."""
     learned = identified(report)
     world = "ρ free" if learned else "ρ = 0"
-    row = report.worlds.loc[world]
-    effect = f"{_changes(report)} by {effect_in(report, world)} ({ends_in(report, world)}), {_if(report, learned)}."
-    factor, name = _widest(report)
+    factor, identifier = _widest(report)
+    effect = (
+        f"{_changes(report)} by {effect_in(report, world)} ({ends_in(report, world)}), "
+        f"{_condition(report, learned)}."
+    )
     if factor > 1:
-        effect += f" If {name} names who belongs together, the interval is too narrow, by a factor of {factor:z.1f}."
-    few, (why, advice, licence) = decisive(report), _judged(report, row, learned, factor, name)
-    if few and (licence or report.influence["rows"].iloc[0] <= FEW):
-        why, advice = few, LITTLE  # no licence rests on a row or two
-    return [effect, why, advice]
+        effect += (
+            f" If {identifier} names who belongs together, the interval is too narrow, by a factor "
+            f"of {factor:z.1f}."
+        )
+    few, verdict = decisive(report), _judged(report, world, learned, factor, identifier)
+    if few and (verdict.licence or report.influence["rows"].iloc[0] <= FEW):
+        return [effect, few, LITTLE]  # no licence rests on a row or two
+    return [effect, verdict.why, verdict.advice]
 
 
-def _judged(report, row, learned, factor, name):
-    """Why the sign is or is not to be acted on, what to do, and whether that is a licence to act."""
-    if row["low"] <= 0 <= row["high"]:
-        return _open(report, row, learned)
-    if _widened(row["low"], row["high"], factor):
-        return (
+def _judged(report, world, learned, factor, identifier) -> Verdict:
+    """The verdict on the effect in one world."""
+    low, high = report.worlds.loc[world, ["low", "high"]]
+    if low <= 0 <= high:
+        return _open(report, low, high, learned)
+    if abs(low + high) <= factor * (high - low):  # as wide as it would be with groups for rows
+        return Verdict(
             "Then it holds zero, and whether it is more or less than nothing is open.",
-            f"Do not act on the sign before that is settled: count whole groups of {name}, not rows.",
+            "Do not act on the sign before that is settled: count whole groups of "
+            f"{identifier}, not rows.",
             False,
         )
-    return _leaning(report) if learned else _hidden_cause(report)
+    return _by_instruments(report) if learned else _hidden_cause(report)
 
 
 def _changes(report):
+    """``One more unit of t changes y``."""
     design = report.design
-    more = more_of(design, f"One more unit of {design.treatment}")
-    change = f"{design.treatment} = 1 rather than 0" if design.kind == "binary" else more
-    return f"{change} changes " + (
-        f"the chance that {design.outcome} is 1" if design.outcome_kind == "binary" else design.outcome
-    )
+    if design.kind == "binary":
+        change = f"{design.treatment} = 1 rather than 0"
+    else:
+        change = more_of(design, f"One more unit of {design.treatment}")
+    if design.outcome_kind == "binary":
+        return f"{change} changes the chance that {design.outcome} is 1"
+    return f"{change} changes {design.outcome}"
 
 
-def _if(report, learned):
+def _condition(report, learned):
     """What the first sentence takes for granted."""
-    design, one = report.design, len(report.design.instruments) == 1
+    design = report.design
     if not learned:
         return "if nothing unmeasured moves both"
-    way = f"if {listed(design.instruments)} move{'s' * one} {design.outcome} only through {design.treatment}"
+    move = agreeing(design.instruments, "moves", "move")
+    way = (
+        f"if {listed(design.instruments)} {move} {design.outcome} only through {design.treatment}, "
+        "under the prior of ρ"
+    )
     if "two-stage least squares" not in report.instruments.index:
-        return f"{way}, under the prior of ρ"
-    return f"{way}, under the prior of ρ; without a prior, two-stage least squares says {_two_stages(report)}"
-
-
-def _two_stages(report):
-    effect, low, high = report.instruments.loc["two-stage least squares", ["effect", "low", "high"]]
-    return f"{number(effect, high - low)} ({number(low, high - low)} to {number(high, high - low)})"
+        return way
+    row = ["effect", "low", "high"]
+    effect, low, high = report.instruments.loc["two-stage least squares", row]
+    says = f"{number(effect, high - low)} ({span(low, high)})"
+    return f"{way}; without a prior, two-stage least squares says {says}"
 
 
 def _widest(report):
-    """The factor by which the interval is too narrow at ρ = 0, and the identifier that says so; 1 where none does."""
-    table = report.identifiers
-    wide = table[table["factor"] > 1.25] if len(table) else table
-    return (float(wide["factor"].max()), wide["factor"].idxmax()) if len(wide) else (1.0, "")
+    """The factor by which the interval is too narrow at ρ = 0, and the identifier that says so.
+
+    One where none does.
+    """
+    if report.identifiers.empty:
+        return 1.0, ""
+    factors = report.identifiers["factor"]
+    factors = factors[factors > NARROW]
+    return (1.0, "") if factors.empty else (float(factors.max()), factors.idxmax())
 
 
-def _widened(low, high, factor):
-    middle, half = (low + high) / 2, factor * (high - low) / 2
-    return abs(middle) <= half
-
-
-def _open(report, row, learned):
+def _open(report, low, high, learned) -> Verdict:
     """What an interval that holds zero says: that little is there, or that little is known."""
-    design, width = report.design, row["high"] - row["low"]
-    bound = max(-row["low"], row["high"])
+    design, bound = report.design, max(-low, high)
     step = 1.0 if design.kind == "binary" else design.t.std() / design.step
     unit = 100.0 if design.outcome_kind == "binary" else 1.0
     if bound * step > SMALL * unit * design.y.std():
-        more = (
-            "more rows, or a trial, would have to settle that first"
-            if learned
-            else ("a trial would have to settle that first, or more rows if nothing is hidden")
+        settle = "a trial would have to settle that first, or more rows if nothing is hidden"
+        if learned:
+            settle = "more rows, or a trial, would have to settle that first"
+        return Verdict(
+            "Whether it is more or less than nothing is open even then: anything from "
+            f"{span(low, high)} fits.",
+            f"Do not act on its sign; {settle}.",
+            False,
         )
-        ends = f"{number(row['low'], width)} to {number(row['high'], width)}"
-        said = f"Whether it is more or less than nothing is open even then: anything from {ends} fits."
-        return said, f"Do not act on its sign; {more}.", False
     about = np.format_float_positional(bound, precision=1, fractional=False, trim="-")
+    known = f"it is smaller than about {about} either way: next to nothing, and known well."
     if learned:
-        return (
-            f"Then it is smaller than about {about} either way: next to nothing, and known well.",
-            "Act as if there were none, if you can defend that condition and so little does not matter.",
-            True,
-        )
-    return (
-        f"If nothing is hidden it is smaller than about {about} either way: next to nothing, and known well.",
-        f"Act as if there were none, if so little does not matter and you know of no hidden cause{_masked(report)}.",
-        True,
-    )
+        advice = "if you can defend that condition and so little does not matter"
+        return Verdict(f"Then {known}", f"Act as if there were none, {advice}.", True)
+    advice = f"if so little does not matter and you know of no hidden cause{_masked(report)}"
+    return Verdict(f"If nothing is hidden {known}", f"Act as if there were none, {advice}.", True)
 
 
 def _masked(report):
@@ -126,83 +167,92 @@ def _masked(report):
     if not columns.index[0] <= -SUPPOSED < SUPPOSED <= columns.index[-1]:
         return ""
     ends = between_columns(columns, [SUPPOSED, -SUPPOSED])["mean"]
-    least, most = (number(end, ends.max() - ends.min()) for end in sorted(ends))
+    width = ends.max() - ends.min()
+    least, most = number(ends.min(), width), number(ends.max(), width)
     return f"; with a current of {SUPPOSED} either way it would be {least} or {most}"
 
 
-def _leaning(report):
-    """What would overturn an effect that an instrument identifies, and what to do."""
-    names, one = listed(report.design.instruments), len(report.design.instruments) == 1
+def _by_instruments(report) -> Verdict:
+    """The verdict on an effect that an instrument identifies."""
+    design = report.design
+    names = listed(design.instruments)
     p = report.instruments.attrs.get("overidentified", np.nan)
     if p < REJECTED:
-        return (
-            f"The instruments contradict each other (Sargan's test, p = {p:.2g}): at least one of {names} has a way of "
-            f"its own to {report.design.outcome}.",
+        return Verdict(
+            f"The instruments contradict each other (Sargan's test, p = {p:.2g}): at least one of "
+            f"{names} has a way of its own to {design.outcome}.",
             "Do not act on the sign before you know which, and have left it out.",
             False,
         )
     if holds_zero(report.instruments):
-        return (
-            f"Without the prior zero is not ruled out: the Anderson–Rubin interval {region(report.instruments)}.",
-            "Do not act on the sign: priors and normal errors clear it of zero, not the instruments.",
+        return Verdict(
+            "Without the prior zero is not ruled out: the Anderson–Rubin interval "
+            f"{region(report.instruments)}.",
+            "Do not act on the sign: priors and normal errors clear it of zero, not the "
+            "instruments.",
             False,
         )
-    return (
-        f"A second way from {names} to {report.design.outcome}, past {report.design.treatment}, would overturn it, and "
-        "these data cannot show whether there is one.",
-        f"Act on the sign if you can defend in words that {names} {'has' if one else 'have'} no such way; least "
-        f"squares, which trusts that nothing is hidden instead, says {effect_in(report, 'OLS')}.",
+    have = agreeing(design.instruments, "has", "have")
+    return Verdict(
+        f"A second way from {names} to {design.outcome}, past {design.treatment}, would overturn "
+        "it, and these data cannot show whether there is one.",
+        f"Act on the sign if you can defend in words that {names} {have} no such way; least "
+        "squares, which trusts that nothing is hidden instead, says "
+        f"{effect_in(report, 'OLS')}.",
         True,
     )
 
 
-def _hidden_cause(report):
-    """How strong a hidden cause would overturn an effect that takes ρ for zero, and what to do."""
+def _hidden_cause(report) -> Verdict:
+    """The verdict on an effect that takes ρ for zero: how strong a hidden cause overturns it."""
     tip = report.tipping["interval"]
     if report.tipping.get("refused"):
-        return (
-            "Which hidden cause would put its sign in doubt cannot be read off this map: columns on the way are not "
-            "reliable.",
-            "Do not act on the sign before that is known; with fewer terms, or a narrower prior, the map could be "
-            "read.",
-            False,
-        )
+        return UNREADABLE
     if not np.isfinite(tip) or tip == 0:
-        return (
-            "No hidden common cause that the map could show puts its sign in doubt.",
-            "The sign may be acted on, its size less: see the table.",
-            True,
-        )
+        return BEYOND_DOUBT
     cause = "raises both" if tip > 0 else "raises one and lowers the other"
-    overturned = (
-        f"A hidden cause that {cause}, with a correlation of {abs(tip):z.2f} between what is unmeasured, "
-        "would put its sign in doubt"
-    )
     along = yardsticks(report) * np.sign(tip)
-    return f"{overturned}{_nearest(along)}.", *_advice(report, along, abs(tip))
+    why = (
+        f"A hidden cause that {cause}, with a correlation of {abs(tip):z.2f} between what is "
+        f"unmeasured, would put its sign in doubt{_nearest(along)}."
+    )
+    return Verdict(why, *_advice(report, along, abs(tip)))
 
 
 def _nearest(along):
+    """The strongest known current on the side of a tipping point."""
     if along.empty:
         return ""
     if along.max() <= NONE:
         return "; none that was measured works that way"
-    return f"; the strongest on that side that the data show is {along.idxmax()}, {along.max():z.2f}"
+    strongest = f"{along.idxmax()}, {along.max():z.2f}"
+    return f"; the strongest on that side that the data show is {strongest}"
 
 
 def _advice(report, along, tip):
     """What to do about a tipping point, by every current that there is to compare with."""
     strongest = float(along.max()) if len(along) else 0.0
     if strongest >= tip:
-        return f"Do not act on the sign: such a cause is in these data{_taken_out(report, along.idxmax())}.", False
+        without = _taken_out(report, along.idxmax())
+        return f"Do not act on the sign: such a cause is in these data{without}.", False
     if strongest > tip / 2:
-        return "Causes of that size were measured here, so another may be hidden: do not act on the sign alone.", False
+        advice = (
+            "Causes of that size were measured here, so another may be hidden: do not act on the "
+            "sign alone."
+        )
+        return advice, False
     if len(along) < ENOUGH:
         return NO_YARDSTICK.format(FEWER[len(along)]), False
-    more = tip / strongest if strongest > NONE else np.inf
-    times = f", {more:.{int(more < 3)}f} times the strongest known" if np.isfinite(more) else ""
-    size = "how large the effect is stays more uncertain than its interval says"
-    return f"Unless you know of a hidden cause that strong{times}, act on the sign; {size}.", True
+    times = ""
+    if strongest > NONE:
+        ratio = tip / strongest
+        times = f"{ratio:.1f}" if ratio < 3 else f"{ratio:.0f}"
+        times = f", {times} times the strongest known"
+    advice = (
+        f"Unless you know of a hidden cause that strong{times}, act on the sign; how large the "
+        "effect is stays more uncertain than its interval says."
+    )
+    return advice, True
 
 
 def _taken_out(report, name):
@@ -210,8 +260,6 @@ def _taken_out(report, name):
     for identifier, row in report.identifiers.iterrows():
         if name == shared_by(identifier):
             width = width_in(report, "ρ = 0")
-            return (
-                f"; with a constant for each {identifier} the effect is {number(row['within'], width)}, not "
-                f"{number(row['effect'], width)}"
-            )
+            within, effect = number(row["within"], width), number(row["effect"], width)
+            return f"; with a constant for each {identifier} the effect is {within}, not {effect}"
     return ", and another may be hidden"

@@ -1,1 +1,1 @@
-"""What stands in a formula and in a column: read, checked and computed, or refused in a sentence."""
+"""What stands in a formula and in a column: read, checked and computed, or refused."""

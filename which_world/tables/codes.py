@@ -8,11 +8,24 @@ import pandas as pd
 KEPT = 40  # different values at either end of a column, which tell a code from what is measured
 MOST = 5  # codes at one end: refused, unknown, not asked
 OFTEN = 3  # rows with it, from which a value is a code and no outlier
-APART, WIDE = 4, 0.15  # how far from the rest: in steps between its values there, and in its whole range
+APART, WIDE = (
+    4,
+    0.15,
+)  # how far from the rest: in steps between its values there, and in its whole range
 DIGITS = re.compile(r"6+|7+|8+|9+[6-9]?")  # 99, 88, 77, 66; 98, 97, 96 beside 99; any length
-BELOW = re.compile(r"[1-9]|6+|7+|8+|9+[6-9]?|99925|10+")  # the same below zero, where no amount lies, and -1 to -9
+BELOW = re.compile(
+    r"[1-9]|6+|7+|8+|9+[6-9]?|99925|10+"
+)  # the same below zero, where no amount lies, and -1 to -9
 EDGES = [2**k - 1 for k in (7, 8, 15, 16, 31, 32, 63, 64)] + [2**k for k in (7, 15, 31, 63)]
-FILLS = [101, 32741, 2147483621, 2.0**127, 1e20, 9.969209968386869e36, float(np.finfo("float32").max)]
+FILLS = [
+    101,
+    32741,
+    2147483621,
+    2.0**127,
+    1e20,
+    9.969209968386869e36,
+    float(np.finfo("float32").max),
+]
 
 
 def ends(values):
@@ -45,9 +58,9 @@ def _ends(counts):
 def found(counts):
     """The values that may be codes, and how often they occur.
 
-    Such a value looks like a code, stands in several rows, lies at an end of the column and apart from the rest: by
-    several steps between the values there, and either by a good part of their range, or below zero where nothing else
-    is.
+    Such a value looks like a code, stands in several rows, lies at an end of the column and apart
+    from the rest: by several steps between the values there, and either by a good part of their
+    range, or below zero where nothing else is.
 
     Parameters
     ----------
@@ -86,10 +99,11 @@ def ask(counts, name, rows):
     file = " ".join(f"--missing {name}={code}" for code in plain)
     told = repr(plain[0] if len(plain) == 1 else plain)
     return [
-        f"{name} is {times} of {rows:,} rows, and from {rest[0]:.15g} to {rest[-1]:.15g} in the others. "
-        f"Is that an answer? If {one} for none, make it missing, in a file "
-        f"with {file} --drop-missing (missing={{{name!r}: {told}}}), in a frame with "
-        f"data[{name!r}].replace([{', '.join(plain)}], float('nan')), before the rows are dropped."
+        f"{name} is {times} of {rows:,} rows, and from {rest[0]:.15g} to {rest[-1]:.15g} in the "
+        f"others. Is that an answer? If {one} for none, make it missing, in a file with {file} "
+        f"--drop-missing (missing={{{name!r}: {told}}}), in a frame with "
+        f"data[{name!r}].replace([{', '.join(plain)}], float('nan')), before the rows are "
+        "dropped."
     ]
 
 

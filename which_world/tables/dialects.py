@@ -5,15 +5,33 @@ import re
 TYPED = "make it a column of its own first, data['new'] = ..., and write new in the formula"
 
 CATEGORY = "{} is C({}) here"
-ROWS = "{} looks at other rows, and rows are independent here; make it a column first, data['before'] = "
+ROWS = (
+    "{} looks at other rows, and rows are independent here; make it a column first, "
+    "data['before'] = "
+)
 # names and functions that other dialects have, and what stands for them
 FOREIGN = {
     **dict.fromkeys(("TRUE", "FALSE"), "R's TRUE and FALSE are True and False"),
-    **dict.fromkeys(("NULL", "NA"), "R's NULL and NA have no place in a formula; leave the argument out"),
-    **{f"{name}()": CATEGORY.format(f"{name}(k)", "k") for name in ("factor", "ordered", "as_factor", "categorical")},
-    **{f"{name}()": ROWS.format(f"{name}(x)") + f"data['x'].{method}" for name, method in
-       {"lag": "shift(1)", "lead": "shift(-1)", "diff": "diff()", "shift": "shift(1)"}.items()},
-    **{f"{name}()": f"{name}(x), a smooth curve, is bs(x, df=4) here" for name in ("s", "te", "ti", "t2", "lo", "gp")},
+    **dict.fromkeys(
+        ("NULL", "NA"), "R's NULL and NA have no place in a formula; leave the argument out"
+    ),
+    **{
+        f"{name}()": CATEGORY.format(f"{name}(k)", "k")
+        for name in ("factor", "ordered", "as_factor", "categorical")
+    },
+    **{
+        f"{name}()": ROWS.format(f"{name}(x)") + f"data['x'].{method}"
+        for name, method in {
+            "lag": "shift(1)",
+            "lead": "shift(-1)",
+            "diff": "diff()",
+            "shift": "shift(1)",
+        }.items()
+    },
+    **{
+        f"{name}()": f"{name}(x), a smooth curve, is bs(x, df=4) here"
+        for name in ("s", "te", "ti", "t2", "lo", "gp")
+    },
     "ns()": "ns(x, df=3) is cr(x, df=3, constraints='center') here",
     "rcs()": "rcs(x, 4) is cr(x, df=3, constraints='center') here",
     "offset()": "an offset is subtracted from the outcome here: I(y - x) ~ ...",
@@ -22,30 +40,70 @@ FOREIGN = {
     "relevel()": "relevel(k, ref='b') is C(k, Treatment('b')) here",
     "interaction()": "interaction(a, b) is a:b here",
     "ifelse()": "ifelse(x > 0, 1, 0) is I(x > 0) here",
-    "cut()": "cut(x, 3) is a column that pandas makes: data['x_cut'] = pd.cut(data['x'], 3).astype(str)",
+    "cut()": (
+        "cut(x, 3) is a column that pandas makes: data['x_cut'] = pd.cut(data['x'], 3).astype(str)"
+    ),
     "mo()": "a monotone effect is not fitted; C(k) gives every level its own",
     "pow()": "pow(x, 2) is I(x**2) here",
-}  # fmt: skip
+}
 # what no grammar here can read, or would read as something else: a pattern, and what to say of what it found
 PATTERNS = (
-    (r"\[[^\]]*~[^\]]*\]", "an instrument stands in the treatment's own formula: treatment='t ~ x + z'"),
-    (r"\(\s*[^()|]+\|\|?[^()|]+\)",
-     "{0}: random effects are not fitted; C(k) gives every group an intercept of its own"),
-    (r"\|", "what stands behind '|' (instruments, fixed effects) has a formula of its own here: the "
-     "instruments are terms of treatment='t ~ x + z' alone, fixed effects are C(k) in both formulas"),
+    (
+        r"\[[^\]]*~[^\]]*\]",
+        "an instrument stands in the treatment's own formula: treatment='t ~ x + z'",
+    ),
+    (
+        r"\(\s*[^()|]+\|\|?[^()|]+\)",
+        "{0}: random effects are not fitted; C(k) gives every group an intercept of its own",
+    ),
+    (
+        r"\|",
+        (
+            "what stands behind '|' (instruments, fixed effects) has a formula of its own here: "
+            "the instruments are terms of treatment='t ~ x + z' alone, fixed effects are C(k) in "
+            "both formulas"
+        ),
+    ),
     (r"\bas\.(?:factor|character|ordered)\(\s*([^()]*?)\s*\)", "{0} is C({1}) here"),
-    (r"\bas\.(?:numeric|integer|double|logical)\(\s*([^()]*?)\s*\)", "{0} is {1} here, if {1} holds numbers"),
-    (r"#+", "a product with both its parts, '##' in Stata, is '*' here, and the product alone, '#', is ':'"),
-    (r"\bib?\d*\.([A-Za-z_]\w*)", "{0} is C({1}) here; a column's name with a dot stands in backticks: `{0}`"),
-    (r"\bc\.([A-Za-z_]\w*)", "{0} is {1} here; a column's name with a dot stands in backticks: `{0}`"),
-    (r"\b([LFDS])\d*\.([A-Za-z_]\w*)", "{0} looks at other rows, and rows are independent here; make it a column "
-     "first, data['before'] = data['{2}'].shift(1); a column's name with a dot stands in backticks: `{0}`"),
+    (
+        r"\bas\.(?:numeric|integer|double|logical)\(\s*([^()]*?)\s*\)",
+        "{0} is {1} here, if {1} holds numbers",
+    ),
+    (
+        r"#+",
+        (
+            "a product with both its parts, '##' in Stata, is '*' here, and the product alone, "
+            "'#', is ':'"
+        ),
+    ),
+    (
+        r"\bib?\d*\.([A-Za-z_]\w*)",
+        "{0} is C({1}) here; a column's name with a dot stands in backticks: `{0}`",
+    ),
+    (
+        r"\bc\.([A-Za-z_]\w*)",
+        "{0} is {1} here; a column's name with a dot stands in backticks: `{0}`",
+    ),
+    (
+        r"\b([LFDS])\d*\.([A-Za-z_]\w*)",
+        (
+            "{0} looks at other rows, and rows are independent here; make it a column first, "
+            "data['before'] = data['{2}'].shift(1); a column's name with a dot stands in "
+            "backticks: `{0}`"
+        ),
+    ),
     (r"\b(\w+)\$(\w+)", "{0} is {2} here: the data are an argument of their own"),
-    (r"(?<![\w.])(\.)(?![\w.])", "'.' stands for every other column in R; write the columns out here"),
+    (
+        r"(?<![\w.])(\.)(?![\w.])",
+        "'.' stands for every other column in R; write the columns out here",
+    ),
     (r"(?<![\w.])([A-Za-z_]\w*)\^(\d+)", "{0} is I({1}**{2}) here"),
-    (r"(?<![\w.)])([A-Za-z_]\w*)\s*\*\*\s*(\d+)", "{0} outside of I(...) is {1} itself; write I({1}**{2})"),
+    (
+        r"(?<![\w.)])([A-Za-z_]\w*)\s*\*\*\s*(\d+)",
+        "{0} outside of I(...) is {1} itself; write I({1}**{2})",
+    ),
     (r":=|(?<![=<>!])=(?!=)", "'=' is '~' here: outcome='y ~ t + x'"),
-)  # fmt: skip
+)
 
 NAME = r"(?:`[^`]+`|[A-Za-z_][\w.]*)"
 NAMES = rf"{NAME}(?:\s*(?:[,&]|\band\b)\s*{NAME})+"
@@ -74,9 +132,8 @@ def one_at_a_time(whole, names, argument):
     more = " + ".join(others)
     return (
         f"{whole!r} is more than one term, and a joint model has one treatment at a time; accepted "
-        "is one, with what is left among the covariates of both formulas: "
-        f"treatment='{first} ~ {more} + ...' and outcome='y ~ {first} + {more} + ...'; then the next "
-        "in its turn"
+        f"is one, with what is left among the covariates of both formulas: treatment='{first} ~ "
+        f"{more} + ...' and outcome='y ~ {first} + {more} + ...'; then the next in its turn"
     )
 
 

@@ -1,7 +1,8 @@
 """One factor of a formula, such as ``log(x)``: checked as a whole, then computed from a list of functions.
 
-Nothing is ever handed to Python's `eval`: a factor is a small tree of names, numbers, arithmetic, comparisons and
-calls of the functions listed here, and whatever else it holds is refused before anything is computed.
+Nothing is ever handed to Python's `eval`: a factor is a small tree of names, numbers, arithmetic,
+comparisons and calls of the functions listed here, and whatever else it holds is refused before
+anything is computed.
 """
 
 import ast
@@ -16,28 +17,65 @@ from formulaic.transforms import TRANSFORMS
 from which_world.tables.dialects import FOREIGN, TYPED
 
 ARITHMETIC = {
-    ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.true_divide,
-    ast.FloorDiv: np.floor_divide, ast.Mod: np.mod, ast.Pow: np.power, ast.USub: np.negative, ast.UAdd: np.positive,
-}  # fmt: skip
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.true_divide,
+    ast.FloorDiv: np.floor_divide,
+    ast.Mod: np.mod,
+    ast.Pow: np.power,
+    ast.USub: np.negative,
+    ast.UAdd: np.positive,
+}
 LOGIC = {ast.BitAnd: np.logical_and, ast.BitOr: np.logical_or, ast.Invert: np.logical_not}
 COMPARISON = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
     ast.GtE: operator.ge,
-}  # fmt: skip
+}
 SIGNS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 # of NumPy's functions of numbers, those that may be called without np.
 PLAIN = (
-    "abs", "sign", "sqrt", "cbrt", "square", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos",
-    "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh", "floor", "ceil",
-    "minimum", "maximum",
-)  # fmt: skip
+    "abs",
+    "sign",
+    "sqrt",
+    "cbrt",
+    "square",
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sin",
+    "cos",
+    "tan",
+    "arcsin",
+    "arccos",
+    "arctan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "arcsinh",
+    "arccosh",
+    "arctanh",
+    "floor",
+    "ceil",
+    "minimum",
+    "maximum",
+)
 SHAPING = ("C", "I", "scale", "center", "standardize", "poly", "bs", "cr", "cs", "cc")
 CONTRASTS = {name: TRANSFORMS[name] for name in ("Treatment", "Sum", "Helmert", "Diff", "Poly")} | {
     f"contr.{name}": getattr(TRANSFORMS["contr"], name)
     for name in ("treatment", "SAS", "sum", "helmert", "diff", "poly")
 }
 LISTED = (
-    f"{', '.join(SHAPING)}, {', '.join(PLAIN)}, and NumPy's other functions of one or two numbers, such as np.hypot"
+    f"{', '.join(SHAPING)}, {', '.join(PLAIN)}, and NumPy's other functions of one or two numbers, "
+    "such as np.hypot"
 )
 
 
@@ -83,7 +121,9 @@ def _columns(node, category):
     parts = ast.iter_child_nodes(node)
     if isinstance(node, ast.Call):
         made = dotted(node.func) == "C"
-        parts = node.args[:1] if made else node.args  # what follows in C(...) is about its contrasts
+        parts = (
+            node.args[:1] if made else node.args
+        )  # what follows in C(...) is about its contrasts
         category = made
     elif isinstance(node, ast.Attribute):
         return
@@ -104,7 +144,12 @@ def function(name):
         return TRANSFORMS[name]
     bare = name.removeprefix("np.")
     found = getattr(np, bare, None)
-    plain = isinstance(found, np.ufunc) and found.nout == 1 and found.nin <= 2 and found.signature is None
+    plain = (
+        isinstance(found, np.ufunc)
+        and found.nout == 1
+        and found.nin <= 2
+        and found.signature is None
+    )
     return found if plain and (bare != name or name in PLAIN) else None
 
 
@@ -129,18 +174,27 @@ def _check(node, text):
 
 
 def _is_plain(value):
-    return isinstance(value, (bool, str, type(None))) or (isinstance(value, (int, float)) and abs(value) < 1e300)
+    return isinstance(value, (bool, str, type(None))) or (
+        isinstance(value, (int, float)) and abs(value) < 1e300
+    )
 
 
 def _check_call(node, text):
     name = dotted(node.func)
     known = function(name)
     if known is None:
-        own = f"{name or ast.unparse(node.func)}() is no function that a formula may call, which are {LISTED}; {TYPED}"
+        own = (
+            f"{name or ast.unparse(node.func)}() is no function that a formula may call, which are "
+            f"{LISTED}; {TYPED}"
+        )
         raise ValueError(f"{text!r}: {FOREIGN.get(f'{name}()', own)}.")
     ufunc = isinstance(known, np.ufunc)
-    if ufunc and (node.keywords or len(node.args) != known.nin):  # what else it takes, it would write into
-        raise ValueError(f"{text!r}: {name}() is accepted with {known.nin} argument{'s' * (known.nin > 1)}.")
+    if ufunc and (
+        node.keywords or len(node.args) != known.nin
+    ):  # what else it takes, it would write into
+        raise ValueError(
+            f"{text!r}: {name}() is accepted with {known.nin} argument{'s' * (known.nin > 1)}."
+        )
     if any(isinstance(part, ast.Starred) for part in node.args) or not node.args:
         raise ValueError(f"{text!r}: {name}() is accepted with a column first; {TYPED}.")
     for part in node.args if ufunc else node.args[:1]:
@@ -156,7 +210,11 @@ def _check_option(node, text):
     """An option of a function that shapes columns: a number, text, a list of them, or a contrast."""
     target = node.func if isinstance(node, ast.Call) else node
     if dotted(target) in CONTRASTS:
-        parts = [*node.args, *(option.value for option in node.keywords)] if isinstance(node, ast.Call) else []
+        parts = (
+            [*node.args, *(option.value for option in node.keywords)]
+            if isinstance(node, ast.Call)
+            else []
+        )
     elif isinstance(node, (ast.List, ast.Tuple)):
         parts = node.elts
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
@@ -165,7 +223,9 @@ def _check_option(node, text):
         return _check(node, text)
     else:
         hint = FOREIGN.get(dotted(target)) or f"{ast.unparse(node)!r} is no option"
-        raise ValueError(f"{text!r}: {hint}; accepted are numbers, text, lists of them and contrasts.")
+        raise ValueError(
+            f"{text!r}: {hint}; accepted are numbers, text, lists of them and contrasts."
+        )
     for part in parts:
         _check_option(part, text)
     return None
@@ -176,8 +236,13 @@ def _instead(node):
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
         left, right = map(ast.unparse, (node.left, node.right))
         return f"{left}^{right} is {left}**{right} in Python"
-    if isinstance(node, ast.BoolOp) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)):
-        return "'and', 'or' and 'not' are &, | and ~ between columns, each side in parentheses: (a > 0) & (b > 0)"
+    if isinstance(node, ast.BoolOp) or (
+        isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+    ):
+        return (
+            "'and', 'or' and 'not' are &, | and ~ between columns, each side in parentheses: (a > "
+            "0) & (b > 0)"
+        )
     if isinstance(node, ast.Compare) and len(node.ops) > 1:
         return "one comparison at a time, each in parentheses: (0 < x) & (x < 1)"
     return f"{ast.unparse(node)!r} is no part of a formula; {TYPED}"
@@ -191,11 +256,12 @@ def compute(tree, data, undefined=None):
     tree : ast.expr
         From `parse`.
     data : DataFrame
-        Its columns as `columns.plain` gives them. Before anything is worked out from them, whole numbers, truth values
-        and short floats become real numbers, so nothing overflows; what a category is made of stays as it is.
+        Its columns as `columns.for_formulas` gives them. Before anything is worked out from them, whole
+        numbers, truth values and short floats become real numbers, so nothing overflows; what a
+        category is made of stays as it is.
     undefined : dict, optional
-        Filled with the rows in which a part of the factor is undefined or infinite while what it is made of is not:
-        ``{"log(x)": (mask, names)}``.
+        Filled with the rows in which a part of the factor is undefined or infinite while what it is
+        made of is not: ``{"log(x)": (mask, names)}``.
 
     Returns
     -------
@@ -208,7 +274,9 @@ def compute(tree, data, undefined=None):
     if isinstance(tree, ast.Call) and not isinstance(function(dotted(tree.func)), np.ufunc):
         first, *rest = tree.args
         options = {option.arg: _option(option.value) for option in tree.keywords}
-        return _shape(tree, compute(first, data, undefined), [_option(part) for part in rest], options)
+        return _shape(
+            tree, compute(first, data, undefined), [_option(part) for part in rest], options
+        )
     if isinstance(tree, ast.Compare):
         parts = tree.left, *tree.comparators
         sides = [compute(part, data, undefined) for part in parts]
@@ -220,7 +288,9 @@ def compute(tree, data, undefined=None):
         result = known(*parts)
     if undefined is not None and np.ndim(result):
         bad = ~np.isfinite(np.asarray(result, dtype=float))
-        bad &= np.all([np.broadcast_to(np.isfinite(np.asarray(part)), bad.shape) for part in parts], axis=0)
+        bad &= np.all(
+            [np.broadcast_to(np.isfinite(np.asarray(part)), bad.shape) for part in parts], axis=0
+        )
         if bad.any():
             undefined[ast.unparse(tree)] = bad, tuple(names(tree))
     return result
@@ -229,8 +299,14 @@ def compute(tree, data, undefined=None):
 def real(value):
     """A factor's numbers and truth values as double precision, which no product wraps; a category as it is."""
     dtype = getattr(value, "dtype", None)
-    number = dtype is not None and pd.api.types.is_numeric_dtype(dtype)  # a truth value is one to pandas
-    return value.astype(float) if number and np.ndim(value) and not isinstance(value, FactorValues) else value
+    number = dtype is not None and pd.api.types.is_numeric_dtype(
+        dtype
+    )  # a truth value is one to pandas
+    return (
+        value.astype(float)
+        if number and np.ndim(value) and not isinstance(value, FactorValues)
+        else value
+    )
 
 
 def is_truth(tree, data):
@@ -238,7 +314,9 @@ def is_truth(tree, data):
     inner = tree.args[0] if isinstance(tree, ast.Call) and dotted(tree.func) == "I" else tree
     if isinstance(inner, ast.Name):
         return pd.api.types.is_bool_dtype(data[inner.id])
-    return isinstance(inner, ast.Compare) or (isinstance(inner, (ast.BinOp, ast.UnaryOp)) and type(inner.op) in LOGIC)
+    return isinstance(inner, ast.Compare) or (
+        isinstance(inner, (ast.BinOp, ast.UnaryOp)) and type(inner.op) in LOGIC
+    )
 
 
 def compared(tree):
@@ -248,7 +326,11 @@ def compared(tree):
         return None
     sides = inner.left, *inner.comparators
     column = [part.id for part in sides if isinstance(part, ast.Name)]
-    text = [part.value for part in sides if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    text = [
+        part.value
+        for part in sides
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    ]
     return (column[0], text[0]) if column and text else None
 
 
@@ -279,7 +361,11 @@ def with_levels(value, levels):
     """A category's values with the levels that it has in other rows as well."""
     found = bare(value)
     whole = pd.Series(pd.Categorical(found.astype(object), categories=levels), index=found.index)
-    return FactorValues(whole, metadata=value.__formulaic_metadata__) if isinstance(value, FactorValues) else whole
+    return (
+        FactorValues(whole, metadata=value.__formulaic_metadata__)
+        if isinstance(value, FactorValues)
+        else whole
+    )
 
 
 def _operation(tree):
@@ -324,8 +410,8 @@ def _check_alike(sides, parts, sign):
         pair[other] = repr(_meant(parts[other].value, bare(sides[1 - other])))
         instead = f": write {pair[0]} {SIGNS[sign]} {pair[1]}"
     raise ValueError(
-        f"one side, {written[0]}, is {kinds[0]} and the other, {written[1]}, is {kinds[1]}, and no number is ever "
-        f"equal to a text; accepted are two sides of one kind{instead}"
+        f"one side, {written[0]}, is {kinds[0]} and the other, {written[1]}, is {kinds[1]}, and no "
+        f"number is ever equal to a text; accepted are two sides of one kind{instead}"
     )
 
 
@@ -340,9 +426,12 @@ def _meant(constant, column):
 
 def _shape(tree, value, rest, options):
     """A call of a function that shapes columns."""
-    if "levels" in options and (strange := set(pd.unique(pd.Series(value))) - set(options["levels"])):
+    if "levels" in options and (
+        strange := set(pd.unique(pd.Series(value))) - set(options["levels"])
+    ):
         raise ValueError(
-            f"{ast.unparse(tree)!r} leaves out the levels {sorted(map(str, strange))}, which the data have."
+            f"{ast.unparse(tree)!r} leaves out the levels {sorted(map(str, strange))}, which the "
+            "data have."
         )
     name = dotted(tree.func)
     return function(name)(value if name in ("C", "I") else real(value), *rest, **options)
@@ -354,7 +443,10 @@ def _option(node):
     if (contrast := CONTRASTS.get(dotted(target))) is not None:
         if not isinstance(node, ast.Call):
             return contrast
-        return contrast(*map(_option, node.args), **{option.arg: _option(option.value) for option in node.keywords})
+        return contrast(
+            *map(_option, node.args),
+            **{option.arg: _option(option.value) for option in node.keywords},
+        )
     if isinstance(node, (ast.List, ast.Tuple)):
         return [_option(part) for part in node.elts]
     return -_option(node.operand) if isinstance(node, ast.UnaryOp) else node.value

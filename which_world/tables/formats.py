@@ -45,6 +45,11 @@ def reader(suffix):
     }.get(suffix)
 
 
+def kind_of(suffix):
+    """What a sentence calls a file with a suffix: ``Parquet``, ``a .dta file``."""
+    return "Parquet" if suffix in PARQUET else f"a {suffix} file"
+
+
 def read(path, **options):
     """A file that is no CSV, as it stands.
 
@@ -61,20 +66,21 @@ def read(path, **options):
     ValueError
         When it is no such file.
     """
-    kind = path.suffix.lower()
-    name = "Parquet" if kind in PARQUET else f"a {kind} file"
+    suffix = path.suffix.lower()
     try:
-        return formulas.check_frame(reader(kind)(path, **options), str(path))
+        return formulas.check_frame(reader(suffix)(path, **options), str(path))
     except ImportError as error:
         found = re.search(r"(?:Import |dependency '|named ')(\w+)", str(error))
         package = found[1] if found else "what pandas asks for"
         also = " (or pip install 'which-world[formats]')" * (package in EXTRA)
         raise ImportError(
-            f"{path} is read with {package}, which is not installed; accepted is the file once it is: pip install "
-            f"{package}{also}; or a CSV of it."
+            f"{path} is read with {package}, which is not installed; accepted is the file once it "
+            f"is: pip install {package}{also}; or a CSV of it."
         ) from error
     except Exception as error:  # each reader has errors of its own, and none is about this program
-        raise ValueError(f"{path} could not be read as {name}: {' '.join(str(error).split())}") from error
+        raise ValueError(
+            f"{path} could not be read as {kind_of(suffix)}: {' '.join(str(error).split())}"
+        ) from error
 
 
 def header(path):
@@ -93,20 +99,25 @@ def _sas(path):
 def _labelled(read, columns, path):
     """Numbers with value labels: a category where each number that occurs has a label, and numbers where one has not.
 
-    The labels of a measurement name its codes for no answer alone, and to take those for levels would lose the numbers.
+    The labels of a measurement name its codes for no answer alone, and to take those for levels
+    would lose the numbers.
     """
     plain = read(path, convert_categoricals=False)
     try:
         labelled = read(path)
     except ValueError:  # two numbers of one column with the same label
         labelled = {name: _one(read, path, columns, name) for name in plain}
-    return plain.assign(**{name: labelled[name] for name in plain if _settled(plain[name], labelled[name])})
+    return plain.assign(
+        **{name: labelled[name] for name in plain if _settled(plain[name], labelled[name])}
+    )
 
 
 def _settled(numbers, labels):
     """Whether a column's labels say as much as its numbers: one for each that occurs, and no two the same."""
     dtype = getattr(labels, "dtype", None)
-    texts = isinstance(dtype, pd.CategoricalDtype) and all(isinstance(each, str) for each in dtype.categories)
+    texts = isinstance(dtype, pd.CategoricalDtype) and all(
+        isinstance(each, str) for each in dtype.categories
+    )
     return texts and labels.nunique() == numbers.nunique() and labels.count() == numbers.count()
 
 
@@ -122,11 +133,14 @@ def check_file(path):
     text, suffix = str(path), path.suffix.lower()
     if (found := re.match(r"([A-Za-z][\w+.-]+):/+(?=\w)", text)) and not path.exists():
         address = f"{found[1]}://{text[found.end() :]}"
-        call = "read_csv" if reader(suffix) is None else f"read_{NAMED.get(suffix, suffix.strip('.'))}"
+        call = (
+            "read_csv" if reader(suffix) is None else f"read_{NAMED.get(suffix, suffix.strip('.'))}"
+        )
         raise ValueError(
-            f"path={address!r} is an address, and a report names the file that it was made from, with its checksum; "
-            f"accepted is {KNOWN} on this machine: curl -L -o data{suffix or '.csv'} '{address}'; or two lines of "
-            f"Python: data = pandas.{call}({address!r}); table = read_table(data, outcome=..., treatment=...)."
+            f"path={address!r} is an address, and a report names the file that it was made from, "
+            f"with its checksum; accepted is {KNOWN} on this machine: curl -L -o "
+            f"data{suffix or '.csv'} '{address}'; or two lines of Python: data = "
+            f"pandas.{call}({address!r}); table = read_table(data, outcome=..., treatment=...)."
         )
     if not path.is_file():
         raise FileNotFoundError(f"path={text!r} is no file; accepted is the path of {KNOWN}.")

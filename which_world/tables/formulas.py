@@ -39,7 +39,11 @@ class Equation(NamedTuple):
     def uses(self, term):
         """Names of the columns in a term or factor."""
         parts = term.factors if isinstance(term, Term) else [term]
-        return set(merged(factors.names(self.trees[part.expr]) for part in parts if part.expr in self.trees))
+        return set(
+            merged(
+                factors.names(self.trees[part.expr]) for part in parts if part.expr in self.trees
+            )
+        )
 
 
 def merged(maps):
@@ -61,13 +65,19 @@ def read(text, argument):
     """
     if not isinstance(text, str):
         one = ", one formula at a time" * isinstance(text, (list, tuple, dict, set))
-        raise TypeError(f"{argument}={arguments.told(text)} is no formula; accepted is text such as 'y ~ t + x'{one}.")
+        raise TypeError(
+            f"{argument}={arguments.told(text)} is no formula; accepted is text such as 'y ~ t + "
+            f"x'{one}."
+        )
     if said := several(text, argument) or foreign(text):
         raise ValueError(f"{argument}={text!r}: {said}.")
     text = re.sub(r"`([^\W\d]\w*)`", _bare, text)
     tree = _parse(text, argument, lambda: DefaultFormulaParser().get_ast(text))
     if not isinstance(tree, ASTNode) or tree.operator.symbol != "~" or len(tree.args) != 2:
-        raise ValueError(f"{argument}={text!r} is no formula; accepted is a two-sided formula such as 'y ~ t + x'.")
+        raise ValueError(
+            f"{argument}={text!r} is no formula; accepted is a two-sided formula such as 'y ~ t "
+            "+ x'."
+        )
     left, right = tree.args
     if isinstance(left, ASTNode):
         whole = text.partition("~")[0].strip()
@@ -75,15 +85,23 @@ def read(text, argument):
         if argument == "treatment" and signs <= {"+", "*", ":"}:
             raise ValueError(f"{argument}={text!r}: {one_at_a_time(whole, names, argument)}.")
         raise ValueError(
-            f"{argument}={text!r}: {whole!r} is more than one term; accepted on the left is one name or one function, "
-            f"and what is to be worked out stands in I(...): 'I({whole}) ~ ...'."
+            f"{argument}={text!r}: {whole!r} is more than one term; accepted on the left is one "
+            f"name or one function, and what is to be worked out stands in I(...): 'I({whole}) ~ "
+            "...'."
         )
     _check_signs(right, text, argument)
     terms = list(_parse(text, argument, lambda: formulaic.Formula(text)).rhs)
     response = left.to_factor()
-    used = {factor.expr: factor for term in terms for factor in term.factors if not _literal(factor)}
-    trees = {name: _tree(factor, text, argument) for name, factor in (used | {response.expr: response}).items()}
-    return Equation(text, argument, response, tuple(term for term in terms if term != "1"), "1" in terms, trees)
+    used = {
+        factor.expr: factor for term in terms for factor in term.factors if not _literal(factor)
+    }
+    trees = {
+        name: _tree(factor, text, argument)
+        for name, factor in (used | {response.expr: response}).items()
+    }
+    return Equation(
+        text, argument, response, tuple(term for term in terms if term != "1"), "1" in terms, trees
+    )
 
 
 def _parts(node):
@@ -91,7 +109,9 @@ def _parts(node):
     if not isinstance(node, ASTNode):
         return set(), [str(node)]
     parts = list(map(_parts, node.args))
-    return {node.operator.symbol}.union(*(signs for signs, _ in parts)), [name for _, own in parts for name in own]
+    return {node.operator.symbol}.union(*(signs for signs, _ in parts)), [
+        name for _, own in parts for name in own
+    ]
 
 
 def _bare(found):
@@ -104,8 +124,8 @@ def _parse(text, argument, parse):
         return parse()
     except (FormulaicError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(
-            f"{argument}={text!r} cannot be read as a formula such as 'y ~ t + x'; a name with spaces or signs stands "
-            "in backticks: `Body Mass (kg)`."
+            f"{argument}={text!r} cannot be read as a formula such as 'y ~ t + x'; a name with "
+            "spaces or signs stands in backticks: `Body Mass (kg)`."
         ) from error
 
 
@@ -120,10 +140,13 @@ def _tree(factor, text, argument):
         if not name.isidentifier() and f"`{name}`" in text:
             raise ValueError(
                 f"{argument}={text!r}: {name!r} is no plain word; accepted are plain words: "
-                "read_table(data, outcome=..., treatment=...) makes them, in the data and in the formulas."
+                "read_table(data, outcome=..., treatment=...) makes them, in the data and in the "
+                "formulas."
             )
         if not name.isidentifier():
-            raise ValueError(f"{argument}={text!r}: a column's name with a dot stands in backticks: `{name}`.")
+            raise ValueError(
+                f"{argument}={text!r}: a column's name with a dot stands in backticks: `{name}`."
+            )
     if plain:
         return ast.Name(id=factor.expr)
     try:
@@ -139,23 +162,27 @@ def _check_signs(node, text, argument):
     for part in node.args:
         _check_signs(part, text, argument)
     sign = node.operator.symbol
-    numbers = [part.token for part in node.args if not isinstance(part, ASTNode) and part.kind is Token.Kind.VALUE]
+    numbers = [
+        part.token
+        for part in node.args
+        if not isinstance(part, ASTNode) and part.kind is Token.Kind.VALUE
+    ]
     if sign in ("*", "/") and numbers:
         raise ValueError(
-            f"{argument}={text!r}: '{sign}' with the number {numbers[0]} is arithmetic, which stands in I(...): "
-            f"I(x {sign} {numbers[0]})."
+            f"{argument}={text!r}: '{sign}' with the number {numbers[0]} is arithmetic, which "
+            f"stands in I(...): I(x {sign} {numbers[0]})."
         )
     if sign == "-" and len(node.args) == 2:
         kept, gone = (set(map(str, part.to_terms(context={}))) for part in node.args)
         if strange := sorted(gone - kept - {"1"}):
             raise ValueError(
-                f"{argument}={text!r}: '- {strange[0]}' takes out a term that is not there; a difference that is to "
-                f"be worked out stands in I(...): I(post - pre)."
+                f"{argument}={text!r}: '- {strange[0]}' takes out a term that is not there; a "
+                "difference that is to be worked out stands in I(...): I(post - pre)."
             )
 
 
 def usable(data, equations, *, whole=True):
-    """The columns that formulas need, over all rows, as `columns.plain` gives them; `whole` says if these are all.
+    """The columns that formulas need, over all rows, as `columns.for_formulas` gives them; `whole` says if these are all.
 
     Returns
     -------
@@ -167,25 +194,33 @@ def usable(data, equations, *, whole=True):
     Raises
     ------
     TypeError, ValueError
-        Naming a column that is not there, has missing or infinite values, or holds what no equation can use.
+        Naming a column that is not there, has missing or infinite values, or holds what no equation
+        can use.
     """
     for equation in equations:
         check_names(data.columns, equation)
         own = sorted(equation.names)
-        refuse_holes({name: int(k) for name, k in data[own].isna().sum().items() if k}, len(data), equation)
+        refuse_holes(
+            {name: int(k) for name, k in data[own].isna().sum().items() if k}, len(data), equation
+        )
     found, notes, rows = {}, told(data) + shared(equations), data.reset_index(drop=True)
     for name, categorical in merged(equation.names for equation in equations).items():
-        found[name] = columns.plain(rows[name], name, categorical=categorical, whole=whole)
+        found[name] = columns.for_formulas(rows[name], name, categorical=categorical, whole=whole)
         if whole and isinstance(rows.dtypes[name], pd.CategoricalDtype):
             gone = rows[name].cat.categories.difference(found[name].cat.categories, sort=False)
-            notes += [f"{name} has no row of the level {str(level)!r}, which is left out." for level in gone]
+            notes += [
+                f"{name} has no row of the level {str(level)!r}, which is left out."
+                for level in gone
+            ]
         if whole and measured(found[name], categorical):
             notes += codes.ask(codes.ends(found[name]), name, len(rows))
         if pd.api.types.is_float_dtype(found[name]):
             equation = next(equation for equation in equations if name in equation.names)
             check_finite(found[name], name, equation.argument)
     if whole:
-        check_compared(equations, {name: column.unique() for name, column in found.items() if _text(column)})
+        check_compared(
+            equations, {name: column.unique() for name, column in found.items() if _text(column)}
+        )
     return pd.DataFrame(found), notes
 
 
@@ -196,7 +231,11 @@ def measured(column, categorical):
 
 
 def _text(column):
-    dtype = column.cat.categories.dtype if isinstance(column.dtype, pd.CategoricalDtype) else column.dtype
+    dtype = (
+        column.cat.categories.dtype
+        if isinstance(column.dtype, pd.CategoricalDtype)
+        else column.dtype
+    )
     return pd.api.types.is_string_dtype(dtype)
 
 
@@ -208,8 +247,9 @@ def check_compared(equations, values):
             if name in values and text not in values[name]:
                 some = ", ".join(map(repr, sorted(map(str, values[name]))[:6]))
                 raise ValueError(
-                    f"{equation.argument}={equation.text!r}: no row of {name!r} is {text!r}, so {written!r} is the "
-                    f"same in every row; accepted is one of its values: {some}."
+                    f"{equation.argument}={equation.text!r}: no row of {name!r} is {text!r}, so "
+                    f"{written!r} is the same in every row; accepted is one of its values: "
+                    f"{some}."
                 )
 
 
@@ -223,8 +263,8 @@ def shared(equations):
     uses = [equation.uses(equation.response) for equation in equations]
     both = sorted(uses[0] & uses[1]) if len(uses) == 2 else []
     said = (
-        f"The outcome and the treatment are both made with {', '.join(both)}: what is wrong in it is "
-        "wrong in both, and they move together for that alone."
+        f"The outcome and the treatment are both made with {', '.join(both)}: what is wrong in it "
+        "is wrong in both, and they move together for that alone."
     )
     return [said] * bool(both)
 
@@ -243,8 +283,9 @@ def refuse_holes(holes, rows, equation):
     if holes:
         counts = ", ".join(f"{name!r} has {k}" for name, k in holes.items())
         raise ValueError(
-            f"{equation.argument}={equation.text!r}: {counts} missing values (NaN) of {rows} rows; accepted are "
-            f"complete rows: drop them with data.dropna(subset={list(holes)}) or fill them in."
+            f"{equation.argument}={equation.text!r}: {counts} missing values (NaN) of {rows} rows; "
+            f"accepted are complete rows: drop them with data.dropna(subset={list(holes)}) or "
+            "fill them in."
         )
 
 
@@ -256,10 +297,15 @@ def check_frame(data, argument="data"):
             hint = ", a Dask DataFrame or the path of a Parquet file that exists"
         raise TypeError(f"{argument}={arguments.told(data)}; accepted is a pandas.DataFrame{hint}.")
     if (twice := data.columns[data.columns.duplicated()]).size:
-        raise ValueError(f"the data have more than one column named {str(twice[0])!r}; give each a name of its own.")
+        raise ValueError(
+            f"the data have more than one column named {str(twice[0])!r}; give each a name of its "
+            "own."
+        )
     if data.empty:
         size = f"{len(data)} rows and {data.shape[1]} columns"
-        raise ValueError(f"{argument}={arguments.told(data)} has {size}; accepted is one with rows.")
+        raise ValueError(
+            f"{argument}={arguments.told(data)} has {size}; accepted is one with rows."
+        )
     return data
 
 
@@ -270,7 +316,8 @@ def check_finite(values, name, argument):
 def refuse_infinite(infinite, name, argument):
     if infinite:
         raise ValueError(
-            f"{argument}: {name!r} has {infinite} infinite or undefined values; accepted are finite numbers."
+            f"{argument}: {name!r} has {infinite} infinite or undefined values; accepted are "
+            "finite numbers."
         )
 
 
@@ -306,7 +353,8 @@ def say_undefined(data, found):
 def refuse_undefined(said):
     raise ValueError(
         f"{said}; accepted are terms that are defined in every row: leave those rows out "
-        "(read_table(..., drop_missing=True) or --drop-missing drops and counts them), or change the term."
+        "(read_table(..., drop_missing=True) or --drop-missing drops and counts them), or change "
+        "the term."
     )
 
 
@@ -314,12 +362,18 @@ def _compute(equation, name, data, found=None):
     try:
         return factors.compute(equation.trees[name], data, found)
     except Exception as error:  # whatever a function of formulas makes of the reader's column
-        raise ValueError(f"{equation.argument}={equation.text!r}: {name!r} cannot be computed: {error}") from error
+        raise ValueError(
+            f"{equation.argument}={equation.text!r}: {name!r} cannot be computed: {error}"
+        ) from error
 
 
 def values_of(data, equations):
     """Each factor's values, by its text; numbers in double precision, whichever way the data hold them."""
-    return {name: factors.real(_compute(equation, name, data)) for equation in equations for name in equation.trees}
+    return {
+        name: factors.real(_compute(equation, name, data))
+        for equation in equations
+        for name in equation.trees
+    }
 
 
 def columns_of(data, outcome, treatment, terms, *, levels=None):
@@ -339,8 +393,9 @@ def columns_of(data, outcome, treatment, terms, *, levels=None):
     -------
     y, t : ndarray
     outcome, treatment : DataFrame
-        Covariates, dummies coded against a reference level where there is a constant. The attribute ``labels`` holds
-        the labels of each term's columns, ``intercept`` whether the equation has a constant (see `has_constant`).
+        Covariates, dummies coded against a reference level where there is a constant. The attribute
+        ``labels`` holds the labels of each term's columns, ``intercept`` whether the equation has a
+        constant (see `has_constant`).
     """
     if found := undefined(data, (outcome, treatment)):
         refuse_undefined(say_undefined(data, found))
@@ -352,11 +407,17 @@ def columns_of(data, outcome, treatment, terms, *, levels=None):
     own = {"outcome": (outcome, terms), "treatment": (treatment, treatment.terms)}
     constant = {name: has_constant(equation, categories) for name, (equation, _) in own.items()}
     one = Term([Factor("1", eval_method="literal")])
-    sides = {name: [one] * (constant[name] or not each) + [*map(_looked_up, each)] for name, (_, each) in own.items()}
+    sides = {
+        name: [one] * (constant[name] or not each) + [*map(_looked_up, each)]
+        for name, (_, each) in own.items()
+    }
     matrices = PandasMaterializer(data[[]], context=values).get_model_matrix(
         formulaic.Formula(**sides), na_action="ignore"
     )
-    y, t = (_response(data, values[equation.response.expr], equation) for equation in (outcome, treatment))
+    y, t = (
+        _response(data, values[equation.response.expr], equation)
+        for equation in (outcome, treatment)
+    )
     frames = {name: _frame(matrices[name], sides[name], name) for name in sides}
     for name, frame in frames.items():
         frame.attrs["intercept"] = constant[name]
@@ -369,10 +430,19 @@ def _frame(matrix, terms, argument):
     terms = [term for term in terms if term != "1"]
     for term in terms:
         if not places[term]:
-            raise ValueError(f"{argument}: {str(term)!r} has one level only, so it is constant; leave it out.")
+            raise ValueError(
+                f"{argument}: {str(term)!r} has one level only, so it is constant; leave it out."
+            )
         if str(term) in OWN:
-            raise ValueError(f"{argument}: {str(term)!r} is a name that the equations need; rename that column.")
-    frame = pd.DataFrame(matrix).set_axis(names, axis=1).drop(columns="Intercept", errors="ignore").astype(float)
+            raise ValueError(
+                f"{argument}: {str(term)!r} is a name that the equations need; rename that column."
+            )
+    frame = (
+        pd.DataFrame(matrix)
+        .set_axis(names, axis=1)
+        .drop(columns="Intercept", errors="ignore")
+        .astype(float)
+    )
     for name in frame:
         check_finite(frame[name], name, argument)
     frame.attrs["labels"] = {term: [names[place] for place in places[term]] for term in terms}
@@ -382,7 +452,8 @@ def _frame(matrix, terms, argument):
 def has_constant(equation, categories):
     """Whether an equation has a constant: unless ``0 +`` says no, and even then if the levels of a factor make one.
 
-    A yes or a no, False and True, has two levels, in R and in statsmodels too; zeros and ones are numbers.
+    A yes or a no, False and True, has two levels, in R and in statsmodels too; zeros and ones are
+    numbers.
     """
     whole = (all(factor.expr in categories for factor in term.factors) for term in equation.terms)
     return equation.intercept or any(whole)
@@ -403,8 +474,8 @@ def _response(data, values, equation):
         some = f"[{', '.join(map(repr, words[:4]))}{', ...' * (len(words) > 4)}]"
         one = recoded(column, words[-1] if len(words) == 2 else words[0], argument)
         raise ValueError(
-            f"{argument}: {name!r} holds {some}; accepted are numbers, and for a binary {argument} the numbers 0 and "
-            f"1: {one}."
+            f"{argument}: {name!r} holds {some}; accepted are numbers, and for a binary {argument} "
+            f"the numbers 0 and 1: {one}."
         )
     values = np.asarray(values, dtype=float)
     check_finite(values, name, argument)
@@ -417,7 +488,9 @@ def recoded(name, value, argument):
     name = re.sub(r"^C\((\w+)\)$", r"\1", name)
     answer = f"I({name} == {value!r})"
     places = (
-        "on the left of its own formula and as a term of the outcome's" if argument == "treatment" else "on the left"
+        "on the left of its own formula and as a term of the outcome's"
+        if argument == "treatment"
+        else "on the left"
     )
     return f"write {answer} {places}, which is 1 in the rows of {value!r} and 0 in all others"
 
@@ -434,8 +507,8 @@ def split_moderators(outcome, treatment):
     factors = {frozenset(str(factor) for factor in term.factors): term for term in outcome.terms}
     if frozenset([t]) not in factors:
         raise ValueError(
-            f"outcome={formula!r} does not contain the treatment {t!r}, so it has no effect to estimate; "
-            f"write it as a term of its own: '{outcome.response} ~ {t} + ...'."
+            f"outcome={formula!r} does not contain the treatment {t!r}, so it has no effect to "
+            f"estimate; write it as a term of its own: '{outcome.response} ~ {t} + ...'."
         )
     plain = {names: term for names, term in factors.items() if t not in names}
     moderators = [names - {t} for names in factors if t in names and len(names) > 1]
@@ -443,8 +516,9 @@ def split_moderators(outcome, treatment):
         if names not in plain:
             alone = ":".join(sorted(names))
             raise ValueError(
-                f"outcome={formula!r} multiplies the treatment by {alone!r}, which is no term of its own, so its "
-                f"effect on untreated rows would be forced to zero; write '{t} * {alone}'."
+                f"outcome={formula!r} multiplies the treatment by {alone!r}, which is no term of "
+                f"its own, so its effect on untreated rows would be forced to zero; write '{t} * "
+                f"{alone}'."
             )
     return list(plain.values()), [plain[names] for names in moderators]
 
@@ -452,33 +526,38 @@ def split_moderators(outcome, treatment):
 def check_apart(outcome, treatment, terms):
     """Refuse a response or a covariate that is made from the treatment, or from the outcome.
 
-    Two parts may share a column, as two prices share the index that both are divided by; one is made from another if
-    it has every column of it.
+    Two parts may share a column, as two prices share the index that both are divided by; one is
+    made from another if it has every column of it.
     """
     y, t = outcome.response.expr, treatment.response.expr
     own, ends = treatment.uses(treatment.response), outcome.uses(outcome.response)
     if own <= ends or ends <= own:
         one, other = (f"outcome {y!r}", f"treatment {t!r}")[:: 1 if own <= ends else -1]
         raise ValueError(
-            f"the {one} is made from {sorted(own & ends)}, and so is the whole of the {other}; accepted are two "
-            "different things, each measured by itself, which may share a column such as a price index."
+            f"the {one} is made from {sorted(own & ends)}, and so is the whole of the {other}; "
+            "accepted are two different things, each measured by itself, which may share a "
+            "column such as a price index."
         )
     every = [(outcome, term) for term in terms] + [(treatment, term) for term in treatment.terms]
     if made := _made_from(own, every):
         raise ValueError(
-            f"the terms {made} are made from {sorted(own)}, and so is the treatment {t!r}; it is accepted as one term "
-            "of the outcome formula, by itself or multiplied by covariates, and nowhere in the right-hand side of its "
-            "own formula."
+            f"the terms {made} are made from {sorted(own)}, and so is the treatment {t!r}; it is "
+            "accepted as one term of the outcome formula, by itself or multiplied by covariates, "
+            "and nowhere in the right-hand side of its own formula."
         )
     if made := _made_from(ends, every):
         raise ValueError(
-            f"the terms {made} are made from {sorted(ends)}, and so is the outcome {y!r}; accepted on the right are "
-            "the treatment and what was settled before it, and never the outcome or what is made from it: leave them "
-            "out."
+            f"the terms {made} are made from {sorted(ends)}, and so is the outcome {y!r}; accepted "
+            "on the right are the treatment and what was settled before it, and never the "
+            "outcome or what is made from it: leave them out."
         )
 
 
 def _made_from(columns, every):
     """The terms with a factor that needs all of these columns; some may do: the earlier score beside a change."""
-    held = (str(term) for equation, term in every if any(columns <= equation.uses(part) for part in term.factors))
+    held = (
+        str(term)
+        for equation, term in every
+        if any(columns <= equation.uses(part) for part in term.factors)
+    )
     return list(dict.fromkeys(held))

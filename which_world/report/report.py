@@ -1,0 +1,97 @@
+"""A report as a value: what was computed, and what is said of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from scipy.stats.distributions import rv_frozen
+
+    from which_world.design import Design
+    from which_world.priors import AtanhNormal
+
+
+class Report(NamedTuple):
+    """What `make_report` found; every sentence in it is computed from these data.
+
+    Attributes
+    ----------
+    design : Design
+    unit : str
+        Of the effect: outcome per unit of treatment.
+    map : xarray.Dataset
+        From `map_rho`.
+    worlds : pandas.DataFrame
+        One row a world: ``alpha`` (of a binary outcome ``effect``, in percentage points), ``low``,
+        ``high``, ``gap`` (from least squares), ``rho``, ``rho_sd``, ``P(alpha>0)``
+        (``P(effect>0)``), ``pareto_k``, ``ess`` and ``interpretation``, which says so where the
+        data contradict a belief. NaN where the map cannot carry a world.
+    draws : xarray.Dataset
+        ``alpha`` (or ``effect``) and ``rho`` by ``world`` and ``draw``.
+    tipping, robustness : pandas.Series
+        From `tipping_point`, looked for ``from`` one ρ ``to`` another, as far as the map can be
+        relied on; the robustness value of the ``estimate`` and of its ``interval``.
+    benchmarks : pandas.DataFrame
+        From `benchmark_rho`, without the instruments; empty when there is nothing to leave out.
+    sensitivity : pandas.DataFrame
+        The effect and P(α > 0) under other priors: of ρ and of α, each half and twice as wide.
+    checks, limits, assumptions, overturns : list of str
+        What the data are; what they cannot say; what the numbers rest on; what would change the
+        conclusion.
+    paragraph : str
+        The conclusion, in words for a text of the reader's own.
+    dropped : int
+        Rows left out for missing values before the design was made.
+    shuffled : float
+        From `shuffle_test`; NaN for a continuous treatment or a binary outcome.
+    clustered : tuple of str
+        A question for each column that may name who belongs together; they stand among the `limits`
+        too.
+    identifiers : pandas.DataFrame
+        One row for each such column of the file, outside the formulas: how alike its rows are, the
+        effect ``within`` its groups, and ``rho``, the current that the formulas leave by leaving it
+        out.
+    instruments : pandas.DataFrame
+        Posterior, maximum likelihood, two-stage least squares and the Anderson-Rubin interval side
+        by side; empty without an instrument.
+    influence : pandas.DataFrame
+        From `influence`; empty where the rows are not at hand.
+    belief : object
+        The prior of ρ in the world "ρ free".
+    """
+
+    design: Design
+    unit: str
+    map: xr.Dataset
+    worlds: pd.DataFrame
+    draws: xr.Dataset
+    tipping: pd.Series
+    robustness: pd.Series
+    benchmarks: pd.DataFrame
+    sensitivity: pd.DataFrame
+    checks: list[str]
+    limits: list[str]
+    assumptions: list[str]
+    overturns: list[str]
+    paragraph: str
+    dropped: int = 0
+    shuffled: float = np.nan
+    clustered: tuple[str, ...] = ()
+    identifiers: pd.DataFrame = pd.DataFrame()
+    instruments: pd.DataFrame = pd.DataFrame()
+    influence: pd.DataFrame = pd.DataFrame()
+    belief: AtanhNormal | rv_frozen | None = None
+
+    @property
+    def read(self) -> str:
+        """The effect's column: ``"alpha"``, or of a binary outcome ``"effect"``."""
+        return read_of(self.design)
+
+
+def read_of(design: Design) -> str:
+    """The name of the effect that a report of this design reads."""
+    return "effect" if design.outcome_kind == "binary" else "alpha"
