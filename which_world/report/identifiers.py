@@ -154,7 +154,7 @@ def _shared(design, codes):
         return {"effect": effect, "within": np.nan, "low": np.nan, "high": np.nan, "rho": np.nan}
     within, half = effect + unit * (slope - without), 1.96 * unit * se
     few = design if "binary" in design.kinds else condensed(design)
-    rho = current(few, within, likely)["rho"]
+    rho = restoring_rho(few, within, likely)["rho"]
     return {
         "effect": effect,
         "within": within,
