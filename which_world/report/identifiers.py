@@ -11,6 +11,7 @@ import pandas as pd
 
 from which_world.classical import effect_at, finite
 from which_world.clusters import both_residuals, resemblance_of
+from which_world.decisions import restoring_rho
 from which_world.effects import POINTS
 from which_world.moments import condensed
 from which_world.priors import scales
