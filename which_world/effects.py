@@ -29,9 +29,7 @@ from which_world.moments import cuts
 EVERYONE = "everyone"
 
 
-def potential_outcomes(
-    idata: xr.DataTree, design: Design, *, levels: Sequence[float] = (0.0, 1.0)
-) -> xr.Dataset:
+def potential_outcomes(idata: xr.DataTree, design: Design, *, levels: Sequence[float] = (0.0, 1.0)) -> xr.Dataset:
     """Mean potential outcomes of the rows at hand, and the effects between them, by imputation.
 
     Parameters
@@ -94,9 +92,7 @@ def potential_outcomes(
     return xr.concat(means, dim=xr.Variable("group", list(groups), {"long_name": "whose mean"}))
 
 
-def effect_at(
-    idata: xr.DataTree, design: Design, values: Mapping[str, npt.ArrayLike]
-) -> xr.DataArray:
+def effect_at(idata: xr.DataTree, design: Design, values: Mapping[str, npt.ArrayLike]) -> xr.DataArray:
     """The effect at chosen values of the moderators.
 
     Parameters

@@ -10,7 +10,7 @@ the data keep their say on α at each ρ. No reading fits anything again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,9 +32,7 @@ from which_world.priors import (
 )
 
 if TYPE_CHECKING:
-    from scipy.stats.distributions import rv_frozen
-
-    Belief = float | AtanhNormal | rv_frozen | Callable[[np.ndarray], np.ndarray]
+    from which_world.priors import Reading as Belief
 
 FINE = 1200  # cells a reading divides the map into, before those that hold much are divided again
 SHARE = 0.002  # the most that one of them may hold

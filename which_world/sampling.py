@@ -138,9 +138,7 @@ def _observed(model: Any) -> pm.Model:
     arguments.instance(model, pm.Model, "model_or_design", accepted)
     model = observed(model)
     if not model.observed_RVs:
-        raise ValueError(
-            "the model has no observed data; accepted is a model with data, see pm.observe."
-        )
+        raise ValueError("the model has no observed data; accepted is a model with data, see pm.observe.")
     return model
 
 
@@ -178,7 +176,7 @@ def _by_nuts(model: pm.Model, *, progressbar: bool, **settings: int) -> xr.DataT
     return idata
 
 
-def diagnostics(fits: Mapping[Hashable, xr.DataTree] | xr.DataTree) -> pd.DataFrame:
+def diagnostics(fits: Mapping[Any, xr.DataTree] | xr.DataTree) -> pd.DataFrame:
     """One row a fit: can its posterior be shown?
 
     Parameters

@@ -59,7 +59,7 @@ def _forest(equation, n):
     trees = equation.forest
     if trees is None:
         return np.empty((0, n)), NO_TREES
-    return np.ascontiguousarray(trees.X.T), np.array([trees.count, trees.alpha, trees.beta, trees.leaf_sd, trees.level])
+    return np.ascontiguousarray(trees.X.T), np.array([trees.trees, trees.alpha, trees.beta, trees.leaf_sd, trees.level])
 
 
 def _posterior(joint, kept):

@@ -70,7 +70,7 @@ class Trees(NamedTuple):
     """A forest's numbers: what it sees (n, p), its trees, the prior of a split, of a leaf, and its level."""
 
     X: np.ndarray
-    count: int
+    trees: int
     alpha: float
     beta: float
     leaf_sd: float

@@ -45,7 +45,7 @@ from which_world.report.words import listed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from scipy.stats.distributions import rv_frozen
+    from which_world.priors import RhoPrior
 
 MANY = 40_000  # rows of a binary treatment, beyond which columns and benchmarks are drawn of fewer
 LOOKED = 200_000  # rows of which each one's influence is looked at
@@ -102,7 +102,7 @@ def make_report(
     *,
     table: Table | None = None,
     unit: str = "",
-    belief: AtanhNormal | rv_frozen | None = None,
+    belief: RhoPrior | None = None,
     alpha: float | None = None,
     dropped: int = 0,
     names: Mapping[str, str] | None = None,

@@ -9,10 +9,9 @@ import pandas as pd
 
 if TYPE_CHECKING:
     import xarray as xr
-    from scipy.stats.distributions import rv_frozen
 
     from which_world.design import Design
-    from which_world.priors import AtanhNormal
+    from which_world.priors import RhoPrior
 
 
 class Report(NamedTuple):
@@ -84,7 +83,7 @@ class Report(NamedTuple):
     identifiers: pd.DataFrame = pd.DataFrame()
     instruments: pd.DataFrame = pd.DataFrame()
     influence: pd.DataFrame = pd.DataFrame()
-    belief: AtanhNormal | rv_frozen | None = None
+    belief: RhoPrior | None = None
 
     @property
     def read(self) -> str:

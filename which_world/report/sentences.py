@@ -26,9 +26,9 @@ from which_world.report.words import (
 
 if TYPE_CHECKING:
     import xarray as xr
-    from scipy.stats.distributions import rv_frozen
 
     from which_world.design import Design
+    from which_world.priors import RhoPrior
     from which_world.report.report import Report
 
 NEAR = 0.05  # of its prior sd: a posterior of ρ that is no farther off is its prior
@@ -120,7 +120,7 @@ def _rests_on_instruments(design):
 
 def assumptions(
     design: Design,
-    belief: AtanhNormal | rv_frozen,
+    belief: RhoPrior,
     alpha: float | None = None,
     dropped: int = 0,
     unit: str = "",
@@ -269,7 +269,7 @@ def _spread(design, alpha):
     )
 
 
-def contradiction(belief: AtanhNormal | rv_frozen | float, rho: float) -> str:
+def contradiction(belief: RhoPrior | float, rho: float) -> str:
     """What to say of a belief that the data contradict; empty where they do not.
 
     They do where the posterior mean of ρ lies over two prior standard deviations away.
