@@ -164,7 +164,7 @@ def _standardised(places: Mapping[str, np.ndarray], design: Design) -> xr.DataAr
 def _draws(idata: xr.DataTree, design: Design) -> tuple[xr.DataArray, xr.DataArray]:
     """α (chain, draw) and δ (chain, draw, moderator); without moderators the latter is empty."""
     needs = ("alpha", "rho") if design.outcome_kind == "binary" else ("alpha",)
-    posterior = arguments.fitted(idata, needs=needs)["posterior"]
+    posterior = arguments.fitted(idata, needs=needs)["posterior"].to_dataset()
     differences = list(_differences(idata, design))
     if differences:
         raise ValueError(
