@@ -32,7 +32,7 @@ WORK = 2**23  # rows times draws of one column beyond which few draws are weighe
 TRIED, CALM = 128, 0.2  # how many; and the sd of log weights up to which the others follow from them
 PULLED = 0.25  # standard errors by which priors may move the effect at ρ = 0 without a word
 PROBED = 512  # draws at ρ = 0 that show it
-APART, FEWEST, MISSED = 0.4, 7, 0.2  # nodes in atanh ρ, and the sds or logs by which others may miss one
+APART, FEWEST, MISSED = 0.3, 7, 0.2  # nodes in atanh ρ, and the sds or logs by which others may miss one
 ROUNDS = 3  # of better proposals, at most, for a column whose weights cannot be relied on
 FEW_ROWS, LEANING = 800_000, 2**21  # rows times proposals of a column: so many are cheap, or worth it where it leans
 MORE = 3  # doublings of the draws, at most
@@ -230,13 +230,15 @@ def _weighted(design, rows, prior, a, draws, seed):
         propose = partial(_column, design, rows, prior, found)
         proposals, plain = _proposals(propose, len(a), len(rows.y), rows.size, draws, seed)
         points, more = (_student(rows.size, size, seed) for size in (draws, proposals))
+
+        def patiently(k):
+            return _thinned(propose(k, rounds=[points, *[more] * ROUNDS], least=1), draws)
+
         plainly = partial(propose, rounds=[_gaussian(rows.size, draws, seed)], least=0)
-        patiently = partial(propose, rounds=[points, *[more] * ROUNDS], least=1)
         middle = np.column_stack([found.mode[:, place], average_effect(design, found.mode, found.a)])
         frame = Frame(found.a, middle, np.linalg.norm(found.root[:, place], axis=1), found.log_evidence)
         every = _filled(frame, plainly, refine=False) if plain else None
-        every = every or _filled(frame, patiently)
-    return every if proposals == draws else [_thinned(column, draws) for column in every]
+        return every or _filled(frame, patiently)
 
 
 class Frame(NamedTuple):
@@ -302,11 +304,17 @@ def _between(frame, nodes, every):
     A column between two nodes is relied on as the worse of these.
     """
     *read, weight, evidence, k_hat, _ = every
-    standard = [(values - frame.middle[nodes, i, None]) / frame.unit[nodes, None] for i, values in enumerate(read)]
-    lines = CubicSpline(frame.a[nodes], np.stack([*standard, weight], axis=1))(frame.a)
-    alpha, effect = np.moveaxis(frame.middle[..., None] + frame.unit[:, None, None] * lines[:, :2], 1, 0)
-    weight = lines[:, 2] - logsumexp(lines[:, 2], axis=1, keepdims=True)
-    evidence = frame.log_evidence + CubicSpline(frame.a[nodes], evidence - frame.log_evidence[nodes])(frame.a)
+    read = (np.stack(read, axis=1) - frame.middle[nodes, :, None]) / frame.unit[nodes, None, None]
+
+    def line(values):
+        return CubicSpline(frame.a[nodes], values)(frame.a)
+
+    drawn, weight = line(read), line(weight)
+    if (weight == weight[0, 0]).all():  # quantiles, whose order may change between nodes
+        drawn = np.take_along_axis(line(np.sort(read)), drawn.argsort().argsort(), axis=-1)
+    alpha, effect = np.moveaxis(frame.middle[..., None] + frame.unit[:, None, None] * drawn, 1, 0)
+    weight = weight - logsumexp(weight, axis=1, keepdims=True)
+    evidence = frame.log_evidence + line(evidence - frame.log_evidence[nodes])
     places = np.arange(len(frame.a))
     after, before = np.searchsorted(nodes, places), np.searchsorted(nodes, places, side="right") - 1
     k_hat = np.maximum(k_hat[before], k_hat[after])
