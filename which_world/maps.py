@@ -433,10 +433,16 @@ def _by_alpha(tried, alpha):
 
 
 def smoothed(log_ratio):
-    """Log weights, Pareto-smoothed and summing to one, of the draws of one column; and Pareto k̂."""
-    with np.errstate(all="ignore"):
-        weight, k_hat = array_stats.psislw(-log_ratio)  # it takes the negative, a log likelihood
-    if not np.isfinite(weight).all():  # one draw outweighs all others by more than the smoothing can count
+    """Log weights, Pareto-smoothed and summing to one, of the draws of one column; and Pareto k̂.
+
+    It is NaN where no tail can be fitted: one draw outweighs all others, or the largest weights are one number.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            weight, k_hat = array_stats.psislw(-log_ratio)  # it takes the negative, a log likelihood
+    except ValueError:
+        weight, k_hat = log_ratio, np.nan
+    if not np.isfinite(weight).all():
         weight, k_hat = log_ratio, np.nan
     return weight - logsumexp(weight), float(k_hat)
 
