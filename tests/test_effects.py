@@ -12,6 +12,7 @@ from scipy.stats import binom
 
 from helpers import (
     World,
+    bart,
     effect_at,
     excluded,
     fit,
@@ -22,6 +23,7 @@ from helpers import (
     maximum_likelihood,
     ols,
     potential_outcomes,
+    simulate_aquarium,
     spike_and_slab,
     weigh,
 )
@@ -288,3 +290,14 @@ def test_a_fit_of_another_design_is_refused(fitted, formulas, rows, said):
             read(idata, other)
     with pytest.raises(ValueError, match=re.escape("levels=(1, 1); accepted is a pair of different numbers")):
         potential_outcomes(idata, design, levels=(1, 1))
+
+
+@pytest.mark.filterwarnings("ignore:this posterior is not to be shown")  # a few draws
+@pytest.mark.parametrize("equation", ["outcome", "treatment"])
+@pytest.mark.parametrize("treatment", ["continuous", "binary"])
+def test_the_chances_of_a_forest_are_refused_by_name(equation, treatment):
+    data = simulate_aquarium(120, outcome="binary", treatment=treatment, seed=1).data
+    design = make_design(data, outcome="Y ~ T + X0", treatment="T ~ X0 + X1")
+    idata = fit(joint_model(design, **{equation: bart(trees=2)}), draws=20, tune=20, chains=1)
+    with pytest.raises(ValueError, match=f"a forest in the {equation} equation.*accepted is a fit whose"):
+        potential_outcomes(idata, design)

@@ -246,7 +246,7 @@ def _chances(posterior: xr.Dataset, design: Design, levels: Sequence[float]) -> 
     """
     rows = Rows.of(design, compress=False)
     draws = posterior.stack(sample=("chain", "draw"))
-    theta, a = vectors(draws, design), np.arctanh(draws["rho"].values)
+    theta, a = _lines(draws, design), np.arctanh(draws["rho"].values)
     last = len(rows.names_O) - 1
     alpha = theta[:, last : last + 1]
     delta = theta[:, last - len(design.moderators) : last]
@@ -270,11 +270,24 @@ def _chances(posterior: xr.Dataset, design: Design, levels: Sequence[float]) -> 
 def _chance_at(posterior: xr.Dataset, design: Design, places: xr.DataArray) -> xr.DataArray:
     """The average risk difference, had every row these values of the moderators (at, moderator)."""
     draws = posterior.stack(sample=("chain", "draw"))
-    theta, a = vectors(draws, design), np.arctanh(draws["rho"].values)
+    theta, a = _lines(draws, design), np.arctanh(draws["rho"].values)
     shape = posterior.sizes["chain"], posterior.sizes["draw"]
     effects = [average_effect(design, theta, a, at=at).reshape(shape) for at in places.values]
     coordinates = {"chain": posterior.chain, "draw": posterior.draw}
     return xr.DataArray(np.stack(effects, axis=-1), dims=(*coordinates, "at"), coords=coordinates)
+
+
+def _lines(draws: xr.Dataset, design: Design) -> np.ndarray:
+    """θ of the draws, if both equations are lines: the trees of a forest are not among its draws."""
+    used = {"outcome": ("beta_O", design.in_outcome), "treatment": ("beta_T", design.in_treatment)}
+    forests = [name for name, (beta, columns) in used.items() if columns.any() and beta not in draws]
+    if forests:
+        raise ValueError(
+            f"idata has a forest in the {' and the '.join(forests)} equation, and a row's chances need its "
+            "trees; accepted is a fit whose equations are lines. The average effect, in percentage "
+            'points, is idata["posterior"]["effect"].'
+        )
+    return vectors(draws, design)
 
 
 def _levels(levels: Any) -> tuple[float, float]:
