@@ -829,6 +829,10 @@ def test_the_shuffle_test_condemns_real_earnings_and_not_normal_ones():
     assert "Do not lean on the world" in earned.limits[0] and earned.limits[0] in earned.paragraph
     assert re.search(r"With ρ free it would be -\d,\d{3} dollars, but .* not to be used\.", earned.paragraph)
     assert "free under its prior" not in earned.paragraph and "half and twice" not in earned.paragraph
+    near = earned.worlds.loc["ρ near -0.3, loosely"]
+    believed = np.tanh(np.random.default_rng(0).normal(np.arctanh(-0.3), 0.25, 100_000))  # the belief, and nothing else
+    assert (near["rho"], near["rho_sd"]) == pytest.approx((believed.mean(), believed.std()), abs=0.01)
+    assert "has no say on ρ" in near["interpretation"]
     normal = np.random.default_rng(0).normal(5e3, 6e3, len(trial))
     assert shuffle_test(make_design(trial.assign(re78=normal), **formulas)) <= MISLED
 

@@ -405,7 +405,7 @@ def _worlds(design, chart, belief, seed, misled=False):
     draws = {"OLS": _flat(least_squares, read, unit, rng)}
     for name, (prior, meaning) in beliefs(belief).items():
         try:
-            reading = weigh(chart, prior, seed=seed)
+            reading = weigh(chart, prior, seed=seed, likelihood=name == "ρ free" or not misled)
         except ValueError as refusal:
             if name == "ρ = 0":
                 raise
@@ -415,6 +415,8 @@ def _worlds(design, chart, belief, seed, misled=False):
         if isinstance(prior, float):
             rows[name] |= _column(chart, prior, read)
         against = "" if misled else contradiction(prior, rows[name]["rho"])
+        if misled and name not in ("ρ = 0", "ρ free"):
+            against = "the likelihood, which the shuffles reject, has no say on ρ"
         rows[name]["interpretation"] = f"{meaning}; {against}" if against else meaning
         draws[name] = reading[[read, "rho"]]
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("world")
