@@ -140,7 +140,8 @@ def ols(design: Design, *, cluster: npt.ArrayLike | None = None) -> RegressionRe
 def line(response: np.ndarray, A: pd.DataFrame, n: int) -> RegressionResults:
     """statsmodels' least squares of rows that stand for n, each for as many as any other."""
     if n == len(A):
-        return sm.OLS(response, A).fit(method="qr")  # its digits do not depend on the columns' units
+        # by a QR, whose digits do not depend on the columns' units
+        return sm.OLS(response, A).fit(method="qr")
     model = sm.WLS(response, A, weights=n / len(A))
     model.nobs = float(n)  # each weight counts rows
     return model.fit(method="qr")
