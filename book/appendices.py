@@ -24,8 +24,8 @@ LISTS = ("Parameters", "Attributes", "Returns", "Raises", "Warns", "See Also")
 WIDE = 88  # characters of a signature, beyond which it has a line a parameter
 REFERENCE = """# Helper reference
 
-Every public name, from the docstrings of the code itself. `from helpers import ...` gives you each
-of them in a clone of the book; those of `which_world` are the library's, and
+Every public name, from the docstrings of the code itself. In a clone of the book
+`from helpers import ...` gives you each of them; those of `which_world` are the library's, and
 `from which_world import ...` gives you these in any project. The chapters develop them before they
 use them.
 
