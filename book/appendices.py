@@ -185,7 +185,7 @@ def _body(doc):
     return "\n\n".join(part for part in parts if part.strip())
 
 
-def _items(text, title):
+def _items(text: str, title: str) -> str:
     """The entries of a numpydoc section as a list.
 
     A line at the margin begins one, indented lines explain it.
