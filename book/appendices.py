@@ -66,7 +66,7 @@ COLUMNS = (
 def reference() -> str:
     """The helper reference: every public name with its signature and its docstring."""
     modules: dict[str, list[str]] = {}
-    for name in sorted(helpers.__all__, key=str.lower):
+    for name in sorted(vars(helpers)["__all__"], key=str.lower):
         module = inspect.unwrap(getattr(helpers, name)).__module__
         modules.setdefault(module, []).append(name)
     parts = [REFERENCE]
