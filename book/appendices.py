@@ -24,8 +24,8 @@ LISTS = ("Parameters", "Attributes", "Returns", "Raises", "Warns", "See Also")
 WIDE = 88  # characters of a signature, beyond which it has a line a parameter
 REFERENCE = """# Helper reference
 
-Every public name, from the docstrings of the code itself. `from helpers import ...` gives you each
-of them in a clone of the book; those of `which_world` are the library's, and
+Every public name, from the docstrings of the code itself. In a clone of the book
+`from helpers import ...` gives you each of them; those of `which_world` are the library's, and
 `from which_world import ...` gives you these in any project. The chapters develop them before they
 use them.
 
@@ -66,7 +66,7 @@ COLUMNS = (
 def reference() -> str:
     """The helper reference: every public name with its signature and its docstring."""
     modules: dict[str, list[str]] = {}
-    for name in sorted(helpers.__all__, key=str.lower):
+    for name in sorted(vars(helpers)["__all__"], key=str.lower):
         module = inspect.unwrap(getattr(helpers, name)).__module__
         modules.setdefault(module, []).append(name)
     parts = [REFERENCE]
@@ -185,7 +185,7 @@ def _body(doc):
     return "\n\n".join(part for part in parts if part.strip())
 
 
-def _items(text, title):
+def _items(text: str, title: str) -> str:
     """The entries of a numpydoc section as a list.
 
     A line at the margin begins one, indented lines explain it.
