@@ -81,9 +81,11 @@ def unit_of_effect(design: Design) -> float:
     return POINTS * design.step if design.outcome_kind == "binary" else 1.0
 
 
-def beliefs(belief):
-    """The worlds of a report: a name, what is believed of ρ, and in words."""
-    worlds = {
+def beliefs(
+    belief: AtanhNormal | rv_frozen,
+) -> dict[str, tuple[float | AtanhNormal | rv_frozen, str]]:
+    """The worlds of a report: by name what is believed of ρ, also in words."""
+    worlds: dict[str, tuple[float | AtanhNormal | rv_frozen, str]] = {
         "ρ = 0": (0.0, "nothing unmeasured moves both T and Y"),
         "ρ free": (belief, "a hidden current of unknown size and sign"),
     }

@@ -1,21 +1,22 @@
-"""Numbers that may be codes for "no answer": −99, 999999, the smallest integer; a question, and never a refusal."""
+"""Numbers that may be codes for "no answer": −99, 999999; a question, and never a refusal."""
+
+from __future__ import annotations
 
 import re
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 KEPT = 40  # different values at either end of a column, which tell a code from what is measured
 MOST = 5  # codes at one end: refused, unknown, not asked
 OFTEN = 3  # rows with it, from which a value is a code and no outlier
-APART, WIDE = (
-    4,
-    0.15,
-)  # how far from the rest: in steps between its values there, and in its whole range
-DIGITS = re.compile(r"6+|7+|8+|9+[6-9]?")  # 99, 88, 77, 66; 98, 97, 96 beside 99; any length
-BELOW = re.compile(
-    r"[1-9]|6+|7+|8+|9+[6-9]?|99925|10+"
-)  # the same below zero, where no amount lies, and -1 to -9
+APART = 4  # how far codes lie from the rest, in steps between the values there
+WIDE = 0.15  # and in the range of the rest
+# 99, 88, 77, 66; 98, 97, 96 beside 99; of any length
+DIGITS = re.compile(r"6+|7+|8+|9+[6-9]?")
+# the same below zero, where no amount lies, and -1 to -9
+BELOW = re.compile(r"[1-9]|6+|7+|8+|9+[6-9]?|99925|10+")
 EDGES = [2**k - 1 for k in (7, 8, 15, 16, 31, 32, 63, 64)] + [2**k for k in (7, 15, 31, 63)]
 FILLS = [
     101,
@@ -28,7 +29,7 @@ FILLS = [
 ]
 
 
-def ends(values):
+def ends(values: npt.ArrayLike) -> pd.Series:
     """How often each of a column's few lowest and few highest values occurs.
 
     Parameters
@@ -41,21 +42,22 @@ def ends(values):
     Series
         Counts by value, in order. Those of two parts of a column add up by `together`.
     """
-    values = np.asarray(values, dtype=float)
-    return _ends(pd.Series(values[np.isfinite(values)]).value_counts())
+    numbers = np.asarray(values, dtype=float)
+    return _ends(pd.Series(numbers[np.isfinite(numbers)]).value_counts())
 
 
-def together(one, other):
+def together(one: pd.Series, other: pd.Series) -> pd.Series:
     """The ends of two parts of a column as those of the whole."""
     return _ends(one.add(other, fill_value=0))
 
 
 def _ends(counts):
+    """Counts of the few lowest and the few highest values, in order."""
     counts = counts.sort_index()
     return counts if len(counts) <= 2 * KEPT else pd.concat([counts[:KEPT], counts[-KEPT:]])
 
 
-def found(counts):
+def found(counts: pd.Series) -> pd.Series:
     """The values that may be codes, and how often they occur.
 
     Such a value looks like a code, stands in several rows, lies at an end of the column and apart
@@ -72,15 +74,15 @@ def found(counts):
     Series
         Counts by value; what is left are the values that were measured.
     """
-    rest, gone = counts, []
-    while here := _codes(rest, -1) or _codes(rest, 1):
-        gone += here
-        rest = rest.drop(here)
-    return counts[sorted(gone)]
+    rest, codes = counts, []
+    while outermost := _codes(rest, -1) or _codes(rest, 1):
+        codes += outermost
+        rest = rest.drop(outermost)
+    return counts[sorted(codes)]
 
 
-def ask(counts, name, rows):
-    """A question about the codes of a column, with what to do if they are; or no sentence at all.
+def ask(counts: pd.Series, name: str, rows: int) -> list[str]:
+    """A question about the codes of a column, with what to do if they are; none without.
 
     Parameters
     ----------
@@ -93,16 +95,17 @@ def ask(counts, name, rows):
     codes = found(counts)
     if codes.empty:
         return []
-    rest, plain = counts.drop(codes.index).index, [f"{code:.17g}" for code in codes.index]
-    times = " and ".join(f"{code} in {count:,.0f}" for code, count in zip(plain, codes))
-    one = "this is a code" if len(codes) == 1 else "these are codes"
-    file = " ".join(f"--missing {name}={code}" for code in plain)
-    told = repr(plain[0] if len(plain) == 1 else plain)
+    measured = counts.index.difference(codes.index)
+    written = [f"{code:.17g}" for code in codes.index]
+    often = " and ".join(f"{code} in {count:,.0f}" for code, count in zip(written, codes))
+    these = "this is a code" if len(codes) == 1 else "these are codes"
+    options = " ".join(f"--missing {name}={code}" for code in written)
+    texts = repr(written[0] if len(written) == 1 else written)
     return [
-        f"{name} is {times} of {rows:,} rows, and from {rest[0]:.15g} to {rest[-1]:.15g} in the "
-        f"others. Is that an answer? If {one} for none, make it missing, in a file with {file} "
-        f"--drop-missing (missing={{{name!r}: {told}}}), in a frame with "
-        f"data[{name!r}].replace([{', '.join(plain)}], float('nan')), before the rows are "
+        f"{name} is {often} of {rows:,} rows, and from {measured[0]:.15g} to {measured[-1]:.15g} "
+        f"in the others. Is that an answer? If {these} for none, make it missing, in a file with "
+        f"{options} --drop-missing (missing={{{name!r}: {texts}}}), in a frame with "
+        f"data[{name!r}].replace([{', '.join(written)}], float('nan')), before the rows are "
         "dropped."
     ]
 
@@ -112,9 +115,9 @@ def _codes(counts, side):
     levels = counts.index.to_numpy()[::-side]  # the end comes first
     for k in range(min(MOST, len(levels) - 2), 0, -1):
         codes, rest = levels[:k], levels[k:]
-        if all(_looks(code, side) for code in codes) and counts[codes].max() >= OFTEN:
-            if _apart(codes, rest, side):
-                return list(codes)
+        known = all(_looks(code, side) for code in codes)
+        if known and counts[codes].max() >= OFTEN and _apart(codes, rest, side):
+            return list(codes)
     return []
 
 
@@ -122,16 +125,21 @@ def _looks(value, side):
     """Whether a value looks like a code, at the lower or the upper end."""
     if np.sign(value) != side:
         return False
-    size, digits = abs(value), f"{abs(value):.15g}".replace(".", "")
-    known = np.isclose(size, EDGES + FILLS, rtol=1e-7, atol=0).any()
-    return bool(known or (DIGITS if side > 0 else BELOW).fullmatch(digits))
+    size = abs(value)
+    if np.isclose(size, EDGES + FILLS, rtol=1e-7, atol=0).any():
+        return True
+    digits = f"{size:.15g}".replace(".", "")
+    return bool((DIGITS if side > 0 else BELOW).fullmatch(digits))
 
 
 def _apart(codes, rest, side):
-    """Whether codes lie apart from the rest of a column's values, which begin at the codes' end."""
-    gap, steps, width = abs(codes[-1] - rest[0]), np.abs(np.diff(rest)), abs(rest[-1] - rest[0])
+    """Whether codes lie apart from a column's other values, which begin at the codes' end."""
+    gap, width = abs(codes[-1] - rest[0]), abs(rest[-1] - rest[0])
+    steps = np.abs(np.diff(rest))
     near = steps[: max(1, min(len(steps), KEPT) // 2)].max()
-    if side < 0 <= rest[0] and gap >= 2 * near and 2 * max(abs(codes)) < max(rest[-1], 4):
-        return True  # below zero, where nothing else is, and no half of a scale such as -2 to 2
-    digit = side > 0 and len(codes) == 1 and codes[0] < 10
-    return gap >= APART * near and gap >= (1 if digit else WIDE) * width
+    if side < 0 <= rest[0]:  # below zero, where nothing else is
+        half_of_a_scale = 2 * max(abs(codes)) >= max(rest[-1], 4)  # such as -2 to 2
+        if gap >= 2 * near and not half_of_a_scale:
+            return True
+    one_digit = side > 0 and len(codes) == 1 and codes[0] < 10
+    return gap >= APART * near and gap >= (1 if one_digit else WIDE) * width

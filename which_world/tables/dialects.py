@@ -1,37 +1,18 @@
 """Formulas as other programs write them, each with what to type here."""
 
+from __future__ import annotations
+
 import re
 
 TYPED = "make it a column of its own first, data['new'] = ..., and write new in the formula"
 
-CATEGORY = "{} is C({}) here"
-ROWS = (
-    "{} looks at other rows, and rows are independent here; make it a column first, "
-    "data['before'] = "
-)
+OTHER_ROWS = {"lag": "shift(1)", "lead": "shift(-1)", "diff": "diff()", "shift": "shift(1)"}
 # names and functions that other dialects have, and what stands for them
 FOREIGN = {
-    **dict.fromkeys(("TRUE", "FALSE"), "R's TRUE and FALSE are True and False"),
-    **dict.fromkeys(
-        ("NULL", "NA"), "R's NULL and NA have no place in a formula; leave the argument out"
-    ),
-    **{
-        f"{name}()": CATEGORY.format(f"{name}(k)", "k")
-        for name in ("factor", "ordered", "as_factor", "categorical")
-    },
-    **{
-        f"{name}()": ROWS.format(f"{name}(x)") + f"data['x'].{method}"
-        for name, method in {
-            "lag": "shift(1)",
-            "lead": "shift(-1)",
-            "diff": "diff()",
-            "shift": "shift(1)",
-        }.items()
-    },
-    **{
-        f"{name}()": f"{name}(x), a smooth curve, is bs(x, df=4) here"
-        for name in ("s", "te", "ti", "t2", "lo", "gp")
-    },
+    "TRUE": "R's TRUE and FALSE are True and False",
+    "FALSE": "R's TRUE and FALSE are True and False",
+    "NULL": "R's NULL and NA have no place in a formula; leave the argument out",
+    "NA": "R's NULL and NA have no place in a formula; leave the argument out",
     "ns()": "ns(x, df=3) is cr(x, df=3, constraints='center') here",
     "rcs()": "rcs(x, 4) is cr(x, df=3, constraints='center') here",
     "offset()": "an offset is subtracted from the outcome here: I(y - x) ~ ...",
@@ -46,7 +27,16 @@ FOREIGN = {
     "mo()": "a monotone effect is not fitted; C(k) gives every level its own",
     "pow()": "pow(x, 2) is I(x**2) here",
 }
-# what no grammar here can read, or would read as something else: a pattern, and what to say of what it found
+for name in ("factor", "ordered", "as_factor", "categorical"):
+    FOREIGN[f"{name}()"] = f"{name}(k) is C(k) here"
+for name in ("s", "te", "ti", "t2", "lo", "gp"):
+    FOREIGN[f"{name}()"] = f"{name}(x), a smooth curve, is bs(x, df=4) here"
+for name, method in OTHER_ROWS.items():
+    FOREIGN[f"{name}()"] = (
+        f"{name}(x) looks at other rows, and rows are independent here; make it a column first, "
+        f"data['before'] = data['x'].{method}"
+    )
+# what no grammar here can read, or would misread: a pattern, and what to say of what it finds
 PATTERNS = (
     (
         r"\[[^\]]*~[^\]]*\]",
@@ -110,18 +100,21 @@ NAMES = rf"{NAME}(?:\s*(?:[,&]|\band\b)\s*{NAME})+"
 SEVERAL = rf"\s*(?:cbind|mvbind|c|list)?\s*[(\[{{]?\s*({NAMES})\s*[)\]}}]?\s*"
 
 
-def several(text, argument):
-    """What to type instead of several names on the left, or several formulas; empty if there is one of each."""
+def several(text: str, argument: str) -> str:
+    """What to type instead of several names on the left, or several formulas.
+
+    Empty if there is one of each.
+    """
     left = text.partition("~")[0]
     if blank(text).count("~") > 1 and re.search(r"[;\n]", text.strip()):
         return one_at_a_time(text, re.findall(rf"(?:^|[;\n])\s*({NAME})\s*~", text), argument)
-    if found := re.fullmatch(SEVERAL, left):
-        names = [name for name in re.findall(NAME, found[1]) if name != "and"]
+    if together := re.fullmatch(SEVERAL, left):
+        names = [name for name in re.findall(NAME, together[1]) if name != "and"]
         return one_at_a_time(left.strip(), names, argument)
     return ""
 
 
-def one_at_a_time(whole, names, argument):
+def one_at_a_time(whole: str, names: list[str], argument: str) -> str:
     """Of several responses: one, and the others after it."""
     first, *others = names if len(names) > 1 else ["t", "u"]
     if argument == "outcome":
@@ -137,27 +130,29 @@ def one_at_a_time(whole, names, argument):
     )
 
 
-def blank(text):
+def blank(text: str) -> str:
     """A formula with what stands in backticks, quotes or braces blanked out."""
-    return re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", lambda found: "_" * len(found[0]), text)
+    return re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", lambda quoted: "_" * len(quoted[0]), text)
 
 
-def foreign(text):
+def foreign(text: str) -> str:
     """What to type instead of a formula in another dialect; empty if there is nothing to say."""
-    bare = blank(text)
-    for pattern, said in PATTERNS:
-        for found in re.finditer(pattern, bare):
-            if not _inside_call(bare, found.start()):
-                return said.format(found[0], *found.groups())
+    blanked = blank(text)
+    for pattern, instead in PATTERNS:
+        for match in re.finditer(pattern, blanked):
+            if not _inside_call(blanked, match.start()):
+                return instead.format(match[0], *match.groups())
     return ""
 
 
 def _inside_call(text, place):
-    """Whether a place lies between the parentheses of a function or in braces, where Python is read."""
-    open_ = []
-    for k, mark in enumerate(text[:place]):
-        if mark in "({":
-            open_.append(mark == "{" or bool(k and (text[k - 1].isalnum() or text[k - 1] in "_.")))
-        elif mark in ")}" and open_:
-            open_.pop()
-    return any(open_)
+    """Whether a place lies in the parentheses of a function or in braces, where Python is read."""
+    calls = []  # for each parenthesis or brace that is open there, whether it is of such a kind
+    for before, mark in zip(" " + text, text[:place]):
+        if mark == "{":
+            calls.append(True)
+        elif mark == "(":
+            calls.append(before.isalnum() or before in "_.")
+        elif mark in ")}" and calls:
+            calls.pop()
+    return any(calls)

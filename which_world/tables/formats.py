@@ -1,7 +1,12 @@
 """Files of other programs as data frames: Parquet, Feather, Excel, Stata, SPSS, SAS, JSON."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -30,27 +35,37 @@ NAMED = {
 EXTRA = {"openpyxl", "pyreadstat"}  # what the extra `formats` of this package holds
 
 
-def reader(suffix):
+def reader(suffix: str) -> Callable[..., pd.DataFrame] | None:
     """The function that reads files of a suffix; None for a CSV, which is any other text."""
-    if suffix in SHEETS:
-        return pd.read_excel
-    if suffix == ".json" or suffix in LINES:
-        return partial(pd.read_json, lines=suffix in LINES, dtype=False, precise_float=True)
-    return {
-        **dict.fromkeys(PARQUET, pd.read_parquet),
-        **dict.fromkeys((".feather", ".arrow"), pd.read_feather),
+    readers: dict[str, Callable[..., Any]] = {
+        ".feather": pd.read_feather,
+        ".arrow": pd.read_feather,
         ".dta": partial(_labelled, pd.read_stata, "columns"),
-        **dict.fromkeys((".sav", ".zsav"), partial(_labelled, pd.read_spss, "usecols")),
-        **dict.fromkeys((".sas7bdat", ".xpt"), _sas),
-    }.get(suffix)
+        ".sav": partial(_labelled, pd.read_spss, "usecols"),
+        ".zsav": partial(_labelled, pd.read_spss, "usecols"),
+        ".sas7bdat": _sas,
+        ".xpt": _sas,
+        ".json": _json,
+    }
+    readers |= dict.fromkeys(PARQUET, pd.read_parquet)
+    readers |= dict.fromkeys(SHEETS, pd.read_excel)
+    readers |= dict.fromkeys(LINES, partial(_json, lines=True))
+    return readers.get(suffix)
 
 
-def kind_of(suffix):
+def _known_reader(suffix: str) -> Callable[..., pd.DataFrame]:
+    """The function that reads files of a suffix, of those that have one."""
+    known = reader(suffix)
+    assert known is not None, suffix
+    return known
+
+
+def kind_of(suffix: str) -> str:
     """What a sentence calls a file with a suffix: ``Parquet``, ``a .dta file``."""
     return "Parquet" if suffix in PARQUET else f"a {suffix} file"
 
 
-def read(path, **options):
+def read(path: Path, **options: Any) -> pd.DataFrame:
     """A file that is no CSV, as it stands.
 
     Parameters
@@ -68,11 +83,11 @@ def read(path, **options):
     """
     suffix = path.suffix.lower()
     try:
-        return formulas.check_frame(reader(suffix)(path, **options), str(path))
+        return formulas.check_frame(_known_reader(suffix)(path, **options), str(path))
     except ImportError as error:
-        found = re.search(r"(?:Import |dependency '|named ')(\w+)", str(error))
-        package = found[1] if found else "what pandas asks for"
-        also = " (or pip install 'which-world[formats]')" * (package in EXTRA)
+        named = re.search(r"(?:Import |dependency '|named ')(\w+)", str(error))
+        package = named[1] if named else "what pandas asks for"
+        also = " (or pip install 'which-world[formats]')" if package in EXTRA else ""
         raise ImportError(
             f"{path} is read with {package}, which is not installed; accepted is the file once it "
             f"is: pip install {package}{also}; or a CSV of it."
@@ -83,13 +98,18 @@ def read(path, **options):
         ) from error
 
 
-def header(path):
+def header(path: Path) -> list[str]:
     """The names of an Excel file's columns."""
-    return list(map(str, reader(path.suffix.lower())(path, nrows=0).columns))
+    return list(map(str, _known_reader(path.suffix.lower())(path, nrows=0).columns))
+
+
+def _json(path, lines=False):
+    """A JSON file: a list of rows, or a row in each of its lines."""
+    return pd.read_json(path, lines=lines, dtype=False, precise_float=True)
 
 
 def _sas(path):
-    """A SAS file as pyreadstat reads it: pandas 3.1 makes 5e-79 of each zero of a transport file."""
+    """A SAS file as pyreadstat reads it; pandas 3.1 makes 5e-79 of a transport file's zeros."""
     import pyreadstat  # an extra, and only such a file needs it
 
     read = pyreadstat.read_xport if path.suffix.lower() == ".xpt" else pyreadstat.read_sas7bdat
@@ -97,50 +117,54 @@ def _sas(path):
 
 
 def _labelled(read, columns, path):
-    """Numbers with value labels: a category where each number that occurs has a label, and numbers where one has not.
+    """A file of numbers with value labels.
 
-    The labels of a measurement name its codes for no answer alone, and to take those for levels
-    would lose the numbers.
+    A category where each number that occurs has a label, and numbers where one has not: the labels
+    of a measurement name its codes for no answer alone, and to take those for levels would lose the
+    numbers.
     """
-    plain = read(path, convert_categoricals=False)
+    numbers = read(path, convert_categoricals=False)
     try:
-        labelled = read(path)
+        labels = read(path)
     except ValueError:  # two numbers of one column with the same label
-        labelled = {name: _one(read, path, columns, name) for name in plain}
-    return plain.assign(
-        **{name: labelled[name] for name in plain if _settled(plain[name], labelled[name])}
-    )
+        labels = {name: _one(read, path, columns, name) for name in numbers}
+    settled = [name for name in numbers if _settled(numbers[name], labels[name])]
+    return numbers.assign(**{name: labels[name] for name in settled})
 
 
 def _settled(numbers, labels):
-    """Whether a column's labels say as much as its numbers: one for each that occurs, and no two the same."""
+    """Whether labels say as much as numbers: one for each that occurs, and no two the same."""
     dtype = getattr(labels, "dtype", None)
-    texts = isinstance(dtype, pd.CategoricalDtype) and all(
-        isinstance(each, str) for each in dtype.categories
-    )
+    if not isinstance(dtype, pd.CategoricalDtype):
+        return False
+    texts = all(isinstance(level, str) for level in dtype.categories)
     return texts and labels.nunique() == numbers.nunique() and labels.count() == numbers.count()
 
 
 def _one(read, path, columns, name):
+    """One column with its labels; None where two numbers have the same."""
     try:
         return read(path, **{columns: [name]})[name]
     except ValueError:
         return None
 
 
-def check_file(path):
-    """Refuse what is no file, an address, and a file of an R session, with lines that make one that can be read."""
+def check_file(path: Path) -> None:
+    """Refuse what is no file, an address, and a file of an R session.
+
+    With lines that make a file that can be read.
+    """
     text, suffix = str(path), path.suffix.lower()
-    if (found := re.match(r"([A-Za-z][\w+.-]+):/+(?=\w)", text)) and not path.exists():
-        address = f"{found[1]}://{text[found.end() :]}"
-        call = (
-            "read_csv" if reader(suffix) is None else f"read_{NAMED.get(suffix, suffix.strip('.'))}"
-        )
+    remote = re.match(r"([A-Za-z][\w+.-]+):/+(?=\w)", text)
+    if remote and not path.exists():
+        address = f"{remote[1]}://{text[remote.end() :]}"
+        kind = "csv" if reader(suffix) is None else NAMED.get(suffix, suffix.strip("."))
         raise ValueError(
             f"path={address!r} is an address, and a report names the file that it was made from, "
             f"with its checksum; accepted is {KNOWN} on this machine: curl -L -o "
             f"data{suffix or '.csv'} '{address}'; or two lines of Python: data = "
-            f"pandas.{call}({address!r}); table = read_table(data, outcome=..., treatment=...)."
+            f"pandas.read_{kind}({address!r}); table = read_table(data, outcome=..., "
+            "treatment=...)."
         )
     if not path.is_file():
         raise FileNotFoundError(f"path={text!r} is no file; accepted is the path of {KNOWN}.")

@@ -1,10 +1,16 @@
-"""Two formulas against a data frame: their columns over the same rows, or a refusal that says what is accepted."""
+"""Two formulas against a data frame: their columns over the same rows, or a refusal.
+
+A refusal says what is accepted.
+"""
+
+from __future__ import annotations
 
 import ast
 import keyword
 import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import formulaic
 import numpy as np
@@ -18,44 +24,47 @@ from which_world import arguments
 from which_world.tables import codes, columns, factors
 from which_world.tables.dialects import foreign, one_at_a_time, several
 
+Undefined = dict[str, tuple[np.ndarray, tuple[str, ...]]]  # rows and names, by part of a formula
+
 OWN = ("Intercept", "intercept", "alpha")  # labels that the equations need for themselves
 
 
 class Equation(NamedTuple):
-    """A formula taken apart: its text, the factor on its left, the terms on its right, and each factor's tree."""
+    """A formula taken apart.
+
+    Its text; the argument that it was given as; the factor on its left; the terms on its right,
+    without an intercept, which it has or not; and each factor's tree, by the factor's text.
+    """
 
     text: str
     argument: str
     response: Factor
-    terms: tuple
+    terms: tuple[Term, ...]
     intercept: bool
-    trees: dict
+    trees: dict[str, ast.expr]
 
     @property
-    def names(self):
+    def names(self) -> dict[str, bool]:
         """The columns it needs, and whether each is only ever made a category."""
         return merged(factors.names(tree) for tree in self.trees.values())
 
-    def uses(self, term):
+    def uses(self, term: Term | Factor) -> set[str]:
         """Names of the columns in a term or factor."""
         parts = term.factors if isinstance(term, Term) else [term]
-        return set(
-            merged(
-                factors.names(self.trees[part.expr]) for part in parts if part.expr in self.trees
-            )
-        )
+        trees = [self.trees[part.expr] for part in parts if part.expr in self.trees]
+        return set(merged(map(factors.names, trees)))
 
 
-def merged(maps):
+def merged(maps: Iterable[Mapping[str, bool]]) -> dict[str, bool]:
     """Names of columns from several places; one is only a category if it is so in all of them."""
-    found = {}
+    categories: dict[str, bool] = {}
     for names in maps:
         for name, category in names.items():
-            found[name] = category and found.get(name, True)
-    return found
+            categories[name] = category and categories.get(name, True)
+    return categories
 
 
-def read(text, argument):
+def read(text: str, argument: str) -> Equation:
     """A formula, read and checked in every part before anything is computed.
 
     Raises
@@ -64,43 +73,50 @@ def read(text, argument):
         With a sentence that says what to type instead.
     """
     if not isinstance(text, str):
-        one = ", one formula at a time" * isinstance(text, (list, tuple, dict, set))
+        several_given = isinstance(text, (list, tuple, dict, set))
+        one = ", one formula at a time" if several_given else ""
         raise TypeError(
-            f"{argument}={arguments.told(text)} is no formula; accepted is text such as 'y ~ t + "
-            f"x'{one}."
+            f"{argument}={arguments.told(text)} is no formula; accepted is text such as "
+            f"'y ~ t + x'{one}."
         )
-    if said := several(text, argument) or foreign(text):
-        raise ValueError(f"{argument}={text!r}: {said}.")
+    if instead := several(text, argument) or foreign(text):
+        raise ValueError(f"{argument}={text!r}: {instead}.")
     text = re.sub(r"`([^\W\d]\w*)`", _bare, text)
-    tree = _parse(text, argument, lambda: DefaultFormulaParser().get_ast(text))
-    if not isinstance(tree, ASTNode) or tree.operator.symbol != "~" or len(tree.args) != 2:
-        raise ValueError(
-            f"{argument}={text!r} is no formula; accepted is a two-sided formula such as 'y ~ t "
-            "+ x'."
-        )
-    left, right = tree.args
-    if isinstance(left, ASTNode):
-        whole = text.partition("~")[0].strip()
-        signs, names = _parts(left)
-        if argument == "treatment" and signs <= {"+", "*", ":"}:
-            raise ValueError(f"{argument}={text!r}: {one_at_a_time(whole, names, argument)}.")
-        raise ValueError(
-            f"{argument}={text!r}: {whole!r} is more than one term; accepted on the left is one "
-            f"name or one function, and what is to be worked out stands in I(...): 'I({whole}) ~ "
-            "...'."
-        )
+    left, right = _sides(text, argument)
+    _check_left(left, text, argument)
     _check_signs(right, text, argument)
     terms = list(_parse(text, argument, lambda: formulaic.Formula(text)).rhs)
     response = left.to_factor()
-    used = {
-        factor.expr: factor for term in terms for factor in term.factors if not _literal(factor)
-    }
-    trees = {
-        name: _tree(factor, text, argument)
-        for name, factor in (used | {response.expr: response}).items()
-    }
-    return Equation(
-        text, argument, response, tuple(term for term in terms if term != "1"), "1" in terms, trees
+    every = [factor for term in terms for factor in term.factors if not _literal(factor)]
+    used = {factor.expr: factor for factor in [*every, response]}
+    trees = {name: _tree(factor, text, argument) for name, factor in used.items()}
+    own_terms = tuple(term for term in terms if term != "1")
+    return Equation(text, argument, response, own_terms, "1" in terms, trees)
+
+
+def _sides(text, argument):
+    """The two sides of a formula, as formulaic parses it."""
+    tree = _parse(text, argument, lambda: DefaultFormulaParser().get_ast(text))
+    if not isinstance(tree, ASTNode) or tree.operator.symbol != "~" or len(tree.args) != 2:
+        raise ValueError(
+            f"{argument}={text!r} is no formula; accepted is a two-sided formula such as 'y ~ t + "
+            "x'."
+        )
+    return tree.args
+
+
+def _check_left(left, text, argument):
+    """Refuse several terms on the left."""
+    if not isinstance(left, ASTNode):
+        return
+    whole = text.partition("~")[0].strip()
+    signs, names = _parts(left)
+    if argument == "treatment" and signs <= {"+", "*", ":"}:
+        raise ValueError(f"{argument}={text!r}: {one_at_a_time(whole, names, argument)}.")
+    raise ValueError(
+        f"{argument}={text!r}: {whole!r} is more than one term; accepted on the left is one name "
+        "or one function, and what is to be worked out stands in I(...): "
+        f"'I({whole}) ~ ...'."
     )
 
 
@@ -108,15 +124,17 @@ def _parts(node):
     """The signs of one side of a formula, and what stands between them."""
     if not isinstance(node, ASTNode):
         return set(), [str(node)]
-    parts = list(map(_parts, node.args))
-    return {node.operator.symbol}.union(*(signs for signs, _ in parts)), [
-        name for _, own in parts for name in own
-    ]
+    signs, names = {node.operator.symbol}, []
+    for part in node.args:
+        more_signs, more_names = _parts(part)
+        signs |= more_signs
+        names += more_names
+    return signs, names
 
 
-def _bare(found):
+def _bare(quoted):
     """A plain word without the backticks it does not need."""
-    return found[0] if keyword.iskeyword(found[1]) else found[1]
+    return quoted[0] if keyword.iskeyword(quoted[1]) else quoted[1]
 
 
 def _parse(text, argument, parse):
@@ -156,7 +174,10 @@ def _tree(factor, text, argument):
 
 
 def _check_signs(node, text, argument):
-    """Refuse signs outside of I(...) that only arithmetic could mean, and that would be dropped or misread."""
+    """Refuse signs outside of I(...) that only arithmetic could mean.
+
+    They would be dropped or misread.
+    """
     if not isinstance(node, ASTNode):
         return
     for part in node.args:
@@ -181,8 +202,12 @@ def _check_signs(node, text, argument):
             )
 
 
-def usable(data, equations, *, whole=True):
-    """The columns that formulas need, over all rows, as `columns.for_formulas` gives them; `whole` says if these are all.
+def usable(
+    data: pd.DataFrame, equations: Sequence[Equation], *, whole: bool = True
+) -> tuple[pd.DataFrame, list[str]]:
+    """The columns that formulas need, over all rows, as `columns.for_formulas` gives them.
+
+    `whole` says if these are all rows.
 
     Returns
     -------
@@ -199,38 +224,41 @@ def usable(data, equations, *, whole=True):
     """
     for equation in equations:
         check_names(data.columns, equation)
-        own = sorted(equation.names)
-        refuse_holes(
-            {name: int(k) for name, k in data[own].isna().sum().items() if k}, len(data), equation
-        )
-    found, notes, rows = {}, told(data) + shared(equations), data.reset_index(drop=True)
+        holes = data[sorted(equation.names)].isna().sum()
+        counts = {str(name): int(count) for name, count in holes.items() if count}
+        refuse_holes(counts, len(data), equation)
+    kept: dict[str, pd.Series] = {}
+    notes, rows = told(data) + shared(equations), data.reset_index(drop=True)
     for name, categorical in merged(equation.names for equation in equations).items():
-        found[name] = columns.for_formulas(rows[name], name, categorical=categorical, whole=whole)
+        column = columns.for_formulas(rows[name], name, categorical=categorical, whole=whole)
+        kept[name] = column
         if whole and isinstance(rows.dtypes[name], pd.CategoricalDtype):
-            gone = rows[name].cat.categories.difference(found[name].cat.categories, sort=False)
-            notes += [
-                f"{name} has no row of the level {str(level)!r}, which is left out."
-                for level in gone
-            ]
-        if whole and measured(found[name], categorical):
-            notes += codes.ask(codes.ends(found[name]), name, len(rows))
-        if pd.api.types.is_float_dtype(found[name]):
-            equation = next(equation for equation in equations if name in equation.names)
-            check_finite(found[name], name, equation.argument)
+            gone = rows[name].cat.categories.difference(column.cat.categories, sort=False)
+            notes += [without_rows(name, level) for level in gone]
+        if whole and measured(column, categorical):
+            notes += codes.ask(codes.ends(column), name, len(rows))
+        if pd.api.types.is_float_dtype(column):
+            first = next(equation for equation in equations if name in equation.names)
+            check_finite(column, name, first.argument)
     if whole:
-        check_compared(
-            equations, {name: column.unique() for name, column in found.items() if _text(column)}
-        )
-    return pd.DataFrame(found), notes
+        texts = {name: column.unique() for name, column in kept.items() if _text(column)}
+        check_compared(equations, texts)
+    return pd.DataFrame(kept), notes
 
 
-def measured(column, categorical):
+def without_rows(name: str, level: object) -> str:
+    """What to say of a level without rows."""
+    return f"{name} has no row of the level {str(level)!r}, which is left out."
+
+
+def measured(column: pd.Series, categorical: bool) -> bool:
     """Whether a column is used as numbers, and not as truth values or as a category alone."""
     kinds = pd.api.types
     return not categorical and kinds.is_numeric_dtype(column) and not kinds.is_bool_dtype(column)
 
 
 def _text(column):
+    """Whether a column holds text, as such or as the levels of a category."""
     dtype = (
         column.cat.categories.dtype
         if isinstance(column.dtype, pd.CategoricalDtype)
@@ -239,8 +267,11 @@ def _text(column):
     return pd.api.types.is_string_dtype(dtype)
 
 
-def check_compared(equations, values):
-    """Refuse to ask whether a column is a text that stands in none of its rows; `values` are those of some columns."""
+def check_compared(equations: Sequence[Equation], values: Mapping[str, Collection[str]]) -> None:
+    """Refuse to ask whether a column is a text that stands in none of its rows.
+
+    `values` are those of some columns, by name.
+    """
     for equation in equations:
         for written, tree in equation.trees.items():
             name, text = factors.compared(tree) or ("", "")
@@ -253,35 +284,37 @@ def check_compared(equations, values):
                 )
 
 
-def told(data):
+def told(data: Any) -> list[str]:
     """What `read_table` has to say of the rows it read, in sentences."""
     return list(data.attrs.get("notes", [])) if isinstance(data, pd.DataFrame) else []
 
 
-def shared(equations):
-    """A sentence where outcome and treatment are both made with the same column, such as a price index."""
+def shared(equations: Sequence[Equation]) -> list[str]:
+    """A sentence where outcome and treatment are both made with one column: a price index."""
     uses = [equation.uses(equation.response) for equation in equations]
     both = sorted(uses[0] & uses[1]) if len(uses) == 2 else []
-    said = (
+    if not both:
+        return []
+    return [
         f"The outcome and the treatment are both made with {', '.join(both)}: what is wrong in it "
         "is wrong in both, and they move together for that alone."
-    )
-    return [said] * bool(both)
+    ]
 
 
-def check_names(names, equation):
+def check_names(names: Iterable, equation: Equation) -> None:
     """Refuse an equation that names a column that is not there."""
-    if missing := [name for name in sorted(equation.names) if name not in names]:
+    missing = [name for name in sorted(equation.names) if name not in names]
+    if missing:
         raise ValueError(
             f"{equation.argument}={equation.text!r} names {missing}, which the data do not have; "
             f"their columns are {list(map(str, names))}."
         )
 
 
-def refuse_holes(holes, rows, equation):
+def refuse_holes(holes: Mapping[str, int], rows: int, equation: Equation) -> None:
     """Refuse missing values, counted by column."""
     if holes:
-        counts = ", ".join(f"{name!r} has {k}" for name, k in holes.items())
+        counts = ", ".join(f"{name!r} has {count}" for name, count in holes.items())
         raise ValueError(
             f"{equation.argument}={equation.text!r}: {counts} missing values (NaN) of {rows} rows; "
             f"accepted are complete rows: drop them with data.dropna(subset={list(holes)}) or "
@@ -289,8 +322,8 @@ def refuse_holes(holes, rows, equation):
         )
 
 
-def check_frame(data, argument="data"):
-    """The data, unless they are no data frame, an empty one, or one in which two columns share a name."""
+def check_frame(data: Any, argument: str = "data") -> pd.DataFrame:
+    """The data, if they are a data frame with rows and a name of its own for each column."""
     if not isinstance(data, pd.DataFrame):
         hint = ": data.to_pandas()" if hasattr(data, "to_pandas") else ""
         if isinstance(data, (str, PathLike)) and argument == "data":
@@ -309,11 +342,13 @@ def check_frame(data, argument="data"):
     return data
 
 
-def check_finite(values, name, argument):
+def check_finite(values: Any, name: str, argument: str) -> None:
+    """Refuse values that are infinite or undefined."""
     refuse_infinite(int((~np.isfinite(np.asarray(values, dtype=float))).sum()), name, argument)
 
 
-def refuse_infinite(infinite, name, argument):
+def refuse_infinite(infinite: int, name: str, argument: str) -> None:
+    """Refuse so many infinite or undefined values, if there are any."""
     if infinite:
         raise ValueError(
             f"{argument}: {name!r} has {infinite} infinite or undefined values; accepted are "
@@ -321,36 +356,47 @@ def refuse_infinite(infinite, name, argument):
         )
 
 
-def undefined(data, equations):
-    """The rows in which a part of a formula is undefined though its columns are not: a log of a negative number.
+def undefined(data: pd.DataFrame, equations: Sequence[Equation]) -> Undefined:
+    """The rows in which a part of a formula is undefined though its columns are not.
+
+    The log of a negative number, for one.
 
     Returns
     -------
     dict
         A part of a formula → a mask of rows, and the names of the columns in it.
     """
-    found = {}
+    parts: Undefined = {}
     for equation in equations:
         for name in equation.trees:
-            _compute(equation, name, data, found)
-    return found
+            _compute(equation, name, data, parts)
+    return parts
 
 
-def say_undefined(data, found):
+def say_undefined(data: pd.DataFrame, parts: Undefined) -> str:
     """Counts of undefined values by part of a formula, and where its columns lie there."""
-    said = []
-    for part, (rows, names) in found.items():
+    sentences = []
+    for part, (rows, names) in parts.items():
         where = ""
         if len(names) == 1 and pd.api.types.is_numeric_dtype(data[names[0]]):
-            low, high = float(data.loc[rows, names[0]].min()), float(data.loc[rows, names[0]].max())
-            lies = f"{low:g}" if low == high else f"between {low:g} and {high:g}"
-            sign = "zero or negative" if low < high == 0 else "negative"
-            where = f" ({names[0]} is {sign if low < 0 and high <= 0 else lies} there)"
-        said.append(f"{part}: {rows.sum():,} of {len(data):,} values are undefined{where}")
-    return "; ".join(said)
+            where = f" ({names[0]} is {_where(data.loc[rows, names[0]])} there)"
+        counts = f"{rows.sum():,} of {len(data):,}"
+        sentences.append(f"{part}: {counts} values are undefined{where}")
+    return "; ".join(sentences)
 
 
-def refuse_undefined(said):
+def _where(values):
+    """Where values lie, in words where these are about the sign."""
+    low, high = float(values.min()), float(values.max())
+    if low < high == 0:
+        return "zero or negative"
+    if low < 0 and high <= 0:
+        return "negative"
+    return f"{low:g}" if low == high else f"between {low:g} and {high:g}"
+
+
+def refuse_undefined(said: str) -> NoReturn:
+    """Refuse values of formulas that are undefined."""
     raise ValueError(
         f"{said}; accepted are terms that are defined in every row: leave those rows out "
         "(read_table(..., drop_missing=True) or --drop-missing drops and counts them), or change "
@@ -358,17 +404,18 @@ def refuse_undefined(said):
     )
 
 
-def _compute(equation, name, data, found=None):
+def _compute(equation, name, data, undefined=None):
+    """The values of one factor of an equation."""
     try:
-        return factors.compute(equation.trees[name], data, found)
+        return factors.compute(equation.trees[name], data, undefined)
     except Exception as error:  # whatever a function of formulas makes of the reader's column
         raise ValueError(
             f"{equation.argument}={equation.text!r}: {name!r} cannot be computed: {error}"
         ) from error
 
 
-def values_of(data, equations):
-    """Each factor's values, by its text; numbers in double precision, whichever way the data hold them."""
+def values_of(data: pd.DataFrame, equations: Sequence[Equation]) -> dict[str, factors.Values]:
+    """Each factor's values, by its text; numbers in double precision."""
     return {
         name: factors.real(_compute(equation, name, data))
         for equation in equations
@@ -376,7 +423,14 @@ def values_of(data, equations):
     }
 
 
-def columns_of(data, outcome, treatment, terms, *, levels=None):
+def columns_of(
+    data: pd.DataFrame,
+    outcome: Equation,
+    treatment: Equation,
+    terms: Sequence[Term],
+    *,
+    levels: Mapping[str, list] | None = None,
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame, pd.DataFrame]:
     """Both responses and both sets of covariates, computed once and over the same rows.
 
     Parameters
@@ -397,35 +451,55 @@ def columns_of(data, outcome, treatment, terms, *, levels=None):
         ``labels`` holds the labels of each term's columns, ``intercept`` whether the equation has a
         constant (see `has_constant`).
     """
-    if found := undefined(data, (outcome, treatment)):
-        refuse_undefined(say_undefined(data, found))
-    values = values_of(data, (outcome, treatment))
-    values |= {name: factors.with_levels(values[name], own) for name, own in (levels or {}).items()}
-    trees = outcome.trees | treatment.trees
-    truths = {name for name, tree in trees.items() if factors.is_truth(tree, data)}
-    categories = truths | {name for name, value in values.items() if factors.is_category(value)}
-    own = {"outcome": (outcome, terms), "treatment": (treatment, treatment.terms)}
-    constant = {name: has_constant(equation, categories) for name, (equation, _) in own.items()}
-    one = Term([Factor("1", eval_method="literal")])
+    equations = outcome, treatment
+    if parts := undefined(data, equations):
+        refuse_undefined(say_undefined(data, parts))
+    values = values_of(data, equations)
+    for name, own in (levels or {}).items():
+        values[name] = factors.with_levels(values[name], own)
+    categories = _categories(data, equations, values)
+    intercepts = [has_constant(equation, categories) for equation in equations]
     sides = {
-        name: [one] * (constant[name] or not each) + [*map(_looked_up, each)]
-        for name, (_, each) in own.items()
+        "outcome": _for_formulaic(terms, intercepts[0]),
+        "treatment": _for_formulaic(treatment.terms, intercepts[1]),
     }
-    matrices = PandasMaterializer(data[[]], context=values).get_model_matrix(
-        formulaic.Formula(**sides), na_action="ignore"
-    )
-    y, t = (
-        _response(data, values[equation.response.expr], equation)
-        for equation in (outcome, treatment)
-    )
-    frames = {name: _frame(matrices[name], sides[name], name) for name in sides}
-    for name, frame in frames.items():
-        frame.attrs["intercept"] = constant[name]
-    return y, t, frames["outcome"], frames["treatment"]
+    made = PandasMaterializer(data[[]], context=values)
+    matrices = made.get_model_matrix(formulaic.Formula(**sides), na_action="ignore")
+    y, t = (_response(data, values[equation.response.expr], equation) for equation in equations)
+    frames = [_frame(matrices[name], side, name) for name, side in sides.items()]
+    for frame, intercept in zip(frames, intercepts):
+        frame.attrs["intercept"] = intercept
+    return y, t, frames[0], frames[1]
+
+
+def _categories(data, equations, values):
+    """The factors that have levels: those of categories, and those that are true or false."""
+    trees = {name: tree for equation in equations for name, tree in equation.trees.items()}
+    return {
+        name
+        for name, tree in trees.items()
+        if factors.is_truth(tree, data) or factors.is_category(values[name])
+    }
+
+
+def _for_formulaic(terms, intercept):
+    """Terms whose factors' values are looked up by their text, since they are computed.
+
+    With a constant where the equation has one, or no other term.
+    """
+    looked_up = []
+    for term in terms:
+        parts = [part if _literal(part) else Factor(part.expr) for part in term.factors]
+        looked_up.append(Term(parts))
+    one = Term([Factor("1", eval_method="literal")])
+    return [one, *looked_up] if intercept or not looked_up else looked_up
 
 
 def _frame(matrix, terms, argument):
-    """Covariates as a frame of finite numbers by label; none is lost, and none takes a name that is needed."""
+    """Covariates as a frame of finite numbers by label.
+
+    None is lost, and none takes a name that is needed.
+    """
     names, places = list(map(str, matrix.columns)), matrix.model_spec.term_indices
     terms = [term for term in terms if term != "1"]
     for term in terms:
@@ -437,31 +511,22 @@ def _frame(matrix, terms, argument):
             raise ValueError(
                 f"{argument}: {str(term)!r} is a name that the equations need; rename that column."
             )
-    frame = (
-        pd.DataFrame(matrix)
-        .set_axis(names, axis=1)
-        .drop(columns="Intercept", errors="ignore")
-        .astype(float)
-    )
+    frame = pd.DataFrame(matrix).set_axis(names, axis=1)
+    frame = frame.drop(columns="Intercept", errors="ignore").astype(float)
     for name in frame:
         check_finite(frame[name], name, argument)
     frame.attrs["labels"] = {term: [names[place] for place in places[term]] for term in terms}
     return frame
 
 
-def has_constant(equation, categories):
-    """Whether an equation has a constant: unless ``0 +`` says no, and even then if the levels of a factor make one.
+def has_constant(equation: Equation, categories: Collection[str]) -> bool:
+    """Whether an equation has a constant: unless ``0 +`` says no, or the levels of a factor yes.
 
     A yes or a no, False and True, has two levels, in R and in statsmodels too; zeros and ones are
     numbers.
     """
     whole = (all(factor.expr in categories for factor in term.factors) for term in equation.terms)
     return equation.intercept or any(whole)
-
-
-def _looked_up(term):
-    """A term whose factors' values are looked up by their text, since they are computed."""
-    return Term([factor if _literal(factor) else Factor(factor.expr) for factor in term.factors])
 
 
 def _response(data, values, equation):
@@ -471,40 +536,46 @@ def _response(data, values, equation):
     if not numeric:
         column = next(iter(factors.names(equation.trees[name])))  # C(k) is k here
         words = sorted(pd.unique(data[column].dropna()).tolist(), key=str)
-        some = f"[{', '.join(map(repr, words[:4]))}{', ...' * (len(words) > 4)}]"
+        some = [*map(repr, words[:4]), *(["..."] if len(words) > 4 else [])]
         one = recoded(column, words[-1] if len(words) == 2 else words[0], argument)
         raise ValueError(
-            f"{argument}: {name!r} holds {some}; accepted are numbers, and for a binary {argument} "
-            f"the numbers 0 and 1: {one}."
+            f"{argument}: {name!r} holds [{', '.join(some)}]; accepted are numbers, and for a "
+            f"binary {argument} the numbers 0 and 1: {one}."
         )
     values = np.asarray(values, dtype=float)
     check_finite(values, name, argument)
     return values
 
 
-def recoded(name, value, argument):
-    """What to write for the yes or no whether a column has a value: it works in a formula, and so anywhere."""
+def recoded(name: str, value: Any, argument: str) -> str:
+    """What to write for the yes or no whether a column has a value.
+
+    It works in a formula, and so anywhere.
+    """
     value = int(value) if isinstance(value, float) and value % 1 == 0 else value
     name = re.sub(r"^C\((\w+)\)$", r"\1", name)
-    answer = f"I({name} == {value!r})"
-    places = (
-        "on the left of its own formula and as a term of the outcome's"
-        if argument == "treatment"
-        else "on the left"
+    places = "on the left"
+    if argument == "treatment":
+        places = "on the left of its own formula and as a term of the outcome's"
+    return (
+        f"write I({name} == {value!r}) {places}, which is 1 in the rows of {value!r} and 0 in all "
+        "others"
     )
-    return f"write {answer} {places}, which is 1 in the rows of {value!r} and 0 in all others"
 
 
-def advised(values, name, argument):
-    """What to do about a response of few values: ask for a code among them, or write which of them is a yes."""
+def advised(values: np.ndarray, name: str, argument: str) -> str:
+    """What to do about a response of few values.
+
+    Ask for a code among them, or write which of them is a yes.
+    """
     asked = codes.ask(codes.ends(values), name, len(values))
     return asked[0].rstrip(".") if asked else recoded(name, np.max(values).item(), argument)
 
 
-def split_moderators(outcome, treatment):
-    """The covariates' terms of the outcome equation, and which of them the treatment is multiplied by."""
+def split_moderators(outcome: Equation, treatment: Equation) -> tuple[list[Term], list[Term]]:
+    """The covariates' terms of the outcome equation, and those the treatment is multiplied by."""
     t, formula = treatment.response.expr, outcome.text
-    factors = {frozenset(str(factor) for factor in term.factors): term for term in outcome.terms}
+    factors = {frozenset(map(str, term.factors)): term for term in outcome.terms}
     if frozenset([t]) not in factors:
         raise ValueError(
             f"outcome={formula!r} does not contain the treatment {t!r}, so it has no effect to "
@@ -523,7 +594,7 @@ def split_moderators(outcome, treatment):
     return list(plain.values()), [plain[names] for names in moderators]
 
 
-def check_apart(outcome, treatment, terms):
+def check_apart(outcome: Equation, treatment: Equation, terms: Sequence[Term]) -> None:
     """Refuse a response or a covariate that is made from the treatment, or from the outcome.
 
     Two parts may share a column, as two prices share the index that both are divided by; one is
@@ -532,7 +603,9 @@ def check_apart(outcome, treatment, terms):
     y, t = outcome.response.expr, treatment.response.expr
     own, ends = treatment.uses(treatment.response), outcome.uses(outcome.response)
     if own <= ends or ends <= own:
-        one, other = (f"outcome {y!r}", f"treatment {t!r}")[:: 1 if own <= ends else -1]
+        one, other = f"outcome {y!r}", f"treatment {t!r}"
+        if not own <= ends:
+            one, other = other, one
         raise ValueError(
             f"the {one} is made from {sorted(own & ends)}, and so is the whole of the {other}; "
             "accepted are two different things, each measured by itself, which may share a "
@@ -554,10 +627,12 @@ def check_apart(outcome, treatment, terms):
 
 
 def _made_from(columns, every):
-    """The terms with a factor that needs all of these columns; some may do: the earlier score beside a change."""
-    held = (
-        str(term)
-        for equation, term in every
-        if any(columns <= equation.uses(part) for part in term.factors)
-    )
-    return list(dict.fromkeys(held))
+    """The terms with a factor that needs all of these columns.
+
+    Some may do: the earlier score beside a change.
+    """
+    made = {}
+    for equation, term in every:
+        if any(columns <= equation.uses(factor) for factor in term.factors):
+            made[str(term)] = None
+    return list(made)

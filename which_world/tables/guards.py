@@ -1,40 +1,51 @@
-"""What a design must not be: constant, collinear, separated, or out of reach of a computer's digits."""
+"""What a design must not be: constant, collinear, separated, or too far for digits."""
+
+from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
+import pandas as pd
 from scipy.linalg import qr
 from scipy.linalg.lapack import dtrcon
 from scipy.optimize import linprog
 
+if TYPE_CHECKING:
+    from which_world.design import Design
+
 SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
-WELL_APART = 1e-6  # one over a condition number, of columns that nobody need look at more closely
+WELL_APART = 1e-6  # one over a condition number, of columns that need no closer look
+FULL_RANK = 1e-8  # share of the first pivot, below which a column adds nothing
 DIGITS = 1e-12  # a covariate that varies by less of its mean has lost too many digits
-FAR = 1e-7  # the same of a response, which is not centred: a search for its maximum works on what digits are left
-ROOM = (
-    1e50  # a standard deviation beyond this, or its inverse, leaves no room for squares and ratios
-)
-BESIDE = 1e15  # the same of a treatment, which stands unscaled beside a constant and standardised columns
+# the same of a response, which is not centred: a search for its maximum works on the digits left
+FAR = 1e-7
+# a standard deviation beyond this, or its inverse, leaves no room for squares and ratios
+ROOM = 1e50
+# the same of a treatment, which stands unscaled beside a constant and standardised columns
+BESIDE = 1e15
 ENOUGH = 20_000  # rows that tell at once that nothing separates the treated from the untreated
+FINITE = 1e3  # a probit's coefficient beyond this is on its way to infinity
 
 
-def check_spread(y, outcome, *frames):
+def check_spread(y: np.ndarray, outcome: str, *frames: pd.DataFrame) -> None:
+    """Refuse an outcome or covariates that are constant, or too far for arithmetic."""
     if np.ptp(y) == 0:
         raise ValueError(f"the outcome {outcome!r} is constant at {y[0]:g}; it must vary.")
     check_unit(y, f"the outcome {outcome!r}", digits=FAR)
-    # as arrays: a frame copies all that it knows of its terms with each column that is taken out
-    for name, values in (
-        pair for frame in frames for pair in zip(frame.columns, frame.to_numpy().T)
-    ):
-        if np.ptp(values) == 0:
-            raise ValueError(
-                f"the covariate {name!r} is constant at {values[0]:g}, which is collinear with the "
-                "intercept; leave it out."
-            )
-        check_unit(values, f"the covariate {name!r}")
+    for frame in frames:
+        # as arrays: a frame copies all it knows of its terms with each column that is taken out
+        for name, values in zip(frame.columns, frame.to_numpy().T):
+            if np.ptp(values) == 0:
+                raise ValueError(
+                    f"the covariate {name!r} is constant at {values[0]:g}, which is collinear with "
+                    "the intercept; leave it out."
+                )
+            check_unit(values, f"the covariate {name!r}")
 
 
-def check_unit(values, name, room=ROOM, digits=DIGITS):
+def check_unit(values: np.ndarray, name: str, room: float = ROOM, digits: float = DIGITS) -> None:
     """Refuse numbers so large, so small or so far from zero that arithmetic loses them."""
     with np.errstate(over="ignore", invalid="ignore"):
         sd, mean = float(values.std()), float(values.mean())
@@ -51,71 +62,82 @@ def check_unit(values, name, room=ROOM, digits=DIGITS):
         )
 
 
-def check_rank(design, frame_T):
-    """Refuse columns that the data cannot tell apart, of either equation as its formula has it."""
-    effects = np.column_stack([design.M * design.dose[:, None], design.dose])
-    products = [f"{design.treatment}:{label}" for label in design.moderators]
-    outcome = [label for label, used in zip(design.covariates, design.in_outcome) if used]
-    blocks = {
-        "outcome": (
-            [*outcome, *products, design.treatment],
-            [design.C[:, design.in_outcome], effects],
-        ),
-        "treatment": (list(frame_T.columns), [standardised(frame_T, design.intercept_T)]),
-    }
-    for equation, (labels, parts) in blocks.items():
-        if design.n <= len(labels) + 1:
-            raise ValueError(
-                f"the {equation} equation has {design.n} rows for {len(labels) + 1} columns; "
-                "accepted are more rows than columns: leave terms out or bring more data."
-            )
-        if labels:
-            M = np.column_stack([*parts, design.y if equation == "outcome" else design.t])
-            constant = design.intercept_O if equation == "outcome" else design.intercept_T
-            M = (M - M.mean(axis=0) * constant) / M.std(axis=0)
-            R = np.linalg.qr(M, mode="r")  # same rank, same relations, few rows
-            _check_apart(labels, R[:, :-1], equation)
-            _check_errors(design, labels, R, equation)
+def check_rank(design: Design, treatment: pd.DataFrame) -> None:
+    """Refuse columns that the data cannot tell apart, of either equation as its formula has it.
+
+    `treatment` holds the columns of the treatment equation.
+    """
+    covariates = [label for label, used in zip(design.covariates, design.in_outcome) if used]
+    labels = [*covariates, *_products(design), design.treatment]
+    products = design.M * design.dose[:, None]
+    columns = [design.C[:, design.in_outcome], products, design.dose, design.y]
+    _check_equation(design, "outcome", labels, columns, design.intercept_O)
+    columns = [standardised(treatment, design.intercept_T), design.t]
+    _check_equation(design, "treatment", list(treatment.columns), columns, design.intercept_T)
+
+
+def _products(design):
+    """Labels of the products of the treatment with the moderators."""
+    return [f"{design.treatment}:{label}" for label in design.moderators]
+
+
+def _check_equation(design, equation, labels, columns, constant):
+    """Refuse one equation's columns; the last is its response."""
+    if design.n <= len(labels) + 1:
+        raise ValueError(
+            f"the {equation} equation has {design.n} rows for {len(labels) + 1} columns; "
+            "accepted are more rows than columns: leave terms out or bring more data."
+        )
+    if not labels:
+        return
+    M = np.column_stack(columns)
+    M = (M - M.mean(axis=0) * constant) / M.std(axis=0)
+    R = np.linalg.qr(M, mode="r")  # same rank, same relations, few rows
+    _check_apart(labels, R[:, :-1], equation)
+    _check_errors(design, labels, R, equation)
 
 
 def _check_errors(design, labels, R, equation):
-    """Refuse a continuous response that its equation gives without error: no spread is left, and nothing to learn.
+    """Refuse a continuous response that its equation gives without error.
 
     R is the triangle of the columns and, last, the response: what they leave of it stands in its
     corner.
     """
     kind = design.outcome_kind if equation == "outcome" else design.kind
-    if kind == "continuous" and abs(R[-1, -1]) <= SAME * np.linalg.norm(R[:, -1]):
-        parts, *_ = np.linalg.lstsq(R[:, :-1], R[:, -1])
-        exact = [
-            label for label, part in zip(labels, parts) if abs(part) > SAME * np.abs(parts).max()
-        ]
-        raise ValueError(
-            f"the {equation} {getattr(design, equation)!r} is an exact combination of {exact}, so "
-            "its equation has no error to learn from; accepted are responses that were measured: "
-            "leave out what this one was computed from."
-        )
+    if kind == "binary" or abs(R[-1, -1]) > SAME * np.linalg.norm(R[:, -1]):
+        return
+    size = np.abs(np.linalg.lstsq(R[:, :-1], R[:, -1])[0])
+    exact = [label for label, part in zip(labels, size) if part > SAME * size.max()]
+    raise ValueError(
+        f"the {equation} {getattr(design, equation)!r} is an exact combination of {exact}, so its "
+        "equation has no error to learn from; accepted are responses that were measured: leave "
+        "out what this one was computed from."
+    )
 
 
 def _check_apart(labels, M, equation):
+    """Refuse columns of which one is a combination of others."""
     if dtrcon(M[:-1])[0] > WELL_APART:
         return
     R, order = qr(M, mode="r", pivoting=True)
-    rank = int((np.abs(np.diag(R)) > 1e-8 * abs(R[0, 0])).sum())
-    if rank < len(labels):
-        culprit = order[rank]
-        others, *_ = np.linalg.lstsq(np.delete(M, culprit, axis=1), M[:, culprit])
-        rest = [label for k, label in enumerate(labels) if k != culprit]
-        partners = [label for label, b in zip(rest, others) if abs(b) > 1e-6]
-        raise ValueError(
-            f"{labels[culprit]!r} is collinear with {partners} in the {equation} equation: "
-            "the data cannot tell them apart; leave one of them out."
-        )
+    pivots = np.abs(np.diag(R))
+    rank = int((pivots > FULL_RANK * pivots[0]).sum())
+    if rank == len(labels):
+        return
+    culprit = order[rank]
+    parts, *_ = np.linalg.lstsq(np.delete(M, culprit, axis=1), M[:, culprit])
+    others = [label for k, label in enumerate(labels) if k != culprit]
+    partners = [label for label, part in zip(others, parts) if abs(part) > SAME]
+    raise ValueError(
+        f"{labels[culprit]!r} is collinear with {partners} in the {equation} equation: "
+        "the data cannot tell them apart; leave one of them out."
+    )
 
 
-def check_overlap(design):
-    """Refuse covariates of the outcome equation that settle the treatment: nothing is left to compare."""
-    if guilty := separation(design, "treatment", design.in_treatment & design.in_outcome):
+def check_overlap(design: Design) -> None:
+    """Refuse covariates of the outcome that settle the treatment: nothing is left to compare."""
+    guilty = separation(design, "treatment", design.in_treatment & design.in_outcome)
+    if guilty:
         raise ValueError(
             f"perfect separation: a combination of {guilty} predicts the treatment "
             f"{design.treatment!r} without error for some or all rows, so the probit coefficients "
@@ -124,8 +146,8 @@ def check_overlap(design):
         )
 
 
-def check_answers(design):
-    """Refuse a treatment that settles a binary outcome: its effect on the index has no finite estimate.
+def check_answers(design: Design) -> None:
+    """Refuse a treatment that settles a binary outcome: its effect has no finite estimate.
 
     Covariates alone may settle it in some rows (a rare level in which nobody died): priors carry
     that.
@@ -140,24 +162,26 @@ def check_answers(design):
         )
 
 
-def check_condensed(kinds):
+def check_condensed(kinds: Mapping[str, str]) -> None:
     """Refuse data in pieces whose means and covariances do not say all that they say."""
     for equation, kind in kinds.items():
-        if kind == "binary":
-            line = "outcome_kind='continuous', for a straight line through zeros and ones, or " * (
-                equation == "outcome"
-            )
-            refuse_pieces(f"the {equation} is binary, so its equation reads every row", line)
+        if kind == "continuous":
+            continue
+        line = ""
+        if equation == "outcome":
+            line = "outcome_kind='continuous', for a straight line through zeros and ones, or "
+        refuse_pieces(f"the {equation} is binary, so its equation reads every row", line)
 
 
-def refuse_pieces(reason, line=""):
+def refuse_pieces(reason: str, line: str = "") -> NoReturn:
+    """Refuse data in pieces for a reason; `line` is what may be asked for instead."""
     raise ValueError(
         f"data come in pieces, and {reason}; accepted are a continuous outcome and a continuous "
         f"treatment with one effect, {line}rows in memory: data.sample(frac=0.01).compute()."
     )
 
 
-def separation(design, equation, used=None):
+def separation(design: Design, equation: str, used: np.ndarray | None = None) -> list[str]:
     """What predicts a binary response without error, in some rows or in all.
 
     A maximum of the probit likelihood that is found proves that one exists. Only if none is found
@@ -187,29 +211,29 @@ def separation(design, equation, used=None):
     mask = mask if used is None else used
     labels = ["the intercept", *np.array(design.covariates, dtype=object)[mask]]
     if equation == "outcome":
-        labels += [
-            *(f"{design.treatment}:{label}" for label in design.moderators),
-            design.treatment,
-        ]
-
-    def columns(step):
-        t = (
-            design.dose[::step] / design.t.std()
-        )  # limits of size mean nothing in the reader's units
-        dose = [design.M[::step] * t[:, None], t] if equation == "outcome" else []
-        return np.column_stack([np.ones(len(design.y[::step])), design.C[::step, mask], *dose])
-
-    # what separates all rows separates each part of them whose columns are independent, and a part is soon asked
+        labels += [*_products(design), design.treatment]
+    # what separates all rows separates each part of them whose columns are independent, and a part
+    # is soon asked
     for step in sorted({max(1, len(design.y) // ENOUGH), 1}, reverse=True):
-        M = columns(step)
-        if _has_probit(M, response[::step]) and (
-            step == 1 or np.linalg.matrix_rank(M) == M.shape[1]
-        ):
+        M = _predictors(design, equation, mask, step)
+        independent = step == 1 or np.linalg.matrix_rank(M) == M.shape[1]
+        if independent and _has_probit(M, response[::step]):
             return []
     return _separating(M, labels, response)
 
 
+def _predictors(design, equation, mask, step):
+    """What predicts a response, in each row or in one of so many."""
+    columns = [np.ones(len(design.y[::step])), design.C[::step, mask]]
+    if equation == "outcome":
+        # limits of size mean nothing in the reader's units
+        t = design.dose[::step] / design.t.std()
+        columns += [design.M[::step] * t[:, None], t]
+    return np.column_stack(columns)
+
+
 def _separating(M, labels, response):
+    """Labels of a direction in which no row is on the wrong side; none if there is none."""
     signed = (2 * response - 1)[:, None] * M
     best = linprog(-signed.sum(0), A_ub=-signed, b_ub=np.zeros(len(M)), bounds=(-1, 1))
     if best.status != 0 or -best.fun <= 1e-6:
@@ -220,21 +244,20 @@ def _separating(M, labels, response):
 
 def _has_probit(Z, t):
     """Whether a probit regression finds a maximum with finite coefficients."""
-    from statsmodels.discrete.discrete_model import (
-        Probit,
-    )  # slow to import, and only a binary treatment needs it
+    # slow to import, and only a binary response needs it
+    from statsmodels.discrete.discrete_model import Probit
     from statsmodels.tools.sm_exceptions import PerfectSeparationError
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found = Probit(t, Z).fit(disp=0, maxiter=30, skip_hessian=True)
+            fit = Probit(t, Z).fit(disp=0, maxiter=30, skip_hessian=True)
         except (np.linalg.LinAlgError, PerfectSeparationError):
             return False
-    return bool(found.mle_retvals["converged"]) and bool(np.abs(found.params).max() < 1e3)
+    return bool(fit.mle_retvals["converged"]) and bool(np.abs(fit.params).max() < FINITE)
 
 
-def standardised(frame, centred=True):
-    """Columns of a frame with a standard deviation of one, and a mean of zero where they are centred."""
+def standardised(frame: pd.DataFrame, centred: bool = True) -> np.ndarray:
+    """Columns of a frame in standard deviations, from their means where they are centred."""
     values = frame.to_numpy(dtype=float)
     return (values - values.mean(axis=0) * centred) / values.std(axis=0)

@@ -6,12 +6,15 @@ keeps their `Moments`. Dask does the reading, on one machine or on a cluster who
 go.
 """
 
+from __future__ import annotations
+
 import operator
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial, reduce
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +22,13 @@ from threadpoolctl import threadpool_limits
 
 from which_world.moments import AT_ONCE, ONE_THREAD, Moments, cuts
 from which_world.tables import codes, columns, factors, formulas
+
+if TYPE_CHECKING:
+    import dask.dataframe as dd
+    from formulaic.parser.types import Term
+
+    Source = pd.DataFrame | dd.DataFrame | str | PathLike[str]
+    Equations = tuple[formulas.Equation, formulas.Equation]
 
 MANY = 100_000  # rows in memory beyond which copies of all columns are too many
 FEW = 5  # different values of a response that tell its kind
@@ -35,52 +45,60 @@ class Look(NamedTuple):
     """
 
     n: int
-    missing: Counter
-    infinite: Counter
-    undefined: Counter
-    texts: dict
-    levels: dict
-    values: dict
-    ends: dict
+    missing: Counter[str]
+    infinite: Counter[str]
+    undefined: Counter[str]
+    texts: dict[str, pd.Series]
+    levels: dict[str, tuple[set, list]]
+    values: dict[str, np.ndarray]
+    ends: dict[str, pd.Series]
 
     def __add__(self, other):
-        counts = (mine + others for mine, others in zip(self[1:4], other[1:4]))
-        texts = {
-            name: mine.add(other.texts[name], fill_value=0) for name, mine in self.texts.items()
-        }
-        levels = {
-            name: (
-                used | other.levels[name][0],
-                list(dict.fromkeys([*known, *other.levels[name][1]])),
-            )
-            for name, (used, known) in self.levels.items()
-        }
-        values = {
-            name: _smallest(np.r_[mine, other.values[name]]) for name, mine in self.values.items()
-        }
-        ends = {name: codes.together(mine, other.ends[name]) for name, mine in self.ends.items()}
-        return Look(self.n + other.n, *counts, texts, levels, values, ends)
+        return Look(
+            self.n + other.n,
+            self.missing + other.missing,
+            self.infinite + other.infinite,
+            self.undefined + other.undefined,
+            _each(lambda one, two: one.add(two, fill_value=0), self.texts, other.texts),
+            _each(_more_levels, self.levels, other.levels),
+            _each(lambda one, two: _smallest(np.r_[one, two]), self.values, other.values),
+            _each(codes.together, self.ends, other.ends),
+        )
+
+
+def _each(join, one, two):
+    """Two mappings with the same names, joined name by name."""
+    return {name: join(value, two[name]) for name, value in one.items()}
+
+
+def _more_levels(one, two):
+    """Levels that occur, and those that a type knows in their order, of two parts."""
+    (used, known), (also_used, also_known) = one, two
+    return used | also_used, list(dict.fromkeys([*known, *also_known]))
 
 
 class Reduced(NamedTuple):
-    """What the second reading keeps: the labels of either equation's columns, the moments of all, of t and y, and the
-    labels of each term of either equation."""
+    """What the second reading keeps of some rows.
 
-    outcome: list
-    treatment: list
-    intercepts: tuple
+    The labels of the columns of `outcome` and `treatment`, whether each has an intercept, the
+    `moments` of all columns, of t and of y, and the `labels` of each term of either equation.
+    """
+
+    outcome: list[str]
+    treatment: list[str]
+    intercepts: tuple[bool, bool]
     moments: Moments
-    labels: tuple
+    labels: tuple[dict, dict]
 
     def __add__(self, other):
         return self._replace(moments=self.moments + other.moments)
 
 
 class Columns(NamedTuple):
-    """Both responses and both sets of covariates, as `formulas.columns_of` gives them, in few rows that stand for `n`.
+    """Both responses and both sets of covariates, as `formulas.columns_of` gives them.
 
-    `values` has some different values of each response; `levels` those of each categorical factor;
-    `notes` are sentences.
+    In as many rows as there are, or in few that stand for `n`. `values` has some different values
+    of each response; `levels` those of each categorical factor; `notes` are sentences.
     """
 
     y: np.ndarray
@@ -88,29 +106,32 @@ class Columns(NamedTuple):
     outcome: pd.DataFrame
     treatment: pd.DataFrame
     n: int | None
-    notes: list
-    values: dict
-    levels: dict
+    notes: list[str]
+    values: dict[str, np.ndarray]
+    levels: dict[str, list]
 
 
-def in_pieces(data):
-    """Whether data come in pieces: a Dask DataFrame, or the path of a Parquet file or of a folder of them."""
+def in_pieces(data: Any) -> bool:
+    """Whether data come in pieces: a Dask DataFrame, or the path of Parquet files."""
     lazy = hasattr(data, "to_delayed") and hasattr(data, "columns")
     return lazy or (isinstance(data, (str, PathLike)) and Path(data).exists())
 
 
-def better_in_pieces(data, both):
-    """Whether rows in memory are so many that they had better be read in pieces, and their formulas can be."""
-    return len(data) > MANY and not any(_by_columns(equation) for equation in both)
+def better_in_pieces(data: pd.DataFrame, equations: Equations) -> bool:
+    """Whether rows in memory are so many that copies of all columns are too many.
+
+    Their formulas must be such as can be read in pieces.
+    """
+    return len(data) > MANY and not any(_whole_column(equation) for equation in equations)
 
 
-def condense(data, both, terms):
+def condense(data: Source, equations: Equations, terms: Sequence[Term]) -> Columns:
     """Both responses and both sets of covariates, condensed.
 
     Parameters
     ----------
     data : dask.dataframe.DataFrame, path or pandas.DataFrame
-    both : pair of formulas.Equation
+    equations : pair of formulas.Equation
         Of outcome and treatment.
     terms : sequence of Term
         Of the outcome equation's covariates, without the treatment.
@@ -125,62 +146,70 @@ def condense(data, both, terms):
         As `formulas.usable` and `formulas.columns_of`; and for a function of whole columns, such as
         ``poly``.
     """
-    data = _opened(data)
-    for equation in both:
-        formulas.check_names(data.columns, equation)
-        if found := _by_columns(equation):
+    opened = _opened(data)
+    for equation in equations:
+        formulas.check_names(opened.columns, equation)
+        if whole := _whole_column(equation):
             raise ValueError(
-                f"{equation.argument}={equation.text!r}: {found[0]!r} needs a whole column at "
-                "once, and these data come in pieces; accepted are functions of single rows, "
-                "such as x + I(x**2)."
+                f"{equation.argument}={equation.text!r}: {whole[0]!r} needs a whole column at "
+                "once, and these data come in pieces; accepted are functions of single rows, such "
+                "as x + I(x**2)."
             )
-    needed = formulas.merged(equation.names for equation in both)
-    if in_pieces(data):
-        data = data[list(needed)]  # nothing else is read
-    look = _gathered(data, partial(_look, both=both, needed=needed))
+    needed = formulas.merged(equation.names for equation in equations)
+    if in_pieces(opened):
+        opened = opened[list(needed)]  # nothing else is read
+    look = _gathered(opened, partial(_look, equations=equations, needed=needed))
     if look is None:
         raise ValueError("data has 0 rows; accepted is one with rows.")
-    _check_look(look, both)
-    levels, notes = _levels(look, both)
-    asked = (codes.ask(counts, name, look.n) for name, counts in look.ends.items())
-    notes = (
-        formulas.told(data)
-        + formulas.shared(both)
-        + notes
-        + [each for found in asked for each in found]
-    )
-    found = _gathered(data, partial(_reduce, both=both, terms=terms, levels=levels))
-    rows, labels = found.moments.few(), dict.fromkeys([*found.outcome, *found.treatment])
-    frame = pd.DataFrame(rows[:, :-2], columns=list(labels))
-    frames = frame[found.outcome], frame[found.treatment]
-    for each, intercept, labels in zip(frames, found.intercepts, found.labels):
-        each.attrs |= {"intercept": intercept, "labels": labels}
-    return Columns(rows[:, -1], rows[:, -2], *frames, found.moments.n, notes, look.values, levels)
+    _check_look(look, equations)
+    levels, gone = _levels(look, equations)
+    notes = [*formulas.told(opened), *formulas.shared(equations), *gone]
+    for name, counts in look.ends.items():
+        notes += codes.ask(counts, name, look.n)
+
+    reduce_rows = partial(_reduce, equations=equations, terms=terms, levels=levels)
+    reduced = _gathered(opened, reduce_rows)
+    rows = reduced.moments.few()
+    labels = list(dict.fromkeys([*reduced.outcome, *reduced.treatment]))
+    frame = pd.DataFrame(rows[:, :-2], columns=labels)
+    sides = frame[reduced.outcome], frame[reduced.treatment]
+    for side, intercept, of_terms in zip(sides, reduced.intercepts, reduced.labels):
+        side.attrs |= {"intercept": intercept, "labels": of_terms}
+    n = reduced.moments.n
+    return Columns(rows[:, -1], rows[:, -2], *sides, n, notes, look.values, levels)
 
 
-def rows_of(data, both, terms, levels, scales):
+def rows_of(
+    data: pd.DataFrame,
+    equations: Equations,
+    terms: Sequence[Term],
+    levels: Mapping[str, list],
+    scales: pd.DataFrame,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Outcome, treatment and standardised covariates of rows in memory: (n,), (n,) and (n, p).
 
     Parameters
     ----------
     data : pandas.DataFrame
-    both, terms
+    equations, terms
         As in `condense`.
     levels : dict
         Of `Columns`.
     scales : DataFrame
         ``mean`` and ``sd`` of each covariate.
     """
-    y, t, C = np.empty(len(data)), np.empty(len(data)), np.empty((len(data), len(scales)))
-    mean, sd = scales["mean"].to_numpy(), scales["sd"].to_numpy()
-    for cut in cuts(len(data), AT_ONCE):
-        y[cut], t[cut], *frames = _columns(data.iloc[cut], both, terms, levels)
-        frame = pd.concat(frames, axis=1)
-        C[cut] = (frame.loc[:, ~frame.columns.duplicated()][scales.index] - mean) / sd
+    n, mean, sd = len(data), scales["mean"].to_numpy(), scales["sd"].to_numpy()
+    y, t, C = np.empty(n), np.empty(n), np.empty((n, len(scales)))
+    for cut in cuts(n, AT_ONCE):
+        y[cut], t[cut], *sides = _columns(data.iloc[cut], equations, terms, levels)
+        frame = pd.concat(sides, axis=1)
+        frame = frame.loc[:, ~frame.columns.duplicated()]
+        C[cut] = (frame[scales.index] - mean) / sd
     return y, t, C
 
 
 def _opened(data):
+    """A Dask DataFrame of Parquet files; any other data as they are."""
     if not isinstance(data, (str, PathLike)):
         return data
     try:
@@ -200,7 +229,7 @@ def _opened(data):
         ) from error
 
 
-def _by_columns(equation):
+def _whole_column(equation):
     """Factors that take a whole column at once."""
     return [name for name, tree in equation.trees.items() if factors.of_columns(tree)]
 
@@ -218,55 +247,82 @@ def _gathered(data, work):
 
 
 def _within(piece, work):
+    """What `work` finds in a piece, some rows at a time."""
     with threadpool_limits(**ONE_THREAD):
-        return _added(
-            [work(piece.iloc[cut].reset_index(drop=True)) for cut in cuts(len(piece), AT_ONCE)]
-        )
+        rows = (piece.iloc[cut] for cut in cuts(len(piece), AT_ONCE))
+        return _added([work(part.reset_index(drop=True)) for part in rows])
 
 
 def _added(parts):
-    found = [part for part in parts if part is not None]
-    return reduce(operator.add, found) if found else None
+    """Parts added up; None where there are none."""
+    parts = [part for part in parts if part is not None]
+    return reduce(operator.add, parts) if parts else None
 
 
-def _look(rows, both, needed):
+def _look(rows, equations, needed):
+    """What the first reading finds in some rows."""
     rows = rows[list(needed)]
     plain = {
-        name: columns.for_formulas(rows[name], name, categorical=c, whole=False)
-        for name, c in needed.items()
-    }
-    missing = +Counter(rows.isna().sum().astype(int).to_dict())
-    floats = {name: each for name, each in plain.items() if pd.api.types.is_float_dtype(each)}
-    infinite = +Counter({name: int(np.isinf(each).sum()) for name, each in floats.items()})
-    texts = {
-        name: each.value_counts()
-        for name, each in plain.items()
-        if not needed[name]
-        and pd.api.types.is_string_dtype(each)
-        and not isinstance(each.dtype, pd.CategoricalDtype)
+        name: columns.for_formulas(rows[name], name, categorical=category, whole=False)
+        for name, category in needed.items()
     }
     numbers = {
-        name: codes.ends(each)
-        for name, each in plain.items()
-        if formulas.measured(each, needed[name])
+        name: codes.ends(column)
+        for name, column in plain.items()
+        if formulas.measured(column, needed[name])
     }
-    data = pd.DataFrame(plain)[~rows.isna().any(axis=1)]
-    undefined = Counter(
-        {part: int(bad.sum()) for part, (bad, _) in formulas.undefined(data, both).items()}
+    texts = {
+        name: column.value_counts()
+        for name, column in plain.items()
+        if not needed[name] and _is_text(column)
+    }
+    complete = pd.DataFrame(plain)[~rows.isna().any(axis=1)]
+    undefined = formulas.undefined(complete, equations)
+    factor_values = formulas.values_of(complete, equations)
+    return Look(
+        n=len(rows),
+        missing=+Counter(rows.isna().sum().astype(int).to_dict()),
+        infinite=+Counter({name: _infinite(column) for name, column in plain.items()}),
+        undefined=Counter({part: int(bad.sum()) for part, (bad, _) in undefined.items()}),
+        texts=texts,
+        levels=_look_at_levels(factor_values),
+        values=_look_at_responses(factor_values, equations),
+        ends=numbers,
     )
-    found, levels, values = formulas.values_of(data, both), {}, {}
-    for name, value in found.items():
+
+
+def _is_text(column):
+    categorical = isinstance(column.dtype, pd.CategoricalDtype)
+    return pd.api.types.is_string_dtype(column) and not categorical
+
+
+def _infinite(column):
+    """How many values of a column are infinite."""
+    return int(np.isinf(column).sum()) if pd.api.types.is_float_dtype(column) else 0
+
+
+def _look_at_levels(factor_values):
+    """The levels that occur in each categorical factor, and those that its type knows."""
+    levels = {}
+    for name, value in factor_values.items():
         if factors.is_category(value):
             bare = factors.bare(value)
-            known = bare.cat.categories if isinstance(bare.dtype, pd.CategoricalDtype) else []
-            levels[name] = set(bare.dropna().unique()), list(known)
-    for equation in both:
-        response = found[equation.response.expr]
-        number = not factors.is_category(response)
-        values[equation.argument] = (
-            _smallest(np.asarray(response, dtype=float)) if number else np.empty(0)
-        )
-    return Look(len(rows), missing, infinite, undefined, texts, levels, values, numbers)
+            categorical = isinstance(bare.dtype, pd.CategoricalDtype)
+            known = list(bare.cat.categories) if categorical else []
+            levels[name] = set(bare.dropna().unique()), known
+    return levels
+
+
+def _look_at_responses(factor_values, equations):
+    """A few different values of each response; none of a category."""
+    values = {}
+    for equation in equations:
+        response = factor_values[equation.response.expr]
+        if factors.is_category(response):
+            values[equation.argument] = np.empty(0)
+        else:
+            values[equation.argument] = _smallest(np.asarray(response, dtype=float))
+    return values
 
 
 def _smallest(values):
@@ -275,53 +331,58 @@ def _smallest(values):
     return np.r_[values[:FEW], values[FEW:][-1:]]
 
 
-def _check_look(look, both):
+def _check_look(look, equations):
     """Refuse what is missing, infinite or undefined anywhere, and text that is no categories."""
-    for equation in both:
+    for equation in equations:
         holes = {name: look.missing[name] for name in sorted(equation.names) if look.missing[name]}
         formulas.refuse_holes(holes, look.n, equation)
         for name in equation.names:
             formulas.refuse_infinite(look.infinite[name], name, equation.argument)
     for name, counts in look.texts.items():
         columns.check_text(counts.astype(int).sort_values(ascending=False, kind="stable"), name)
-    formulas.check_compared(both, {name: list(counts.index) for name, counts in look.texts.items()})
+    formulas.check_compared(
+        equations, {name: list(counts.index) for name, counts in look.texts.items()}
+    )
     if look.undefined:
-        formulas.refuse_undefined(
-            "; ".join(
-                f"{part}: {count:,} of {look.n:,} values are undefined"
-                for part, count in look.undefined.items()
-            )
-        )
+        counts = [
+            f"{part}: {count:,} of {look.n:,} values are undefined"
+            for part, count in look.undefined.items()
+        ]
+        formulas.refuse_undefined("; ".join(counts))
 
 
-def _levels(look, both):
-    """Every categorical factor's levels, in the order of its type or sorted; and what to say of levels without rows."""
-    trees = both[0].trees | both[1].trees
+def _levels(look, equations):
+    """Every categorical factor's levels, in the order of its type or sorted.
+
+    And what to say of levels without rows.
+    """
+    trees = equations[0].trees | equations[1].trees
     levels, notes = {}, {}
     for name, (used, known) in look.levels.items():
-        levels[name] = [level for level in known if level in used] or list(
-            pd.Categorical(list(used)).categories
-        )
+        in_order = [level for level in known if level in used]
+        levels[name] = in_order or list(pd.Categorical(list(used)).categories)
         column = next(iter(factors.names(trees[name])))
-        notes |= {
-            (column, level): f"{column} has no row of the level {str(level)!r}, which is left out."
-            for level in known
-            if level not in used
-        }
+        for level in known:
+            if level not in used:
+                notes[column, level] = formulas.without_rows(column, level)
     return levels, list(notes.values())
 
 
-def _columns(rows, both, terms, levels):
-    data, _ = formulas.usable(rows, both, whole=False)
-    return formulas.columns_of(data, *both, terms, levels=levels)
+def _columns(rows, equations, terms, levels):
+    """Both responses and both sets of covariates of some rows."""
+    data, _ = formulas.usable(rows, equations, whole=False)
+    return formulas.columns_of(data, *equations, terms, levels=levels)
 
 
-def _reduce(rows, both, terms, levels):
-    y, t, outcome, treatment = _columns(rows, both, terms, levels)
+def _reduce(rows, equations, terms, levels):
+    """What the second reading keeps of some rows."""
+    y, t, outcome, treatment = _columns(rows, equations, terms, levels)
     alone = treatment.columns.difference(outcome.columns, sort=False)
-    sides = outcome, treatment
-    intercepts, labels = (
-        tuple(side.attrs[name] for side in sides) for name in ("intercept", "labels")
-    )
     moments = Moments.of(np.column_stack([outcome, treatment[alone], t, y]))
-    return Reduced(list(outcome), list(treatment), intercepts, moments, labels)
+    return Reduced(
+        outcome=list(outcome),
+        treatment=list(treatment),
+        intercepts=(outcome.attrs["intercept"], treatment.attrs["intercept"]),
+        moments=moments,
+        labels=(outcome.attrs["labels"], treatment.attrs["labels"]),
+    )
