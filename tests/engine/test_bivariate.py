@@ -14,7 +14,7 @@ from scipy.special import log_ndtr
 from scipy.stats import multivariate_normal
 
 from which_world.engine import bivariate, bivariate_graph, bivariate_loops, bivariate_plain
-from which_world.engine.bivariate import log_Phi2, log_Phi2_atanh, log_Phi2_partials
+from which_world.engine.bivariate import log_Phi, log_Phi2, log_Phi2_atanh, log_Phi2_partials, log_Phi2_rows
 
 # log Φ₂(h, k; r) by mpmath at 40 digits, ∫ φ(x) Φ((k - rx)/√(1-r²)) dx
 FORTY_DIGITS = [
@@ -72,6 +72,25 @@ def test_forty_digits():
 def test_the_grid_by_integration():
     expected = [by_integration(*point) for point in GRID.T]
     np.testing.assert_allclose(log_Phi2(*GRID), expected, rtol=1e-14, atol=2e-12)
+
+
+@pytest.mark.parametrize("r", [-0.99, -0.9, -0.5, -0.1, 0, 0.2, 0.6, 0.95, 0.99])
+def test_many_rows_at_once_by_integration(r):
+    """Rows of either sign, in blocks that no tile divides, in two draws of which one has another correlation."""
+    h, k, at = GRID
+    h, k = h[at == r], k[at == r]
+    sign = np.where(np.arange(len(h)) % 3, 1.0, -1.0)
+    a = np.arctanh([r, 0.3])
+    found = log_Phi2_rows(*(np.tile(np.r_[each, each, each], (2, 1)) for each in (h, k)), np.tile(sign, 3), a)
+    assert found.shape == (2, 363)
+    for draw, correlation in zip(found.reshape(2, 3, -1)[:, 2], np.tanh(a)):
+        expected = [by_integration(x, y, s * correlation) for x, y, s in zip(h, k, sign)]
+        np.testing.assert_allclose(draw, expected, rtol=1e-14, atol=2e-11)
+
+
+def test_log_Phi_is_scipys():
+    x = np.linspace(-40, 9, 4901)
+    np.testing.assert_allclose(log_Phi(x), log_ndtr(x), rtol=1e-13, atol=1e-11)
 
 
 def test_scipy():

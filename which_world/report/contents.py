@@ -82,10 +82,10 @@ def unit_of_effect(design: Design) -> float:
 
 
 def beliefs(
-    belief: AtanhNormal | rv_frozen,
-) -> dict[str, tuple[float | AtanhNormal | rv_frozen, str]]:
+    belief: RhoPrior,
+) -> dict[str, tuple[float | RhoPrior, str]]:
     """The worlds of a report: by name what is believed of ρ, also in words."""
-    worlds: dict[str, tuple[float | AtanhNormal | rv_frozen, str]] = {
+    worlds: dict[str, tuple[float | RhoPrior, str]] = {
         "ρ = 0": (0.0, "nothing unmeasured moves both T and Y"),
         "ρ free": (belief, "a hidden current of unknown size and sign"),
     }
