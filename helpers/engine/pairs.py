@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+
 from helpers.engine.bivariate import LOG_2PI, Partials, log_Phi, log_Phi2_atanh, log_Phi2_partials, log_Phi2_rows
 
 
