@@ -396,6 +396,52 @@ def test_the_weights_of_a_few_draws_carry_the_others_where_they_are_calm(outcome
     assert map_rho(design, rho=rho).log_weight.values == pytest.approx(_weighed(design, rho, monkeypatch))
 
 
+def few_say_yes(n=400, seed=5):
+    """One in twenty is treated, and in one group of four hardly anybody says yes."""
+    rng = np.random.default_rng(seed)
+    x, V, e, g = *rng.normal(size=(3, n)), rng.integers(0, 4, n)
+    T = (0.3 * x + V > np.quantile(0.3 * x + V, 0.95)).astype(int)
+    Y = (0.3 * x + 0.5 * T + 0.3 * V + e > np.where(g == 3, 2.3, 0.2)).astype(int)
+    return pd.DataFrame({"Y": Y, "T": T, "x": x, "g": g})
+
+
+BETWEEN = {
+    "answer by choice": lambda: make_design(few_say_yes(), outcome="Y ~ T + x + C(g)", treatment="T ~ x"),
+    "answer by dose": lambda: make_design(simulate_aquarium(300, outcome="binary", seed=3).data, **INSTRUMENT),
+    "amount by choice": lambda: make_design(simulate_aquarium(300, treatment="binary", seed=3).data, **INSTRUMENT),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("made", BETWEEN.values(), ids=BETWEEN)
+def test_a_column_between_nodes_is_what_weighing_it_gives(made):
+    """Columns on which no node falls, beside maps of these alone, with eight times as many draws."""
+    design, a = made(), np.array([-1.7, -1.1, -0.5, 0.1, 0.7, 1.3, 1.7])
+    whole = map_rho(design, rho=np.tanh(a), draws=4_096)
+    chart = map_rho(design)
+    assert not np.isin(np.abs(np.arctanh(GRID)[:, None] - a).argmin(axis=0), maps._nodes(np.arctanh(GRID))).any()
+    expected = read_map(whole)
+    table, sd = read_map(chart).iloc[np.abs(np.arctanh(GRID)[:, None] - a).argmin(axis=0)], whole.effect.std("draw")
+    for name, within in {"mean": 0.03, "low": 0.15, "high": 0.15}.items():
+        assert (np.abs(table[name].to_numpy() - expected[name].to_numpy()) < within * sd.values).all(), name
+    found = chart.log_evidence.values[np.abs(np.arctanh(GRID)[:, None] - a).argmin(axis=0)]
+    np.testing.assert_allclose(found, whole.log_evidence, atol=0.03)
+
+
+def test_a_node_that_the_others_miss_gets_columns_beside_it():
+    """A bend in the evidence at one node alone: exact columns on both sides of it, and a bad one is told of by both."""
+    a, z = np.linspace(-2.4, 2.4, 49), norm.ppf((np.arange(200) + 0.5) / 200)
+    frame, made = maps.Frame(a, np.zeros((49, 2)), np.ones(49), np.zeros(49)), []
+
+    def column(k):
+        made.append(k)
+        return z, z, np.full(200, -np.log(200)), 5 * np.exp(-((a[k] / 0.1) ** 2)), 0.9 if k == 6 else 0.1, 200.0
+
+    every = maps._filled(frame, column)
+    assert {5, 7, 23, 25} <= set(made) and len(made) < 49
+    np.testing.assert_allclose([each[3] for each in every], 5 * np.exp(-((a / 0.1) ** 2)), atol=0.05)
+    assert [k for k, each in enumerate(every) if each[4] > 0.7] == [6]
+
+
 def _weighed(design, rho, monkeypatch):
     monkeypatch.setattr(maps, "WORK", np.inf)
     return map_rho(design, rho=rho).log_weight.values
