@@ -170,6 +170,7 @@ def test_a_figure_keeps_its_shape_on_any_screen(browser, site, width):
     before = browser.get_window_size()
     browser.set_window_size(width, 900)
     visit(browser, site, "book/02-ols-drift.html")
+    browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")  # what is folded as well
     ratios = browser.execute_script(
         "return [...document.querySelectorAll('.cell_output img')]"
         ".map(i => i.clientWidth / i.clientHeight / (i.naturalWidth / i.naturalHeight))"
