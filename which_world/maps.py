@@ -82,18 +82,22 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
 
     Notes
     -----
-    Where outcome and treatment are continuous a column is exact but for an integral over its two scales, however
-    many covariates there are. Elsewhere: mode by Newton's method, Laplace approximation, then importance weights with
-    Pareto smoothing (Vehtari et al. 2024). Of few rows a posterior has longer tails than a Gaussian: there a first
-    round of Student t draws shows its mean and spread, up to eight times `draws` are proposed with these, and the map
-    holds their quantiles as `draws` equal draws. With more rows a column whose weights cannot be relied on, as where
-    nobody of a rare level said yes, is drawn again in the same way. With very many rows the log weights hardly vary:
-    128 are then computed and the others follow from a cubic of α through these. Of a long grid some columns are weighed,
-    0.3 apart in atanh ρ, with more beside those that a spline through the others misses by a fifth of their standard
-    deviation or of a log; a column between has its own mode, and its draws, weights and evidence by splines (in 17 of
-    49: within 0.05 standard deviations where |ρ| ≤ 0.95), with the larger ``pareto_k`` of its two neighbours. Draws
-    are randomised quasi-Monte Carlo,
-    and ``ess`` reports the error of all that were proposed.
+    Where outcome and treatment are continuous a column is exact but for an integral over its two scales, however many
+    covariates there are. Elsewhere: mode by Newton's method, Laplace approximation, then importance weights with Pareto
+    smoothing (Vehtari et al. 2024), of randomised quasi-Monte Carlo draws; ``ess`` reports the error of all that were
+    proposed.
+
+    *Few rows.* A posterior has longer tails than a Gaussian then. A first round of Student t draws shows its mean and
+    spread, up to eight times `draws` are proposed with these, and the map holds their quantiles as `draws` equal draws.
+    With more rows a column whose weights cannot be relied on, as where nobody of a rare level said yes, is drawn again
+    in the same way.
+
+    *Many rows.* The log weights hardly vary: 128 are computed, and the others follow from a cubic of α through these.
+
+    *A long grid.* Some columns are weighed, 0.3 apart in atanh ρ, and more beside those that a spline through the
+    others misses by a fifth of their standard deviation or of a log. A column between has its own mode, and its draws,
+    weights and evidence by splines, with the larger ``pareto_k`` of its two neighbours: in 17 of 49 columns, within
+    0.05 standard deviations where |ρ| ≤ 0.95.
     """
     started = time.perf_counter()
     check_design(design)
