@@ -29,7 +29,9 @@ from which_world.moments import cuts
 EVERYONE = "everyone"
 
 
-def potential_outcomes(idata: xr.DataTree, design: Design, *, levels: Sequence[float] = (0.0, 1.0)) -> xr.Dataset:
+def potential_outcomes(
+    idata: xr.DataTree, design: Design, *, levels: Sequence[float] = (0.0, 1.0)
+) -> xr.Dataset:
     """Mean potential outcomes of the rows at hand, and the effects between them, by imputation.
 
     Parameters
@@ -92,7 +94,9 @@ def potential_outcomes(idata: xr.DataTree, design: Design, *, levels: Sequence[f
     return xr.concat(means, dim=xr.Variable("group", list(groups), {"long_name": "whose mean"}))
 
 
-def effect_at(idata: xr.DataTree, design: Design, values: Mapping[str, npt.ArrayLike]) -> xr.DataArray:
+def effect_at(
+    idata: xr.DataTree, design: Design, values: Mapping[str, npt.ArrayLike]
+) -> xr.DataArray:
     """The effect at chosen values of the moderators.
 
     Parameters
@@ -278,12 +282,15 @@ def _chance_at(posterior: xr.Dataset, design: Design, places: xr.DataArray) -> x
 
 
 def _lines(draws: xr.Dataset, design: Design) -> np.ndarray:
-    """θ of the draws, if both equations are lines: the trees of a forest are not among its draws."""
+    """θ of the draws, if both equations are lines: a forest's trees are not among its draws."""
     used = {"outcome": ("beta_O", design.in_outcome), "treatment": ("beta_T", design.in_treatment)}
-    forests = [name for name, (beta, columns) in used.items() if columns.any() and beta not in draws]
+    forests = [
+        name for name, (beta, columns) in used.items() if columns.any() and beta not in draws
+    ]
     if forests:
         raise ValueError(
-            f"idata has a forest in the {' and the '.join(forests)} equation, and a row's chances need its "
+            f"idata has a forest in the {' and the '.join(forests)} equation, and a row's chances "
+            "need its "
             "trees; accepted is a fit whose equations are lines. The average effect, in percentage "
             'points, is idata["posterior"]["effect"].'
         )

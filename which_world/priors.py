@@ -46,7 +46,9 @@ class Normal:
     beta_T: float | None = None
 
 
-def normal(scale: float = 1.0, *, beta_O: float | None = None, beta_T: float | None = None) -> Normal:
+def normal(
+    scale: float = 1.0, *, beta_O: float | None = None, beta_T: float | None = None
+) -> Normal:
     """Coefficients β ~ Normal(0, sd), each for one standard deviation of its covariate.
 
     Parameters
@@ -265,7 +267,8 @@ def log_density(prior: Any, rho: np.ndarray) -> np.ndarray:
         mass = float(prior.cdf(1.0) - prior.cdf(-1.0)) if hasattr(prior, "cdf") else 1.0
         if not mass > 0:
             raise ValueError(
-                f"prior={described(prior)} has no density on (-1, 1); accepted is a prior with mass there."
+                f"prior={described(prior)} has no density on (-1, 1); accepted is a prior with "
+                "mass there."
             )
         return np.asarray(prior.logpdf(rho), dtype=float) - np.log(mass)
     density = np.asarray(prior(rho), dtype=float)
@@ -400,7 +403,9 @@ def _outcome_sds(design: Design, coefficients: Normal, outcome: _Equation) -> np
     alpha = 1 / abs(outcome.worth_a_row()[-1, -1])
     beta = coefficients.beta_O or coefficients.scale * outcome.sd
     delta = coefficients.scale * alpha
-    return np.r_[np.full(design.in_outcome.sum(), beta), np.full(design.moderates.sum(), delta), alpha]
+    return np.r_[
+        np.full(design.in_outcome.sum(), beta), np.full(design.moderates.sum(), delta), alpha
+    ]
 
 
 class _Equation(NamedTuple):
