@@ -4,9 +4,12 @@ What is read off a map is the ``effect``: α itself, or for a binary outcome the
 in its chance.
 """
 
+from __future__ import annotations
+
 import time
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -29,6 +32,10 @@ from which_world.engine.pairs import PAIRS
 from which_world.moments import condensed, one_thread
 from which_world.priors import scales
 
+if TYPE_CHECKING:
+    from which_world.design import Design
+    from which_world.priors import Normal, UnitInformation
+
 WORK = 2**23  # rows times draws of one column beyond which few draws are weighed, if these are calm
 # how many; and the sd of log weights up to which the others follow from them
 TRIED, CALM = 128, 0.2
@@ -48,7 +55,16 @@ EXACT, DRAWN, SQUARED, KERNEL = 3e-10, 2e-9, 1e-9, 5e-8
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
 
 
-def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draws=512, seed=0):
+def map_rho(
+    design: Design,
+    *,
+    rho: Sequence[float] | np.ndarray = GRID,
+    coefficients: Normal | UnitInformation | None = None,
+    alpha: float | None = None,
+    sigma: float | None = None,
+    draws: int = 512,
+    seed: int = 0,
+) -> xr.Dataset:
     """Fit everything but ρ at each ρ of a grid.
 
     Parameters
@@ -109,6 +125,26 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     between has its own mode, and its draws, weights and evidence by splines, with the larger
     ``pareto_k`` of its two neighbours: in 17 of 49 columns, within 0.05 standard deviations where
     |ρ| ≤ 0.95.
+
+    See Also
+    --------
+    read_map : the map as a table.
+    tipping_point : the ρ that puts the sign in doubt.
+    weigh : a belief about ρ, laid on the map.
+
+    Examples
+    --------
+    Two hundred rows with a slope of 2, and the effect that it would stand for at five ρ:
+
+    >>> import numpy as np, pandas as pd
+    >>> from which_world import make_design, map_rho, read_map
+    >>> rng = np.random.default_rng(0)
+    >>> data = pd.DataFrame({"t": rng.normal(size=200)})
+    >>> data["y"] = 2 * data["t"] + rng.normal(size=200)
+    >>> design = make_design(data, outcome="y ~ t", treatment="t ~ 1")
+    >>> chart = map_rho(design, rho=[-0.8, -0.5, 0, 0.5, 0.8])
+    >>> read_map(chart)["mean"].round(1).to_dict()
+    {-0.8: 3.3, -0.5: 2.5, 0.0: 1.9, 0.5: 1.3, 0.8: 0.5}
     """
     started = time.perf_counter()
     check_design(design)
