@@ -172,7 +172,7 @@ def _draws(idata: xr.DataTree, design: Design) -> tuple[xr.DataArray, xr.DataArr
     differences = list(_differences(idata, design))
     if differences:
         raise ValueError(
-            f"idata={arguments.told(idata)} is no fit of design={design!r}: "
+            f"idata={arguments.brief(idata)} is no fit of design={design!r}: "
             f"{'; '.join(differences)}; accepted is a fit of this design: fit(design), or of a "
             "model made from it."
         )
@@ -314,7 +314,8 @@ def _values(values: Any, design: Design) -> dict[str, np.ndarray]:
     strangers = [label for label in values if label not in design.moderators]
     if strangers:
         raise ValueError(
-            f"values={arguments.told(values)} names {strangers}, which do not change the effect in "
+            f"values={arguments.brief(values)} names {strangers}, which do not change the effect "
+            "in "
             f"this design; accepted are its moderators {list(design.moderators)}: multiply the "
             "treatment by them in the outcome formula."
         )

@@ -628,5 +628,5 @@ def chart_of(map):
         isinstance(map, xr.Dataset)
         and {"alpha", "log_weight", "log_evidence", "pareto_k"} <= set(map)
     ):
-        raise TypeError(f"map={arguments.told(map)}; accepted is a map from map_rho(design).")
+        raise TypeError(f"map={arguments.brief(map)}; accepted is a map from map_rho(design).")
     return map

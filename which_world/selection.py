@@ -270,7 +270,7 @@ def check_coefficients(
     if not isinstance(value, tuple(kinds.values())):
         *first, last = (f"{kind}(...)" for kind in kinds)
         raise TypeError(
-            f"{name}={arguments.told(value)} is no prior over coefficients; accepted is "
+            f"{name}={arguments.brief(value)} is no prior over coefficients; accepted is "
             f"{', '.join(first)} or {last}."
         )
     return value
