@@ -86,15 +86,16 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     many covariates there are. Elsewhere: mode by Newton's method, Laplace approximation, then importance weights with
     Pareto smoothing (Vehtari et al. 2024). Of few rows a posterior has longer tails than a Gaussian: there a first
     round of Student t draws shows its mean and spread, up to eight times `draws` are proposed with these, and the map
-    holds their quantiles as `draws` equal draws. With more rows a column whose weights cannot be relied on, as where
-    nobody of a rare level said yes, is drawn again in the same way. With very many rows the log weights hardly vary:
+    holds their quantiles as `draws` equal draws. With more rows they are all drawn in this way where one cannot be
+    relied on otherwise, as where nobody of a rare level said yes. With very many rows the log weights hardly vary:
     128 are then computed and the others follow from a cubic of α through these. Draws are randomised quasi-Monte Carlo,
     and ``ess`` reports the error of all that were proposed.
 
     Of a long grid some columns are weighed, 0.3 apart in atanh ρ, and more beside each that a spline through the others
     misses by a fifth of its standard deviation, or of a log. A column between has its own mode; its draws, weights and
     evidence are splines, and its ``pareto_k`` is the worse of its two neighbours'. Measured where |ρ| ≤ 0.95, splines
-    move means by less than 0.01 and ends of intervals by less than 0.1 standard deviations.
+    move means by less than 0.01 and ends of intervals by less than 0.1 standard deviations; by 0.02 and 0.2, which is
+    the noise of the draws, where nobody of a level said yes.
     """
     started = time.perf_counter()
     check_design(design)
