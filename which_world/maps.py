@@ -114,17 +114,18 @@ def map_rho(
 
     *Few rows.* A posterior has longer tails than a Gaussian then. A first round of Student t draws
     shows its mean and spread, up to eight times `draws` are proposed with these, and the map holds
-    their quantiles as `draws` equal draws. With more rows a column whose weights cannot be relied
-    on, as where nobody of a rare level said yes, is drawn again in the same way.
+    their quantiles as `draws` equal draws. With more rows all columns are drawn in this way where
+    one cannot be relied on otherwise, as where nobody of a rare level said yes.
 
     *Many rows.* The log weights hardly vary: 128 are computed, and the others follow from a cubic
     of α through these.
 
-    *A long grid.* Some columns are weighed, 0.3 apart in atanh ρ, and more beside those that a
-    spline through the others misses by a fifth of their standard deviation or of a log. A column
-    between has its own mode, and its draws, weights and evidence by splines, with the larger
-    ``pareto_k`` of its two neighbours: in 17 of 49 columns, within 0.05 standard deviations where
-    |ρ| ≤ 0.95.
+    *A long grid.* Some columns are weighed, 0.3 apart in atanh ρ, and more beside each that a
+    spline through the others misses by a fifth of its standard deviation, or of a log. A column
+    between has its own mode; its draws, weights and evidence are splines, and its ``pareto_k`` is
+    the worse of its two neighbours'. Measured where |ρ| ≤ 0.95, splines move means by less than
+    0.01 and ends of intervals by less than 0.1 standard deviations; by 0.02 and 0.2, which is the
+    noise of the draws, where nobody of a level said yes.
 
     See Also
     --------
