@@ -131,8 +131,9 @@ def main(csv: str, out: str, force: bool, seed: int, **options: Any) -> None:
             from which_world.report.folder import check_free  # slow to import, and help needs none
 
             check_free(out, force=force, reading=csv)
-            table, design = _read(csv, options)
-            names = table.names
+            table = _table(csv, options)
+            names = table.names  # for the errors of what follows
+            design = _design(table, options)
             report = _report(table, design, seed, tell, options)
             tell("write")
             from which_world import write_report
@@ -149,12 +150,12 @@ def main(csv: str, out: str, force: bool, seed: int, **options: Any) -> None:
     print(f"{report.paragraph}\n\nThe report is in {folder}.")
 
 
-def _read(csv: str, options: dict[str, Any]) -> tuple[Any, Design]:
-    """The table of a file, and its design."""
-    from which_world import make_design, read_table
+def _table(csv: str, options: dict[str, Any]) -> Any:
+    """The table of a file."""
+    from which_world import read_table
 
     marks = {name: options[name] for name in ("separator", "decimal", "thousands")}
-    table = read_table(
+    return read_table(
         csv,
         outcome=options["outcome"],
         treatment=options["treatment"],
@@ -162,14 +163,19 @@ def _read(csv: str, options: dict[str, Any]) -> tuple[Any, Design]:
         missing=_missing(options["missing"]),
         **marks,
     )
-    design = make_design(
+
+
+def _design(table: Any, options: dict[str, Any]) -> Design:
+    """The design of a table."""
+    from which_world import make_design
+
+    return make_design(
         table.data,
         outcome=table.outcome,
         treatment=table.treatment,
         outcome_kind=options["outcome_kind"],
         step=options["step"],
     )
-    return table, design
 
 
 def _report(
