@@ -132,7 +132,7 @@ def main(csv: str, out: str, force: bool, seed: int, **options: Any) -> None:
 
             check_free(out, force=force, reading=csv)
             table = _table(csv, options)
-            names = table.names
+            names = table.names  # for the errors of what follows
             design = _design(table, options)
             report = _report(table, design, seed, tell, options)
             tell("write")
@@ -151,7 +151,7 @@ def main(csv: str, out: str, force: bool, seed: int, **options: Any) -> None:
 
 
 def _table(csv: str, options: dict[str, Any]) -> Any:
-    """What a file holds of the formulas."""
+    """The table of a file."""
     from which_world import read_table
 
     marks = {name: options[name] for name in ("separator", "decimal", "thousands")}
