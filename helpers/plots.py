@@ -150,7 +150,7 @@ def plot_ridge(
 def _rho_and_alpha(posterior) -> tuple[np.ndarray, np.ndarray]:
     """Draws of ρ and α, as many of the one as of the other."""
     accepted = "a mapping with as many draws of 'alpha' as of 'rho', such as fit(...).posterior"
-    refusal = f"posterior={arguments.told(posterior)}; accepted is {accepted}."
+    refusal = f"posterior={arguments.brief(posterior)}; accepted is {accepted}."
     if not (hasattr(posterior, "keys") and {"alpha", "rho"} <= set(posterior.keys())):
         raise TypeError(refusal)
     rho = arguments.numbers(posterior["rho"], "posterior['rho']", accepted)

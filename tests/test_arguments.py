@@ -450,7 +450,7 @@ SHOWN = {
 
 @pytest.mark.parametrize(("value", "shown"), SHOWN.values(), ids=SHOWN)
 def test_a_value_is_shown_in_a_few_characters(value, shown):
-    assert arguments.told(value) == shown
+    assert arguments.brief(value) == shown
 
 
 WRITE = {

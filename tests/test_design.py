@@ -194,7 +194,7 @@ def test_each_column_knows_its_term_and_the_data_it_is_made_of():
     by_label = dict(zip(found.covariates, zip(found.terms, found.variables)))
     assert by_label["x"] == ("x", ("x",)) and by_label["I(x ** 2)"] == ("I(x ** 2)", ("x",))
     assert by_label["C(g)[T.b]:x"] == ("C(g):x", ("g", "x")) and by_label["z"] == ("z", ("z",))
-    kept = design.only(found, np.array([label != "x" for label in found.covariates]))
+    kept = design.with_covariates(found, np.array([label != "x" for label in found.covariates]))
     del by_label["x"]
     assert dict(zip(kept.covariates, zip(kept.terms, kept.variables))) == by_label
 

@@ -53,7 +53,9 @@ def _named(error, name):
     if package not in _EXTRAS:
         return error
     extra = f"pip install 'which-world[{_EXTRAS[package]}]'"
-    return ModuleNotFoundError(f"{name} needs {package}, which is not installed; {extra} brings it.", name=package)
+    return ModuleNotFoundError(
+        f"{name} needs {package}, which is not installed; {extra} brings it.", name=package
+    )
 
 
 def _module(name):

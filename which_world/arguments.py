@@ -248,7 +248,7 @@ def table(value: Any, columns: Iterable[str], name: str, accepted: str) -> pd.Da
     missing = [column for column in columns if column not in value]
     if missing or not len(value):
         lacks = f"has no column {missing[0]!r}" if missing else "has no rows"
-        raise ValueError(f"{name}={told(value)} {lacks}; accepted is {accepted}.")
+        raise ValueError(f"{name}={brief(value)} {lacks}; accepted is {accepted}.")
     for column in columns:
         numbers(value[column].dropna(), f"{name}[{column!r}]", accepted)
     return value
@@ -261,20 +261,20 @@ def fitted(idata: Any, name: str = "idata", *, needs: Iterable[str] = ()) -> xr.
     missing = [variable for variable in needs if variable not in idata["posterior"]]
     if missing:
         raise ValueError(
-            f"{name}={told(idata)} has no draws of {missing}; accepted is a fit of a joint model: "
+            f"{name}={brief(idata)} has no draws of {missing}; accepted is a fit of a joint model: "
             "fit(joint_model(design))."
         )
     return idata
 
 
-def having(value: Any, attributes: Iterable[str], name: str, accepted: str) -> Any:
+def with_attributes(value: Any, attributes: Iterable[str], name: str, accepted: str) -> Any:
     """A value with certain attributes, where its type is not worth an import."""
     if not all(hasattr(value, attribute) for attribute in attributes):
         refuse(name, value, accepted, error=TypeError)
     return value
 
 
-def told(value: Any) -> str:
+def brief(value: Any) -> str:
     """A value in a few characters, without the name of a number's type.
 
     Long arrays by type and shape; tables, models and all that is long by their type.
@@ -349,7 +349,7 @@ def refuse(
 ) -> NoReturn:
     """Raise the sentence."""
     hint = f": write {instead}" if instead else ""
-    raise error(f"{name}={told(value)}; accepted is {accepted}{hint}.")
+    raise error(f"{name}={brief(value)}; accepted is {accepted}{hint}.")
 
 
 def refuse_weights(names: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from scipy.stats import chi2, kstwobign, norm, wasserstein_distance
 
 from which_world import arguments
 from which_world.classical import climb
-from which_world.design import Design, check_design, only
+from which_world.design import Design, check_design, with_covariates
 from which_world.engine.laplace import least_squares, start
 from which_world.engine.likelihoods import Rows, derivatives, rows_of
 
@@ -123,7 +123,7 @@ def _prior(prior, name, draws, seed):
         accepted = "a pm.Model, such as joint_model(design), or an array of draws"
         given = arguments.numbers(prior, "prior", accepted, least=2).ravel()
         if np.ptp(given) == 0:
-            one = f"prior={arguments.told(prior)} is one value only"
+            one = f"prior={arguments.brief(prior)} is one value only"
             raise ValueError(f"{one}; accepted are draws that differ.")
         return given
     import pymc as pm
@@ -268,7 +268,7 @@ def _without_current(rows):
 def _with_responses(design, chosen, y, t):
     """The chosen rows with another outcome and treatment, and the covariates that vary in them."""
     C = design.C[chosen]
-    return only(replace(design, y=y, t=t, C=C), np.ptp(C, axis=0) > 0)
+    return with_covariates(replace(design, y=y, t=t, C=C), np.ptp(C, axis=0) > 0)
 
 
 def rejects_zero(rows: Rows) -> bool:

@@ -80,7 +80,9 @@ class MaximumLikelihood:
             estimate = pd.concat([pd.Series({"effect": self.effect}), estimate])
             se = pd.concat([pd.Series({"effect": self.effect_se}), se])
         half = norm.ppf(0.975) * se
-        return pd.DataFrame({"estimate": estimate, "se": se, "low": estimate - half, "high": estimate + half})
+        return pd.DataFrame(
+            {"estimate": estimate, "se": se, "low": estimate - half, "high": estimate + half}
+        )
 
     def _profile(self) -> pd.DataFrame:
         """One row a ρ, with the log-likelihood there, and what it lacks to the largest."""
@@ -260,7 +262,9 @@ def finite(design: Design) -> bool:
 def _separating(design: Design) -> dict[str, list[str]]:
     """By equation, what predicts its binary response without error in some rows."""
     if "separated" not in design.kept:  # a profile asks for many points of one design
-        design.kept["separated"] = {equation: separation(design, equation) for equation in ("treatment", "outcome")}
+        design.kept["separated"] = {
+            equation: separation(design, equation) for equation in ("treatment", "outcome")
+        }
     return design.kept["separated"]
 
 
@@ -309,7 +313,9 @@ class Climb(NamedTuple):
     arrived: bool
 
 
-def climb(rows: Rows, point: np.ndarray, *, enough: float = np.inf, tolerance: float = 1e-10) -> Climb:
+def climb(
+    rows: Rows, point: np.ndarray, *, enough: float = np.inf, tolerance: float = 1e-10
+) -> Climb:
     """Newton's method over θ and a together.
 
     It stops early where the value exceeds `enough` or |a| exceeds EDGE.
@@ -333,7 +339,9 @@ def climb(rows: Rows, point: np.ndarray, *, enough: float = np.inf, tolerance: f
     return Climb(point, value, H, False)
 
 
-def _point(design: Design, theta: np.ndarray, a: float, value: float, covariance: np.ndarray) -> MaximumLikelihood:
+def _point(
+    design: Design, theta: np.ndarray, a: float, value: float, covariance: np.ndarray
+) -> MaximumLikelihood:
     """Names, natural scales and (by the delta method) standard errors of one maximum."""
     rows = rows_of(design)
     names = _names(rows)
@@ -375,7 +383,9 @@ def _names(rows: Rows) -> list[str]:
 
 def _in_equation(names: Sequence[str], label: str) -> list[str]:
     """Names of an equation's columns as those of its coefficients."""
-    return [f"intercept_{label}" if name == "intercept" else f"beta_{label}[{name}]" for name in names]
+    return [
+        f"intercept_{label}" if name == "intercept" else f"beta_{label}[{name}]" for name in names
+    ]
 
 
 def _stack(points: list[MaximumLikelihood]) -> MaximumLikelihood:

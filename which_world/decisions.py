@@ -16,7 +16,7 @@ from scipy.stats import t as student
 
 from which_world import arguments
 from which_world.classical import effect_at, finite, ols
-from which_world.design import Design, check_design, only, terms_of
+from which_world.design import Design, check_design, terms_of, with_covariates
 from which_world.maps import between, chart_of, effect_of, refuse, unreliable
 from which_world.moments import condensed
 from which_world.priors import atanh_normal, check_reading, scales
@@ -102,7 +102,7 @@ def benchmark_rho(
     groups = _groups(design, groups)
     rows = []
     for labels in groups.values():
-        short = only(design, ~np.isin(design.covariates, labels))
+        short = with_covariates(design, ~np.isin(design.covariates, labels))
         rows.append(restoring_rho(short, full, has_estimates))
     table = pd.DataFrame(rows, index=pd.Index(groups, name="left out"))
     read = "effect" if design.outcome_kind == "binary" else "alpha"

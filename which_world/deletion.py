@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from which_world.design import Design, check_rows, only
+from which_world.design import Design, check_rows, with_covariates
 from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.likelihoods import Rows
 
@@ -164,7 +164,9 @@ def _without(design, left_out):
     y, t, C = design.y[stay], design.t[stay], design.C[stay]
     if np.ptp(t) == 0 or np.ptp(y) == 0:
         return None
-    return only(replace(design, y=y, t=t, C=C, centre=design.t_mean), np.ptp(C, axis=0) > 0)
+    return with_covariates(
+        replace(design, y=y, t=t, C=C, centre=design.t_mean), np.ptp(C, axis=0) > 0
+    )
 
 
 def _fit(design):

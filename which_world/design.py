@@ -187,7 +187,7 @@ def check_rows(design: Any) -> Design:
     return design
 
 
-def only(design: Design, keep: np.ndarray) -> Design:
+def with_covariates(design: Design, keep: np.ndarray) -> Design:
     """The design with some of its covariates, a mask of shape (p,), in either equation."""
     places = np.flatnonzero(keep)
     return replace(

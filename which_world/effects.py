@@ -29,7 +29,9 @@ from which_world.moments import cuts
 EVERYONE = "everyone"
 
 
-def potential_outcomes(idata: xr.DataTree, design: Design, *, levels: Sequence[float] = (0.0, 1.0)) -> xr.Dataset:
+def potential_outcomes(
+    idata: xr.DataTree, design: Design, *, levels: Sequence[float] = (0.0, 1.0)
+) -> xr.Dataset:
     """Mean potential outcomes of the rows at hand, and the effects between them, by imputation.
 
     Parameters
@@ -92,7 +94,9 @@ def potential_outcomes(idata: xr.DataTree, design: Design, *, levels: Sequence[f
     return xr.concat(means, dim=xr.Variable("group", list(groups), {"long_name": "whose mean"}))
 
 
-def effect_at(idata: xr.DataTree, design: Design, values: Mapping[str, npt.ArrayLike]) -> xr.DataArray:
+def effect_at(
+    idata: xr.DataTree, design: Design, values: Mapping[str, npt.ArrayLike]
+) -> xr.DataArray:
     """The effect at chosen values of the moderators.
 
     Parameters
@@ -168,7 +172,7 @@ def _draws(idata: xr.DataTree, design: Design) -> tuple[xr.DataArray, xr.DataArr
     differences = list(_differences(idata, design))
     if differences:
         raise ValueError(
-            f"idata={arguments.told(idata)} is no fit of design={design!r}: "
+            f"idata={arguments.brief(idata)} is no fit of design={design!r}: "
             f"{'; '.join(differences)}; accepted is a fit of this design: fit(design), or of a "
             "model made from it."
         )
@@ -278,12 +282,15 @@ def _chance_at(posterior: xr.Dataset, design: Design, places: xr.DataArray) -> x
 
 
 def _lines(draws: xr.Dataset, design: Design) -> np.ndarray:
-    """θ of the draws, if both equations are lines: the trees of a forest are not among its draws."""
+    """θ of the draws, if both equations are lines: a forest's trees are not among its draws."""
     used = {"outcome": ("beta_O", design.in_outcome), "treatment": ("beta_T", design.in_treatment)}
-    forests = [name for name, (beta, columns) in used.items() if columns.any() and beta not in draws]
+    forests = [
+        name for name, (beta, columns) in used.items() if columns.any() and beta not in draws
+    ]
     if forests:
         raise ValueError(
-            f"idata has a forest in the {' and the '.join(forests)} equation, and a row's chances need its "
+            f"idata has a forest in the {' and the '.join(forests)} equation, and a row's chances "
+            "need its "
             "trees; accepted is a fit whose equations are lines. The average effect, in percentage "
             'points, is idata["posterior"]["effect"].'
         )
@@ -307,7 +314,8 @@ def _values(values: Any, design: Design) -> dict[str, np.ndarray]:
     strangers = [label for label in values if label not in design.moderators]
     if strangers:
         raise ValueError(
-            f"values={arguments.told(values)} names {strangers}, which do not change the effect in "
+            f"values={arguments.brief(values)} names {strangers}, which do not change the effect "
+            "in "
             f"this design; accepted are its moderators {list(design.moderators)}: multiply the "
             "treatment by them in the outcome formula."
         )

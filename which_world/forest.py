@@ -40,7 +40,9 @@ class Forest:
     beta: float = 2.0
     spread: float | None = None
 
-    def index(self, name: str, X: np.ndarray, level: float, spread: float, *, dims: str = "obs") -> TensorVariable:
+    def index(
+        self, name: str, X: np.ndarray, level: float, spread: float, *, dims: str = "obs"
+    ) -> TensorVariable:
         """The forest's value in each row of X, inside a model context.
 
         Parameters
@@ -66,7 +68,9 @@ class Forest:
             return pmb.BART(name, X, response, **shape, dims=dims)
 
 
-def bart(*, trees: int = 50, alpha: float = 0.95, beta: float = 2.0, spread: float | None = None) -> Forest:
+def bart(
+    *, trees: int = 50, alpha: float = 0.95, beta: float = 2.0, spread: float | None = None
+) -> Forest:
     """A forest for an equation: ``joint_model(design, treatment=bart())``.
 
     Parameters
@@ -138,7 +142,8 @@ def forest_index(design: Design, equation: str, forest: Forest) -> TensorVariabl
         kind, response, included = design.kind, design.t, design.in_treatment
     if not included.any():
         raise ValueError(
-            f"equation {equation} has no covariates for a forest; accepted is a formula with at least one."
+            f"equation {equation} has no covariates for a forest; accepted is a formula with at "
+            "least one."
         )
     level, spread = response.mean(), response.std()
     if kind == "binary":

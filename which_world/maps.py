@@ -1,11 +1,15 @@
 """The map: the posterior of α at every ρ, and the evidence of each; `readings` reads it.
 
-What is read off a map is the ``effect``: α itself, or for a binary outcome the average difference in its chance.
+What is read off a map is the ``effect``: α itself, or for a binary outcome the average difference
+in its chance.
 """
 
+from __future__ import annotations
+
 import time
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -28,21 +32,39 @@ from which_world.engine.pairs import PAIRS
 from which_world.moments import condensed, one_thread
 from which_world.priors import scales
 
+if TYPE_CHECKING:
+    from which_world.design import Design
+    from which_world.priors import Normal, UnitInformation
+
 WORK = 2**23  # rows times draws of one column beyond which few draws are weighed, if these are calm
-TRIED, CALM = 128, 0.2  # how many; and the sd of log weights up to which the others follow from them
+# how many; and the sd of log weights up to which the others follow from them
+TRIED, CALM = 128, 0.2
 PULLED = 0.25  # standard errors by which priors may move the effect at ρ = 0 without a word
 PROBED = 512  # draws at ρ = 0 that show it
-APART, FEWEST, MISSED = 0.3, 7, 0.2  # nodes in atanh ρ, and the sds or logs by which others may miss one
+# nodes in atanh ρ, and the sds or logs by which others may miss one
+APART, FEWEST, MISSED = 0.3, 7, 0.2
 ROUNDS = 3  # of better proposals, at most, for a column whose weights cannot be relied on
-FEW_ROWS, LEANING = 800_000, 2**21  # rows times proposals of a column: so many are cheap, or worth it where it leans
+# rows times proposals of a column: so many are cheap, or worth it where it leans
+FEW_ROWS, LEANING = 800_000, 2**21
 MORE = 3  # doublings of the draws, at most
 UPRIGHT = 0.6  # share of Gaussian draws that count, below which a column leans
-LIGHT = 10.0  # degrees of freedom of a Student t whose tails are as long as those of a column of few rows
-EXACT, DRAWN, SQUARED, KERNEL = 3e-10, 2e-9, 1e-9, 5e-8  # seconds, of steps in the making of a map, on one slow core
+# degrees of freedom of a Student t whose tails are as long as those of a column of few rows
+LIGHT = 10.0
+# seconds, of steps in the making of a map, on one slow core
+EXACT, DRAWN, SQUARED, KERNEL = 3e-10, 2e-9, 1e-9, 5e-8
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
 
 
-def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draws=512, seed=0):
+def map_rho(
+    design: Design,
+    *,
+    rho: Sequence[float] | np.ndarray = GRID,
+    coefficients: Normal | UnitInformation | None = None,
+    alpha: float | None = None,
+    sigma: float | None = None,
+    draws: int = 512,
+    seed: int = 0,
+) -> xr.Dataset:
     """Fit everything but ρ at each ρ of a grid.
 
     Parameters
@@ -53,18 +75,21 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     coefficients, alpha, sigma
         The prior, as in `joint_model`.
     draws : int
-        Draws at each ρ, from the same scrambled Sobol points in every column; a power of two serves best.
+        Draws at each ρ, from the same scrambled Sobol points in every column; a power of two serves
+        best.
     seed : int
 
     Returns
     -------
     xarray.Dataset
-        Dims ``rho`` and ``draw``. ``effect`` (rho, draw), what readings read: the same as ``alpha`` (units of the
-        outcome per unit of the treatment), or for a binary outcome the average difference that the treatment makes to
-        its chance, in percentage points, everybody keeping her own error: at 1 against at 0, or, if continuous, higher
-        by the design's ``step`` (an attribute) than it was. ``alpha`` is then the shift of its index, per unit. With
-        ``log_weight`` (rho, draw; normalised, so that each column's weights sum to one); ``log_evidence``
-        (rho), of data given ρ; ``pareto_k`` and ``ess`` (rho), the reliability of each column.
+        Dims ``rho`` and ``draw``. ``effect`` (rho, draw), what readings read: the same as ``alpha``
+        (units of the outcome per unit of the treatment), or for a binary outcome the average
+        difference that the treatment makes to its chance, in percentage points, everybody keeping
+        her own error: at 1 against at 0, or, if continuous, higher by the design's ``step`` (an
+        attribute) than it was. ``alpha`` is then the shift of its index, per unit. With
+        ``log_weight`` (rho, draw; normalised, so that each column's weights sum to one);
+        ``log_evidence`` (rho), of data given ρ; ``pareto_k`` and ``ess`` (rho), the reliability of
+        each column.
 
     Raises
     ------
@@ -74,30 +99,53 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     Warns
     -----
     UserWarning
-        Before any work, when rows and covariates are so many that a map takes long. Afterwards, when the priors move
-        the effect at ρ = 0 by more than a quarter of its standard error from the classical estimate (the attribute
-        ``pulled`` says by how many), and naming the columns whose Pareto k̂ exceeds 0.7. They are kept, and no reading
-        leans on them: `read_map`
+        Before any work, when rows and covariates are so many that a map takes long. Afterwards,
+        when the priors move the effect at ρ = 0 by more than a quarter of its standard error from
+        the classical estimate (the attribute ``pulled`` says by how many), and naming the columns
+        whose Pareto k̂ exceeds 0.7. They are kept, and no reading leans on them: `read_map`
         leaves them empty, the others refuse.
 
     Notes
     -----
-    Where outcome and treatment are continuous a column is exact but for an integral over its two scales, however many
-    covariates there are. Elsewhere: mode by Newton's method, Laplace approximation, then importance weights with Pareto
-    smoothing (Vehtari et al. 2024), of randomised quasi-Monte Carlo draws; ``ess`` reports the error of all that were
-    proposed.
+    Where outcome and treatment are continuous a column is exact but for an integral over its two
+    scales, however many covariates there are. Elsewhere: mode by Newton's method, Laplace
+    approximation, then importance weights with Pareto smoothing (Vehtari et al. 2024), of
+    randomised quasi-Monte Carlo draws; ``ess`` reports the error of all that were proposed.
 
-    *Few rows.* A posterior has longer tails than a Gaussian then. A first round of Student t draws shows its mean and
-    spread, up to eight times `draws` are proposed with these, and the map holds their quantiles as `draws` equal draws.
-    With more rows a column whose weights cannot be relied on, as where nobody of a rare level said yes, is drawn again
-    in the same way.
+    *Few rows.* A posterior has longer tails than a Gaussian then. A first round of Student t draws
+    shows its mean and spread, up to eight times `draws` are proposed with these, and the map holds
+    their quantiles as `draws` equal draws. With more rows all columns are drawn in this way where
+    one cannot be relied on otherwise, as where nobody of a rare level said yes.
 
-    *Many rows.* The log weights hardly vary: 128 are computed, and the others follow from a cubic of α through these.
+    *Many rows.* The log weights hardly vary: 128 are computed, and the others follow from a cubic
+    of α through these.
 
-    *A long grid.* Some columns are weighed, 0.3 apart in atanh ρ, and more beside those that a spline through the
-    others misses by a fifth of their standard deviation or of a log. A column between has its own mode, and its draws,
-    weights and evidence by splines, with the larger ``pareto_k`` of its two neighbours: in 17 of 49 columns, within
-    0.05 standard deviations where |ρ| ≤ 0.95.
+    *A long grid.* Some columns are weighed, 0.3 apart in atanh ρ, and more beside each that a
+    spline through the others misses by a fifth of its standard deviation, or of a log. A column
+    between has its own mode; its draws, weights and evidence are splines, and its ``pareto_k`` is
+    the worse of its two neighbours'. Measured where |ρ| ≤ 0.95, splines move means by less than
+    0.01 and ends of intervals by less than 0.1 standard deviations; by 0.02 and 0.2, which is the
+    noise of the draws, where nobody of a level said yes.
+
+    See Also
+    --------
+    read_map : the map as a table.
+    tipping_point : the ρ that puts the sign in doubt.
+    weigh : a belief about ρ, laid on the map.
+
+    Examples
+    --------
+    Two hundred rows with a slope of 2, and the effect that it would stand for at five ρ:
+
+    >>> import numpy as np, pandas as pd
+    >>> from which_world import make_design, map_rho, read_map
+    >>> rng = np.random.default_rng(0)
+    >>> data = pd.DataFrame({"t": rng.normal(size=200)})
+    >>> data["y"] = 2 * data["t"] + rng.normal(size=200)
+    >>> design = make_design(data, outcome="y ~ t", treatment="t ~ 1")
+    >>> chart = map_rho(design, rho=[-0.8, -0.5, 0, 0.5, 0.8])
+    >>> read_map(chart)["mean"].round(1).to_dict()
+    {-0.8: 3.3, -0.5: 2.5, 0.0: 1.9, 0.5: 1.3, 0.8: 0.5}
     """
     started = time.perf_counter()
     check_design(design)
@@ -106,7 +154,8 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
     rows, prior = rows_of(design), scales(design, coefficients, alpha=alpha, sigma=sigma)
     columns_of = _exact if PAIRS[design.kinds].compressible else _weighted
     shift, effect, weight, evidence, k_hat, ess = (
-        np.array(part) for part in zip(*columns_of(design, rows, prior, np.arctanh(rho), draws, seed))
+        np.array(part)
+        for part in zip(*columns_of(design, rows, prior, np.arctanh(rho), draws, seed))
     )
     _warn(rho, ~(k_hat <= PARETO_K))  # NaN is no pass
     chart = xr.Dataset(
@@ -119,19 +168,26 @@ def map_rho(design, *, rho=GRID, coefficients=None, alpha=None, sigma=None, draw
             "ess": ("rho", ess),
         },
         coords={"rho": rho, "draw": np.arange(draws)},
-        attrs={"outcome": design.outcome, "treatment": design.treatment, "outcome_kind": design.outcome_kind,
-               "step": design.step, "n": design.n, "parameters": rows.size,
-               "seconds": time.perf_counter() - started},
-    )  # fmt: skip
+        attrs={
+            "outcome": design.outcome,
+            "treatment": design.treatment,
+            "outcome_kind": design.outcome_kind,
+            "step": design.step,
+            "n": design.n,
+            "parameters": rows.size,
+            "seconds": time.perf_counter() - started,
+        },
+    )
     chart.attrs |= _pulled(design, rows, prior)
     return chart
 
 
 def _pulled(design, rows, prior):
-    """By how many standard errors the priors move the effect at ρ = 0 from the classical one; warned of if it counts.
+    """By how many standard errors the priors move the effect at ρ = 0 from the classical one;
+    warned of if it counts.
 
-    That is least squares beside the mean of a column, or for a binary response maximum likelihood beside the mode of
-    the posterior: a mean and a mode differ without any prior.
+    That is least squares beside the mean of a column, or for a binary response maximum likelihood
+    beside the mode of the posterior: a mean and a mode differ without any prior.
     """
     if "binary" in design.kinds:
         if not finite(design):
@@ -145,15 +201,19 @@ def _pulled(design, rows, prior):
     pulled = float((column - estimate) / se)
     if not abs(pulled) <= PULLED:
         arguments.warn(
-            f"the priors move the effect at rho = 0 by {abs(pulled):.2f} of its standard error, from {estimate:.4g} "
-            f"without priors to {column:.4g}; accepted are wider ones, such as the defaults: alpha=None, "
+            f"the priors move the effect at rho = 0 by {abs(pulled):.2f} of its standard error, "
+            f"from {estimate:.4g} "
+            f"without priors to {column:.4g}; accepted are wider ones, such as the defaults: "
+            "alpha=None, "
             "coefficients=unit_information()."
         )
     return {"pulled": pulled}
 
 
 def stepped(attrs):
-    """What a table tells of the change in the treatment that its effects are read for: nothing of one unit."""
+    """What a table tells of the change in the treatment that its effects are read for:
+    nothing of one unit.
+    """
     step = attrs.get("step", 1.0)
     return {} if step == 1 else {"treatment": attrs["treatment"], "step": step}
 
@@ -163,23 +223,36 @@ def _warn_long(design, rho, draws):
     n, p = len(design.y), design.C.shape[1]
     m = 2 + design.in_outcome.sum() + design.in_treatment.sum()
     exact = PAIRS[design.kinds].compressible
-    newton, weighed = len(rho) * SQUARED * m**2, len(_nodes(np.arctanh(rho))) * (DRAWN * m + KERNEL) * draws
+    newton, weighed = (
+        len(rho) * SQUARED * m**2,
+        len(_nodes(np.arctanh(rho))) * (DRAWN * m + KERNEL) * draws,
+    )
     seconds = n * (EXACT * p**2 if exact else newton + weighed)
-    warn_long(seconds, f"a map of {len(rho)} columns, with {p:,} covariates in {n:,} rows,", not exact)
+    warn_long(
+        seconds, f"a map of {len(rho)} columns, with {p:,} covariates in {n:,} rows,", not exact
+    )
 
 
 def _warn(rho, bad):
     if bad.any():
         arguments.warn(
-            f"Pareto k̂ exceeds {PARETO_K} in {bad.sum()} of {len(bad)} columns, rho {runs(rho, bad)}: "
-            "their weighted draws stand for too little, and readings leave them out or refuse. Accepted are more "
+            f"Pareto k̂ exceeds {PARETO_K} in {bad.sum()} of {len(bad)} columns, rho "
+            f"{runs(rho, bad)}: "
+            "their weighted draws stand for too little, and readings leave them out or refuse. "
+            "Accepted are more "
             "draws, fewer terms, tighter priors, or NUTS: fit(joint_model(design, rho=...))."
         )
 
 
 def _grid(rho):
-    found = arguments.numbers(rho, "rho", accepted := "a grid of five or more increasing numbers in (-1, 1)")
-    if found.ndim != 1 or len(found) < 5 or not (np.all(np.abs(found) < 1) and np.all(np.diff(found) > 0)):
+    found = arguments.numbers(
+        rho, "rho", accepted := "a grid of five or more increasing numbers in (-1, 1)"
+    )
+    if (
+        found.ndim != 1
+        or len(found) < 5
+        or not (np.all(np.abs(found) < 1) and np.all(np.diff(found) > 0))
+    ):
         arguments.refuse("rho", rho, accepted)
     return found
 
@@ -193,7 +266,9 @@ class Points(NamedTuple):
 
 def _sobol(size, draws, seed):
     """Scrambled Sobol points, shape (draws, size)."""
-    return Sobol(size, rng=np.random.default_rng(seed)).random_base2(int(np.ceil(np.log2(draws))))[:draws]
+    return Sobol(size, rng=np.random.default_rng(seed)).random_base2(int(np.ceil(np.log2(draws))))[
+        :draws
+    ]
 
 
 def _gaussian(size, draws, seed):
@@ -202,9 +277,11 @@ def _gaussian(size, draws, seed):
 
 
 def _student(size, draws, seed):
-    """Of a multivariate t, whose tails are as long as a column's; the first entry is the inverse of the first point.
+    """Of a multivariate t, whose tails are as long as a column's; the first entry is the inverse of
+    the first point.
 
-    In many dimensions its degrees of freedom grow with these, or most draws would lie where no posterior is.
+    In many dimensions its degrees of freedom grow with these, or most draws would lie where no
+    posterior is.
     """
     u, df = _sobol(size + 1, draws, seed), max(LIGHT, size)
     first = stdtrit(df, u[:, 0])  # the others, given it, are a t again
@@ -227,12 +304,14 @@ def _exact(design, rows, prior, a, draws, seed):
 
 
 def _weighted(design, rows, prior, a, draws, seed):
-    """Each column's α and effect, draw by draw, with log weights, log evidence, Pareto k̂ and effective size.
+    """Each column's α and effect, draw by draw, with log weights, log evidence, Pareto k̂ and
+    effective size.
 
-    Every column has its own mode, but draws are weighed in some: what is left of a column then, in units of its
-    Gaussian, is smooth in a, and the others have it by splines. All are made of the same points. Where rows are few a
-    draw costs little and a column's tails are long: then there are more, of a Student t that has the mean and spread
-    that a first round shows, thinned back to `draws`.
+    Every column has its own mode, but draws are weighed in some: what is left of a column then, in
+    units of its Gaussian, is smooth in a, and the others have it by splines. All are made of the
+    same points. Where rows are few a draw costs little and a column's tails are long: then there
+    are more, of a Student t that has the mean and spread that a first round shows, thinned back to
+    `draws`.
     """
     with one_thread():
         found, place = columns(rows, prior, a), len(rows.names_O) - 1
@@ -244,8 +323,12 @@ def _weighted(design, rows, prior, a, draws, seed):
             return _thinned(propose(k, rounds=[points, *[more] * ROUNDS], least=1), draws)
 
         plainly = partial(propose, rounds=[_gaussian(rows.size, draws, seed)], least=0)
-        middle = np.column_stack([found.mode[:, place], average_effect(design, found.mode, found.a)])
-        frame = Frame(found.a, middle, np.linalg.norm(found.root[:, place], axis=1), found.log_evidence)
+        middle = np.column_stack(
+            [found.mode[:, place], average_effect(design, found.mode, found.a)]
+        )
+        frame = Frame(
+            found.a, middle, np.linalg.norm(found.root[:, place], axis=1), found.log_evidence
+        )
         every = _filled(frame, plainly, refine=False) if plain else None
         return every or _filled(frame, patiently)
 
@@ -253,7 +336,8 @@ def _weighted(design, rows, prior, a, draws, seed):
 class Frame(NamedTuple):
     """What each of K columns is before draws are weighed.
 
-    `middle` (K, 2) holds α and the effect at the mode, `unit` (K,) the Gaussian's sd of α, and `log_evidence` is its.
+    `middle` (K, 2) holds α and the effect at the mode, `unit` (K,) the Gaussian's sd of α, and
+    `log_evidence` is its.
     """
 
     a: np.ndarray
@@ -263,13 +347,16 @@ class Frame(NamedTuple):
 
 
 def _filled(frame, column, refine=True):
-    """All columns, of which `column(k)` makes a few, and more beside each that cannot be relied on or predicted.
+    """All columns, of which `column(k)` makes a few, and more beside each that cannot be relied on
+    or predicted.
 
     None where some cannot be relied on and nothing is to be refined.
     """
     known, new = {}, _nodes(frame.a)
     while len(new):
-        work = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(delayed(column)(k) for k in new)
+        work = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(
+            delayed(column)(k) for k in new
+        )
         known |= zip(new, work)
         nodes = np.array(sorted(known))
         every = [np.array(part) for part in zip(*(known[k] for k in nodes))]
@@ -277,7 +364,9 @@ def _filled(frame, column, refine=True):
         if bad.any() and not refine:
             return None
         new = _beside(nodes, bad | _missed(frame, nodes, every))
-    return [known[k] for k in nodes] if len(nodes) == len(frame.a) else _between(frame, nodes, every)
+    return (
+        [known[k] for k in nodes] if len(nodes) == len(frame.a) else _between(frame, nodes, every)
+    )
 
 
 def _nodes(a):
@@ -293,13 +382,19 @@ def _beside(nodes, wanting):
 
 
 def _missed(frame, nodes, every):
-    """Which nodes a spline through all others misses, in mean, spread or evidence: twice as far apart, it errs more."""
+    """Which nodes a spline through all others misses, in mean, spread or evidence:
+    twice as far apart, it errs more.
+    """
     _, effect, weight, evidence, *_ = every
     mean = (np.exp(weight) * effect).sum(axis=1)
     sd = np.sqrt((np.exp(weight) * (effect - mean[:, None]) ** 2).sum(axis=1))
-    told = np.column_stack([
-        (mean - frame.middle[nodes, 1]) / sd, np.log(sd / frame.unit[nodes]), evidence - frame.log_evidence[nodes]
-    ])  # fmt: skip
+    told = np.column_stack(
+        [
+            (mean - frame.middle[nodes, 1]) / sd,
+            np.log(sd / frame.unit[nodes]),
+            evidence - frame.log_evidence[nodes],
+        ]
+    )
     a, missed = frame.a[nodes], np.zeros(len(nodes), dtype=bool)
     for i in range(1, len(nodes) - 1):
         others = CubicSpline(np.delete(a, i), np.delete(told, i, axis=0))
@@ -308,7 +403,8 @@ def _missed(frame, nodes, every):
 
 
 def _between(frame, nodes, every):
-    """All columns by splines through some: of draws in units of each column's Gaussian, and of what its evidence lacks.
+    """All columns by splines through some: of draws in units of each column's Gaussian, and of what
+    its evidence lacks.
 
     A column between two nodes is relied on as the worse of these.
     """
@@ -331,11 +427,15 @@ def _between(frame, nodes, every):
 
 
 def _proposals(propose, size, n, dimensions, draws, seed):
-    """How many proposals a column gets, and whether a plain Gaussian will do; the same for all columns of a map."""
+    """How many proposals a column gets, and whether a plain Gaussian will do;
+    the same for all columns of a map.
+    """
     if n * draws > WORK:
         return draws, True
     some = [_gaussian(dimensions, TRIED, seed)]
-    counted = [propose(k, rounds=some, least=0)[-1] / TRIED for k in (size // 4, size // 2, 3 * size // 4)]
+    counted = [
+        propose(k, rounds=some, least=0)[-1] / TRIED for k in (size // 4, size // 2, 3 * size // 4)
+    ]
     leans = not min(counted) >= UPRIGHT
     proposals = draws * _times((LEANING if leans else FEW_ROWS) / (n * draws))
     return proposals, proposals == draws and not leans
@@ -347,10 +447,11 @@ def _times(more):
 
 
 def _leading(covariance, slope, place):
-    """A root of a covariance through which the first standard normal alone moves what is read, as far as it is linear.
+    """A root of a covariance through which the first standard normal alone moves what is read, as
+    far as it is linear.
 
-    Its slope in θ is given; in place of α, which it has at `place`, it comes first. Sobol points are the more even the
-    fewer of their coordinates matter.
+    Its slope in θ is given; in place of α, which it has at `place`, it comes first. Sobol points
+    are the more even the fewer of their coordinates matter.
     """
     rest = np.delete(np.arange(len(slope)), place)
     read = np.vstack([slope, np.eye(len(slope))[rest]])
@@ -358,7 +459,9 @@ def _leading(covariance, slope, place):
 
 
 def _column(design, rows, prior, found, k, *, rounds, least):
-    """One column from rounds of points: at least `least` after the first, and more while it carries too little."""
+    """One column from rounds of points: at least `least` after the first,
+    and more while it carries too little.
+    """
     centre, spread, best = np.zeros(rows.size), np.eye(rows.size), None
     slope = effect_slope(design, found.mode[k], found.a[k])[:-1]
     root = _leading(found.root[k] @ found.root[k].T, slope, len(rows.names_O) - 1)
@@ -368,7 +471,9 @@ def _column(design, rows, prior, found, k, *, rounds, least):
         log_q = log_density - log_det - np.log(np.diagonal(spread)).sum()
         column = _weighed(design, rows, prior, found.a[k], found.mode[k] + draws @ root.T, log_q)
         weight, k_hat = column[2], np.nan_to_num(column[4], nan=np.inf)
-        if (turn >= least or turn == len(rounds) - 1) and (best is None or k_hat < np.nan_to_num(best[4], nan=np.inf)):
+        if (turn >= least or turn == len(rounds) - 1) and (
+            best is None or k_hat < np.nan_to_num(best[4], nan=np.inf)
+        ):
             best = column
         if turn >= least and (k_hat <= PARETO_K or np.isnan(weight).any()):
             break
@@ -378,7 +483,8 @@ def _column(design, rows, prior, found, k, *, rounds, least):
 
 
 def _wider(centre, covariance, counted):
-    """A mean and a root covariance that is nowhere narrower than Laplace's: too few weights would shrink it.
+    """A mean and a root covariance that is nowhere narrower than Laplace's: too few weights would
+    shrink it.
 
     And what few draws say of many dimensions is mixed with what Laplace says.
     """
@@ -393,10 +499,11 @@ def _effective(log_weight):
 
 
 def _thinned(column, draws):
-    """A column told by equally likely draws: the quantiles of all its proposals, in the order of the first of these.
+    """A column told by equally likely draws: the quantiles of all its proposals, in the order of
+    the first of these.
 
-    That order hardly differs between neighbouring columns, so draws stay smooth over ρ; and an effect goes with an α
-    as it does in the proposals, which have the column's own covariance.
+    That order hardly differs between neighbouring columns, so draws stay smooth over ρ; and an
+    effect goes with an α as it does in the proposals, which have the column's own covariance.
     """
     *read, weight, evidence, k_hat, ess = column
     order = (np.argsort(np.argsort(values[:draws])) for values in read)
@@ -408,7 +515,9 @@ def _levels(values, log_weight, draws):
     """Means of weighted values between quantiles that are evenly spaced in probability."""
     order, weight = np.argsort(values), np.exp(log_weight)
     mean = weight @ values
-    shares, sums = (np.r_[0.0, np.cumsum(each[order])] for each in (weight, weight * (values - mean)))
+    shares, sums = (
+        np.r_[0.0, np.cumsum(each[order])] for each in (weight, weight * (values - mean))
+    )
     return mean + draws * np.diff(np.interp(np.linspace(0, shares[-1], draws + 1), shares, sums))
 
 
@@ -423,16 +532,26 @@ def _weighed(design, rows, prior, a, theta, log_q):
         tried = log_ratio(slice(TRIED))
         if tried.std() < CALM:
             every = _by_alpha(tried, alpha)
-            k_hat = float(np.fmin(smoothed(tried)[1], PARETO_K))  # weights that hardly vary have no tail
+            # weights that hardly vary have no tail
+            k_hat = float(np.fmin(smoothed(tried)[1], PARETO_K))
             weight = every - logsumexp(every)
-            return alpha, effect, weight, logsumexp(every) - np.log(len(theta)), k_hat, _effective(weight)
+            return (
+                alpha,
+                effect,
+                weight,
+                logsumexp(every) - np.log(len(theta)),
+                k_hat,
+                _effective(weight),
+            )
     ratio = log_ratio(slice(None))
     weight, k_hat = smoothed(ratio)
     return alpha, effect, weight, logsumexp(ratio) - np.log(len(theta)), k_hat, _effective(weight)
 
 
 def _by_alpha(tried, alpha):
-    """The log ratios of all draws from those of the first few, as a cubic of α, since α is what readings read."""
+    """The log ratios of all draws from those of the first few, as a cubic of α,
+    since α is what readings read.
+    """
     x = (alpha - alpha.mean()) / alpha.std()
     curve = Polynomial.fit(x[: len(tried)], tried, 3)
     left = tried - curve(x[: len(tried)])
@@ -442,11 +561,13 @@ def _by_alpha(tried, alpha):
 def smoothed(log_ratio):
     """Log weights, Pareto-smoothed and summing to one, of the draws of one column; and Pareto k̂.
 
-    It is NaN where no tail can be fitted: one draw outweighs all others, or the largest weights are one number.
+    It is NaN where no tail can be fitted: one draw outweighs all others, or the largest weights are
+    one number.
     """
     try:
         with np.errstate(all="ignore"):
-            weight, k_hat = array_stats.psislw(-log_ratio)  # it takes the negative, a log likelihood
+            # it takes the negative, a log likelihood
+            weight, k_hat = array_stats.psislw(-log_ratio)
     except ValueError:
         weight, k_hat = log_ratio, np.nan
     if not np.isfinite(weight).all():
@@ -460,15 +581,21 @@ def effect_of(map):
 
 
 def unreliable(map):
-    """Which columns no reading may lean on; a Pareto k̂ that is NaN is no better than a large one."""
+    """Which columns no reading may lean on;
+    a Pareto k̂ that is NaN is no better than a large one.
+    """
     return ~(map.pareto_k.values <= PARETO_K)
 
 
 def runs(rho, bad):
     """Some of a map's columns in words: ``-0.98 to -0.95, 0.29``."""
     places = np.flatnonzero(bad)
-    each = [rho[run] for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(run)]
-    return ", ".join(" to ".join(dict.fromkeys(f"{end:.2f}" for end in run[[0, -1]])) for run in each)
+    each = [
+        rho[run] for run in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(run)
+    ]
+    return ", ".join(
+        " to ".join(dict.fromkeys(f"{end:.2f}" for end in run[[0, -1]])) for run in each
+    )
 
 
 def trusted(map):
@@ -489,7 +616,8 @@ def between(rho, low, high):
 def refuse(map, bad, where):
     if bad.any():
         raise ValueError(
-            f"Pareto k̂ exceeds {PARETO_K} at rho = {np.round(map.rho.values[bad], 2).tolist()}, {where}: those columns "
+            f"Pareto k̂ exceeds {PARETO_K} at rho = {np.round(map.rho.values[bad], 2).tolist()}, "
+            f"{where}: those columns "
             "are not nearly Gaussian. Accepted are more draws in map_rho, tighter priors, or NUTS: "
             "fit(joint_model(design, rho=...))."
         )
@@ -497,6 +625,9 @@ def refuse(map, bad, where):
 
 def chart_of(map):
     """The map, if it is one."""
-    if not (isinstance(map, xr.Dataset) and {"alpha", "log_weight", "log_evidence", "pareto_k"} <= set(map)):
-        raise TypeError(f"map={arguments.told(map)}; accepted is a map from map_rho(design).")
+    if not (
+        isinstance(map, xr.Dataset)
+        and {"alpha", "log_weight", "log_evidence", "pareto_k"} <= set(map)
+    ):
+        raise TypeError(f"map={arguments.brief(map)}; accepted is a map from map_rho(design).")
     return map

@@ -81,7 +81,7 @@ def _pools() -> ThreadpoolController:
 
 
 def one_thread() -> AbstractContextManager:
-    """A context in which linear algebra keeps to one thread: rows and columns are what is worth sharing."""
+    """A context of one thread for linear algebra: rows and columns are what is worth sharing."""
     return _pools().limit(**ONE_THREAD)
 
 

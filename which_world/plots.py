@@ -206,7 +206,7 @@ def plot_decision(decision: Decision, *, ax: Axes | None = None, unit: str = "")
     ['act', 'wait']
     """
     accepted = "a Decision, from decide(map, loss, ...)"
-    arguments.having(decision, ("loss", "ranges", "regret"), "decision", accepted)
+    arguments.with_attributes(decision, ("loss", "ranges", "regret"), "decision", accepted)
     ax = new_axes(ax, unit)
     rho, actions = decision.regret.index.to_numpy(), list(decision.regret)
     colours = dict(zip(actions, sns.color_palette("crest", len(actions))))

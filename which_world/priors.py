@@ -46,7 +46,9 @@ class Normal:
     beta_T: float | None = None
 
 
-def normal(scale: float = 1.0, *, beta_O: float | None = None, beta_T: float | None = None) -> Normal:
+def normal(
+    scale: float = 1.0, *, beta_O: float | None = None, beta_T: float | None = None
+) -> Normal:
     """Coefficients β ~ Normal(0, sd), each for one standard deviation of its covariate.
 
     Parameters
@@ -204,7 +206,7 @@ def check_rho(rho: Any, argument: str = "rho") -> float | RhoPrior:
         return arguments.correlation(rho, argument)
     except ValueError:
         raise ValueError(
-            f"{argument}={arguments.told(rho)} is not a correlation; accepted are a number in "
+            f"{argument}={arguments.brief(rho)} is not a correlation; accepted are a number in "
             "(-1, 1), or a prior over it: atanh_normal(mean, sd) or a frozen scipy.stats "
             "distribution, such as norm(0, 0.3)."
         ) from None
@@ -218,7 +220,7 @@ def check_belief(belief: Any, argument: str = "belief") -> RhoPrior:
     if isinstance(belief, float) and -1 < belief < 1:
         hint = f"; rho={belief!r} is a world of its own"
     raise TypeError(
-        f"{argument}={arguments.told(belief)} is no prior over rho; accepted are "
+        f"{argument}={arguments.brief(belief)} is no prior over rho; accepted are "
         "atanh_normal(mean, sd) and a frozen scipy.stats distribution, such as "
         f"norm(0, 0.3){hint}."
     )
@@ -265,7 +267,8 @@ def log_density(prior: Any, rho: np.ndarray) -> np.ndarray:
         mass = float(prior.cdf(1.0) - prior.cdf(-1.0)) if hasattr(prior, "cdf") else 1.0
         if not mass > 0:
             raise ValueError(
-                f"prior={described(prior)} has no density on (-1, 1); accepted is a prior with mass there."
+                f"prior={described(prior)} has no density on (-1, 1); accepted is a prior with "
+                "mass there."
             )
         return np.asarray(prior.logpdf(rho), dtype=float) - np.log(mass)
     density = np.asarray(prior(rho), dtype=float)
@@ -308,9 +311,9 @@ def moments(prior: Any) -> tuple[float, float]:
 def described(prior: Any) -> str:
     """A prior over ρ in words: a frozen distribution by its family and what it was given."""
     if not hasattr(prior, "dist"):
-        return arguments.told(prior)
-    by_place = [arguments.told(value) for value in prior.args]
-    by_name = [f"{name}={arguments.told(value)}" for name, value in prior.kwds.items()]
+        return arguments.brief(prior)
+    by_place = [arguments.brief(value) for value in prior.args]
+    by_name = [f"{name}={arguments.brief(value)}" for name, value in prior.kwds.items()]
     return f"{prior.dist.name}({', '.join(by_place + by_name)})"
 
 
@@ -400,7 +403,9 @@ def _outcome_sds(design: Design, coefficients: Normal, outcome: _Equation) -> np
     alpha = 1 / abs(outcome.worth_a_row()[-1, -1])
     beta = coefficients.beta_O or coefficients.scale * outcome.sd
     delta = coefficients.scale * alpha
-    return np.r_[np.full(design.in_outcome.sum(), beta), np.full(design.moderates.sum(), delta), alpha]
+    return np.r_[
+        np.full(design.in_outcome.sum(), beta), np.full(design.moderates.sum(), delta), alpha
+    ]
 
 
 class _Equation(NamedTuple):

@@ -309,7 +309,9 @@ def _weighted_quantile(values, weight, level):
     order = np.argsort(values, axis=1)
     ordered = np.take_along_axis(values, order, axis=1)
     share = np.take_along_axis(weight, order, axis=1)
-    middle = np.cumsum(share, axis=1) - share / 2  # a draw stands in the middle of what it stands for
+    middle = (
+        np.cumsum(share, axis=1) - share / 2
+    )  # a draw stands in the middle of what it stands for
     return [np.interp(level, below, row) for below, row in zip(middle, ordered)]
 
 

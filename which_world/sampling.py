@@ -138,7 +138,9 @@ def _observed(model: Any) -> pm.Model:
     arguments.instance(model, pm.Model, "model_or_design", accepted)
     model = observed(model)
     if not model.observed_RVs:
-        raise ValueError("the model has no observed data; accepted is a model with data, see pm.observe.")
+        raise ValueError(
+            "the model has no observed data; accepted is a model with data, see pm.observe."
+        )
     return model
 
 

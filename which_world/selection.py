@@ -263,12 +263,15 @@ LINEAR: Mapping[str, type] = {
 EVERY: Mapping[str, type] = {**LINEAR, "excluded": Excluded}
 
 
-def check_coefficients(value: Any, name: str = "coefficients", kinds: Mapping[str, type] = EVERY) -> Any:
+def check_coefficients(
+    value: Any, name: str = "coefficients", kinds: Mapping[str, type] = EVERY
+) -> Any:
     """A prior over coefficients, if it is one of these kinds."""
     if not isinstance(value, tuple(kinds.values())):
         *first, last = (f"{kind}(...)" for kind in kinds)
         raise TypeError(
-            f"{name}={arguments.told(value)} is no prior over coefficients; accepted is {', '.join(first)} or {last}."
+            f"{name}={arguments.brief(value)} is no prior over coefficients; accepted is "
+            f"{', '.join(first)} or {last}."
         )
     return value
 
@@ -285,7 +288,8 @@ def restrict(design: Design, coefficients: Coefficients) -> tuple[Design, Linear
     strangers = [name for name in coefficients.names if name not in accepted]
     if strangers:
         raise ValueError(
-            f"excluded({strangers}) names no covariate of the treatment equation; accepted are {accepted}."
+            f"excluded({strangers}) names no covariate of the treatment equation; accepted are "
+            f"{accepted}."
         )
     kept = ~np.isin(design.covariates, coefficients.names)
     restricted = replace(design, in_outcome=design.in_outcome & kept)

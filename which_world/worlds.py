@@ -413,7 +413,7 @@ def _check_same_data(fits):
             if here is None or there is None or np.array_equal(here, there):
                 continue
             raise ValueError(
-                f"fits[{name!r}]={arguments.told(fits[name])} and fits[{first!r}] are of other "
+                f"fits[{name!r}]={arguments.brief(fits[name])} and fits[{first!r}] are of other "
                 f"data: {here.size:,} and {there.size:,} rows, with other values of the "
                 f"{response}; accepted are fits of the same rows, with one outcome and one "
                 "treatment."

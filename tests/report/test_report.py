@@ -894,6 +894,7 @@ def test_a_report_opens_on_what_to_do_and_says_where_it_comes_from(written):
     assert manifest["sha256"] == hashlib.sha256(PONDS.read_bytes()).hexdigest()
     for fact in (manifest["sha256"][:16], "ponds.csv", "seed 0", "python -m helpers", manifest["date"]):
         assert fact in page
+    assert str(folder.parent) not in page and str(PONDS.parent) not in page  # it is made to be passed on
     for name, checksum in manifest["files"].items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == checksum
 

@@ -5,15 +5,16 @@ Everything is a function of a = atanh r, so that 1/√(1-r²) = cosh a and r/√
     A = h cosh a - k sinh a,     B = k cosh a - h sinh a,     D² = h² + B² = k² + A²
 
 the quadrant {x < h, y < k} is a wedge whose corner lies D away from the origin once (x, y) are made
-independent. Three steps bring any (h, k, r) to a wedge whose likeliest point is its corner. The first
-adds what is positive; the last leaves at least 0.7 arccos(-r)/π of what it subtracts from (measured):
+independent. Three steps bring any (h, k, r) to a wedge whose likeliest point is its corner. The
+first adds what is positive; the last leaves at least 0.7 arccos(-r)/π of what it subtracts from
+(measured):
 
     h + k > 0      Φ₂(h, k; r) = Φ(h) - Φ(-k) + Φ₂(-h, -k; r)
     h > k          the two change places
     B > 0          Φ₂(h, k; r) = Φ(h) - Φ₂(h, -k; -r)
 
-What is left has h ≤ -|k| and A ≤ B ≤ 0. The ray from the origin through the corner cuts that wedge in
-two, and along the ray the mass across it is a Mills ratio m(x) = Φ(-x)/φ(x):
+What is left has h ≤ -|k| and A ≤ B ≤ 0. The ray from the origin through the corner cuts that wedge
+in two, and along the ray the mass across it is a Mills ratio m(x) = Φ(-x)/φ(x):
 
     Φ₂ = φ(D)/√(2π) ∫₀^∞ exp(-Dw - w²/2) Σᵢ cos αᵢ m((D + w) sin αᵢ) dw
     sin α₁ = -B/D, cos α₁ = -h/D,     sin α₂ = -A/D, cos α₂ = -k/D
@@ -30,7 +31,8 @@ import numpy as np
 from scipy.special import log_ndtr
 
 LOG_2PI = np.log(2 * np.pi)
-SPAN, BLOCKS = 0.65, 4  # of |a| that eight nodes are good for; and how many times eight are worth it
+# of |a| that eight nodes are good for; and how many times eight are worth it
+SPAN, BLOCKS = 0.65, 4
 SMALL = 1e-3  # a Φ₂ below which an error of 1e-14 counts
 
 
@@ -67,7 +69,9 @@ def log_Phi2(h, k, r):
 
 @cache
 def _loops():
-    """The compiled loops where numba is installed, loaded when they are needed; else the same in NumPy."""
+    """The compiled loops where numba is installed, loaded when they are needed;
+    else the same in NumPy.
+    """
     try:
         from which_world.engine import bivariate_loops
     except ModuleNotFoundError as error:
@@ -94,9 +98,10 @@ def log_Phi2_rows(h, k, sign, a):
 
     Notes
     -----
-    Φ₂(h, k; r) = Φ(h)Φ(k) + ∫ exp(-(h² + k² - 2hk sin θ)/(2 cos²θ)) dθ/2π from 0 to arcsin r (Sheppard 1899; Drezner &
-    Wesolowsky 1990), by 8 Gauss-Legendre nodes for each 0.65 of |a|: within 1e-12. Where that is no share of Φ₂, or
-    nodes would be many, the wedge above has the word.
+    Φ₂(h, k; r) = Φ(h)Φ(k) + ∫ exp(-(h² + k² - 2hk sin θ)/(2 cos²θ)) dθ/2π from 0 to arcsin r
+    (Sheppard 1899; Drezner & Wesolowsky 1990), by 8 Gauss-Legendre nodes for each 0.65 of |a|:
+    within 1e-12. Where that is no share of Φ₂, or nodes would be many, the wedge above has the
+    word.
     """
     blocks = np.abs(a).max() / SPAN
     if not blocks <= BLOCKS:
@@ -129,7 +134,9 @@ def _log(found, exactly):
 
 
 class Partials(NamedTuple):
-    """A function of two arguments and a, element by element, with its first and second derivatives."""
+    """A function of two arguments and a, element by element,
+    with its first and second derivatives.
+    """
 
     value: np.ndarray
     first: np.ndarray
@@ -144,9 +151,11 @@ class Partials(NamedTuple):
 
 
 def log_Phi2_partials(h, k, a, value=None):
-    """Value and derivatives of `log_Phi2_atanh`; the two arguments are h and k. The value may be known.
+    """Value and derivatives of `log_Phi2_atanh`; the two arguments are h and k. The value may be
+    known.
 
-    Every slope is a ratio of densities to Φ₂, taken in logarithms, so none of them is 0/0 in a tail.
+    Every slope is a ratio of densities to Φ₂, taken in logarithms, so none of them is 0/0 in a
+    tail.
     """
     cosh, sinh = np.cosh(a), np.sinh(a)
     A, B = h * cosh - k * sinh, k * cosh - h * sinh
@@ -156,7 +165,14 @@ def log_Phi2_partials(h, k, a, value=None):
     both = np.exp(-0.5 * (h**2 + B**2) - LOG_2PI - value)  # φ(h) φ(B) / Φ₂
     g_a = both / cosh
     return Partials(
-        value, g_h, g_k, g_a,
-        -g_h * (h + g_h) - sinh * both, cosh * both - g_h * g_k, -g_k * (k + g_k) - sinh * both,
-        -A * both - g_h * g_a, -B * both - g_k * g_a, g_a * (A * B - np.tanh(a) - g_a),
-    )  # fmt: skip
+        value,
+        g_h,
+        g_k,
+        g_a,
+        -g_h * (h + g_h) - sinh * both,
+        cosh * both - g_h * g_k,
+        -g_k * (k + g_k) - sinh * both,
+        -A * both - g_h * g_a,
+        -B * both - g_k * g_a,
+        g_a * (A * B - np.tanh(a) - g_a),
+    )

@@ -1,6 +1,8 @@
-"""log Φ₂ as a PyTensor graph: the formula of `bivariate.py`, with its gradient written down, for models that NUTS runs.
+"""log Φ₂ as a PyTensor graph: the formula of `bivariate.py`, with its gradient written down, for
+models that NUTS runs.
 
-The graph is plain arithmetic over an axis of quadrature nodes, so it compiles wherever PyTensor does.
+The graph is plain arithmetic over an axis of quadrature nodes, so it compiles wherever PyTensor
+does.
 """
 
 import numpy as np
@@ -29,7 +31,8 @@ def log_Phi2(h, k, r):
     Parameters
     ----------
     h, k, r : TensorVariable
-        They broadcast; |r| < 1. No second derivative: Newton's method has `bivariate.log_Phi2_partials`.
+        They broadcast; |r| < 1. No second derivative: Newton's method has
+        `bivariate.log_Phi2_partials`.
     """
     h, k, r = pt.broadcast_arrays(*(pt.as_tensor(each).astype("float64") for each in (h, k, r)))
     inner = [each.type() for each in (h, k, r)]
@@ -70,7 +73,10 @@ def _log_corner(h, k, A, B):
     width = 2 * CUT / (D + pt.sqrt(D**2 + 2 * CUT))
     w = width[..., None] * X
     along = (D[..., None] + w) * np.sqrt(0.5)
-    halves = [(side / D)[..., None] * pt.erfcx((across / D)[..., None] * along) for side, across in ((-h, B), (-k, A))]
+    halves = [
+        (side / D)[..., None] * pt.erfcx((across / D)[..., None] * along)
+        for side, across in ((-h, B), (-k, A))
+    ]
     weight = W * pt.exp(-w * (D[..., None] + 0.5 * w))
     total = pt.sum(weight * (halves[0] + halves[1]), axis=-1)
     return pt.log(total * width) - 0.5 * LOG_2PI - np.log(2) - 0.5 * D**2

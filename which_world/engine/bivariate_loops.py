@@ -20,7 +20,9 @@ X, W = 0.5 * (_X + 1), 0.5 * _W
 
 
 def _scaled(t):
-    """(x + 4) Φ(-x)/φ(x) where t = (x - 4)/(x + 4): a polynomial, nearly (Shepherd & Laframboise 1981)."""
+    """(x + 4) Φ(-x)/φ(x) where t = (x - 4)/(x + 4): a polynomial,
+    nearly (Shepherd & Laframboise 1981).
+    """
     x = CENTRE * (1 + t) / np.maximum(1 - t, 1e-300)
     return (x + CENTRE) * math.sqrt(math.pi / 2) * erfcx(x / math.sqrt(2))
 
@@ -43,7 +45,9 @@ def mills(x):
 
 @njit(inline="always", fastmath={"contract"}, error_model="numpy")
 def decay(x):
-    """e^-x for 0 ≤ x ≤ 36, right to 14 digits of one: Taylor's series of e^(-x/64), squared six times."""
+    """e^-x for 0 ≤ x ≤ 36, right to 14 digits of one: Taylor's series of e^(-x/64),
+    squared six times.
+    """
     p = E[4] + x * (E[5] + x * (E[6] + x * (E[7] + x * E[8])))
     p = E[0] + x * (E[1] + x * (E[2] + x * (E[3] + x * p)))
     p *= p
@@ -64,7 +68,9 @@ def log_Phi(x):
 
 @njit(fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
 def log_corner(h, k, A, B):
-    """log Φ₂ where the corner is its quadrant's likeliest point: h ≤ -|k|; A ≥ B ≥ 0 are minus the A and B there."""
+    """log Φ₂ where the corner is its quadrant's likeliest point: h ≤ -|k|;
+    A ≥ B ≥ 0 are minus the A and B there.
+    """
     D = math.sqrt(h * h + B * B)
     sin_1, cos_1, sin_2, cos_2 = B / D, -h / D, A / D, -k / D
     width = 2 * CUT / (D + math.sqrt(D * D + 2 * CUT))
@@ -113,9 +119,11 @@ def Phi(x):
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
 def Phi2(h, k, sign, sine, bend, weight):
-    """Φ₂ of limits h and k (draws, rows), for r times the sign of each row; nodes (draws, N) as `bivariate` has them.
+    """Φ₂ of limits h and k (draws, rows), for r times the sign of each row; nodes (draws, N) as
+    `bivariate` has them.
 
-    Of a tile of rows each node is done for all before the next, so that a processor has several at once.
+    Of a tile of rows each node is done for all before the next, so that a processor has several at
+    once.
     """
     draws, rows = h.shape
     found = np.empty((draws, rows))

@@ -1,12 +1,13 @@
-"""A column without a Laplace approximation: two continuous responses, whatever the number of covariates.
+"""A column without a Laplace approximation: two continuous responses, whatever the number of
+covariates.
 
-At fixed ρ, and given σ_U and σ_V, both equations together are one linear regression with normal priors: the evidence of
-the two scales and the posterior of α are then known in closed form. What is left is an integral over
-(log σ_U, log σ_V), in which everything is smooth.
+At fixed ρ, and given σ_U and σ_V, both equations together are one linear regression with normal
+priors: the evidence of the two scales and the posterior of α are then known in closed form. What is
+left is an integral over (log σ_U, log σ_V), in which everything is smooth.
 
-The covariates that stand in both equations are turned, once, until no two of them are correlated. Each is then a pair
-of coefficients by itself; only the other columns (intercepts, the treatment, instruments) are solved for together. Five
-hundred fixed effects so cost little more than five.
+The covariates that stand in both equations are turned, once, until no two of them are correlated.
+Each is then a pair of coefficients by itself; only the other columns (intercepts, the treatment,
+instruments) are solved for together. Five hundred fixed effects so cost little more than five.
 """
 
 from typing import NamedTuple
@@ -21,16 +22,19 @@ from which_world.engine.laplace import Columns, ascent, start
 from which_world.engine.pairs import LOG_2PI
 
 NODES = np.linspace(-6.0, 6.0, 11)  # of each scale, in its own standard deviations
-AROUND = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], indexing="ij"), axis=-1).reshape(-1, 2)  # for differences
+# for differences
+AROUND = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], indexing="ij"), axis=-1).reshape(-1, 2)
 CHUNK = 2**22  # numbers of an array held at a time
 PARTED = 1e-9  # of the largest precision: what is left beside the diagonal by rounding
 
 
 class Sums(NamedTuple):
-    """Cross products of k paired columns X, e other columns E and the responses R of both equations, and the priors.
+    """Cross products of k paired columns X, e other columns E and the responses R of both
+    equations, and the priors.
 
-    X'X is diagonal, `XX`, and so is the paired columns' prior precision in either equation. `equation` says where each
-    other column stands, the outcome's being 0. Responses are measured from least squares, and so are prior means.
+    X'X is diagonal, `XX`, and so is the paired columns' prior precision in either equation.
+    `equation` says where each other column stands, the outcome's being 0. Responses are measured
+    from least squares, and so are prior means.
     """
 
     XX: np.ndarray  # (k,)
@@ -62,31 +66,51 @@ def sums(rows, scales):
     """The cross products of rows with two continuous responses, beside their prior."""
     theta_O, _, theta_T, _ = rows.split(start(rows))
     R = np.column_stack([rows.y - rows.A @ theta_O, rows.t - rows.Z @ theta_T])
-    roots, means = (scales.root_O, scales.root_T), (scales.mean_O - theta_O, scales.mean_T - theta_T)
+    roots, means = (
+        (scales.root_O, scales.root_T),
+        (scales.mean_O - theta_O, scales.mean_T - theta_T),
+    )
     pairs, XX, turn = _paired(rows, roots)
     X, E = rows.A[:, pairs[0]] @ turn, np.column_stack([rows.A[:, ~pairs[0]], rows.Z[:, ~pairs[1]]])
     # each root as it stands beside the turned pairs, and beside the others
     turned, own = zip(*((root[:, pair] @ turn, root[:, ~pair]) for root, pair in zip(roots, pairs)))
     off = [root @ mean for root, mean in zip(roots, means)]
-    height = sum(np.log(np.abs(np.diagonal(root))).sum() - 0.5 * z @ z for root, z in zip(roots, off))
+    height = sum(
+        np.log(np.abs(np.diagonal(root))).sum() - 0.5 * z @ z for root, z in zip(roots, off)
+    )
     return Sums(
-        XX, X.T @ E, X.T @ R, E.T @ E, E.T @ R, R.T @ R, np.repeat([0, 1], [part.shape[1] for part in own]),
+        XX,
+        X.T @ E,
+        X.T @ R,
+        E.T @ E,
+        E.T @ R,
+        R.T @ R,
+        np.repeat([0, 1], [part.shape[1] for part in own]),
         np.array([np.sum(part**2, axis=0) for part in turned]),
         np.column_stack([part.T @ other for part, other in zip(turned, own)]),
         block_diag(*(part.T @ part for part in own)),
         np.array([part.T @ z for part, z in zip(turned, off)]),
         np.concatenate([part.T @ z for part, z in zip(own, off)]),
-        height, (scales.sigma_U, scales.sigma_V), rows.n, turn, pairs, (theta_O, theta_T),
-    )  # fmt: skip
+        height,
+        (scales.sigma_U, scales.sigma_V),
+        rows.n,
+        turn,
+        pairs,
+        (theta_O, theta_T),
+    )
 
 
 def _paired(rows, roots):
-    """Masks of the columns of either equation that stand in both, their squares and the turn that parts them.
+    """Masks of the columns of either equation that stand in both, their squares and the turn that
+    parts them.
 
     None are paired whose prior is not parted by the same turn.
     """
     names = set(rows.names_O) & set(rows.names_T) - {"intercept"}
-    pairs = [np.array([name in names for name in own], dtype=bool) for own in (rows.names_O, rows.names_T)]
+    pairs = [
+        np.array([name in names for name in own], dtype=bool)
+        for own in (rows.names_O, rows.names_T)
+    ]
     _, size, turn = np.linalg.svd(rows.A[:, pairs[0]], full_matrices=False)
     turn = turn.T
     for root, pair in zip(roots, pairs):
@@ -94,11 +118,14 @@ def _paired(rows, roots):
         widest = np.diagonal(precision).max(initial=0.0)
         if np.abs(precision - np.diag(np.diagonal(precision))).max(initial=0.0) > PARTED * widest:
             return [pair & False for pair in pairs], np.zeros(0), np.zeros((0, 0))
-    return pairs, size**2, turn  # of a product X'X nearly equal columns would keep half their digits
+    # of a product X'X nearly equal columns would keep half their digits
+    return pairs, size**2, turn
 
 
 def guess(sums):
-    """log σ_U and log σ_V near their mode where ρ = 0: least squares, the degrees of freedom counted."""
+    """log σ_U and log σ_V near their mode where ρ = 0: least squares,
+    the degrees of freedom counted.
+    """
     left = np.maximum(sums.n - np.array([len(each) for each in sums.least]), 1)
     return 0.5 * np.log(np.diagonal(sums.RR) / left)
 
@@ -127,34 +154,51 @@ def column(sums, a, near, z):
     nodes = _given(sums, a, middle + steps @ root.T).reshape(len(NODES), len(NODES), 3)
     at = z[:, :2].clip(NODES[0], NODES[-1])
     value, mean, log_sd = (
-        RectBivariateSpline(NODES, NODES, each, kx=5, ky=5).ev(*at.T) for each in np.moveaxis(nodes, -1, 0)
+        RectBivariateSpline(NODES, NODES, each, kx=5, ky=5).ev(*at.T)
+        for each in np.moveaxis(nodes, -1, 0)
     )
     log_q = -0.5 * (at**2).sum(axis=1) - LOG_2PI - np.log(np.diagonal(root)).sum()
     log_ratio = value - log_q
     smoothed, k_hat = array_stats.psislw(-log_ratio)  # it takes the negative, a log likelihood
     alpha = sums.least[0][-1] + mean + np.exp(log_sd) * z[:, 2]
-    return alpha, smoothed - logsumexp(smoothed), logsumexp(log_ratio) - np.log(len(z)), float(k_hat)
+    return (
+        alpha,
+        smoothed - logsumexp(smoothed),
+        logsumexp(log_ratio) - np.log(len(z)),
+        float(k_hat),
+    )
 
 
 def _mode(sums, a, point, iterations=60):
-    """The mode of (log σ_U, log σ_V) and the second derivatives there, by Newton's method on central differences."""
+    """The mode of (log σ_U, log σ_V) and the second derivatives there,
+    by Newton's method on central differences.
+    """
     step = float(np.clip(0.5 / np.sqrt(sums.n), 1e-6, 0.05))  # about half a standard deviation
     last = False
     for _ in range(iterations):
         f = _given(sums, a, point + step * AROUND)[:, 0].reshape(3, 3)
         gradient = np.array([f[2, 1] - f[0, 1], f[1, 2] - f[1, 0]]) / (2 * step)
         mixed = (f[2, 2] - f[2, 0] - f[0, 2] + f[0, 0]) / 4
-        H = np.array([[f[2, 1] + f[0, 1] - 2 * f[1, 1], mixed], [mixed, f[1, 2] + f[1, 0] - 2 * f[1, 1]]]) / step**2
+        H = (
+            np.array(
+                [[f[2, 1] + f[0, 1] - 2 * f[1, 1], mixed], [mixed, f[1, 2] + f[1, 0] - 2 * f[1, 1]]]
+            )
+            / step**2
+        )
         if last:
             return point, H
         move = ascent(gradient, H)
         last = gradient @ move < 1e-9  # and once more, for the digits
         point = point + move / max(1.0, np.abs(move).max())
-    raise RuntimeError(f"no scales were found that fit best at rho={np.tanh(a):.3f}, in {iterations} Newton steps.")
+    raise RuntimeError(
+        f"no scales were found that fit best at rho={np.tanh(a):.3f}, in {iterations} Newton steps."
+    )
 
 
 def columns(sums, near, a):
-    """`which_world.engine.laplace.Columns` of the two scales alone, at increasing values of a = atanh ρ."""
+    """`which_world.engine.laplace.Columns` of the two scales alone,
+    at increasing values of a = atanh ρ.
+    """
     found = [_mode(sums, each, near + [np.log(np.cosh(each)), 0.0]) for each in a]
     point, H = (np.array(part) for part in zip(*found))
     root = np.array([np.linalg.inv(np.linalg.cholesky(-each)).T for each in H])
@@ -169,8 +213,12 @@ def evidence(sums, log_sigma, a):
 
 
 def coefficients(sums, log_sigma, a, rng):
-    """θ of the likelihood, (draws, size): both scales as given, and every coefficient from its posterior given them."""
-    parts = [_coefficients(sums, each, log_sigma[cut], rng) for cut, each in _chunks(sums, a, log_sigma)]
+    """θ of the likelihood, (draws, size): both scales as given,
+    and every coefficient from its posterior given them.
+    """
+    parts = [
+        _coefficients(sums, each, log_sigma[cut], rng) for cut, each in _chunks(sums, a, log_sigma)
+    ]
     return np.concatenate(parts)
 
 
@@ -178,8 +226,12 @@ def _coefficients(sums, a, log_sigma, rng):
     given = _regression(sums, a, log_sigma)
     root = np.linalg.cholesky(given.S)
     plain = rng.normal(size=(*given.s.shape, 1))
-    E = np.linalg.solve(given.S, given.s[..., None]) + np.linalg.solve(np.swapaxes(root, -1, -2), plain)
-    X = np.einsum("ijnk,njk->nik", given.inverse, given.b - np.einsum("nike,ne->nik", given.B, E[..., 0]))
+    E = np.linalg.solve(given.S, given.s[..., None]) + np.linalg.solve(
+        np.swapaxes(root, -1, -2), plain
+    )
+    X = np.einsum(
+        "ijnk,njk->nik", given.inverse, given.b - np.einsum("nike,ne->nik", given.B, E[..., 0])
+    )
     first, cross, second = given.inverse[0, 0], given.inverse[0, 1], given.inverse[1, 1]
     one, two = rng.normal(size=(2, *first.shape))
     X[:, 0] += np.sqrt(first) * one
@@ -201,13 +253,18 @@ def _chunks(sums, a, log_sigma):
 
 
 def _given(sums, a, log_sigma):
-    """Log evidence of scales (nodes, 2), with their prior, and the mean and log sd of α given them: (nodes, 3)."""
-    return np.concatenate([_given_some(sums, each, log_sigma[cut]) for cut, each in _chunks(sums, a, log_sigma)])
+    """Log evidence of scales (nodes, 2), with their prior,
+    and the mean and log sd of α given them: (nodes, 3).
+    """
+    return np.concatenate(
+        [_given_some(sums, each, log_sigma[cut]) for cut, each in _chunks(sums, a, log_sigma)]
+    )
 
 
 class Regression(NamedTuple):
-    """Given the scales: the precision of the errors, the paired columns' inverse precision and its determinant, their
-    products with the others, right-hand sides, and the others' precision when the paired ones are summed out."""
+    """Given the scales: the precision of the errors, the paired columns' inverse precision and its
+    determinant, their products with the others, right-hand sides, and the others' precision when
+    the paired ones are summed out."""
 
     M: np.ndarray  # (nodes, 2, 2)
     inverse: np.ndarray  # (2, 2, nodes, k)
@@ -249,8 +306,15 @@ def _given_some(sums, a, log_sigma):
     value -= 0.5 * np.einsum("nij,ij->n", given.M, sums.RR)
     log_det = np.log(np.diagonal(np.linalg.cholesky(given.S), axis1=1, axis2=2)).sum(axis=1)
     value -= 0.5 * np.log(given.det).sum(axis=1) + log_det
-    value += 0.5 * (np.einsum("nik,nik->n", given.b, given.solved_b) + np.einsum("ne,ne->n", given.s, solved[..., 0]))
+    value += 0.5 * (
+        np.einsum("nik,nik->n", given.b, given.solved_b)
+        + np.einsum("ne,ne->n", given.s, solved[..., 0])
+    )
     value += sums.height
-    value += np.sum(log_sigma - 0.5 * (np.exp(log_sigma) / sums.scales) ** 2 - np.log(sums.scales), axis=1)
+    value += np.sum(
+        log_sigma - 0.5 * (np.exp(log_sigma) / sums.scales) ** 2 - np.log(sums.scales), axis=1
+    )
     value += np.log(2 / np.pi)  # of two half-normals
-    return np.column_stack([value, solved[:, sums.place, 0], 0.5 * np.log(solved[:, sums.place, 1])])
+    return np.column_stack(
+        [value, solved[:, sums.place, 0], 0.5 * np.log(solved[:, sums.place, 1])]
+    )

@@ -1,10 +1,11 @@
 """What the treatment does to the chance of a yes: everybody moved, each with her own error.
 
-The effect on the mean of a continuous outcome is α itself. A binary outcome's α shifts an index, and its effect on the
-chance of Y = 1 depends on where a row stands. A binary treatment is set to 1 and to 0, which cuts U loose: it is
-standard normal, and the row's answer Φ(μ₁) - Φ(μ₀). A continuous one is moved by a step s from where it is. There its
-V is known, v = (t - m)/σ_V, and U given v is Normal(ρv, √(1-ρ²)) before the step and after it, so that with a = atanh ρ
-the answer is Φ(w₁) - Φ(w₀), w₀ = μ cosh a + v sinh a, w₁ = w₀ + s(α + w'δ) cosh a.
+The effect on the mean of a continuous outcome is α itself. A binary outcome's α shifts an index,
+and its effect on the chance of Y = 1 depends on where a row stands. A binary treatment is set to 1
+and to 0, which cuts U loose: it is standard normal, and the row's answer Φ(μ₁) - Φ(μ₀). A
+continuous one is moved by a step s from where it is. There its V is known, v = (t - m)/σ_V, and U
+given v is Normal(ρv, √(1-ρ²)) before the step and after it, so that with a = atanh ρ the answer is
+Φ(w₁) - Φ(w₀), w₀ = μ cosh a + v sinh a, w₁ = w₀ + s(α + w'δ) cosh a.
 """
 
 from dataclasses import replace
@@ -33,20 +34,23 @@ def average_effect(design, theta, a, *, offsets=(0.0, 0.0), at=None):
     offsets : pair of ndarray, shape (..., n), or 0
         What forests add to each row's index, of the outcome and of the treatment.
     at : ndarray, shape (k,), optional
-        Standardised values that every row's k moderators have in the outcome's line; left out, each row has its own.
+        Standardised values that every row's k moderators have in the outcome's line; left out, each
+        row has its own.
 
     Returns
     -------
     ndarray, shape (...)
-        α for a continuous outcome. For a binary one the average over rows of Φ(w₁) - Φ(w₀), in percentage points: T = 1
-        against 0, or a continuous T higher by the design's step than it was.
+        α for a continuous outcome. For a binary one the average over rows of Φ(w₁) - Φ(w₀), in
+        percentage points: T = 1 against 0, or a continuous T higher by the design's step than it
+        was.
     """
     rows, shape = rows_of(design), theta.shape[:-1]
     if design.outcome_kind == "continuous":
         return rows.split(theta)[0][..., -1]
     if at is not None:
         design = _moved(design, at)
-        rows = rows._replace(A=rows_of(design).A)  # the treatment's equation keeps what made the dose
+        # the treatment's equation keeps what made the dose
+        rows = rows._replace(A=rows_of(design).A)
     theta, a = theta.reshape(-1, rows.size), np.broadcast_to(a, shape).ravel()
     offsets = [np.reshape(each, (-1, design.n)) if np.ndim(each) else each for each in offsets]
     blocks, step = cuts(design.n, BLOCK), max(1, CHUNK // min(design.n, BLOCK))
@@ -76,10 +80,12 @@ def effect_slope(design, theta, a):
 
 
 def imputed_chances(rows, theta, a, steps):
-    """The chance of Y = 1 after a step in the treatment, given the row's own answer, averaged over groups of rows.
+    """The chance of Y = 1 after a step in the treatment, given the row's own answer, averaged over
+    groups of rows.
 
-    The latent error stays with the row: U > -μ where y = 1, and the index moves from μ to μ + step. With
-    K(m) = P(U > -m, T) the chance is K(min(μ, μ + step))/K(μ) for a yes; a no likewise keeps its own side.
+    The latent error stays with the row: U > -μ where y = 1, and the index moves from μ to μ + step.
+    With K(m) = P(U > -m, T) the chance is K(min(μ, μ + step))/K(μ) for a yes; a no likewise keeps
+    its own side.
 
     Parameters
     ----------
@@ -122,21 +128,27 @@ def _difference(design, rows, theta, a, offsets, block, share, step):
 
 
 def _columns(design, rows):
-    """Columns of some rows, of which w₀ is a combination: the outcome's without a choice, or all that a dose brings."""
+    """Columns of some rows, of which w₀ is a combination: the outcome's without a choice,
+    or all that a dose brings.
+    """
     if design.kind == "binary":
         return rows.A[:, : -1 - len(rows.moderators)]
     return np.column_stack([rows.A, rows.Z, rows.t])
 
 
 def _indices(design, rows, W, M, theta, a, offsets=(0.0, 0.0)):
-    """w₀ and w₁ of many θ in some rows with the columns W and the moderators M, each of shape (draws, rows)."""
+    """w₀ and w₁ of many θ in some rows with the columns W and the moderators M,
+    each of shape (draws, rows).
+    """
     theta_O, _, theta_T, log_sigma_V = rows.split(theta)
     effect = theta_O[:, -1:] + theta_O[:, -1 - M.shape[1] : -1] @ M.T
     if design.kind == "binary":
         before = theta_O[:, : W.shape[1]] @ W.T + offsets[0]
         return before, before + effect
     cosh, pull = np.cosh(a)[:, None], (np.sinh(a) * np.exp(-log_sigma_V))[:, None]
-    before = np.hstack([cosh * theta_O, -pull * theta_T, pull]) @ W.T + (cosh * offsets[0] - pull * offsets[1])
+    before = np.hstack([cosh * theta_O, -pull * theta_T, pull]) @ W.T + (
+        cosh * offsets[0] - pull * offsets[1]
+    )
     return before, before + design.step * cosh * effect
 
 

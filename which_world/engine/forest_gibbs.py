@@ -1,4 +1,6 @@
-"""Draws from a joint model with `bart()`, by backfitting (`which_world.engine.forest_gibbs_loops`)."""
+"""Draws from a joint model with `bart()`,
+by backfitting (`which_world.engine.forest_gibbs_loops`).
+"""
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
@@ -49,24 +51,41 @@ def _chain(joint, prior, plan, rng):
     seen, forests = zip(*(_forest(equation, design.n) for _, equation in joint.equations))
     priors = [(equation.mean, equation.precision) for _, equation in joint.equations]
     return sample(
-        design.y, design.t, rows.A, rows.Z, *seen, *priors, *forests, np.array([joint.sigma_U, joint.sigma_V]),
-        *prior, start, (answer, choice), plan, rng,
-    )  # fmt: skip
+        design.y,
+        design.t,
+        rows.A,
+        rows.Z,
+        *seen,
+        *priors,
+        *forests,
+        np.array([joint.sigma_U, joint.sigma_V]),
+        *prior,
+        start,
+        (answer, choice),
+        plan,
+        rng,
+    )
 
 
 def _forest(equation, n):
-    """What an equation's forest sees, and its numbers as the compiled loops take them: 0 trees where it has none."""
+    """What an equation's forest sees, and its numbers as the compiled loops take them:
+    0 trees where it has none.
+    """
     trees = equation.forest
     if trees is None:
         return np.empty((0, n)), NO_TREES
-    return np.ascontiguousarray(trees.X.T), np.array([trees.trees, trees.alpha, trees.beta, trees.leaf_sd, trees.level])
+    return np.ascontiguousarray(trees.X.T), np.array(
+        [trees.trees, trees.alpha, trees.beta, trees.leaf_sd, trees.level]
+    )
 
 
 def _posterior(joint, kept):
     """Draws under the model's names, a forest's average as its equation's intercept."""
     theta, gamma, spread, *forests = kept
-    sigmas = [spread[..., 1 + k : 2 + k] if kind == "continuous" else spread[..., :0]
-              for k, kind in enumerate(joint.design.kinds)]  # fmt: skip
+    sigmas = [
+        spread[..., 1 + k : 2 + k] if kind == "continuous" else spread[..., :0]
+        for k, kind in enumerate(joint.design.kinds)
+    ]
     whole = np.concatenate([theta, sigmas[0], gamma, sigmas[1]], axis=-1)
     own = [e for e, equation in joint.equations if equation.forest is not None]
     posterior = named(joint.design, whole, spread[..., 0], forests=own)

@@ -1,19 +1,23 @@
-"""Forests by backfitting, compiled: the sampler behind `fit` for a joint model with `bart()` in an equation.
+"""Forests by backfitting, compiled: the sampler behind `fit` for a joint model with `bart()` in an
+equation.
 
-One sweep draws everything once. With V the treatment's error (for a binary treatment latent, and truncated to the
-side that t names), each equation is a regression with known noise given the other's error:
+One sweep draws everything once. With V the treatment's error (for a binary treatment latent, and
+truncated to the side that t names), each equation is a regression with known noise given the
+other's error:
 
     y - λV              ~ Normal(A θ_O + forest_O, σ_U √(1-ρ²)),      λ = ρ σ_U/σ_V
     η + V - ρ (σ_V/σ_U) u  ~ Normal(Z θ_T + forest_T, σ_V √(1-ρ²)),      u = y - A θ_O - forest_O
 
-so coefficients are drawn from their Gaussian, and the trees against what the others leave. A binary outcome's y is
-latent as well, with σ_U = 1, and drawn from the side that the answer names. ρ and σ_U move with a latent V integrated
-out, and ρ moves along the ridge: whatever it adds to the mean of U given T and x is taken out of θ_O in the same step.
+so coefficients are drawn from their Gaussian, and the trees against what the others leave. A binary
+outcome's y is latent as well, with σ_U = 1, and drawn from the side that the answer names. ρ and
+σ_U move with a latent V integrated out, and ρ moves along the ridge: whatever it adds to the mean
+of U given T and x is taken out of θ_O in the same step.
 
-A tree is a heap: the children of node i are 2i+1 and 2i+2, and `variable[i]` is what node i splits by, -1 for a leaf
-and -2 where the tree has no node. A step grows a leaf into two, prunes two into one, or changes the rule above two
-(Chipman, George & McCulloch 2010). Heights are integrated out meanwhile, so all that a step asks of the data are the
-number of rows and the sum in each leaf: `count` and `part`, kept up to date.
+A tree is a heap: the children of node i are 2i+1 and 2i+2, and `variable[i]` is what node i splits
+by, -1 for a leaf and -2 where the tree has no node. A step grows a leaf into two, prunes two into
+one, or changes the rule above two (Chipman, George & McCulloch 2010). Heights are integrated out
+meanwhile, so all that a step asks of the data are the number of rows and the sum in each leaf:
+`count` and `part`, kept up to date.
 """
 
 import math
@@ -22,9 +26,11 @@ import numpy as np
 from numba import njit
 
 compiled = njit(nogil=True, cache=True)
-summed = njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})  # sums in an order that the processor likes
+# sums in an order that the processor likes
+summed = njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})
 
-DEPTH = 5  # by default one prior branch in twenty thousand would go deeper; a byte holds a node up to depth 7
+# by default one prior branch in twenty thousand would go deeper; a byte holds a node up to depth 7
+DEPTH = 5
 NODES = 2 ** (DEPTH + 1) - 1
 GROW, PRUNE = 0.35, 0.35  # chances of a step's kind; the rest changes a rule
 STEPS = 8  # of a tree between two draws of its heights
@@ -43,12 +49,16 @@ def log_Phi(z):
     if z > -30.0:
         return math.log(Phi(z))
     w = 1.0 / (z * z)
-    return -0.5 * z * z - math.log(-z) - 0.5 * math.log(2.0 * math.pi) + math.log1p(-w + 3.0 * w * w)
+    return (
+        -0.5 * z * z - math.log(-z) - 0.5 * math.log(2.0 * math.pi) + math.log1p(-w + 3.0 * w * w)
+    )
 
 
 @compiled
 def above(bound, rng):
-    """A standard normal above a bound: by rejection near the middle, Robert's exponential in the tail."""
+    """A standard normal above a bound: by rejection near the middle,
+    Robert's exponential in the tail.
+    """
     if bound < 0.5:
         while True:
             z = rng.normal()
@@ -74,7 +84,8 @@ def gaussian(A, square, target, noise, mean, precision, rng):
 def log_density(y, t, mean, index, a, log_U, log_V, binary):
     """The log-likelihood of `which_world.engine.likelihoods`, given both indices."""
     sinh, cosh, scale_U, scale_V = math.sinh(a), math.cosh(a), math.exp(-log_U), math.exp(-log_V)
-    total, product = 0.0, 1.0  # chances are multiplied, and their logarithm is taken before they vanish
+    # chances are multiplied, and their logarithm is taken before they vanish
+    total, product = 0.0, 1.0
     for i in range(len(y)):
         r = (y[i] - mean[i]) * scale_U
         if not binary:
@@ -123,7 +134,11 @@ def pull(t, index, log_V, binary):
         if binary:
             q, z = 2.0 * t[i] - 1.0, index[i]
             log_height = -0.5 * z * z - 0.5 * math.log(2.0 * math.pi)
-            m[i] = q * (math.exp(log_height) / Phi(q * z) if q * z > -10.0 else math.exp(log_height - log_Phi(q * z)))
+            m[i] = q * (
+                math.exp(log_height) / Phi(q * z)
+                if q * z > -10.0
+                else math.exp(log_height - log_Phi(q * z))
+            )
         else:
             m[i] = (t[i] - index[i]) * scale_V
     return m
@@ -143,8 +158,27 @@ def normal_terms(theta, mean, precision):
 
 
 @compiled
-def move_rho(y, t, A, inverse, rest, index, theta, a, log_U, log_V, normal, grid, density, scale_U, kinds, rng):
-    """ρ by Metropolis along the ridge, α and its companions giving way; θ_O, a, log σ_U and the log-likelihood."""
+def move_rho(
+    y,
+    t,
+    A,
+    inverse,
+    rest,
+    index,
+    theta,
+    a,
+    log_U,
+    log_V,
+    normal,
+    grid,
+    density,
+    scale_U,
+    kinds,
+    rng,
+):
+    """ρ by Metropolis along the ridge, α and its companions giving way; θ_O, a,
+    log σ_U and the log-likelihood.
+    """
     (mean, precision), (answer, binary) = normal, kinds
     now = log_density(y, t, A @ theta + rest, index, a, log_U, log_V, binary)
     if len(grid) == 1:
@@ -152,7 +186,9 @@ def move_rho(y, t, A, inverse, rest, index, theta, a, log_U, log_V, normal, grid
     way = inverse @ (A.T @ pull(t, index, log_V, binary))
     for _ in range(RIDGE):
         new = a + np.array([0.05, 0.2, 0.6])[rng.integers(0, 3)] * rng.normal()
-        log_new = log_U if answer or binary else log_U + math.log(math.cosh(new)) - math.log(math.cosh(a))
+        log_new = (
+            log_U if answer or binary else log_U + math.log(math.cosh(new)) - math.log(math.cosh(a))
+        )
         moved = theta - (math.tanh(new) * math.exp(log_new) - math.tanh(a) * math.exp(log_U)) * way
         then = log_density(y, t, A @ moved + rest, index, new, log_new, log_V, binary)
         gain = then - now + np.interp(new, grid, density) - np.interp(a, grid, density)
@@ -178,10 +214,11 @@ def move_spread(y, t, fitted, index, a, log_U, log_V, now, scale_U, scale_V, whi
 
 @compiled
 def equations(y, T, V, A, Z, squares, X, normal, forest, trees, height, theta, gamma, state, rng):
-    """θ_O, forest_O, θ_T and forest_T in turn, given T (for a binary treatment its latent index plus V) and V.
+    """θ_O, forest_O, θ_T and forest_T in turn, given T (for a binary treatment its latent index
+    plus V) and V.
 
-    `squares`, `X`, `normal`, `forest`, `trees` and `height` hold the outcome's part and the treatment's; heights
-    change in place.
+    `squares`, `X`, `normal`, `forest`, `trees` and `height` hold the outcome's part and the
+    treatment's; heights change in place.
     """
     a, log_U, log_V = state
     rho, ratio = math.tanh(a), math.exp(log_U - log_V)
@@ -192,49 +229,139 @@ def equations(y, T, V, A, Z, squares, X, normal, forest, trees, height, theta, g
     share = y - rho * ratio * V - forest_O[4]
     theta = gaussian(A, squares[0], share - f_O, noise_U, normal_O[0], normal_O[1], rng)
     if forest_O[0] > 0:
-        change_forest(X_O, *trees_O, f_O, share - A @ theta, noise_U, forest_O[3], forest_O[1], forest_O[2], rng)
+        change_forest(
+            X_O,
+            *trees_O,
+            f_O,
+            share - A @ theta,
+            noise_U,
+            forest_O[3],
+            forest_O[1],
+            forest_O[2],
+            rng,
+        )
     share = T - rho / ratio * (y - A @ theta - forest_O[4] - f_O) - forest_T[4]
     if Z.shape[1] > 0:
         gamma = gaussian(Z, squares[1], share - f_T, noise_V, normal_T[0], normal_T[1], rng)
     if forest_T[0] > 0:
-        change_forest(X_T, *trees_T, f_T, share - Z @ gamma, noise_V, forest_T[3], forest_T[1], forest_T[2], rng)
+        change_forest(
+            X_T,
+            *trees_T,
+            f_T,
+            share - Z @ gamma,
+            noise_V,
+            forest_T[3],
+            forest_T[1],
+            forest_T[2],
+            rng,
+        )
     return theta, gamma
 
 
 @compiled
 def sample(
-    seen, t, A, Z, X_O, X_T, normal_O, normal_T, forest_O, forest_T, scales, grid, density, start, kinds, plan, rng
+    seen,
+    t,
+    A,
+    Z,
+    X_O,
+    X_T,
+    normal_O,
+    normal_T,
+    forest_O,
+    forest_T,
+    scales,
+    grid,
+    density,
+    start,
+    kinds,
+    plan,
+    rng,
 ):
     """Draws of θ_O, θ_T, (a, log σ_U, log σ_V), forest_O and forest_T.
 
-    `normal_O` and `normal_T` hold mean and precision of θ_O and θ_T; `forest_O` and `forest_T` (trees, alpha, beta,
-    leaf sd, level); `scales` those of σ_U and σ_V; `start` (a, log σ_U, log σ_V); `kinds` whether
-    outcome and treatment are binary; `plan` (draws, tune, thin). One
+    `normal_O` and `normal_T` hold mean and precision of θ_O and θ_T; `forest_O` and `forest_T`
+    (trees, alpha, beta, leaf sd, level); `scales` those of σ_U and σ_V; `start` (a, log σ_U, log
+    σ_V); `kinds` whether outcome and treatment are binary; `plan` (draws, tune, thin). One
     point in `grid` fixes ρ.
     """
     (draws, tune, thin), (answer, binary) = plan, kinds
     (a, log_U, log_V), n = start, len(seen)
-    X, normal, forest, height = (X_O, X_T), (normal_O, normal_T), (forest_O, forest_T), (np.zeros(n), np.zeros(n))
+    X, normal, forest, height = (
+        (X_O, X_T),
+        (normal_O, normal_T),
+        (forest_O, forest_T),
+        (np.zeros(n), np.zeros(n)),
+    )
     theta, gamma, (f_O, f_T) = normal_O[0].copy(), normal_T[0].copy(), height
     trees = stumps(n, int(forest_O[0])), stumps(n, int(forest_T[0]))
     squares = A.T @ A, Z.T @ Z
     inverse, y = np.linalg.inv(squares[0]), seen.astype(np.float64)
     if answer:
         y = 2.0 * y - 1.0  # a start on the right side
-    kept = (np.empty((draws, A.shape[1])), np.empty((draws, Z.shape[1])), np.empty((draws, 3)),
-            np.empty((draws, n if forest_O[0] > 0 else 0)), np.empty((draws, n if forest_T[0] > 0 else 0)))  # fmt: skip
+    kept = (
+        np.empty((draws, A.shape[1])),
+        np.empty((draws, Z.shape[1])),
+        np.empty((draws, 3)),
+        np.empty((draws, n if forest_O[0] > 0 else 0)),
+        np.empty((draws, n if forest_T[0] > 0 else 0)),
+    )
     for sweep in range(tune + draws * thin):
         level_O, index = forest_O[4] + f_O, Z @ gamma + forest_T[4] + f_T
-        theta, a, log_U, now = move_rho(y, t, A, inverse, level_O, index, theta, a, log_U, log_V, normal_O,
-                                        grid, density, scales[0], kinds, rng)  # fmt: skip
+        theta, a, log_U, now = move_rho(
+            y,
+            t,
+            A,
+            inverse,
+            level_O,
+            index,
+            theta,
+            a,
+            log_U,
+            log_V,
+            normal_O,
+            grid,
+            density,
+            scales[0],
+            kinds,
+            rng,
+        )
         for which in range(1 if answer else 0, 1 if binary else 2):
-            log_U, log_V, now = move_spread(y, t, A @ theta + level_O, index, a, log_U, log_V, now, scales[0],
-                                            scales[1], which, binary, rng)  # fmt: skip
+            log_U, log_V, now = move_spread(
+                y,
+                t,
+                A @ theta + level_O,
+                index,
+                a,
+                log_U,
+                log_V,
+                now,
+                scales[0],
+                scales[1],
+                which,
+                binary,
+                rng,
+            )
         V = latent(y, t, A @ theta + level_O, index, a, log_U, rng) if binary else t - index
         if answer:
             y = answered(seen, A @ theta + level_O, V, a, log_V, rng)
-        theta, gamma = equations(y, index + V, V, A, Z, squares, X, normal, forest, trees, height, theta, gamma,
-                                 (a, log_U, log_V), rng)  # fmt: skip
+        theta, gamma = equations(
+            y,
+            index + V,
+            V,
+            A,
+            Z,
+            squares,
+            X,
+            normal,
+            forest,
+            trees,
+            height,
+            theta,
+            gamma,
+            (a, log_U, log_V),
+            rng,
+        )
         if sweep >= tune and (sweep - tune) % thin == thin - 1:
             i = (sweep - tune) // thin
             kept[0][i], kept[1][i], kept[2][i] = theta, gamma, np.array([a, log_U, log_V])
@@ -267,7 +394,9 @@ def split_chance(node, alpha, beta):
 
 @compiled
 def choose(variable, kind, rng):
-    """One node of a kind (0: a leaf that may grow, 1: a parent of two leaves), and how many there are."""
+    """One node of a kind (0: a leaf that may grow, 1: a parent of two leaves),
+    and how many there are.
+    """
     found, count = -1, 0
     for node in range(NODES):
         if variable[node] == -2:
@@ -275,7 +404,11 @@ def choose(variable, kind, rng):
         if kind == 0:
             fits = variable[node] == -1 and depth_of(node) < DEPTH
         else:
-            fits = variable[node] >= 0 and variable[2 * node + 1] == -1 and variable[2 * node + 2] == -1
+            fits = (
+                variable[node] >= 0
+                and variable[2 * node + 1] == -1
+                and variable[2 * node + 2] == -1
+            )
         if fits:
             count += 1
             if rng.random() * count < 1.0:
@@ -285,7 +418,9 @@ def choose(variable, kind, rng):
 
 @compiled
 def rule(X, leaf, first, second, rng):
-    """A variable, and one of the values it takes among the rows of two leaves (or of one); none has no rows."""
+    """A variable, and one of the values it takes among the rows of two leaves (or of one);
+    none has no rows.
+    """
     row = rng.integers(0, len(leaf))
     while leaf[row] != first and leaf[row] != second:
         row = rng.integers(0, len(leaf))
@@ -317,15 +452,21 @@ def below(x, value, leaf, rest, first, second):
 
 @compiled
 def apart(count, part, left, noise2, leaf2):
-    """Log evidence of `count` rows with sum `part` once those of `left` go their own way; -inf if a side is empty."""
+    """Log evidence of `count` rows with sum `part` once those of `left` go their own way;
+    -inf if a side is empty.
+    """
     if left[0] == 0 or left[0] == count:
         return -np.inf
-    return evidence(left[0], left[1], noise2, leaf2) + evidence(count - left[0], part - left[1], noise2, leaf2)
+    return evidence(left[0], left[1], noise2, leaf2) + evidence(
+        count - left[0], part - left[1], noise2, leaf2
+    )
 
 
 @compiled
 def change_tree(X, tree, rest, noise2, leaf2, alpha, beta, rng):
-    """One Metropolis step on a tree (variable, value, leaf, count, part): grow, prune, or change the rule above two."""
+    """One Metropolis step on a tree (variable, value, leaf, count, part): grow, prune,
+    or change the rule above two.
+    """
     u = 0.0 if tree[0][0] == -1 else rng.random()
     if u < GROW:
         grow(X, tree, rest, noise2, leaf2, alpha, beta, rng)
@@ -345,7 +486,9 @@ def grow(X, tree, rest, noise2, leaf2, alpha, beta, rng):
         return
     k, c = rule(X, leaf, node, node, rng)
     found = below(X[k], c, leaf, rest, node, node)
-    gain = apart(count[node], part[node], found, noise2, leaf2) - evidence(count[node], part[node], noise2, leaf2)
+    gain = apart(count[node], part[node], found, noise2, leaf2) - evidence(
+        count[node], part[node], noise2, leaf2
+    )
     if gain == -np.inf:
         return
     left, right = 2 * node + 1, 2 * node + 2
@@ -402,13 +545,17 @@ def _prior(node, alpha, beta):
 
 @compiled
 def _way_back(parents, leaves, stump):
-    """Log odds of proposing to prune what has just grown against proposing to grow it; a stump can only grow."""
+    """Log odds of proposing to prune what has just grown against proposing to grow it;
+    a stump can only grow.
+    """
     return math.log((PRUNE / parents) / ((1.0 if stump else GROW) / leaves))
 
 
 @compiled
 def _send(x, tree, first, second, node, c, found):
-    """Rows of two leaves (or of one) to the children of a node, `found` (number and sum) to the left."""
+    """Rows of two leaves (or of one) to the children of a node,
+    `found` (number and sum) to the left.
+    """
     _, value, leaf, count, part = tree
     left, right = 2 * node + 1, 2 * node + 2
     value[node] = c
@@ -420,8 +567,11 @@ def _send(x, tree, first, second, node, c, found):
 
 
 @compiled
-def change_forest(X, variable, value, leaf, height, total, target, noise, leaf_sd, alpha, beta, rng):
-    """Every tree in turn, against what the others leave of the target; `total` (n,) is their sum, updated in place.
+def change_forest(
+    X, variable, value, leaf, height, total, target, noise, leaf_sd, alpha, beta, rng
+):
+    """Every tree in turn, against what the others leave of the target; `total` (n,) is their sum,
+    updated in place.
 
     `X` is (covariates, n); the others are those of `stumps`.
     """
@@ -435,18 +585,36 @@ def change_forest(X, variable, value, leaf, height, total, target, noise, leaf_s
             if variable[j, node] == -1:
                 count[node], part[node] = inside(leaf[j], rest, node)
         for _ in range(STEPS):
-            change_tree(X, (variable[j], value[j], leaf[j], count, part), rest, noise2, leaf2, alpha, beta, rng)
+            change_tree(
+                X,
+                (variable[j], value[j], leaf[j], count, part),
+                rest,
+                noise2,
+                leaf2,
+                alpha,
+                beta,
+                rng,
+            )
         for node in range(NODES):
             if variable[j, node] == -1:
                 seen = noise2 + count[node] * leaf2
-                height[j, node] = leaf2 * part[node] / seen + math.sqrt(noise2 * leaf2 / seen) * rng.normal()
+                height[j, node] = (
+                    leaf2 * part[node] / seen + math.sqrt(noise2 * leaf2 / seen) * rng.normal()
+                )
         for i in range(n):
             total[i] += height[j, leaf[j, i]]
 
 
 @compiled
 def stumps(n, trees):
-    """So many trees without a split: each node's variable, value and height, (trees, nodes), and each row's leaf."""
+    """So many trees without a split: each node's variable, value and height, (trees, nodes),
+    and each row's leaf.
+    """
     variable = np.full((trees, NODES), -2)
     variable[:, 0] = -1
-    return variable, np.zeros((trees, NODES)), np.zeros((trees, n), np.uint8), np.zeros((trees, NODES))
+    return (
+        variable,
+        np.zeros((trees, NODES)),
+        np.zeros((trees, n), np.uint8),
+        np.zeros((trees, NODES)),
+    )

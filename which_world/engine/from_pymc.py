@@ -1,8 +1,9 @@
 """Take a PyMC model apart into the numbers that made it, and prove that nothing was missed.
 
 A reader may have changed a model since `joint_model` built it: observed other data, intervened with
-`pm.do`, added a potential. The model itself is therefore the authority. What is extracted from it is believed
-only if it gives the model's own log density at random points; otherwise NUTS samples the model as it is.
+`pm.do`, added a potential. The model itself is therefore the authority. What is extracted from it
+is believed only if it gives the model's own log density at random points; otherwise NUTS samples
+the model as it is.
 """
 
 from typing import NamedTuple
@@ -13,7 +14,14 @@ import pytensor
 from pymc.distributions.continuous import HalfCauchyRV
 from pymc.logprob.basic import conditional_logp
 from pytensor.graph.traversal import ancestors
-from pytensor.tensor.random.basic import BernoulliRV, BetaRV, HalfNormalRV, InvGammaRV, MvNormalRV, NormalRV
+from pytensor.tensor.random.basic import (
+    BernoulliRV,
+    BetaRV,
+    HalfNormalRV,
+    InvGammaRV,
+    MvNormalRV,
+    NormalRV,
+)
 from scipy import stats
 
 from which_world.design import Design
@@ -23,10 +31,26 @@ from which_world.engine.likelihoods import Rows, log_likelihood, pointwise, rows
 from which_world.priors import Scales
 
 QUICK = "FAST_COMPILE"
-OWN = {"alpha", "delta", "rho", "sigma_U", "sigma_V"} | {
-    f"{part}_{e}" for e in "OT"
-    for part in ("intercept", "beta", "forest", "inclusion", "included", "slab", "tau", "c2", "lambda", "z")
-} | {"beta_O_free", "beta_T_free"}  # fmt: skip
+OWN = (
+    {"alpha", "delta", "rho", "sigma_U", "sigma_V"}
+    | {
+        f"{part}_{e}"
+        for e in "OT"
+        for part in (
+            "intercept",
+            "beta",
+            "forest",
+            "inclusion",
+            "included",
+            "slab",
+            "tau",
+            "c2",
+            "lambda",
+            "z",
+        )
+    }
+    | {"beta_O_free", "beta_T_free"}
+)
 
 
 class Unreadable(Exception):
@@ -34,7 +58,9 @@ class Unreadable(Exception):
 
 
 class Sieve(NamedTuple):
-    """A sieve's numbers: the free coefficients' sd (J,), and (a, b) of the inclusion's Beta, or (π, -1) when fixed."""
+    """A sieve's numbers: the free coefficients' sd (J,), and (a, b) of the inclusion's Beta,
+    or (π, -1) when fixed.
+    """
 
     slab: np.ndarray
     a: float
@@ -44,7 +70,10 @@ class Sieve(NamedTuple):
         """β, the variables that make it, and their log prior density."""
         share = self.a if self.b < 0 else 0.4
         included, free = rng.integers(0, 2, count), 0.1 * self.slab * rng.normal(size=count)
-        value = stats.bernoulli.logpmf(included, share).sum() + stats.norm.logpdf(free, 0, self.slab).sum()
+        value = (
+            stats.bernoulli.logpmf(included, share).sum()
+            + stats.norm.logpdf(free, 0, self.slab).sum()
+        )
         value += 0.0 if self.b < 0 else stats.beta.logpdf(share, self.a, self.b)
         return included * free, {"inclusion": share, "included": included, "slab": free}, value
 
@@ -60,14 +89,18 @@ class Funnel(NamedTuple):
         """β, the variables that make it, and their log prior density."""
         tau, c2 = self.tau_0 * rng.uniform(0.5, 2), self.scale / self.shape * rng.uniform(0.5, 2)
         local, z = np.exp(rng.normal(size=count)), rng.normal(size=count)
-        value = stats.halfcauchy.logpdf(tau, scale=self.tau_0) + stats.invgamma.logpdf(c2, self.shape, scale=self.scale)
+        value = stats.halfcauchy.logpdf(tau, scale=self.tau_0) + stats.invgamma.logpdf(
+            c2, self.shape, scale=self.scale
+        )
         value += stats.halfcauchy.logpdf(local).sum() + stats.norm.logpdf(z).sum()
         beta = z * tau * local * np.sqrt(c2 / (c2 + (tau * local) ** 2))
         return beta, {"tau": tau, "c2": c2, "lambda": local, "z": z}, value
 
 
 class Trees(NamedTuple):
-    """A forest's numbers: what it sees (n, p), its trees, the prior of a split, of a leaf, and its level."""
+    """A forest's numbers: what it sees (n, p), its trees, the prior of a split, of a leaf,
+    and its level.
+    """
 
     X: np.ndarray
     trees: int
@@ -84,9 +117,9 @@ class Trees(NamedTuple):
 class Equation(NamedTuple):
     """The prior of one equation in numbers.
 
-    `mean` and `root` belong to its coefficients in θ's order (intercept, β[, δ, α]), as in `which_world.priors.Scales`;
-    a coefficient under a sparse prior has a column of zeros, and `sparse` then has that prior. A forest stands for the
-    intercept and β.
+    `mean` and `root` belong to its coefficients in θ's order (intercept, β[, δ, α]), as in
+    `which_world.priors.Scales`; a coefficient under a sparse prior has a column of zeros, and
+    `sparse` then has that prior. A forest stands for the intercept and β.
     """
 
     mean: np.ndarray
@@ -128,14 +161,22 @@ class Joint(NamedTuple):
 
     @property
     def scales(self):
-        """The priors of a model without a sparse prior, as `which_world.priors.scales` gives them."""
+        """The priors of a model without a sparse prior,
+        as `which_world.priors.scales` gives them.
+        """
         return Scales(*self.outcome[:2], *self.treatment[:2], self.sigma_U, self.sigma_V)
 
 
 def observed(model):
-    """The model with its own stored data observed, where the reader has not observed any herself."""
+    """The model with its own stored data observed,
+    where the reader has not observed any herself.
+    """
     waiting = {rv.name for rv in model.free_RVs} & set(OBSERVED)
-    return pm.observe(model, {name: model[OBSERVED[name]].get_value() for name in waiting}) if waiting else model
+    return (
+        pm.observe(model, {name: model[OBSERVED[name]].get_value() for name in waiting})
+        if waiting
+        else model
+    )
 
 
 def extract(model):
@@ -149,19 +190,32 @@ def extract(model):
 
 def _joint(model):
     free = {rv.name: rv for rv in model.free_RVs}
-    seen = {rv.name: np.asarray(model.rvs_to_values[rv].eval(mode=QUICK), dtype=float) for rv in model.observed_RVs}
+    seen = {
+        rv.name: np.asarray(model.rvs_to_values[rv].eval(mode=QUICK), dtype=float)
+        for rv in model.observed_RVs
+    }
     if set(seen) != set(OBSERVED) or model.potentials or not {"alpha"} <= set(free) <= OWN:
         raise Unreadable
     covariates, X = tuple(model.coords["covariate"]), model["X"].get_value()
     labels = np.array(covariates, dtype=object)
     design = Design(
-        y=seen["likelihood_outcome"], t=seen["likelihood_treatment"], C=X, covariates=covariates,
-        in_outcome=_included(model, free, "O", len(labels)), in_treatment=_included(model, free, "T", len(labels)),
+        y=seen["likelihood_outcome"],
+        t=seen["likelihood_treatment"],
+        C=X,
+        covariates=covariates,
+        in_outcome=_included(model, free, "O", len(labels)),
+        in_treatment=_included(model, free, "T", len(labels)),
         moderates=np.isin(labels, list(model.coords.get("moderator", ()))),
-        intercept_O="intercept_O" in free, intercept_T="intercept_T" in free, outcome="outcome", treatment="treatment",
-        kind=_kind(free, "sigma_V"), outcome_kind=_kind(free, "sigma_U"), scales=None,
-        centre=_data(model, "treatment_mean", 0.0), step=_data(model, "treatment_step", 1.0),
-    )  # fmt: skip
+        intercept_O="intercept_O" in free,
+        intercept_T="intercept_T" in free,
+        outcome="outcome",
+        treatment="treatment",
+        kind=_kind(free, "sigma_V"),
+        outcome_kind=_kind(free, "sigma_U"),
+        scales=None,
+        centre=_data(model, "treatment_mean", 0.0),
+        step=_data(model, "treatment_step", 1.0),
+    )
     outcome, treatment = (
         _equation(free, e, included, len(design.moderators))
         for e, included in (("O", design.in_outcome), ("T", design.in_treatment))
@@ -176,12 +230,16 @@ def _kind(free, sigma):
 
 
 def _data(model, name, without):
-    """A number that a joint model holds: what it subtracts from the treatment, or by how much it moves it."""
+    """A number that a joint model holds: what it subtracts from the treatment,
+    or by how much it moves it.
+    """
     return float(model[name].get_value()) if name in model else without
 
 
 def _included(model, free, equation, p):
-    """Which covariates the line of an equation has: all of them, or those that its free coefficients fill."""
+    """Which covariates the line of an equation has: all of them,
+    or those that its free coefficients fill.
+    """
     if f"forest_{equation}" in free:
         return np.zeros(p, dtype=bool)
     whole, partial, own = f"beta_{equation}", f"beta_{equation}_free", f"covariate_{equation}"
@@ -201,7 +259,10 @@ def _equation(free, e, included, moderators):
     """The numbers of one equation's prior, the treatment's coefficients among the outcome's."""
     count = int(included.sum())
     beta = next((free[name] for name in (f"beta_{e}", f"beta_{e}_free") if name in free), None)
-    sparse, forest = _sparse(free, e), _trees(free[f"forest_{e}"]) if f"forest_{e}" in free else None
+    sparse, forest = (
+        _sparse(free, e),
+        _trees(free[f"forest_{e}"]) if f"forest_{e}" in free else None,
+    )
     line = [(free.get(f"intercept_{e}"), 1), (beta, 0 if forest or sparse else count)]
     own = [(free.get("delta"), moderators), (free["alpha"], 1)] if e == "O" else []
     blocks = [(rv, size) for rv, size in [*line, *own] if rv is not None and size]
@@ -215,20 +276,27 @@ def _equation(free, e, included, moderators):
 
 def _trees(rv):
     op = rv.owner.op
-    return Trees(np.ascontiguousarray(op.X), op.m, op.alpha, op.beta, op.Y.std() / np.sqrt(op.m), op.Y.mean())
+    return Trees(
+        np.ascontiguousarray(op.X), op.m, op.alpha, op.beta, op.Y.std() / np.sqrt(op.m), op.Y.mean()
+    )
 
 
 def _sparse(free, e):
     if f"slab_{e}" in free:
         return _sieve(free, e)
     if f"z_{e}" in free:
-        (tau_0,), more = _constants(free[f"tau_{e}"], HalfCauchyRV), _constants(free[f"c2_{e}"], InvGammaRV)
+        (tau_0,), more = (
+            _constants(free[f"tau_{e}"], HalfCauchyRV),
+            _constants(free[f"c2_{e}"], InvGammaRV),
+        )
         return Funnel(*map(float, (tau_0, *more)))
     return None
 
 
 def _jointly_normal(blocks):
-    """Mean and root precision of variables, each normal given those after it; `blocks` are these and their sizes."""
+    """Mean and root precision of variables, each normal given those after it;
+    `blocks` are these and their sizes.
+    """
     sizes = [size for _, size in blocks]
     ends = np.cumsum([0, *sizes])
     mean, root = np.zeros(ends[-1]), np.zeros((ends[-1], ends[-1]))
@@ -242,27 +310,44 @@ def _jointly_normal(blocks):
 
 
 def _given(block, later):
-    """Of a normal variable: its mean where the later ones are zero, its slopes in them, and its root covariance."""
+    """Of a normal variable: its mean where the later ones are zero, its slopes in them,
+    and its root covariance.
+    """
     rv, size = block
     location, spread = _parameters(rv)
     used = [(other, length) for other, length in later if other in ancestors([location])]
-    if set(pm.pytensorf.rvs_in_graph([location])) - {other for other, _ in used} or pm.pytensorf.rvs_in_graph([spread]):
+    if set(pm.pytensorf.rvs_in_graph([location])) - {
+        other for other, _ in used
+    } or pm.pytensorf.rvs_in_graph([spread]):
         raise Unreadable
     where = pytensor.function([other for other, _ in used], location, mode=QUICK)
     zero = [np.zeros(other.type.ndim * (length,)) for other, length in used]
-    level, slopes, start = np.broadcast_to(where(*zero), size), np.zeros((size, sum(n for _, n in later))), 0
+    level, slopes, start = (
+        np.broadcast_to(where(*zero), size),
+        np.zeros((size, sum(n for _, n in later))),
+        0,
+    )
     for other, length in later:
         for i in range(length if other in [rv for rv, _ in used] else 0):
-            moved = [np.eye(length)[i].reshape(at.shape) if each is other else at for (each, _), at in zip(used, zero)]
+            moved = [
+                np.eye(length)[i].reshape(at.shape) if each is other else at
+                for (each, _), at in zip(used, zero)
+            ]
             slopes[:, start + i] = where(*moved) - level
         start += length
     spread = spread.eval(mode=QUICK)
     normal = isinstance(rv.owner.op, NormalRV)
-    return level, slopes, np.diag(np.broadcast_to(spread, size)) if normal else np.linalg.cholesky(spread)
+    return (
+        level,
+        slopes,
+        np.diag(np.broadcast_to(spread, size)) if normal else np.linalg.cholesky(spread),
+    )
 
 
 def _parameters(rv):
-    """Mean and spread, a variable each: the standard deviation of a normal, the covariance of several."""
+    """Mean and spread, a variable each: the standard deviation of a normal,
+    the covariance of several.
+    """
     if not isinstance(rv.owner.op, (NormalRV, MvNormalRV)):
         raise Unreadable
     return rv.owner.op.dist_params(rv.owner)
@@ -311,7 +396,9 @@ def _agrees(model, joint, *, points=2, tolerance=1e-6):
     """Is the model's own log density that of the numbers, at a few random points?"""
     values = {rv: rv.type(name=rv.name) for rv in model.free_RVs}
     terms = conditional_logp(values | {rv: model.rvs_to_values[rv] for rv in model.observed_RVs})
-    theirs = pytensor.function(list(values.values()), sum(term.sum() for term in terms.values()), mode=QUICK)
+    theirs = pytensor.function(
+        list(values.values()), sum(term.sum() for term in terms.values()), mode=QUICK
+    )
     rng = np.random.default_rng(0)
     for _ in range(points):
         place, ours = _point(joint, rng)
@@ -322,11 +409,15 @@ def _agrees(model, joint, *, points=2, tolerance=1e-6):
 
 
 def _point(joint, rng):
-    """Values of the model's variables near the middle of the prior, and their log density by the numbers."""
+    """Values of the model's variables near the middle of the prior,
+    and their log density by the numbers.
+    """
     design, fixed = joint.design, isinstance(joint.rho, float)
     a = np.arctanh(joint.rho) if fixed else rng.choice(_near_zero(joint.rho))
-    scales = [np.array([scale] if scaled else []) for scale, scaled in
-              zip((joint.sigma_U, joint.sigma_V), rows_of(design).scaled)]  # fmt: skip
+    scales = [
+        np.array([scale] if scaled else [])
+        for scale, scaled in zip((joint.sigma_U, joint.sigma_V), rows_of(design).scaled)
+    ]
     sigmas = [scale * rng.uniform(0.5, 1.5) for scale in scales]
     value = sum(stats.halfnorm.logpdf(s, scale=scale).sum() for s, scale in zip(sigmas, scales))
     value += 0.0 if fixed else joint.rho(np.array([np.tanh(a)]))[0]
@@ -337,10 +428,14 @@ def _point(joint, rng):
         point |= {f"{name}_{e}": x for name, x in more.items()}
     theta = np.concatenate([thetas[0], np.log(sigmas[0]), thetas[1], np.log(sigmas[1])])
     if joint.family == "forest":
-        value += pointwise(Rows.of(design, compress=False), theta[None], np.array([a]), offsets=offsets).sum()
+        value += pointwise(
+            Rows.of(design, compress=False), theta[None], np.array([a]), offsets=offsets
+        ).sum()
     else:
         value += log_likelihood(rows_of(design), theta, a)[0]
-    return point | named(design, theta, a, forests=[e for e, part in joint.equations if part.forest]), value
+    return point | named(
+        design, theta, a, forests=[e for e, part in joint.equations if part.forest]
+    ), value
 
 
 def _near_zero(log_density):
@@ -352,12 +447,18 @@ def _near_zero(log_density):
 
 
 def _point_of(equation, n, rng):
-    """θ of one equation, what its forest adds, the values of its other variables, and their log density."""
+    """θ of one equation, what its forest adds, the values of its other variables,
+    and their log density.
+    """
     own = equation.root.any(axis=0)
     root, theta = equation.root[np.ix_(own, own)], np.zeros(len(own))
     z = 0.1 * rng.normal(size=own.sum())
     theta[own] = equation.mean[own] + np.linalg.solve(root, z)
-    value, offset, more = stats.norm.logpdf(z).sum() + np.log(np.abs(np.diagonal(root))).sum(), 0.0, {}
+    value, offset, more = (
+        stats.norm.logpdf(z).sum() + np.log(np.abs(np.diagonal(root))).sum(),
+        0.0,
+        {},
+    )
     if equation.sparse is not None:
         theta[~own], more, density = equation.sparse.point(int((~own).sum()), rng)
         value += density

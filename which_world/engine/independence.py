@@ -1,7 +1,7 @@
 """Independence Metropolis: proposals from the Laplace columns, made exact (Tierney 1994).
 
-ρ is proposed from the columns' evidence and everything else from the Gaussian at that ρ; the draws are independent
-but for the rejections, and Pareto k̂ of the proposals' weights is the judge.
+ρ is proposed from the columns' evidence and everything else from the Gaussian at that ρ; the draws
+are independent but for the rejections, and Pareto k̂ of the proposals' weights is the judge.
 """
 
 from functools import partial
@@ -14,7 +14,14 @@ from scipy.special import logsumexp
 
 from which_world.engine import conjugate
 from which_world.engine.draws import named, tree
-from which_world.engine.laplace import PARETO_K, adaptive_columns, columns, log_posterior, log_prior_a, matched
+from which_world.engine.laplace import (
+    PARETO_K,
+    adaptive_columns,
+    columns,
+    log_posterior,
+    log_prior_a,
+    matched,
+)
 from which_world.engine.likelihoods import rows_of
 from which_world.engine.pairs import PAIRS
 
@@ -27,10 +34,14 @@ ROUNDS = 4  # of better proposals, before NUTS takes over
 def independence_metropolis(design, prior, rho, *, draws, chains, seed):
     """Independence Metropolis from the columns; None when Pareto k̂ or the effective size objects.
 
-    Of two continuous responses with many coefficients the scales and ρ alone are proposed, and the coefficients drawn
-    from their posterior given these.
+    Of two continuous responses with many coefficients the scales and ρ alone are proposed, and the
+    coefficients drawn from their posterior given these.
     """
-    rng, rows, settings = np.random.default_rng(seed), rows_of(design), {"draws": draws, "chains": chains}
+    rng, rows, settings = (
+        np.random.default_rng(seed),
+        rows_of(design),
+        {"draws": draws, "chains": chains},
+    )
     scales_alone = PAIRS[design.kinds].compressible and rows.size > MANY
     if scales_alone:
         sums = conjugate.sums(rows, prior)
@@ -45,7 +56,13 @@ def independence_metropolis(design, prior, rho, *, draws, chains, seed):
     if scales_alone:
         flat = conjugate.coefficients(sums, theta.reshape(-1, 2), a.ravel(), rng)
         theta = flat.reshape(*a.shape, rows.size)
-    return tree(design, named(design, theta, a), route="columns", stats={"accepted": accepted}, pareto_k=pareto_k)
+    return tree(
+        design,
+        named(design, theta, a),
+        route="columns",
+        stats={"accepted": accepted},
+        pareto_k=pareto_k,
+    )
 
 
 def _sample(log_density, at, rho, rng, *, draws, chains):
@@ -71,7 +88,9 @@ def _sample(log_density, at, rho, rng, *, draws, chains):
 
 
 class Proposals(NamedTuple):
-    """Independent proposals with the log weights that would make them exact; z is θ in its column's own units."""
+    """Independent proposals with the log weights that would make them exact;
+    z is θ in its column's own units.
+    """
 
     z: np.ndarray
     theta: np.ndarray
@@ -80,7 +99,9 @@ class Proposals(NamedTuple):
 
 
 def _propose(log_density, rho, at, size, rng, centre=0.0, spread=None):
-    """Independent proposals: a from the columns' evidence, θ = mode + root z, z ~ Normal(centre, spread spread')."""
+    """Independent proposals: a from the columns' evidence, θ = mode + root z, z ~ Normal(centre,
+    spread spread').
+    """
     if len(at.a) == 1:
         a, log_target, log_q = np.full(size, at.a[0]), 0.0, 0.0
     else:
@@ -91,22 +112,32 @@ def _propose(log_density, rho, at, size, rng, centre=0.0, spread=None):
     plain = rng.normal(size=mode.shape)
     z = centre + plain @ spread.T
     theta = mode + np.einsum("sij,sj->si", root, z)
-    log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1) + np.log(np.diag(spread)).sum()
+    log_det = (
+        np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1) + np.log(np.diag(spread)).sum()
+    )
     log_q = log_q - 0.5 * (plain**2).sum(axis=1) - log_det
     return Proposals(z, theta, a, log_density(theta, a) + log_target - log_q)
 
 
 def _judge(found):
-    """Pareto k̂, the steps a chain would stay at its heaviest proposal, and the mean and root covariance of z."""
+    """Pareto k̂, the steps a chain would stay at its heaviest proposal,
+    and the mean and root covariance of z.
+    """
     z, log_weight = found.z, found.log_weight
     smooth, pareto_k = array_stats.psislw(-log_weight)  # it takes the negative, a log likelihood
     centre, covariance = matched(z, smooth)
     root = np.linalg.cholesky(1.1 * covariance + 1e-6 * np.eye(z.shape[1]))
-    return float(pareto_k), len(z) * np.exp(log_weight.max() - logsumexp(log_weight)), (centre, root)
+    return (
+        float(pareto_k),
+        len(z) * np.exp(log_weight.max() - logsumexp(log_weight)),
+        (centre, root),
+    )
 
 
 def _draw_a(at, rho, size, rng, cells=4000):
-    """a from a histogram of `cells` bars, evidence (splined) times prior (which may jump), and its log height."""
+    """a from a histogram of `cells` bars, evidence (splined) times prior (which may jump),
+    and its log height.
+    """
     edges = np.linspace(at.a[0], at.a[-1], cells + 1)
     middle = 0.5 * (edges[1:] + edges[:-1])
     log_height = CubicSpline(at.a, at.log_evidence)(middle) + log_prior_a(rho, middle)
@@ -117,7 +148,9 @@ def _draw_a(at, rho, size, rng, cells=4000):
 
 
 def _metropolis(log_weight, rng):
-    """Independence Metropolis: which proposal each chain holds at each step, and whether it moved."""
+    """Independence Metropolis: which proposal each chain holds at each step,
+    and whether it moved.
+    """
     chains, steps = log_weight.shape
     log_u = np.log(rng.uniform(size=log_weight.shape))
     kept = np.zeros((chains, steps), dtype=int)

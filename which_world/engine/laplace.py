@@ -1,8 +1,10 @@
 """The posterior at one value of ρ, where it has one mode and is nearly Gaussian.
 
-Everything hard about these models lies along ρ. Hold ρ still and the rest is a Newton search for the
-mode and a Gaussian around it (Laplace), made exact by importance weights. One such posterior is a
-*column*; columns side by side are what the map, the profile likelihood and the fast sampler are made of.
+Everything hard about these models lies along ρ. Hold ρ still and the rest is a Newton search for
+the mode and a Gaussian around it (Laplace), made exact by importance weights. One such posterior is
+a
+*column*; columns side by side are what the map, the profile likelihood and the fast sampler are
+made of.
 """
 
 from typing import NamedTuple
@@ -15,7 +17,8 @@ from scipy.special import logsumexp
 from which_world.engine.likelihoods import BLOCK, LOG_2PI, derivatives, log_likelihood, probit
 from which_world.moments import cuts
 
-PARETO_K = 0.7  # Pareto k̂ beyond which importance weights cannot be relied on (Vehtari et al. 2024)
+# Pareto k̂ beyond which importance weights cannot be relied on (Vehtari et al. 2024)
+PARETO_K = 0.7
 REACH = 6.0  # the largest |atanh ρ| ever visited: |ρ| = 0.99999
 
 
@@ -33,7 +36,9 @@ class Columns(NamedTuple):
     value: np.ndarray
 
     def at(self, a):
-        """Mode and root at any a between the first and the last: cubic splines through the columns."""
+        """Mode and root at any a between the first and the last:
+        cubic splines through the columns.
+        """
         if len(self.a) == 1:
             return np.broadcast_to(self.mode, (len(a), *self.mode.shape[1:])), np.broadcast_to(
                 self.root, (len(a), *self.root.shape[1:])
@@ -65,7 +70,9 @@ def columns(rows, scales, a):
             found[k] = mode(rows, scales, a[k], _guess(rows, a, found, k, step))
     theta, value, H = (np.array([found[k][i] for k in range(len(a))]) for i in range(3))
     # -H = LL', so the covariance is L⁻ᵀL⁻¹
-    root = np.array([solve_triangular(np.linalg.cholesky(-h), np.eye(len(h)), lower=True).T for h in H])
+    root = np.array(
+        [solve_triangular(np.linalg.cholesky(-h), np.eye(len(h)), lower=True).T for h in H]
+    )
     log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
     return Columns(a, theta, root, value + log_det + 0.5 * rows.size * LOG_2PI, value)
 
@@ -73,7 +80,8 @@ def columns(rows, scales, a):
 def adaptive_columns(fit, rho, *, size=31, drop=25.0):
     """Columns over the values of a = atanh ρ that hold the posterior.
 
-    The window starts at |ρ| < 0.96, grows while its edge still matters and is then closed in on the mass.
+    The window starts at |ρ| < 0.96, grows while its edge still matters and is then closed in on the
+    mass.
 
     Parameters
     ----------
@@ -132,23 +140,29 @@ def _guess(rows, a, found, k, step):
 def start(rows):
     """Least squares or probit for either equation: the maximum at ρ = 0.
 
-    Where a response is predicted without error the probit has no finite maximum, and zero is the start.
+    Where a response is predicted without error the probit has no finite maximum, and zero is the
+    start.
     """
-    return np.concatenate([
-        START[kind](M, response, rows.n)
-        for kind, M, response in zip(rows.kinds, (rows.A, rows.Z), (rows.y, rows.t))
-    ])  # fmt: skip
+    return np.concatenate(
+        [
+            START[kind](M, response, rows.n)
+            for kind, M, response in zip(rows.kinds, (rows.A, rows.Z), (rows.y, rows.t))
+        ]
+    )
 
 
 def least_squares(M, response):
     """Coefficients and the residual sum of squares, without all of `Columns` at once."""
     parts = (np.column_stack([M[block], response[block]]) for block in cuts(len(response), BLOCK))
     if len(response) > BLOCK:
-        parts = (np.linalg.qr(part, mode="r") for part in parts)  # the same sums of squares in few rows
+        # the same sums of squares in few rows
+        parts = (np.linalg.qr(part, mode="r") for part in parts)
     M, response = np.split(np.vstack(list(parts)), [-1], axis=1)
     size = np.linalg.norm(M, axis=0)
     size[size == 0] = 1.0  # columns of one length: what is cut off as rounding then has no unit
-    beta, *_ = lstsq(M / size, response[:, 0], cond=max(M.shape) * np.finfo(float).eps, lapack_driver="gelsy")
+    beta, *_ = lstsq(
+        M / size, response[:, 0], cond=max(M.shape) * np.finfo(float).eps, lapack_driver="gelsy"
+    )
     return beta / size, np.sum((response[:, 0] - M @ (beta / size)) ** 2)
 
 
@@ -172,7 +186,12 @@ def log_prior(rows, scales, theta):
     mean, root, places, spread = _prior_numbers(rows, scales)
     regular = np.delete(theta, places, axis=-1)
     log_sigma = theta[..., places]
-    half = 0.5 * np.log(2 / np.pi) - np.log(spread) - 0.5 * (np.exp(log_sigma) / spread) ** 2 + log_sigma
+    half = (
+        0.5 * np.log(2 / np.pi)
+        - np.log(spread)
+        - 0.5 * (np.exp(log_sigma) / spread) ** 2
+        + log_sigma
+    )
     z = (regular - mean) @ root.T
     height = np.log(np.abs(np.diagonal(root))).sum() - 0.5 * len(mean) * LOG_2PI
     return height - 0.5 * np.sum(z**2, axis=-1) + half.sum(axis=-1)
@@ -206,7 +225,9 @@ def mode(rows, scales, a, theta, *, tolerance=1e-8, iterations=60):
             size /= 2
         theta = theta + size * step
         value, gradient, H = new
-    raise RuntimeError(f"no maximum was found at rho={np.tanh(a):.3f} in {iterations} Newton steps.")
+    raise RuntimeError(
+        f"no maximum was found at rho={np.tanh(a):.3f} in {iterations} Newton steps."
+    )
 
 
 def ascent(gradient, H):
@@ -234,7 +255,9 @@ def _units(H):
 
 
 def matched(z, log_weight):
-    """Mean and covariance that weighted draws z show, (m,) and (m, m): a better Gaussian for a skewed column."""
+    """Mean and covariance that weighted draws z show, (m,) and (m, m):
+    a better Gaussian for a skewed column.
+    """
     weight = np.exp(log_weight - logsumexp(log_weight))
     centre = weight @ z
     return centre, (z - centre).T @ (weight[:, None] * (z - centre))
@@ -256,7 +279,16 @@ def _posterior_derivatives(rows, scales, theta, a):
 
 
 def _prior_numbers(rows, scales):
-    """Mean and root precision of θ's normal entries, the places of its log σ, and their half-normal scales."""
-    ends = [pair for pair in zip(rows.places, (scales.sigma_U, scales.sigma_V)) if pair[0] is not None]
+    """Mean and root precision of θ's normal entries, the places of its log σ,
+    and their half-normal scales.
+    """
+    ends = [
+        pair for pair in zip(rows.places, (scales.sigma_U, scales.sigma_V)) if pair[0] is not None
+    ]
     mean, root = np.r_[scales.mean_O, scales.mean_T], block_diag(scales.root_O, scales.root_T)
-    return mean, root, np.array([p for p, _ in ends], dtype=int), np.array([spread for _, spread in ends])
+    return (
+        mean,
+        root,
+        np.array([p for p, _ in ends], dtype=int),
+        np.array([spread for _, spread in ends]),
+    )

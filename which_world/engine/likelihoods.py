@@ -1,10 +1,11 @@
 """The exact log-likelihood of the joint model, with its first two derivatives, in NumPy.
 
-What one observation contributes is a row of the table in `which_world.engine.pairs`. Here are the data as that table
-reads them, and what is the same in all rows: sums over observations, and the chain rule into θ.
+What one observation contributes is a row of the table in `which_world.engine.pairs`. Here are the
+data as that table reads them, and what is the same in all rows: sums over observations, and the
+chain rule into θ.
 
-A parameter vector is θ = (θ_O[, log σ_U], θ_T[, log σ_V]), a σ standing only where the response is continuous;
-θ_O = (intercept_O, β_O, δ, α) ends with the effect, and a = atanh ρ is kept beside θ.
+A parameter vector is θ = (θ_O[, log σ_U], θ_T[, log σ_V]), a σ standing only where the response is
+continuous; θ_O = (intercept_O, β_O, δ, α) ends with the effect, and a = atanh ρ is kept beside θ.
 """
 
 from dataclasses import dataclass
@@ -22,13 +23,16 @@ BLOCK = 2**13  # rows of which arrays of one number each fit a processor's cache
 
 
 class Rows(NamedTuple):
-    """The data as the likelihood reads them: A and Z with their columns' names, y, t, the true n, both kinds.
+    """The data as the likelihood reads them: A and Z with their columns' names, y, t, the true n,
+    both kinds.
 
-    Where both responses are continuous the likelihood is a sum of squares, so n rows of W = [1, X, T, Y] can be
-    replaced by the few rows of R in W = QR: R'R = W'W. Nothing is lost, and nothing later depends on n. The outcome
-    equation has the treatment as c = t - t̄ (c = t if binary), and where moderators M change the effect, M∘c.
+    Where both responses are continuous the likelihood is a sum of squares, so n rows of W = [1, X,
+    T, Y] can be replaced by the few rows of R in W = QR: R'R = W'W. Nothing is lost, and nothing
+    later depends on n. The outcome equation has the treatment as c = t - t̄ (c = t if binary), and
+    where moderators M change the effect, M∘c.
 
-    Of more rows than a block has, A and Z are `Columns`: `cut` makes arrays of them, and vectors may be multiplied.
+    Of more rows than a block has, A and Z are `Columns`: `cut` makes arrays of them, and vectors
+    may be multiplied.
     """
 
     A: "np.ndarray | Columns"
@@ -47,7 +51,13 @@ class Rows(NamedTuple):
         moderators = tuple(f"delta[{label}]" for label in design.moderators)
         names_O = (*_names(design, design.intercept_O, design.in_outcome), *moderators, "alpha")
         names_T = _names(design, design.intercept_T, design.in_treatment)
-        A = Columns(design.C, design.intercept_O, places(design.in_outcome), places(design.moderates), design.dose)
+        A = Columns(
+            design.C,
+            design.intercept_O,
+            places(design.in_outcome),
+            places(design.moderates),
+            design.dose,
+        )
         Z = Columns(design.C, design.intercept_T, places(design.in_treatment))
         y, t, n = design.y, design.t, len(design.y)
         if compress and PAIRS[design.kinds].compressible:
@@ -79,15 +89,28 @@ class Rows(NamedTuple):
         return len(self.names_O) if outcome else None, self.size - 1 if treatment else None
 
     def split(self, theta):
-        """θ_O, log σ_U, θ_T and log σ_V of one or many θ; log σ is zero where an equation has none."""
+        """θ_O, log σ_U, θ_T and log σ_V of one or many θ;
+        log σ is zero where an equation has none.
+        """
         k = len(self.names_O)
         start = k + self.scaled[0]
-        log_sigma = (np.zeros(theta.shape[:-1]) if place is None else theta[..., place] for place in self.places)
-        return theta[..., :k], next(log_sigma), theta[..., start : start + len(self.names_T)], next(log_sigma)
+        log_sigma = (
+            np.zeros(theta.shape[:-1]) if place is None else theta[..., place]
+            for place in self.places
+        )
+        return (
+            theta[..., :k],
+            next(log_sigma),
+            theta[..., start : start + len(self.names_T)],
+            next(log_sigma),
+        )
 
 
 def _names(design, intercept, used):
-    return (*["intercept"] * intercept, *(label for label, here in zip(design.covariates, used) if here))
+    return (
+        *["intercept"] * intercept,
+        *(label for label, here in zip(design.covariates, used) if here),
+    )
 
 
 def places(used):
@@ -101,8 +124,8 @@ def places(used):
 class Columns:
     """The columns of an equation: a constant, covariates, moderators times the dose, and the dose.
 
-    They are put together for the rows that are asked for, `columns[cut]`: those of all rows would be one more copy of
-    nearly all data for each equation.
+    They are put together for the rows that are asked for, `columns[cut]`: those of all rows would
+    be one more copy of nearly all data for each equation.
     """
 
     C: np.ndarray
@@ -128,7 +151,9 @@ class Columns:
 
 
 def _triangle(whole, names_O, names_T):
-    """A, Z, t and y of the R of a QR; columns of the treatment's equation alone stand after the outcome's."""
+    """A, Z, t and y of the R of a QR; columns of the treatment's equation alone stand after the
+    outcome's.
+    """
     R = np.linalg.qr(whole, mode="r")
     names = [*names_O, *(name for name in names_T if name not in names_O)]
     Z = np.ascontiguousarray(R[:, [names.index(name) for name in names_T]])
@@ -136,9 +161,13 @@ def _triangle(whole, names_O, names_T):
 
 
 def rows_of(design):
-    """The rows of a design as the likelihood wants them, compressed where they can be; built once a design."""
+    """The rows of a design as the likelihood wants them, compressed where they can be;
+    built once a design.
+    """
     if "rows" not in design.kept:
-        design.kept["rows"] = Rows.of(condensed(design) if PAIRS[design.kinds].compressible else design)
+        design.kept["rows"] = Rows.of(
+            condensed(design) if PAIRS[design.kinds].compressible else design
+        )
     return design.kept["rows"]
 
 
@@ -152,7 +181,8 @@ def log_likelihood(rows, theta, a, *, chunk=2**16):
     a : ndarray, shape (draws,)
         atanh ρ of each draw.
     chunk : int
-        Numbers held at a time: what fits a processor's cache, and memory does not grow with draws times rows.
+        Numbers held at a time: what fits a processor's cache, and memory does not grow with draws
+        times rows.
 
     Returns
     -------
@@ -163,9 +193,13 @@ def log_likelihood(rows, theta, a, *, chunk=2**16):
     step = max(1, chunk // min(BLOCK, len(rows.y)))
     shares = cuts(size, step if len(blocks) == 1 else size)
     tasks = [(block, share) for block in blocks for share in shares]
-    work = (delayed(_kernel_sum)(rows, block, theta[share], a[share], step) for block, share in tasks)
+    work = (
+        delayed(_kernel_sum)(rows, block, theta[share], a[share], step) for block, share in tasks
+    )
     kernel = np.zeros(size)
-    for (_, share), found in zip(tasks, Parallel(n_jobs=min(cpu_count(), len(tasks)), require="sharedmem")(work)):
+    for (_, share), found in zip(
+        tasks, Parallel(n_jobs=min(cpu_count(), len(tasks)), require="sharedmem")(work)
+    ):
         kernel[share] += found
     return kernel + rows.n * _constant(rows, theta, a)
 
@@ -182,22 +216,29 @@ def pointwise(rows, theta, a, *, offsets=(0.0, 0.0)):
 def numbers(rows, theta, offsets=(0.0, 0.0)):
     """u and v of many θ, each an error or an index: two arrays of shape (draws, rows).
 
-    `offsets` are added to the index of the outcome and of the treatment: (draws, rows), or anything that broadcasts.
+    `offsets` are added to the index of the outcome and of the treatment: (draws, rows), or anything
+    that broadcasts.
     """
     theta_O, log_sigma_U, theta_T, log_sigma_V = rows.split(theta)
     outcome, treatment = (KINDS[kind] for kind in rows.kinds)
-    return (outcome.number(rows.A, rows.y, theta_O, log_sigma_U, offsets[0]),
-            treatment.number(rows.Z, rows.t, theta_T, log_sigma_V, offsets[1]))  # fmt: skip
+    return (
+        outcome.number(rows.A, rows.y, theta_O, log_sigma_U, offsets[0]),
+        treatment.number(rows.Z, rows.t, theta_T, log_sigma_V, offsets[1]),
+    )
 
 
 def _kernel(rows, theta, a, offsets=(0.0, 0.0)):
-    return PAIRS[rows.kinds].kernel(*numbers(rows, theta, offsets), 2 * rows.y - 1, 2 * rows.t - 1, a[:, None])
+    return PAIRS[rows.kinds].kernel(
+        *numbers(rows, theta, offsets), 2 * rows.y - 1, 2 * rows.t - 1, a[:, None]
+    )
 
 
 def _kernel_sum(rows, block, theta, a, step):
     """Summed over a block of rows, `step` draws at a time."""
     part = rows.cut(block)
-    return np.concatenate([_kernel(part, theta[some], a[some]).sum(axis=1) for some in cuts(len(theta), step)])
+    return np.concatenate(
+        [_kernel(part, theta[some], a[some]).sum(axis=1) for some in cuts(len(theta), step)]
+    )
 
 
 def _constant(rows, theta, a):
@@ -246,7 +287,8 @@ def _derivatives(rows, block, theta, a):
 
 
 def scores(rows, theta, a):
-    """The gradient in (θ, a) of each observation's log-likelihood, at one point; wants uncompressed rows.
+    """The gradient in (θ, a) of each observation's log-likelihood, at one point; wants uncompressed
+    rows.
 
     Returns
     -------
@@ -272,11 +314,16 @@ def _parts(rows, theta, a):
 
 def _check_whole(rows):
     if len(rows.y) != rows.n:
-        raise ValueError(f"rows stand for {rows.n} observations in {len(rows.y)}; accepted are uncompressed rows.")
+        raise ValueError(
+            f"rows stand for {rows.n} observations in {len(rows.y)}; accepted are uncompressed "
+            "rows."
+        )
 
 
 def _curvature(J, f, kind):
-    """Σ f ∂²: an index is linear in θ; an error (y - Aθ)/σ bends with log σ, its last column, alone."""
+    """Σ f ∂²: an index is linear in θ; an error (y - Aθ)/σ bends with log σ, its last column,
+    alone.
+    """
     extra = np.zeros((J.shape[1], J.shape[1]))
     if kind.scaled:
         extra[:, -1] = extra[-1, :] = -(f @ J)
@@ -293,16 +340,19 @@ class ProbitFit(NamedTuple):
 def probit(Z, t, *, root=None, iterations=30):
     """Probit regression by Newton's method, the start for everything binary.
 
-    A maximum that is found proves that the treated and the untreated overlap; none found is reported,
-    not raised, since the caller knows the columns' names. With a `root` the coefficients have the normal prior
-    whose precision is ``root.T @ root``, and there is always a maximum.
+    A maximum that is found proves that the treated and the untreated overlap; none found is
+    reported, not raised, since the caller knows the columns' names. With a `root` the coefficients
+    have the normal prior whose precision is ``root.T @ root``, and there is always a maximum.
     """
     precision = np.zeros(2 * (Z.shape[1],)) if root is None else root.T @ root
     q, beta, blocks = 2 * t - 1, np.zeros(Z.shape[1]), cuts(len(t), BLOCK)
     unit = np.sqrt(sum((Z[block] ** 2).sum(axis=0) for block in blocks) / len(t))
     unit[unit == 0] = 1.0
     for _ in range(iterations):
-        curvature, slope = (sum(each) for each in zip(*(_uphill(Z[block], q[block], beta / unit) for block in blocks)))
+        curvature, slope = (
+            sum(each)
+            for each in zip(*(_uphill(Z[block], q[block], beta / unit) for block in blocks))
+        )
         curvature, slope = curvature + precision, slope - precision @ (beta / unit)
         try:
             step = np.linalg.solve(curvature / np.outer(unit, unit), slope / unit)

@@ -5,9 +5,9 @@ Each equation has one number for an observation, and the *kind* of its response 
     continuous    (y - Aθ)/σ     the error, in units of its spread
     binary        Aθ             the index; the latent error is integrated out, σ = 1
 
-With u the outcome's number, v the treatment's, ρ = tanh a, so that 1/√(1-ρ²) = cosh a and ρ/√(1-ρ²) = sinh a, and
-the signs s = 2y - 1 and q = 2t - 1 of what is binary, one observation contributes, beside -log σ for each
-continuous equation,
+With u the outcome's number, v the treatment's, ρ = tanh a, so that 1/√(1-ρ²) = cosh a and ρ/√(1-ρ²)
+= sinh a, and the signs s = 2y - 1 and q = 2t - 1 of what is binary, one observation contributes,
+beside -log σ for each continuous equation,
 
     outcome      treatment
     continuous   continuous   -½v² - ½(u cosh a - v sinh a)² + log cosh a - log 2π
@@ -23,11 +23,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from which_world.engine.bivariate import LOG_2PI, Partials, log_Phi, log_Phi2_atanh, log_Phi2_partials, log_Phi2_rows
+from which_world.engine.bivariate import (
+    LOG_2PI,
+    Partials,
+    log_Phi,
+    log_Phi2_atanh,
+    log_Phi2_partials,
+    log_Phi2_rows,
+)
 
 
 class Kind(NamedTuple):
-    """One equation's number of many θ, its Jacobian in (θ[, log σ]) at one θ, and whether it has a σ."""
+    """One equation's number of many θ, its Jacobian in (θ[, log σ]) at one θ,
+    and whether it has a σ.
+    """
 
     number: Callable
     jacobian: Callable
@@ -37,8 +46,8 @@ class Kind(NamedTuple):
 class Pair(NamedTuple):
     """What the likelihood needs to know of two kinds.
 
-    kernel(u, v, s, q, a) is a value per observation, partials(u, v, s, q, a) the same as `Partials` in (u, v, a);
-    constant(a) is what every observation adds, with its two derivatives.
+    kernel(u, v, s, q, a) is a value per observation, partials(u, v, s, q, a) the same as `Partials`
+    in (u, v, a); constant(a) is what every observation adds, with its two derivatives.
     """
 
     kernel: Callable
@@ -58,7 +67,9 @@ def index(M, response, theta, log_sigma, offset=0.0):
 
 
 KINDS = {
-    "continuous": Kind(error, lambda M, e, log_sigma: np.column_stack([-M * np.exp(-log_sigma), -e]), True),
+    "continuous": Kind(
+        error, lambda M, e, log_sigma: np.column_stack([-M * np.exp(-log_sigma), -e]), True
+    ),
     "binary": Kind(index, lambda M, e, log_sigma: M, False),
 }
 
@@ -72,10 +83,17 @@ def two_errors_partials(u, v, s, q, a):
     cosh, sinh = np.cosh(a), np.sinh(a)
     e, e_a, one = u * cosh - v * sinh, u * sinh - v * cosh, np.ones_like(u)
     return Partials(
-        -0.5 * (v**2 + e**2), -e * cosh, -v + e * sinh, -e * e_a,
-        -(cosh**2) * one, cosh * sinh * one, -(cosh**2) * one,
-        -(e_a * cosh + e * sinh), e_a * sinh + e * cosh, -(e_a**2 + e**2),
-    )  # fmt: skip
+        -0.5 * (v**2 + e**2),
+        -e * cosh,
+        -v + e * sinh,
+        -e * e_a,
+        -(cosh**2) * one,
+        cosh * sinh * one,
+        -(cosh**2) * one,
+        -(e_a * cosh + e * sinh),
+        e_a * sinh + e * cosh,
+        -(e_a**2 + e**2),
+    )
 
 
 def two_errors_constant(a):
@@ -95,16 +113,33 @@ def error_and_index_partials(error, index, sign, a):
     g = np.exp(-0.5 * w**2 - 0.5 * LOG_2PI - log_chance)  # inverse Mills ratio φ(w)/Φ(w)
     h = -g * (w + g)
     return Partials(
-        -0.5 * error**2 + log_chance, -error + g * sinh, g * cosh, g * w_a,
-        h * sinh**2 - 1, h * sinh * cosh, h * cosh**2,
-        h * w_a * sinh + g * cosh, h * w_a * cosh + g * sinh, h * w_a**2 + g * w,
-    )  # fmt: skip
+        -0.5 * error**2 + log_chance,
+        -error + g * sinh,
+        g * cosh,
+        g * w_a,
+        h * sinh**2 - 1,
+        h * sinh * cosh,
+        h * cosh**2,
+        h * w_a * sinh + g * cosh,
+        h * w_a * cosh + g * sinh,
+        h * w_a**2 + g * w,
+    )
 
 
 def exchanged(p):
     """The same partials with the two arguments in the other order."""
-    return Partials(p.value, p.second, p.first, p.a, p.second_second, p.first_second, p.first_first,
-                    p.second_a, p.first_a, p.a_a)  # fmt: skip
+    return Partials(
+        p.value,
+        p.second,
+        p.first,
+        p.a,
+        p.second_second,
+        p.first_second,
+        p.first_first,
+        p.second_a,
+        p.first_a,
+        p.a_a,
+    )
 
 
 def two_indices(u, v, s, q, a):
@@ -115,14 +150,30 @@ def two_indices(u, v, s, q, a):
 
 
 def two_indices_partials(u, v, s, q, a):
-    value = log_Phi2_rows((s * u)[None], (q * v)[None], s * q, np.array([a]))[0] if np.ndim(a) == 0 else None
+    value = (
+        log_Phi2_rows((s * u)[None], (q * v)[None], s * q, np.array([a]))[0]
+        if np.ndim(a) == 0
+        else None
+    )
     p = log_Phi2_partials(s * u, q * v, s * q * a, value)
-    return Partials(p.value, s * p.first, q * p.second, s * q * p.a, p.first_first, s * q * p.first_second,
-                    p.second_second, q * p.first_a, s * p.second_a, p.a_a)  # fmt: skip
+    return Partials(
+        p.value,
+        s * p.first,
+        q * p.second,
+        s * q * p.a,
+        p.first_first,
+        s * q * p.first_second,
+        p.second_second,
+        q * p.first_a,
+        s * p.second_a,
+        p.a_a,
+    )
 
 
 PAIRS = {
-    ("continuous", "continuous"): Pair(two_errors, two_errors_partials, two_errors_constant, compressible=True),
+    ("continuous", "continuous"): Pair(
+        two_errors, two_errors_partials, two_errors_constant, compressible=True
+    ),
     ("continuous", "binary"): Pair(
         lambda u, v, s, q, a: error_and_index(u, v, q, a),
         lambda u, v, s, q, a: error_and_index_partials(u, v, q, a),

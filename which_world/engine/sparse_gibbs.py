@@ -1,15 +1,17 @@
 """Sieve and funnel, sampled on what is discrete about them, with ρ and the coefficients summed out.
 
-Under a sparse prior the posterior of ρ can have two modes, far apart along the ridge, and no sampler that moves ρ
-itself finds both in their right proportions. So ρ is not moved. At each ρ_k of a grid the likelihood is Gaussian
-around its own mode (a column, `which_world.engine.laplace`), and given each coefficient's spread s_j so is the prior.
-Their product integrates in closed form, which leaves a sum over the grid::
+Under a sparse prior the posterior of ρ can have two modes, far apart along the ridge, and no
+sampler that moves ρ itself finds both in their right proportions. So ρ is not moved. At each ρ_k of
+a grid the likelihood is Gaussian around its own mode (a column, `which_world.engine.laplace`), and
+given each coefficient's spread s_j so is the prior. Their product integrates in closed form, which
+leaves a sum over the grid::
 
     p(s | data) ∝ p(s) Σ_k w_k exp(ℓ_k) ∫ exp(-½ (θ-θ_k)'H_k(θ-θ_k)) Normal(θ; 0, s²) dθ
 
-A collapsed Gibbs sampler (`which_world.engine.sparse_gibbs_loops`) goes over s alone, one coefficient after another. It
-passes from one mode of ρ to the other because it never stands in either. ρ and θ are drawn afterwards, and weights
-(true likelihood over the Gaussian one, Pareto k̂ the judge) make the draws exact.
+A collapsed Gibbs sampler (`which_world.engine.sparse_gibbs_loops`) goes over s alone, one
+coefficient after another. It passes from one mode of ρ to the other because it never stands in
+either. ρ and θ are drawn afterwards, and weights (true likelihood over the Gaussian one, Pareto k̂
+the judge) make the draws exact.
 """
 
 from functools import partial
@@ -30,12 +32,17 @@ from which_world.engine.laplace import PARETO_K, adaptive_columns, columns, log_
 from which_world.engine.likelihoods import LOG_2PI, log_likelihood, rows_of
 
 COARSE, FEWEST, NEAR, STRIDE = 31, 30, 6.0, 1.0  # see `_knots`
-DROP = 12.5  # a ρ whose log posterior lies this far below the best is left out: five standard deviations
-ZERO = 0.03  # what stands for zero while sampling, in standard errors: the data cannot tell, and no digit is lost
+# a ρ whose log posterior lies this far below the best is left out: five standard deviations
+DROP = 12.5
+# what stands for zero while sampling, in standard errors: the data cannot tell, and no digit is
+# lost
+ZERO = 0.03
 NODES = 24  # values of λ: Gauss-Legendre nodes of the half-Cauchy's distribution function
 THIN = {"sieve": 2, "funnel": 2}  # rounds of the loop between two proposals
-PROPOSALS = {"sieve": 5, "funnel": 3}  # for every draw that is kept: weights need something to choose from
-FEWEST = 200  # proposals of all chains together: fewer cannot be judged by the tail of their weights
+# for every draw that is kept: weights need something to choose from
+PROPOSALS = {"sieve": 5, "funnel": 3}
+# proposals of all chains together: fewer cannot be judged by the tail of their weights
+FEWEST = 200
 CHUNK = 1000  # precision matrices held at a time
 
 
@@ -48,7 +55,8 @@ class Target(NamedTuple):
     height: np.ndarray  # (K,), log density at the mode: likelihood, prior of σ and prior of a
     place: np.ndarray  # (J,), where the sparse coefficients stand in θ
     equation: np.ndarray  # (J,), 0 for the outcome's and 1 for the treatment's
-    centre: np.ndarray  # (m,), means of θ's entries with a normal prior of their own, zero elsewhere
+    # (m,), means of θ's entries with a normal prior of their own, zero elsewhere
+    centre: np.ndarray
     base: np.ndarray  # (m,), their precisions, zero elsewhere
     slab: np.ndarray  # (J,), sd of a free coefficient (sieve)
     hyper: np.ndarray  # (2, 3), each equation's (a, b, 0) (sieve) or (τ₀, shape, scale) (funnel)
@@ -77,8 +85,12 @@ def sparse_gibbs(joint, *, draws, tune, chains, seed):
     a, log_q = _draw_a(target.a, log_height, rng)
     spread = _spreads(joint, target, kinds, hyper)
     theta, log_density = _draw_theta(target, spread, a, rng)
-    log_weight = log_likelihood(rows_of(joint.design), theta, a) + _log_prior(joint, target, theta, spread)
-    log_weight += (0.0 if isinstance(joint.rho, float) else log_prior_a(joint.rho, a)) - log_q - log_density
+    log_weight = log_likelihood(rows_of(joint.design), theta, a) + _log_prior(
+        joint, target, theta, spread
+    )
+    log_weight += (
+        (0.0 if isinstance(joint.rho, float) else log_prior_a(joint.rho, a)) - log_q - log_density
+    )
     smooth, pareto_k = array_stats.psislw(-log_weight)
     if pareto_k > PARETO_K or _edge(target.a, log_height) > 1e-3:
         return None
@@ -91,7 +103,9 @@ def sparse_gibbs(joint, *, draws, tune, chains, seed):
 
 
 def half_cauchy_nodes(count=NODES):
-    """Values of a half-Cauchy variable and their weights: Gauss-Legendre on its distribution function."""
+    """Values of a half-Cauchy variable and their weights:
+    Gauss-Legendre on its distribution function.
+    """
     node, weight = np.polynomial.legendre.leggauss(count)
     return np.tan(np.pi / 4 * (node + 1)), weight / 2
 
@@ -103,16 +117,30 @@ def _target(joint):
     height += 0.0 if isinstance(joint.rho, float) else log_prior_a(joint.rho, knots.a)
     places = _places(joint.design)
     equation = np.repeat([0, 1], [len(p) for p in places])
-    flat = [np.zeros(int(scaled)) for scaled in rows_of(joint.design).scaled]  # each log σ follows its equation
-    own = [(e.mean, e.precision.diagonal()) for _, e in joint.equations]  # independent beside a sparse prior
-    centre, base = (np.concatenate([first, flat[0], second, flat[1]]) for first, second in zip(*own))
+    # each log σ follows its equation
+    flat = [np.zeros(int(scaled)) for scaled in rows_of(joint.design).scaled]
+    # independent beside a sparse prior
+    own = [(e.mean, e.precision.diagonal()) for _, e in joint.equations]
+    centre, base = (
+        np.concatenate([first, flat[0], second, flat[1]]) for first, second in zip(*own)
+    )
     return Target(
-        knots.a, knots.mode, precision, height, np.concatenate(places), equation, centre, base, *_hyper(joint)
+        knots.a,
+        knots.mode,
+        precision,
+        height,
+        np.concatenate(places),
+        equation,
+        centre,
+        base,
+        *_hyper(joint),
     )
 
 
 def _hyper(joint):
-    """The free coefficients' sds, and three numbers of each equation's prior: neutral where it has no covariates."""
+    """The free coefficients' sds, and three numbers of each equation's prior:
+    neutral where it has no covariates.
+    """
     slab, hyper = [], []
     for _, equation in joint.equations:
         if joint.family == "sieve":
@@ -132,10 +160,12 @@ def _places(design):
 
 
 def _knots(joint):
-    """Columns of the likelihood, dense in ρ wherever a coefficient of the outcome passes through zero.
+    """Columns of the likelihood, dense in ρ wherever a coefficient of the outcome passes through
+    zero.
 
-    There a sparse prior changes within a standard error, and the strides along the ridge keep to that; elsewhere
-    nothing happens fast. A coefficient passes while it is within NEAR standard errors of zero.
+    There a sparse prior changes within a standard error, and the strides along the ridge keep to
+    that; elsewhere nothing happens fast. A coefficient passes while it is within NEAR standard
+    errors of zero.
     """
     rows, rho = rows_of(joint.design), joint.rho
     coarse = adaptive_columns(partial(columns, rows, None), rho, size=COARSE, drop=DROP)
@@ -147,23 +177,38 @@ def _knots(joint):
     path = CubicSpline(coarse.a, coarse.mode[:, place])
     pace = np.where(np.abs(path(a)) < NEAR * error, np.abs(path(a, 1)) / (STRIDE * error), 0.0)
     slowest = FEWEST / (a[-1] - a[0])
-    walked = cumulative_trapezoid(np.maximum(pace.max(axis=1, initial=0.0), slowest), a, initial=0.0)
-    return columns(rows, None, np.interp(np.linspace(0, walked[-1], int(walked[-1]) + 2), walked, a))
+    walked = cumulative_trapezoid(
+        np.maximum(pace.max(axis=1, initial=0.0), slowest), a, initial=0.0
+    )
+    return columns(
+        rows, None, np.interp(np.linspace(0, walked[-1], int(walked[-1]) + 2), walked, a)
+    )
 
 
 def _chain(joint, target, draws, tune, rng):
     """One chain: kinds, hyperparameters and the K log evidences of every draw."""
-    unit = 1 / np.sqrt(_middle(target).diagonal())  # standard errors, in which the matrices are well conditioned
+    # standard errors, in which the matrices are well conditioned
+    unit = 1 / np.sqrt(_middle(target).diagonal())
     mode, precision = target.mode / unit, target.precision * np.outer(unit, unit)
     base, centre = target.base * unit**2, target.centre / unit
     linear = np.einsum("kij,kj->ki", precision, mode) + base * centre
     height = target.height - 0.5 * np.einsum("ki,kij,kj->k", mode, precision, mode)
-    common = precision, linear, height, _log_width(target.a), base.copy(), target.place, target.equation
+    common = (
+        precision,
+        linear,
+        height,
+        _log_width(target.a),
+        base.copy(),
+        target.place,
+        target.equation,
+    )
     last = draws, THIN[joint.family], tune, rng
     first, second, third = np.ascontiguousarray(target.hyper.T)
     of_place = unit[target.place]
     if joint.family == "sieve":
-        return loops.sieve(*common, target.slab / of_place, _zero(target) / of_place, first, second, *last)
+        return loops.sieve(
+            *common, target.slab / of_place, _zero(target) / of_place, first, second, *last
+        )
     return loops.funnel(*common, of_place, *half_cauchy_nodes(), first, second, third, *last)
 
 
@@ -181,12 +226,18 @@ def _spreads(joint, target, kinds, hyper):
     """Prior sd of every sparse coefficient in every draw, (draws, J)."""
     if joint.family == "sieve":
         return np.where(kinds == 1, target.slab, _zero(target))
-    tau, c2, local = hyper[:, target.equation], hyper[:, 2 + target.equation], half_cauchy_nodes()[0][kinds]
+    tau, c2, local = (
+        hyper[:, target.equation],
+        hyper[:, 2 + target.equation],
+        half_cauchy_nodes()[0][kinds],
+    )
     return tau * local * np.sqrt(c2 / (c2 + (tau * local) ** 2))
 
 
 def _draw_a(knots, log_height, rng):
-    """a for every draw, from the density that is linear between the knots, and its log height (not normalised)."""
+    """a for every draw, from the density that is linear between the knots,
+    and its log height (not normalised).
+    """
     if len(knots) == 1:
         return np.full(len(log_height), knots[0]), log_height[:, 0]
     top = log_height.max(axis=1, keepdims=True)
@@ -205,18 +256,24 @@ def _draw_a(knots, log_height, rng):
 def _draw_theta(target, spread, a, rng):
     """θ given the spreads and a, from the Gaussian that is their product, and its log density."""
     one = len(target.a) == 1
-    mode, precision = (x if one else CubicSpline(target.a, x) for x in (target.mode, target.precision))
+    mode, precision = (
+        x if one else CubicSpline(target.a, x) for x in (target.mode, target.precision)
+    )
     parts = []
     for i in range(0, len(a), CHUNK):
         own = slice(i, i + CHUNK)
         size = len(a[own])
         centre, H = (np.repeat(x, size, axis=0) if one else x(a[own]) for x in (mode, precision))
         parts.append(_draw_gaussian(target, spread[own], centre, H, rng))
-    return np.concatenate([theta for theta, _ in parts]), np.concatenate([density for _, density in parts])
+    return np.concatenate([theta for theta, _ in parts]), np.concatenate(
+        [density for _, density in parts]
+    )
 
 
 def _draw_gaussian(target, spread, mode, H, rng):
-    """θ from the product of the likelihood's Gaussian (mode, precision H) and the prior's, and its log density."""
+    """θ from the product of the likelihood's Gaussian (mode, precision H) and the prior's,
+    and its log density.
+    """
     base = np.tile(target.base, (len(mode), 1))
     linear = np.einsum("nij,nj->ni", H, mode) + base * target.centre
     base[:, target.place] = spread**-2.0
@@ -232,8 +289,14 @@ def _draw_gaussian(target, spread, mode, H, rng):
 def _log_prior(joint, target, theta, spread):
     """Log prior of θ given the spreads; the loop has the prior of the spreads in it already."""
     plain = np.flatnonzero(target.base)
-    normal = norm.logpdf(theta[:, plain], target.centre[plain], target.base[plain] ** -0.5).sum(axis=1)
-    return normal + norm.logpdf(theta[:, target.place], 0.0, spread).sum(axis=1) + _log_prior_sigma(joint, theta)
+    normal = norm.logpdf(theta[:, plain], target.centre[plain], target.base[plain] ** -0.5).sum(
+        axis=1
+    )
+    return (
+        normal
+        + norm.logpdf(theta[:, target.place], 0.0, spread).sum(axis=1)
+        + _log_prior_sigma(joint, theta)
+    )
 
 
 def _log_prior_sigma(joint, theta):
@@ -284,9 +347,14 @@ def _told(joint, target, theta, kinds, hyper, spread, rng):
             told |= {f"included_{label}": kind} | (
                 {f"inclusion_{label}": hyper[..., e]} if target.hyper[e][1] > 0 else {}
             )
-            told[f"slab_{label}"] = np.where(kind == 1, beta, target.slab[mine] * rng.normal(size=beta.shape))
+            told[f"slab_{label}"] = np.where(
+                kind == 1, beta, target.slab[mine] * rng.normal(size=beta.shape)
+            )
         else:
-            told |= {f"tau_{label}": hyper[..., e], f"c2_{label}": hyper[..., 2 + e],
-                     f"lambda_{label}": half_cauchy_nodes()[0][kind],
-                     f"z_{label}": beta / spread[..., mine]}  # fmt: skip
+            told |= {
+                f"tau_{label}": hyper[..., e],
+                f"c2_{label}": hyper[..., 2 + e],
+                f"lambda_{label}": half_cauchy_nodes()[0][kind],
+                f"z_{label}": beta / spread[..., mine],
+            }
     return told

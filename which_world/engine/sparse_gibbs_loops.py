@@ -1,8 +1,10 @@
-"""The collapsed Gibbs sampler of the sparse coefficients, θ and ρ summed out: compiled loops and nothing else.
+"""The collapsed Gibbs sampler of the sparse coefficients, θ and ρ summed out: compiled loops and
+nothing else.
 
-The state is each coefficient's *kind* (which spread of its list it has) and, kept up to date with it, at every
-column k: the covariance C_k = (H_k + D)⁻¹, the mean M_k = C_k b_k and the log evidence E_k. Changing one precision
-by d is a rank-one change of all three, so a coefficient's kinds are compared at a cost of one number a column.
+The state is each coefficient's *kind* (which spread of its list it has) and, kept up to date with
+it, at every column k: the covariance C_k = (H_k + D)⁻¹, the mean M_k = C_k b_k and the log evidence
+E_k. Changing one precision by d is a rank-one change of all three, so a coefficient's kinds are
+compared at a cost of one number a column.
 """
 
 import numpy as np
@@ -14,11 +16,14 @@ STEPS = 10  # Metropolis steps of τ and c² between two rounds over the coeffic
 
 
 @njit(nogil=True, cache=True)
-def sieve(H, b, height, log_width, D, place, equation, slab, zero, beta_a, beta_b, draws, thin, tune, rng):
-    """Kinds 0 (a coefficient is zero) and 1 (it is free), and each equation's inclusion probability.
+def sieve(
+    H, b, height, log_width, D, place, equation, slab, zero, beta_a, beta_b, draws, thin, tune, rng
+):
+    """Kinds 0 (a coefficient is zero) and 1 (it is free), and each equation's inclusion
+    probability.
 
-    Returns the kinds (draws, J), the inclusion probabilities (draws, 2) and the log evidences (draws, K).
-    `beta_b` below zero marks a fixed inclusion probability, `beta_a`.
+    Returns the kinds (draws, J), the inclusion probabilities (draws, 2) and the log evidences
+    (draws, K). `beta_b` below zero marks a fixed inclusion probability, `beta_a`.
     """
     J, K, m = len(place), *b.shape
     C, M, E = np.empty((K, m, m)), np.empty((K, m)), np.empty(K)
@@ -40,7 +45,9 @@ def sieve(H, b, height, log_width, D, place, equation, slab, zero, beta_a, beta_
             share[e] = min(max(share[e], 1e-300), 1 - 1e-16)
             log_share[e, 0], log_share[e, 1] = np.log1p(-share[e]), np.log(share[e])
         for j in _shuffled(J, rng):
-            kinds[j] = _visit(j, place[j], options[j], log_share[equation[j]], D, C, M, E, log_width, rng)
+            kinds[j] = _visit(
+                j, place[j], options[j], log_share[equation[j]], D, C, M, E, log_width, rng
+            )
         for _ in range(2 * J):
             _swap(kinds, options, place, equation, D, C, M, E, log_width, rng)
         if step >= tune and (step - tune) % thin == 0:
@@ -51,9 +58,26 @@ def sieve(H, b, height, log_width, D, place, equation, slab, zero, beta_a, beta_
 
 @njit(nogil=True, cache=True)
 def funnel(
-    H, b, height, log_width, D, place, equation, unit, node, weight, tau_0, shape, scale, draws, thin, tune, rng
+    H,
+    b,
+    height,
+    log_width,
+    D,
+    place,
+    equation,
+    unit,
+    node,
+    weight,
+    tau_0,
+    shape,
+    scale,
+    draws,
+    thin,
+    tune,
+    rng,
 ):
-    """Kinds: which node λ of the half-Cauchy a coefficient has; τ and c² of each equation by Metropolis.
+    """Kinds: which node λ of the half-Cauchy a coefficient has; τ and c² of each equation by
+    Metropolis.
 
     `unit` (J,) is what one unit of a sparse coefficient in θ stands for.
 
@@ -61,7 +85,11 @@ def funnel(
     """
     J, K, m = len(place), *b.shape
     C, M, E = np.empty((K, m, m)), np.empty((K, m)), np.empty(K)
-    kinds, options, log_weight = rng.integers(0, len(node), J), np.empty((J, len(node))), np.log(weight)
+    kinds, options, log_weight = (
+        rng.integers(0, len(node), J),
+        np.empty((J, len(node))),
+        np.log(weight),
+    )
     hyper = np.empty(4)
     for e in range(2):
         hyper[e] = tau_0[e] * np.exp(rng.normal())
@@ -70,7 +98,9 @@ def funnel(
     for step in range(tune + thin * draws):
         for j in range(J):
             for s in range(len(node)):
-                options[j, s] = (unit[j] / _spread(hyper[equation[j]], hyper[2 + equation[j]], node[s])) ** 2
+                options[j, s] = (
+                    unit[j] / _spread(hyper[equation[j]], hyper[2 + equation[j]], node[s])
+                ) ** 2
             D[place[j]] = options[j, kinds[j]]
         _rebuild(H, b, height, D, C, M, E)
         for j in _shuffled(J, rng):
@@ -82,7 +112,9 @@ def funnel(
         theta = M[k] + np.linalg.cholesky(C[k]) @ rng.normal(0.0, 1.0, m)
         theta[place] *= unit
         for e in range(2):
-            _move_scales(e, hyper, theta, place, equation, node, kinds, tau_0[e], shape[e], scale[e], rng)
+            _move_scales(
+                e, hyper, theta, place, equation, node, kinds, tau_0[e], shape[e], scale[e], rng
+            )
     return kept
 
 
@@ -103,10 +135,14 @@ def _spread(tau, c2, local):
 
 @njit(nogil=True, cache=True)
 def _move_scales(e, hyper, theta, place, equation, node, kinds, tau_0, shape, scale, rng):
-    """Random-walk Metropolis of log τ and log c² given the coefficients of equation e and their λ."""
+    """Random-walk Metropolis of log τ and log c² given the coefficients of equation e and their
+    λ.
+    """
     if not np.any(equation == e):
         return
-    old = _scale_density(e, hyper[e], hyper[2 + e], theta, place, equation, node, kinds, tau_0, shape, scale)
+    old = _scale_density(
+        e, hyper[e], hyper[2 + e], theta, place, equation, node, kinds, tau_0, shape, scale
+    )
     for step in range(2 * STEPS):
         tau, c2 = hyper[e], hyper[2 + e]
         if step % 2:
@@ -130,7 +166,9 @@ def _scale_density(e, tau, c2, theta, place, equation, node, kinds, tau_0, shape
 
 @njit(nogil=True, cache=True)
 def _rebuild(H, b, height, D, C, M, E):
-    """Covariance, mean and log evidence of every column from scratch; `height` holds all that D leaves alone."""
+    """Covariance, mean and log evidence of every column from scratch;
+    `height` holds all that D leaves alone.
+    """
     log_D = 0.0
     for value in D:
         log_D += np.log(value) if value > 0 else 0.0
@@ -142,7 +180,9 @@ def _rebuild(H, b, height, D, C, M, E):
 
 @njit(nogil=True, cache=True)
 def _invert(H, D, C):
-    """(H + diag D)⁻¹ into C, and the log determinant: Gauss and Jordan, who need no pivots where all is positive."""
+    """(H + diag D)⁻¹ into C, and the log determinant: Gauss and Jordan,
+    who need no pivots where all is positive.
+    """
     log_det = 0.0
     C[:] = H + np.diag(D)
     for p in range(len(D)):
@@ -174,7 +214,9 @@ def _total(E, log_width):
 
 @njit(nogil=True, cache=True)
 def _visit(j, p, options, log_prior, D, C, M, E, log_width, rng):
-    """Draw the kind of one coefficient given all others, ρ and θ summed out, and change the columns to it."""
+    """Draw the kind of one coefficient given all others, ρ and θ summed out,
+    and change the columns to it.
+    """
     log_weight, value, t = np.empty(len(options)), np.empty(len(E)), np.empty(len(E))
     level, variance, pull = E + log_width, C[:, p, p].copy(), 0.5 * M[:, p] ** 2
     for s in range(len(options)):
@@ -212,7 +254,9 @@ def _change(p, precision, D, C, M, E):
 
 @njit(nogil=True, cache=True)
 def _swap(kinds, options, place, equation, D, C, M, E, log_width, rng):
-    """Metropolis: let a free coefficient and a zero one of the same equation change roles, judged before it is done."""
+    """Metropolis: let a free coefficient and a zero one of the same equation change roles,
+    judged before it is done.
+    """
     i, j = rng.integers(0, len(kinds)), rng.integers(0, len(kinds))
     if equation[i] != equation[j] or kinds[i] == kinds[j]:
         return
@@ -223,7 +267,11 @@ def _swap(kinds, options, place, equation, D, C, M, E, log_width, rng):
         t = s_p * s_q - d * e * both**2
         x_p, x_q = s_q * M[k, p] - both * e * M[k, q], s_p * M[k, q] - both * d * M[k, p]
         value[k] = E[k] - 0.5 * np.log(t) - 0.5 * (d * M[k, p] * x_p + e * M[k, q] * x_q) / t
-    gain = _total(value, log_width) + 0.5 * np.log(new_p * new_q / (D[p] * D[q])) - _total(E, log_width)
+    gain = (
+        _total(value, log_width)
+        + 0.5 * np.log(new_p * new_q / (D[p] * D[q]))
+        - _total(E, log_width)
+    )
     if np.log(rng.random()) < gain:
         _change(p, new_p, D, C, M, E)
         _change(q, new_q, D, C, M, E)

@@ -1,7 +1,8 @@
 """Finished worlds on disk: whole, checked when they are read, and never in the way.
 
-A file is named by what was assumed and by its own SHA-256 checksum, so that one rename makes it appear whole and a
-later damage is seen. A file that is damaged is set aside, with a warning, and its world is fitted again.
+A file is named by what was assumed and by its own SHA-256 checksum, so that one rename makes it
+appear whole and a later damage is seen. A file that is damaged is set aside, with a warning, and
+its world is fitted again.
 """
 
 import hashlib
@@ -26,12 +27,23 @@ def key(*parts):
 
 
 def _plain(value):
-    """A value without what only its own process knows: a frozen SciPy distribution by its name, numbers and density."""
+    """A value without what only its own process knows: a frozen SciPy distribution by its name,
+    numbers and density.
+    """
     if hasattr(value, "dist") and hasattr(value, "kwds"):
         kind = type(value.dist)
-        return [kind.__module__, kind.__qualname__, value.args, sorted(value.kwds.items()), log_density(value, PROBED)]
+        return [
+            kind.__module__,
+            kind.__qualname__,
+            value.args,
+            sorted(value.kwds.items()),
+            log_density(value, PROBED),
+        ]
     if is_dataclass(value) and not isinstance(value, type):
-        return [type(value).__qualname__, *((f.name, _plain(getattr(value, f.name))) for f in fields(value) if f.init)]
+        return [
+            type(value).__qualname__,
+            *((f.name, _plain(getattr(value, f.name))) for f in fields(value) if f.init),
+        ]
     if isinstance(value, dict):
         return [(name, _plain(item)) for name, item in value.items()]
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
@@ -51,7 +63,8 @@ def check_writable(folder):
             probe.write(b"0")
     except OSError as error:
         raise type(error)(
-            f"folder={str(folder)!r} cannot be written in ({error.strerror or error}); accepted is a folder where you "
+            f"folder={str(folder)!r} cannot be written in ({error.strerror or error}); accepted is "
+            "a folder where you "
             "may write, or folder=None to keep nothing on disk."
         ) from None
 
@@ -65,10 +78,12 @@ def keep(idata, folder, name):
     except (OSError, RuntimeError) as error:
         beside.unlink(missing_ok=True)
         warnings.warn(
-            f"a finished world could not be kept in {str(folder)!r} ({error}); it is in the result, and would be "
+            f"a finished world could not be kept in {str(folder)!r} ({error}); it is in the "
+            "result, and would be "
             "fitted again by another run. Save the result elsewhere, or give another folder=...",
-            UserWarning, stacklevel=3,
-        )  # fmt: skip
+            UserWarning,
+            stacklevel=3,
+        )
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
@@ -95,7 +110,11 @@ def _set_aside(path, reason):
         done = f"it is now {aside.name}"
     except OSError:
         done = "it stays where it is"
-    warnings.warn(f"{path} is damaged ({reason}); {done}, and its world is fitted again.", UserWarning, stacklevel=4)
+    warnings.warn(
+        f"{path} is damaged ({reason}); {done}, and its world is fitted again.",
+        UserWarning,
+        stacklevel=4,
+    )
 
 
 def _checksum(path):

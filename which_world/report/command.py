@@ -132,13 +132,13 @@ def main(csv: str, out: str, force: bool, seed: int, **options: Any) -> None:
 
             check_free(out, force=force, reading=csv)
             table = _table(csv, options)
-            names = table.names
+            names = table.names  # for the errors of what follows
             design = _design(table, options)
             report = _report(table, design, seed, tell, options)
             tell("write")
             from which_world import write_report
 
-            folder = write_report(report, out, force=force, source=_source(csv, seed))
+            folder = write_report(report, out, force=force, source=_source(csv, out, seed))
     except click.ClickException:
         raise
     except KeyboardInterrupt:
@@ -151,7 +151,7 @@ def main(csv: str, out: str, force: bool, seed: int, **options: Any) -> None:
 
 
 def _table(csv: str, options: dict[str, Any]) -> Any:
-    """What a file holds of the formulas."""
+    """The table of a file."""
     from which_world import read_table
 
     marks = {name: options[name] for name in ("separator", "decimal", "thousands")}
@@ -234,11 +234,17 @@ def _labels(pairs: tuple[str, ...]) -> dict[str, str]:
     return labels
 
 
-def _source(csv: str, seed: int) -> dict[str, str]:
-    """What a report is made from: the file and its checksum, the command and the seed."""
+def _source(csv: str, out: str, seed: int) -> dict[str, str]:
+    """What a report is made from: the file and its checksum, the command and the seed.
+
+    Of paths the last part alone: a report is made to be passed on, and folders may tell of people.
+    """
     from which_world.report.folder import checksum
 
-    command = f"{click.get_current_context().command_path} {shlex.join(sys.argv[1:])}"
+    last = {path: Path(path).name or path for path in (csv, out)}
+    last |= {f"--out={path}": f"--out={name}" for path, name in last.items()}
+    words = [last.get(word, word) for word in sys.argv[1:]]
+    command = f"{click.get_current_context().command_path} {shlex.join(words)}"
     return {"file": Path(csv).name, "sha256": checksum(csv), "command": command, "seed": str(seed)}
 
 

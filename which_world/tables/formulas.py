@@ -76,7 +76,7 @@ def read(text: str, argument: str) -> Equation:
         several_given = isinstance(text, (list, tuple, dict, set))
         one = ", one formula at a time" if several_given else ""
         raise TypeError(
-            f"{argument}={arguments.told(text)} is no formula; accepted is text such as "
+            f"{argument}={arguments.brief(text)} is no formula; accepted is text such as "
             f"'y ~ t + x'{one}."
         )
     if instead := several(text, argument) or foreign(text):
@@ -328,7 +328,9 @@ def check_frame(data: Any, argument: str = "data") -> pd.DataFrame:
         hint = ": data.to_pandas()" if hasattr(data, "to_pandas") else ""
         if isinstance(data, (str, PathLike)) and argument == "data":
             hint = ", a Dask DataFrame or the path of a Parquet file that exists"
-        raise TypeError(f"{argument}={arguments.told(data)}; accepted is a pandas.DataFrame{hint}.")
+        raise TypeError(
+            f"{argument}={arguments.brief(data)}; accepted is a pandas.DataFrame{hint}."
+        )
     if (twice := data.columns[data.columns.duplicated()]).size:
         raise ValueError(
             f"the data have more than one column named {str(twice[0])!r}; give each a name of its "
@@ -337,7 +339,7 @@ def check_frame(data: Any, argument: str = "data") -> pd.DataFrame:
     if data.empty:
         size = f"{len(data)} rows and {data.shape[1]} columns"
         raise ValueError(
-            f"{argument}={arguments.told(data)} has {size}; accepted is one with rows."
+            f"{argument}={arguments.brief(data)} has {size}; accepted is one with rows."
         )
     return data
 

@@ -202,7 +202,7 @@ def _file(path, drop_missing, marks, missing):
     if missing is not None and suffix not in formats.SHEETS:
         raise ValueError(
             f"{path} is {kind}, which knows itself what is missing; "
-            f"missing={arguments.told(missing)} is for texts, and accepted for a CSV or an Excel "
+            f"missing={arguments.brief(missing)} is for texts, and accepted for a CSV or an Excel "
             "file."
         )
     if drop_missing and _too_large(path):
@@ -313,7 +313,7 @@ def _marks(separator, decimal, thousands):
     given = {name: mark for name, mark in marks.items() if name != "thousands" or mark is not None}
     single = all(isinstance(mark, str) and len(mark) == 1 for mark in given.values())
     if not single or len(set(given.values())) < len(given):
-        told = ", ".join(f"{name}={arguments.told(mark)}" for name, mark in given.items())
+        told = ", ".join(f"{name}={arguments.brief(mark)}" for name, mark in given.items())
         raise ValueError(f"{told}; accepted are different characters.")
     return marks
 
@@ -357,7 +357,7 @@ def _as_missing(missing, header):
         return {"keep_default_na": False, "na_values": ["", *missing]}
     if strangers := [name for name in missing if name not in header]:
         raise ValueError(
-            f"missing={arguments.told(missing)} names {strangers[0]!r}, which the file does not "
+            f"missing={arguments.brief(missing)} names {strangers[0]!r}, which the file does not "
             f"have; accepted are its columns: {header}."
         )
     lists = {name: ["", *missing.get(name, columns.MISSING)] for name in header}

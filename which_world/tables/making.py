@@ -384,7 +384,7 @@ def _stepped(design: Design, step: float | None) -> Design:
         if step is None:
             return design
         raise ValueError(
-            f"step={arguments.told(step)} with a {design.outcome_kind} outcome and a "
+            f"step={arguments.brief(step)} with a {design.outcome_kind} outcome and a "
             f"{design.kind} treatment; accepted is a step where the outcome is binary and the "
             "treatment continuous: elsewhere the effect is that of one unit, or of 1 against 0."
         )
