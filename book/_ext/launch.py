@@ -218,11 +218,11 @@ def describe(app, page, template, context, doctree):
     if own:
         words = re.search(r'content="([^"]*)"', own[0])[1]
     else:
-        words = escape(ABOUT if page == app.config.root_doc else _lead(doctree, app.config.project))
+        words = escape(ABOUT if page == app.config.root_doc else _lead(doctree, app.config.html_title))
         tags["name", "description"] = words
-    title = re.sub("<[^>]*>", "", context.get("title", app.config.project))
+    title = re.sub("<[^>]*>", "", context.get("title", app.config.html_title))
     tags |= {("property", "og:title"): title, ("property", "og:description"): words,
-             ("property", "og:site_name"): escape(app.config.project),
+             ("property", "og:site_name"): escape(app.config.html_title),
              ("property", "og:type"): "website" if page == app.config.root_doc else "article"}  # fmt: skip
     if app.config.html_baseurl:
         base = app.config.html_baseurl.rstrip("/")
