@@ -141,3 +141,16 @@ def test_a_docstring_is_rendered_with_its_examples_and_its_signature():
         "    unit='kg',",
         ") -> Series",
     ]
+
+
+def test_how_large_a_rho_is():
+    """Shares of variance, by hand; and the robustness value: f² = s²/(1 - s), and f/√(1 + f²) is the ρ of the ridge."""
+    mine, theirs = np.r_[np.ones(5), np.zeros(4)], np.r_[np.zeros(4), np.ones(5)]  # the fifth lies on the table
+    assert mine @ theirs / np.sqrt((mine @ mine) * (theirs @ theirs)) == pytest.approx(0.2)
+    said = (ROOT / "book" / "appendix-rho.md").read_text(encoding="utf-8")
+    for d in (0.2, 0.5, 0.8, 1, 13 / 7):
+        assert f"{d**2 / (d**2 + 4):.2f} |" in said
+    for sd in (0.05, 0.1, 0.2, 0.3, 0.5):
+        assert f"±{np.tanh(1.96 * sd):.2f} |" in said
+    f = 0.61 / np.sqrt(1 - 0.61)
+    assert f / np.sqrt(1 + f**2) == pytest.approx(0.61 / np.sqrt(1 - 0.61 + 0.61**2)) == pytest.approx(0.70, abs=0.005)

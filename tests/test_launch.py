@@ -2,8 +2,11 @@
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from docutils import nodes
+from docutils.core import publish_doctree
 
 PATH = Path(__file__).parent.parent / "book" / "_ext" / "launch.py"
 SPEC = importlib.util.spec_from_file_location("launch", PATH)
@@ -80,3 +83,63 @@ def test_binder_is_not_sent_to_a_host_of_this_network(host):
     there = launch.parse(f"http://ann:secret@{host}/ann/tank.git")
     assert there.url == f"http://{host}/ann/tank"
     assert there.binder("book/01.ipynb") is None
+
+
+def test_the_first_page_says_where_the_code_is_and_sends_nobody_to_a_button_that_is_not_there():
+    public, near = launch.parse("git@github.com:ann/tank.git"), launch.parse("http://192.168.1.4/ann/tank.git")
+    assert "git clone https://github.com/ann/tank\ncd tank\n" in launch._with(public)
+    assert "@ git+https://github.com/ann/tank" in launch._with(public) and "Binder" in launch._with(public)
+    assert "git clone http://192.168.1.4/ann/tank" in launch._with(near) and "Binder" not in launch._with(near)
+    assert not {"clone", "Binder", "http"} & set(launch.WITHOUT.split())
+
+
+def test_the_edition_is_that_of_the_package_and_of_the_citation():
+    this = launch.edition(PATH.parents[2])
+    assert f"version: {this.version}\n" in (PATH.parents[2] / "CITATION.cff").read_text(encoding="utf-8")
+    assert this.line.startswith(f"Version {this.version}") and "url = {{https://a.example}}" in this.bibtex(
+        "https://a.example"
+    )
+    assert "url" not in this.bibtex("")
+
+
+@pytest.mark.parametrize("text, lead", [
+    ("**Question.** Who swims?", "Who swims?"),
+    ("One sentence here. " * 20, ("One sentence here. " * 10).strip()),
+    ("word " * 60, ("word " * 39).strip() + "…"),
+])  # fmt: skip
+def test_a_page_is_described_by_whole_sentences_or_words(text, lead):
+    assert launch._lead(publish_doctree(text), "the book") == lead
+    assert launch._lead(None, "the book") == "the book"
+
+
+def test_previews_have_properties_and_an_address_where_there_is_one():
+    config = SimpleNamespace(html_baseurl="https://a.example/", html_title="T", root_doc="i")
+    app = SimpleNamespace(config=config, builder=SimpleNamespace(get_target_uri=lambda page: f"{page}.html"))
+    context = {"title": "A <em>B</em>", "metatags": '<meta name="description" content="own words" />'}
+    launch.describe(app, "p", None, context, None)
+    assert context["metatags"].count("description") == 2
+    assert '<meta property="og:description" content="own words">' in context["metatags"]
+    assert '<meta property="og:url" content="https://a.example/p.html">' in context["metatags"]
+    assert '<meta property="og:title" content="A B">' in context["metatags"]
+
+
+def test_a_page_says_once_what_it_says_and_its_tables_have_scopes():
+    page = (
+        '<head><meta name="viewport" a/><meta name="viewport" b/><meta name="viewport" c/>\n'
+        "<title>T &#8212; T</title></head><thead><tr><th></th><th>x</th></tr></thead><tbody><tr><th>r</th></tr></tbody>"
+        '<img alt="a" src="b" style="width: 7px; height: 3px;" />'
+    )
+    slim = launch._slim(page)
+    assert slim.count("viewport") == 1 and "<title>T</title>" in slim
+    assert '<td></td><th scope="col">x</th>' in slim and '<th scope="row">r</th>' in slim
+    assert '<img alt="a" src="b" width="7" height="3" />' in slim
+
+
+def test_the_search_passes_over_code_and_formulas():
+    seen = []
+    visit = launch._words_alone(lambda collector, node: seen.append(node))
+    visit(None, nodes.Text("fish"))
+    for node in (nodes.literal_block(), nodes.math_block(), nodes.raw()):
+        with pytest.raises(nodes.SkipNode):
+            visit(None, node)
+    assert seen == ["fish"]

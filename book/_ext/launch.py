@@ -4,18 +4,27 @@ The buttons on top of a page open the repository this book was built from: its s
 BOOK_REPOSITORY_URL where that is set, else the git remote `origin`; without either there are no buttons. A fork's book
 therefore opens the fork. The theme's own buttons know three hosts and stop the build on others, so they are left out.
 So is Thebe, which would run cells in the page through another host, since this book does not use it.
+
+The first page says where the code is and which edition this is: the directives `where-the-code-is` and `edition`.
 """
 
 import os
 import re
+import shutil
 import subprocess
+import tomllib
+from datetime import date
 from html import escape
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
+import yaml
 from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.search import WordCollector
+from sphinx.util.docutils import SphinxDirective
 
 BINDER = "https://mybinder.org/v2"
 BRANCH = "main"
@@ -77,20 +86,108 @@ def parse(address):
 
 def repository(folder):
     """The repository that a folder was cloned from."""
-    address = os.environ.get("BOOK_REPOSITORY_URL", "")
-    if not address:
-        command = ["git", "-C", str(folder), "remote", "get-url", "origin"]
-        try:
-            address = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        except OSError:  # no git on this computer
-            return None
-    return parse(address)
+    return parse(os.environ.get("BOOK_REPOSITORY_URL", "") or _git(folder, "remote", "get-url", "origin"))
+
+
+def _git(folder, *words):
+    try:
+        return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False).stdout
+    except OSError:  # no git on this computer
+        return ""
+
+
+class Edition(NamedTuple):
+    """What is built: its version, the day of its last change (none without git), how to cite it."""
+
+    version: str
+    day: date | None
+    title: str
+    authors: str
+
+    @property
+    def line(self):
+        return f"Version {self.version}" + (f", {self.day.day} {self.day:%B %Y}" if self.day else "")
+
+    def bibtex(self, url):
+        fields = {"title": self.title, "author": self.authors, "version": self.version}
+        fields |= {"year": str(self.day.year)} if self.day else {}
+        fields |= {"url": url} if url else {}
+        return "@software{whichworld,\n" + "".join(f"  {key} = {{{{{each}}}}},\n" for key, each in fields.items()) + "}"
+
+
+def edition(folder):
+    """The edition that stands in a folder."""
+    version = tomllib.loads((Path(folder) / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    cited = yaml.safe_load((Path(folder) / "CITATION.cff").read_text(encoding="utf-8"))
+    day = _git(folder, "log", "-1", "--format=%cs").strip()
+    names = " and ".join(each["name"] for each in cited["authors"])
+    return Edition(version, date.fromisoformat(day) if day else None, cited["title"], names)
+
+
+class Told(SphinxDirective):
+    """A piece of Markdown that depends on where and when the book is built."""
+
+    def run(self):
+        found = nodes.container()
+        self.state.nested_parse(StringList(self.words().splitlines(), self.name), self.content_offset, found)
+        return found.children
+
+
+class WhereTheCodeIs(Told):
+    def words(self):
+        there = self.config.book_repository
+        return WITHOUT if there is None else _with(there)
+
+
+class ThisEdition(Told):
+    def words(self):
+        there, this = self.config.book_repository, edition(self.env.srcdir)
+        address = self.config.html_baseurl or (there.url if there else "")
+        return f"{this.line}. {this.authors}.\n\n```bibtex\n{this.bibtex(address)}\n```"
+
+
+def _with(there):
+    name, binder = there.path.rpartition("/")[2], there.binder("book/01-aquarium.ipynb")
+    browser = f"In a browser, with nothing to install: [chapter 1 in Binder]({binder}), which takes minutes to start. "
+    return f"""\
+The code of this book is at <{there.url}>. The library alone, for your own project:
+
+```bash
+pip install "which-world[report,sample] @ git+{there.url}"
+```
+
+The book, with the chapters to run:
+
+```bash
+git clone {there.url}
+cd {name}
+make book                   # sets up .venv, then builds these pages
+.venv/bin/jupyter lab book  # opens the chapters
+```
+
+{(browser + "The button *Run in Binder* opens any other.") if binder else ""}"""
+
+
+WITHOUT = """\
+These pages were built from a folder without a public address, so they cannot link to their code. Ask whoever gave you
+the pages for that folder; a builder who sets `BOOK_REPOSITORY_URL` has the address written here. In the folder:
+
+```bash
+make book                          # sets up .venv, then builds these pages
+.venv/bin/jupyter lab book         # opens the chapters
+pip install ".[report,sample]"     # the library alone, into a project of your own
+```
+"""
 
 
 def configure(app, config):
-    app.config.book_repository = repository(app.srcdir)
+    app.config.book_repository = there = repository(app.srcdir)
+    source = f' · <a href="{escape(there.url)}">source</a>' if there else ""
+    footer = f"<p>{edition(app.srcdir).line}{source}</p>"
     # the sidebar has a search field; a second one in a bar of its own would only push the text down
-    config.html_theme_options = dict(config.html_theme_options) | {"launch_buttons": {}, "navbar_persistent": []}
+    config.html_theme_options = dict(config.html_theme_options) | {
+        "launch_buttons": {}, "navbar_persistent": [], "extra_footer": footer,
+    }  # fmt: skip
     config.html_baseurl = config.html_baseurl or os.environ.get("BOOK_URL", "")
     config.html_context = {"default_mode": "auto"} | dict(config.html_context)
     config.mathjax_path = "mathjax/startup.js"
@@ -115,16 +212,40 @@ def _link(text, url, icon, label):
 
 
 def describe(app, page, template, context, doctree):
-    """What search engines and messengers show of a page: its first words and, where an address is known, a picture."""
-    first = next(iter(doctree.findall(nodes.paragraph)), None) if doctree is not None else None
-    words = " ".join((first.astext() if first is not None else app.config.project).split())[:200]
-    tags = {"description": words, "og:title": context.get("title", app.config.project), "og:description": words}
+    """What search engines and messengers show of a page: its lead and, where an address is known, a picture."""
+    known, tags = context.get("metatags", ""), {}
+    own = re.search(r'<meta[^>]*name="description"[^>]*>', known)
+    if own:
+        words = re.search(r'content="([^"]*)"', own[0])[1]
+    else:
+        words = escape(ABOUT if page == app.config.root_doc else _lead(doctree, app.config.html_title))
+        tags["name", "description"] = words
+    title = re.sub("<[^>]*>", "", context.get("title", app.config.html_title))
+    tags |= {("property", "og:title"): title, ("property", "og:description"): words,
+             ("property", "og:site_name"): escape(app.config.html_title),
+             ("property", "og:type"): "website" if page == app.config.root_doc else "article"}  # fmt: skip
     if app.config.html_baseurl:
-        tags["og:image"] = app.config.html_baseurl.rstrip("/") + "/_static/preview.png"
-    lines = (
-        f'<meta name="{escape(name)}" content="{escape(re.sub("<[^>]*>", "", text))}">' for name, text in tags.items()
-    )
-    context["metatags"] = context.get("metatags", "") + "\n".join(lines)
+        base = app.config.html_baseurl.rstrip("/")
+        tags["property", "og:url"] = f"{base}/{app.builder.get_target_uri(page)}"
+        tags["property", "og:image"] = f"{base}/_static/preview.png"
+    lines = (f'<meta {kind}="{name}" content="{text}">' for (kind, name), text in tags.items())
+    context["metatags"] = known + "\n".join(lines)
+
+
+ABOUT = (
+    "Sensitivity of a causal effect to unmeasured confounding, as one picture: an executable book and a Python library "
+    "for Bayesian structural models, from simulated tanks to your own CSV."
+)
+
+
+def _lead(doctree, otherwise):
+    """The first paragraph of a page, without the word that opens a chapter; whole sentences, or whole words."""
+    first = next(iter(doctree.findall(nodes.paragraph)), None) if doctree is not None else None
+    words = " ".join((first.astext() if first is not None else otherwise).split()).removeprefix("Question. ")
+    if len(words) <= 200:
+        return words
+    sentences = words[:200].rpartition(". ")[0]
+    return f"{sentences}." if len(sentences) > 80 else words[:199].rpartition(" ")[0] + "…"
 
 
 def finish(app, error):
@@ -144,8 +265,40 @@ def finish(app, error):
         name = path.relative_to(mathjax).as_posix()
         if name not in SHIPPED and not name.startswith("output/chtml/fonts/"):
             path.unlink()
-    for path in [*out.rglob("*.map"), *out.rglob("fontawesome*.js"), *out.rglob("fa-*.ttf")]:
+    for path in [*out.rglob("*.map"), *out.rglob("fontawesome*.js")]:
         path.unlink()
+    shutil.rmtree(out / "_static" / "vendor" / "fontawesome", ignore_errors=True)
+    for path in out.glob("_static/styles/*.css"):
+        css = path.read_text(encoding="utf-8")
+        path.write_text(re.sub(r"@font-face\{[^}]*Font Awesome[^}]*\}", "", css), encoding="utf-8")
+    _replace(out / "_static" / "searchtools.js", '[".headerlink", "script", "style"]', UNQUOTED)
+    toggles = out / "_static" / "togglebutton.js"
+    _replace(toggles, 'aria-label="Toggle hidden content"', 'aria-label="${toggleHintShow}"')
+    for word in ("Show", "Hide"):
+        said = f"button.dataset.toggleHint = toggleHint{word};"
+        _replace(toggles, said, f"{said} button.ariaLabel = toggleHint{word};")
+
+
+def _replace(path, old, new):
+    """A word of a script that comes with a theme; a theme that has it no more stops the build."""
+    text = path.read_text(encoding="utf-8")
+    if old not in text:
+        raise ValueError(f"{path.name} holds no {old}; accepted is the version of it that the requirements name.")
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+UNQUOTED = '[".headerlink", "script", "style", ".cell", "pre", ".math", "summary"]'  # no part of what a search shows
+
+
+def _words_alone(collect):
+    """A collector of words for the search that passes over code, its outputs and formulas."""
+
+    def visit(collector, node):
+        if isinstance(node, (nodes.literal_block, nodes.math, nodes.math_block, nodes.raw)):
+            raise nodes.SkipNode
+        collect(collector, node)
+
+    return visit
 
 
 MATHJAX = ["input/tex-base", "output/chtml", "[tex]/ams", "[tex]/noundefined"]  # what the formulas of the book need
@@ -168,6 +321,13 @@ def _one_head(found):
     return f"<thead>{''.join(rows[:-2])}<tr>{cells}</tr></thead>"
 
 
+def _scoped(found):
+    """Head cells that say what they head; an empty one heads nothing."""
+    scope = "col" if found[1] == "thead" else "row"
+    text = re.sub(r"<th>\s*</th>", "<td></td>", found[0]) if scope == "col" else found[0]
+    return re.sub(r"<th(?=[ >])(?![^>]*scope)", f'<th scope="{scope}"', text)
+
+
 def _slim(text):
     """A page without the icon font (the style sheet draws the few icons), and without MathJax where nothing is set."""
     text = re.sub(r"<script[^>]*fontawesome\.js[^>]*></script>|<link[^>]*fa-[a-z]+-\d+\.woff2[^>]*/?>", "", text)
@@ -176,7 +336,16 @@ def _slim(text):
     # a table that scrolls can be reached by keyboard; a list of references is made of no list items
     text = re.sub(r'<table (border="1" class="dataframe"|class="table")>', r'<table \1 tabindex="0">', text)
     text = re.sub(r"<thead>.*?</thead>", _one_head, text, flags=re.S)
+    text = re.sub(r"<(thead|tbody)>.*?</\1>", _scoped, text, flags=re.S)
     text = text.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+    text = text.replace(' role="doc-biblioentry"', "")
+    # a picture keeps its place before it arrives, and is called by its words
+    text = re.sub(r'(<img [^>]*)style="width: (\d+)px; height: (\d+)px;"', r'\1width="\2" height="\3"', text)
+    text = re.sub(r'(<button class="btn search-button[^>]*?) aria-label="Search"', r"\1", text)
+    # said once
+    first, *others = text.split('<meta name="viewport"')
+    text = '<meta name="viewport"'.join([first, *others[:1]]) + "".join(part.partition(">")[2] for part in others[1:])
+    text = re.sub(r"<title>(.*?) &#8212; \1</title>", r"<title>\1</title>", text)
     text = re.sub(r' id="(exercise|solution)-content"', "", text)  # many on a page, and an id is one
     # a fold is called by the words on it, and those are a reader's
     text = text.replace('<summary aria-label="Toggle hidden content">', "<summary>")
@@ -200,6 +369,9 @@ def _content(script):
 
 def setup(app):
     app.add_config_value("book_repository", None, "html")
+    app.add_directive("where-the-code-is", WhereTheCodeIs)
+    app.add_directive("edition", ThisEdition)
+    WordCollector.dispatch_visit = _words_alone(WordCollector.dispatch_visit)
     app.connect("config-inited", configure)
     app.connect("html-page-context", add_buttons, priority=900)
     app.connect("html-page-context", without_thebe, priority=901)
