@@ -28,7 +28,7 @@ def test_cells_that_answer_follow_the_words_in_the_next_fold_in_order():
     assert len(section.children) == 4
 
 
-def test_a_cell_without_an_answer_stays_and_warns(caplog):
+def test_a_cell_without_an_answer_stays():
     lonely = cell("answer")
     section = nodes.section("", fold(), lonely)
     answers.fold(None, section)
