@@ -260,10 +260,7 @@ def _map_captions(effect, unit, tipping, points):
     in_unit = f", in {unit}," if unit else ""
     what = f"The {effect}{in_unit} at every hidden current"
     marks = "the line is its posterior mean, the band its 95 % interval"
-    shape = (
-        "the orange shape is the posterior at the slider's ρ, the thick bar its 95 % interval, "
-        "the orange dot its mean"
-    )
+    shape = "the orange shape is the posterior at the slider's ρ, with its mean and its interval"
     more = ""
     if tipping == 0:
         more = " The interval holds zero at ρ = 0: there is no sign to overturn."
@@ -358,8 +355,8 @@ def explore_belief(
     Notes
     -----
     The belief is atanh ρ ~ Normal(atanh middle, width); the page weighs the map's columns by it,
-    and by their evidence where the reader asks for that, at steps of 0.02 in atanh ρ between which they are interpolated. Within a
-    column the effect is taken as normal.
+    and by their evidence where the reader asks for that, at steps of 0.02 in atanh ρ between which
+    they are interpolated. Within a column the effect is taken as normal.
 
     Examples
     --------
@@ -556,9 +553,8 @@ def _band(band, title):
     yield layer_of("line", JOINT, data, x=x, y=channel(field="mean"))
     zero = channel(datum=0)
     yield layer_of("rule", PRIOR, y=zero)
-    yield layer_of(
-        _label("no effect", align="left", dx=4, dy=-7), "currentColor", x={"value": 0}, y=zero
-    )
+    words = _label("no effect", align="left", dx=4, dy=-7)
+    yield layer_of(words, "currentColor", x={"value": 0}, y=zero)
 
 
 def _label(text, **more):
