@@ -87,7 +87,7 @@ def explore_steps(
         x=channel(field="x", title=labels[x]),
         y=channel(field="y", title=labels[y]),
     )
-    ends = {name: [points[name].min(), points[name].max()] for name in ("x", "y")}
+    ends = {name: _ends([*points[name], *marked]) for name, marked in _marked(truth).items()}
     params = [
         slider("k", f"{labels[step]}, step ", 0, len(steps) - 1, 1),
         {"name": "steps", "value": steps},
@@ -116,6 +116,17 @@ def _checked(table, **columns):
             arguments.refuse(argument, name, accepted)
     checked = {name: arguments.numbers(table[name], f"table[{name!r}]", TABLE) for name in names}
     return pd.DataFrame(checked)
+
+
+def _marked(truth):
+    """What is marked on each axis."""
+    return {"x": [], "y": []} if truth is None else {"x": [truth[0]], "y": [truth[1]]}
+
+
+def _ends(values):
+    """From the least to the greatest of all steps together, with room for a point at each end."""
+    room = 0.02 * (max(values) - min(values))
+    return [min(values) - room, max(values) + room]
 
 
 def _scatter(ax, table, columns, labels, truth):

@@ -220,7 +220,7 @@ def test_a_figure_has_a_still_picture_and_a_table(chart):
     assert figure.table.index.is_monotonic_increasing
     for each in (figure, explore_belief(chart)):
         assert "Move" in each.caption and "Move" not in each.still_caption
-        assert each.still_caption.split(":")[0] in each.html()
+        assert each.still_caption.split(".")[0] in each.html()
         assert "log_evidence" not in each.html()
     bundle = figure._repr_mimebundle_()
     assert set(bundle) == {"application/vnd.vegalite.v5+json", "text/html", "text/plain"}

@@ -119,13 +119,18 @@ class Explorer:
 
 
 def _of_page(spec):
-    """A specification for a page, whose title the page writes itself, from a layer of this name."""
+    """A specification for a page, which shows the headline itself, from the layer of this name."""
     page = spec | {"$schema": SCHEMA.format(PAGE)}
+    layers = list(page["layer"])
     title = page.pop("title", None)
-    if title is None:
-        return page
-    words = layer_of({"type": "text"} | title, "currentColor", x={"value": 0}, y={"value": 0})
-    return page | {"layer": [*page["layer"], {"name": HEADLINE} | words]}
+    if title is not None:
+        corner = {"x": {"value": 0}, "y": {"value": 0}}
+        words = layer_of({"type": "text"} | title, "currentColor", **corner)
+        layers.append({"name": HEADLINE} | words)
+    for k, layer in enumerate(layers):
+        if layer.get("name") == HEADLINE:  # without a size it takes no room from the drawing
+            layers[k] = layer | {"mark": layer["mark"] | {"fontSize": 0}}
+    return page | {"layer": layers}
 
 
 def explore_map(
@@ -174,8 +179,8 @@ def explore_map(
     >>> data = pd.DataFrame({"x": x, "t": x + v, "y": 2 * (x + v) + x + u})
     >>> chart = map_rho(make_design(data, outcome="y ~ t + x", treatment="t ~ x"))
     >>> figure = explore_map(chart, unit="kg", ols=2.0)
-    >>> print(figure.caption.split(":")[0])
-    The effect, in kg, at every hidden current. Move ρ
+    >>> print(figure.caption.split(" The line")[0])
+    The effect, in kg, at every hidden current. Move ρ.
     """
     unit, columns = arguments.text(unit, "unit"), _columns(map)
     tipping = _tipping(map)
@@ -249,9 +254,7 @@ def on_scales(layers: Sequence[dict], x: Sequence[float], y: Sequence[float]) ->
         for name, scale in scales.items():
             if name in encoding and "value" not in encoding[name]:
                 encoding[name] = encoding[name] | {"scale": scale}
-        mark = layer["mark"]
-        clipped = mark if mark["type"] == "text" else mark | {"clip": True}
-        placed.append(layer | {"encoding": encoding, "mark": clipped})
+        placed.append(layer | {"encoding": encoding, "mark": layer["mark"] | {"clip": True}})
     return placed
 
 
@@ -259,7 +262,7 @@ def _map_captions(effect, unit, tipping, points):
     """What is seen where the figure moves, and where it stands still."""
     in_unit = f", in {unit}," if unit else ""
     what = f"The {effect}{in_unit} at every hidden current"
-    marks = "the line is its posterior mean, the band its 95 % interval"
+    marks = "The line is its posterior mean, the band its 95 % interval"
     shape = "the orange shape is the posterior at the slider's ρ, with its mean and its interval"
     more = ""
     if tipping == 0:
@@ -269,7 +272,7 @@ def _map_captions(effect, unit, tipping, points):
         more = f" The dotted line is the tipping point, ρ = {at}, where the interval reaches zero."
     if points:
         more += f" Marked by name: {' and '.join(points)}."
-    return f"{what}. Move ρ: {marks}; {shape}.{more}", f"{what}: {marks}.{more}"
+    return f"{what}. Move ρ. {marks}; {shape}.{more}", f"{what}. {marks}.{more}"
 
 
 def _still_map(ax, columns, tipping, points, unit):
@@ -394,11 +397,11 @@ def explore_belief(
     ]
     effect = f"effect{per_step(map.attrs)}"
     title, zero = labelled(effect, unit), channel(datum=0)
-    no_effect = _label("no effect", align="left", dx=4, baseline="bottom")
+    no_effect = _label("no effect", align="left", dx=4, baseline="top")
     layers = [
         _density(_visible(grid, height), by_column, title),
         layer_of("rule", PRIOR, x=zero),
-        layer_of(no_effect, "currentColor", x=zero, y={"value": "height"}),
+        layer_of(no_effect, "currentColor", x=zero, y={"value": 36}),
         _verdict(by_column, list(options), effect, unit, places),
     ]
     layers = on_scales(layers, [float(grid[0]), float(grid[-1])], [0, 1.25])
