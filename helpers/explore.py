@@ -11,6 +11,7 @@ from which_world.explore import (
     Explorer,
     channel,
     layer_of,
+    on_scales,
     point_layers,
     quoted,
     slider,
@@ -83,19 +84,24 @@ def explore_steps(
         JOINT,
         {"values": points[["x", "y", "k"]].to_dict("records")},
         [{"filter": "datum.k == k"}],
-        x=_axis("x", labels[x], points),
-        y=_axis("y", labels[y], points),
+        x=channel(field="x", title=labels[x]),
+        y=channel(field="y", title=labels[y]),
     )
+    ends = {name: _ends([*points[name], *marked]) for name, marked in _marked(truth).items()}
     params = [
         slider("k", f"{labels[step]}, step ", 0, len(steps) - 1, 1),
         {"name": "steps", "value": steps},
     ]
     title = {"text": {"expr": f"{quoted(labels[step] + ': ')} + steps[k]"}}
-    caption = f"{labels[y]} against {labels[x]}, by {labels[step]}. Move the slider."
-    spec = specification(params, [layer, *point_layers(None, truth)], caption, title=title)
+    what = f"{labels[y]} against {labels[x]}, by {labels[step]}"
+    caption = f"{what}. Move the slider."
+    layers = on_scales([layer, *point_layers(None, truth, ends["x"])], **ends)
+    spec = specification(params, layers, caption, title=title)
     summary = table.groupby(step)[[x, y]].agg(["mean", "std"])
+    heads = labels | {"std": "standard deviation"}
+    summary = summary.rename(columns=heads).rename_axis(labels[step])
     still = svg_of(lambda ax: _scatter(ax, table, (x, y, step), labels, truth), height=3.6)
-    return Explorer(spec, summary, still, caption)
+    return Explorer(spec, summary, still, caption, still_caption=f"{what}: three of the steps.")
 
 
 def _checked(table, **columns):
@@ -112,10 +118,15 @@ def _checked(table, **columns):
     return pd.DataFrame(checked)
 
 
-def _axis(field, title, points):
-    """A channel whose scale is that of all steps together."""
-    ends = [points[field].min(), points[field].max()]
-    return channel(field=field, title=title, scale={"domain": ends})
+def _marked(truth):
+    """What is marked on each axis."""
+    return {"x": [], "y": []} if truth is None else {"x": [truth[0]], "y": [truth[1]]}
+
+
+def _ends(values):
+    """From the least to the greatest of all steps together, with room for a point at each end."""
+    room = 0.02 * (max(values) - min(values))
+    return [min(values) - room, max(values) + room]
 
 
 def _scatter(ax, table, columns, labels, truth):

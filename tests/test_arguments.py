@@ -247,13 +247,13 @@ CALLS = {
     "explore_belief": (
         {"map": chart},
         {"map": MAPS, "unit": TEXTS, "options": [3, "x", ["a"], {"a": 3}, {1: abs}, NAN],
-         "within": [3, "ab", (0.1,), (0.3, -0.3), (-1, 1), (NAN, 0.1), None, frame]},
+         "within": [3, "ab", (0.1,), (0.3, -0.3), (-1, 1), (NAN, 0.1), frame]},
     ),
     "explore_map": (
         {"map": chart},
         {"map": MAPS, "unit": TEXTS, "ols": [n for n in NUMBERS if n is not None],
          "truth": [3, "ab", (1,), (1, 2, 3), ("a", 1), frame],
-         "within": [3, "ab", (0.1,), (0.3, -0.3), (-1, 1), (NAN, 0.1), None, frame]},
+         "within": [3, "ab", (0.1,), (0.3, -0.3), (-1, 1), (NAN, 0.1), frame]},
     ),
     "explore_steps": (
         {"table": steps, "x": "a", "y": "b", "step": "n"},

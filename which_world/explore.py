@@ -29,13 +29,16 @@ from scipy.stats import norm
 from which_world import arguments
 from which_world.maps import chart_of, effect_of, refuse, trusted, unreliable
 from which_world.plots import INK, JOINT, OLS, PRIOR, TRUTH, labelled, per_step, plot_map
-from which_world.readings import between_columns, digits, read_map
+from which_world.readings import between_columns, digits, read_map, tipping_point
 
 STEP = 0.01  # of a slider for ρ
 FINE = 0.02  # between the columns of a belief, in atanh ρ
 FEWEST = 5  # columns, as in a map
 SHOWN = 9  # columns in the table, about
-WITHIN = (-0.6, 0.6)
+WITHIN = 0.6  # what a figure shows on both sides of ρ = 0, or farther
+SPREAD = 0.2  # of a belief at the start
+SHAPE = "The higher the blue shape, the more plausible is an effect."
+SPARE = 1.15  # of the tipping point, which is to lie inside
 RANGE = "two correlations, the lower first, such as (-0.6, 0.6)"
 LITE = "application/vnd.vegalite.v5+json"
 SCHEMA = "https://vega.github.io/schema/vega-lite/v{}.json"
@@ -63,6 +66,8 @@ CONFIG = {
     "view": {"stroke": None},
 }
 NAMES = ["mean", "low", "high", "sd"]  # of a column; each is an array in the page
+HEADLINE = "headline"  # the layer of text that a page shows above the figure
+RHO_TITLE = "hidden current ρ (no unit)"
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,8 +83,11 @@ class Explorer:
     still : str
         The still figure, as SVG.
     caption : str
+        Of the figure that moves.
     digits : int
         After the point, of the numbers in the table.
+    still_caption : str
+        Of the still figure.
     """
 
     spec: dict
@@ -87,23 +95,42 @@ class Explorer:
     still: str
     caption: str
     digits: int = 2
+    still_caption: str = ""
 
     def html(self, script: str | None = None) -> str:
         """A figure element; `script` is Vega's own, as text, for a page that travels alone."""
-        spec = json.dumps(self.spec | {"$schema": SCHEMA.format(PAGE)}).replace("</", "<\\/")
-        number = f"{{:,.{self.digits}f}}".format
+        spec = json.dumps(_of_page(self.spec)).replace("</", "<\\/")
         template = Path(__file__).with_name("moving.html").read_text(encoding="utf-8")
         return Template(template).substitute(
             name=f"moving-{hashlib.sha256(spec.encode()).hexdigest()[:8]}",
             spec=spec,
             still=self.still,
             caption=escape(self.caption),
-            table=self.table.to_html(border=0, float_format=number),
+            still_caption=escape(self.still_caption or self.caption),
+            table=self.table.to_html(border=0, float_format=self._number),
             script="" if script is None else f"<script>(function () {{{script}}})();</script>",
         )
 
+    def _number(self, value):
+        return f"{value:,.{self.digits}f}".replace("-", "−")
+
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {LITE: self.spec, "text/html": self.html(), "text/plain": self.caption}
+
+
+def _of_page(spec):
+    """A specification for a page, which shows the headline itself, from the layer of this name."""
+    page = spec | {"$schema": SCHEMA.format(PAGE)}
+    layers = list(page["layer"])
+    title = page.pop("title", None)
+    if title is not None:
+        corner = {"x": {"value": 0}, "y": {"value": 0}}
+        words = layer_of({"type": "text"} | title, "currentColor", **corner)
+        layers.append({"name": HEADLINE} | words)
+    for k, layer in enumerate(layers):
+        if layer.get("name") == HEADLINE:  # without a size it takes no room from the drawing
+            layers[k] = layer | {"mark": layer["mark"] | {"fontSize": 0}}
+    return page | {"layer": layers}
 
 
 def explore_map(
@@ -112,7 +139,7 @@ def explore_map(
     unit: str = "",
     ols: float | None = None,
     truth: tuple[float, float] | None = None,
-    within: tuple[float, float] = WITHIN,
+    within: tuple[float, float] | None = None,
 ) -> Explorer:
     """The map with a slider for ρ: the posterior of the effect moves as the hidden current does.
 
@@ -126,8 +153,9 @@ def explore_map(
         The least-squares effect, marked at ρ = 0.
     truth : pair of float, optional
         The (ρ, effect) of a simulated tank.
-    within : pair of float
-        The currents that are shown.
+    within : pair of float, optional
+        The currents that are shown; by default from -0.6 to 0.6, or to 15 % beyond the tipping
+        point where that lies farther and the map can be relied on there.
 
     Returns
     -------
@@ -151,10 +179,12 @@ def explore_map(
     >>> data = pd.DataFrame({"x": x, "t": x + v, "y": 2 * (x + v) + x + u})
     >>> chart = map_rho(make_design(data, outcome="y ~ t + x", treatment="t ~ x"))
     >>> figure = explore_map(chart, unit="kg", ols=2.0)
-    >>> print(figure.caption)
+    >>> print(figure.caption.split(" The line")[0])
     The effect, in kg, at every hidden current. Move ρ.
     """
     unit, columns = arguments.text(unit, "unit"), _columns(map)
+    tipping = _tipping(map)
+    within = _reach(columns, tipping) if within is None else within
     inside = _inside(columns, within)
     ols = arguments.optional(arguments.number, ols, "ols")
     accepted = "a pair of numbers, (ρ, effect)"
@@ -164,18 +194,104 @@ def explore_map(
     width = (fine["high"] - fine["low"]).iloc[np.abs(rho).argmin()]
     places = digits(float(width))
     fine = fine.round(places + 4).reset_index(drop=True)
+    ends = (float(rho[0]), float(rho[-1]))
+    tipping = tipping if ends[0] <= tipping <= ends[1] else np.nan
+    points = {"least squares": None if ols is None else (0.0, ols), "truth": truth}
+    points = {name: at for name, at in points.items() if at and ends[0] <= at[0] <= ends[1]}
     effect = f"effect{per_step(map.attrs)}"
+    wide = 0.13 * (ends[1] - ends[0])
     params = [
-        slider("r", "hidden current ρ ", rho[0], rho[-1], STEP),
+        slider("r", "hidden current ρ ", *ends, STEP),
         *({"name": f"{name}s", "value": fine[name].tolist()} for name in NAMES),
         {"name": "k", "expr": f"round(r / {STEP}) - ({first})"},
+        {"name": "side", "expr": f"r + {wide:.4f} > {ends[1]:.2f} ? -1 : 1"},
     ]
     band = fine.assign(rho=rho.round(2))[["rho", "mean", "low", "high"]].to_dict("records")
-    layers = [*_band(band, labelled(effect, unit)), *_violin(rho), *point_layers(ols, truth)]
-    in_unit = f", in {unit}," if unit else ""
-    caption = f"The {effect}{in_unit} at every hidden current. Move ρ."
+    layers = [
+        *_band(band, labelled(effect, unit)),
+        *_tipping_layers(tipping, ends),
+        *_violin(wide),
+        *point_layers(points.get("least squares"), points.get("truth"), ends),
+    ]
+    layers = on_scales(layers, [round(end, 2) for end in ends], _heights(fine, points))
+    caption, standing = _map_captions(effect, unit, tipping, points)
     title = {"text": {"expr": _map_words(effect, unit, places)}}
-    return _explorer(params, layers, inside, unit, caption, places, title=title)
+    still = svg_of(lambda ax: _still_map(ax, inside, tipping, points, unit))
+    spec = specification(params, layers, caption, title=title)
+    return Explorer(spec, _in_words(inside, effect, unit), still, caption, places, standing)
+
+
+def _tipping(map):
+    """The ρ at which the interval reaches zero; NaN without one that can be relied on."""
+    chart = chart_of(map)
+    try:
+        return float(tipping_point(chart.isel(rho=trusted(chart)))["interval"])
+    except ValueError:  # nothing on one side of ρ = 0 can be relied on
+        return np.nan
+
+
+def _reach(columns, tipping):
+    """The currents that are shown where nobody says which."""
+    far = max(WITHIN, SPARE * abs(np.nan_to_num(tipping)))
+    far = np.ceil(far / STEP - 1e-9) * STEP
+    low, high = np.clip((-far, far), columns.index[0], columns.index[-1])
+    return float(low), float(high)
+
+
+def _heights(fine, points):
+    """The lowest and the highest effect that is drawn at any step of the slider."""
+    marked = [effect for _, effect in points.values()]
+    low, high = fine["mean"] - 3 * fine["sd"], fine["mean"] + 3 * fine["sd"]
+    return [float(min(0, low.min(), *marked)), float(max(0, high.max(), *marked))]
+
+
+def on_scales(layers: Sequence[dict], x: Sequence[float], y: Sequence[float]) -> list[dict]:
+    """The layers on axes from end to end, which nothing that is drawn can stretch."""
+    scales = {"x": {"domain": list(x), "nice": False}, "y": {"domain": list(y)}}
+    placed = []
+    for layer in layers:
+        encoding = dict(layer["encoding"])
+        for name, scale in scales.items():
+            if name in encoding and "value" not in encoding[name]:
+                encoding[name] = encoding[name] | {"scale": scale}
+        placed.append(layer | {"encoding": encoding, "mark": layer["mark"] | {"clip": True}})
+    return placed
+
+
+def _map_captions(effect, unit, tipping, points):
+    """What is seen where the figure moves, and where it stands still."""
+    in_unit = f", in {unit}," if unit else ""
+    what = f"The {effect}{in_unit} at every hidden current"
+    marks = "The line is its posterior mean, the band its 95 % interval"
+    shape = "the orange shape is the posterior at the slider's ρ, with its mean and its interval"
+    more = ""
+    if tipping == 0:
+        more = " The interval holds zero at ρ = 0: there is no sign to overturn."
+    elif np.isfinite(tipping):
+        at = f"{tipping:.2f}".replace("-", "−")
+        more = f" The dotted line is the tipping point, ρ = {at}, where the interval reaches zero."
+    if points:
+        more += f" Marked by name: {' and '.join(points)}."
+    return f"{what}. Move ρ. {marks}; {shape}.{more}", f"{what}. {marks}.{more}"
+
+
+def _still_map(ax, columns, tipping, points, unit):
+    """The map without a slider, with all that is marked in the one that moves."""
+    plot_map(columns, tipping=tipping, marks=points, ax=ax, unit=unit)
+    ax.set_xlabel(RHO_TITLE)
+
+
+def _in_words(columns, effect, unit):
+    """Some of the columns, under heads that a stranger can read."""
+    heads = {
+        "mean": labelled(f"mean {effect}", unit),
+        "low": "95 % interval from",
+        "high": "to",
+        "log_evidence": "log evidence",
+        "sd": "standard deviation",
+    }
+    table = columns.iloc[:: max(1, len(columns) // SHOWN)].rename(columns=heads)
+    return table.set_axis(table.index.to_numpy().round(2) + 0.0).rename_axis("hidden current ρ")
 
 
 def _slider_steps(columns, within):
@@ -189,9 +305,9 @@ def _map_words(effect, unit, places):
     """The title at the slider's ρ, as a Vega expression."""
     number = f"',.{places}f'"
     parts = [
-        "'ρ = '",
+        "'hidden current ρ = '",
         "format(r, '.2f')",
-        quoted(f":  {effect} "),
+        quoted(f": {effect} "),
         f"format(means[k], {number})",
         quoted(unit, before=" "),
         "', 95 % interval '",
@@ -207,7 +323,7 @@ def explore_belief(
     *,
     unit: str = "",
     options: Mapping[str, Callable[[np.ndarray], npt.ArrayLike]] | None = None,
-    within: tuple[float, float] = WITHIN,
+    within: tuple[float, float] | None = None,
 ) -> Explorer:
     """The map under a belief that the reader sets: its middle and width, and what follows from it.
 
@@ -220,8 +336,9 @@ def explore_belief(
     options : mapping of str to function, optional
         The loss of each option as a function of an array of effects; the least expected one is
         named.
-    within : pair of float
-        The currents between which the middle may stand, and whose effects are shown.
+    within : pair of float, optional
+        The currents between which the middle may stand, and whose effects are shown; by default
+        those of `explore_map`.
 
     Returns
     -------
@@ -240,9 +357,9 @@ def explore_belief(
 
     Notes
     -----
-    The belief is atanh ρ ~ Normal(atanh middle, width); the page weighs the map's columns by it and
-    by their evidence, at steps of 0.02 in atanh ρ between which they are interpolated. Within a
-    column the effect is taken as normal.
+    The belief is atanh ρ ~ Normal(atanh middle, width); the page weighs the map's columns by it,
+    and by their evidence where the reader asks for that, at steps of 0.02 in atanh ρ between which
+    they are interpolated. Within a column the effect is taken as normal.
 
     Examples
     --------
@@ -253,10 +370,11 @@ def explore_belief(
     >>> chart = map_rho(make_design(data, outcome="y ~ t + x", treatment="t ~ x"))
     >>> options = {"act": lambda effect: 1 - effect, "wait": lambda effect: 0 * effect}
     >>> figure = explore_belief(chart, unit="kg", options=options)
-    >>> print(figure.caption)
+    >>> print(figure.caption.split(" The higher")[0])
     The effect under a belief about ρ. Move its middle and its width.
     """
     unit, columns = arguments.text(unit, "unit"), _columns(map)
+    within = _reach(columns, _tipping(map)) if within is None else within
     inside = _inside(columns, within)
     accepted = "names and losses, functions of an array of effects"
     options = {} if options is None else options
@@ -264,21 +382,47 @@ def explore_belief(
     fine, grid = _fine(map, columns, options), _grid(columns, within)
     mean, sd = fine["mean"].to_numpy()[:, None], np.exp(fine["log_sd"].to_numpy()[:, None])
     height = norm.pdf(grid, mean, sd)
-    by_column = fine.drop(columns=["mean", "log_sd"]).round(4).assign(k=range(len(fine)))
+    places = digits(float(np.diff(columns[["low", "high"]]).min()))
+    by_column = fine.drop(columns="log_sd").round(max(4, places + 2)).assign(k=range(len(fine)))
     by_column = by_column.to_dict("records")
     params = [
         slider("middle", "middle of the belief about ρ ", *within, STEP),
-        slider("spread", "its width (sd of atanh ρ) ", 0.02, 1, 0.02, start=0.2),
+        slider("spread", "its width (sd of atanh ρ) ", 0.02, 1, 0.02, start=SPREAD),
+        {
+            "name": "listen",
+            "value": False,
+            "bind": {"input": "checkbox", "name": "listen to the likelihood "},
+        },
         {"name": "at", "expr": "0.5 * log((1 + middle) / (1 - middle))"},
     ]
     effect = f"effect{per_step(map.attrs)}"
+    title, zero = labelled(effect, unit), channel(datum=0)
+    no_effect = _label("no effect", align="left", dx=4, baseline="top")
     layers = [
-        _density(_visible(grid, height), by_column, labelled(effect, unit)),
-        layer_of("rule", PRIOR, x={"datum": 0}),
-        _verdict(by_column, list(options)),
+        _density(_visible(grid, height), by_column, title),
+        layer_of("rule", PRIOR, x=zero),
+        layer_of(no_effect, "currentColor", x=zero, y={"value": 36}),
+        _verdict(by_column, list(options), effect, unit, places),
     ]
-    caption = f"The {effect} under a belief about ρ. Move its middle and its width."
-    return _explorer(params, layers, inside, unit, caption)
+    layers = on_scales(layers, [float(grid[0]), float(grid[-1])], [0, 1.25])
+    caption = f"The {effect} under a belief about ρ. Move its middle and its width. {SHAPE}"
+    start = params[0]["value"]
+    standing = (
+        f"The {effect} under a belief about ρ: middle {start:.2f}, width {SPREAD:.2f} (standard "
+        f"deviation of atanh ρ), the likelihood not listened to. {SHAPE}"
+    ).replace("-", "−")
+    weight = norm.pdf(fine["a"], np.arctanh(start), SPREAD)
+    still = svg_of(lambda ax: _still_density(ax, grid, weight @ height, title))
+    spec = specification(params, layers, caption)
+    return Explorer(spec, _in_words(inside, effect, unit), still, caption, 2, standing)
+
+
+def _still_density(ax, grid, density, title):
+    """The density of the effect under the belief that the figure starts with."""
+    ax.fill_between(grid, density / density.max(), color=JOINT, alpha=0.45)
+    ax.axvline(0, color=PRIOR, linewidth=1)
+    ax.annotate("no effect", (0, 1.1), xytext=(4, 0), textcoords="offset points", color=INK)
+    ax.set(xlabel=title, yticks=[], xlim=(grid[0], grid[-1]), ylim=(0, 1.25))
 
 
 def _visible(grid, height):
@@ -351,14 +495,6 @@ def _grid(columns, within):
     return np.linspace(min(ends) - beyond, max(ends) + beyond, 121)
 
 
-def _explorer(params, layers, columns, unit, caption, places=2, **more):
-    """The figure of these layers, with a table of some columns and the map as its still picture."""
-    spec = specification(params, layers, caption, **more)
-    table = columns.iloc[:: max(1, len(columns) // SHOWN)]
-    still = svg_of(lambda ax: plot_map(columns, ax=ax, unit=unit))
-    return Explorer(spec, table, still, caption, places)
-
-
 def specification(params: Sequence[dict], layers: Sequence[dict], caption: str, **more) -> dict:
     """A Vega-Lite specification, for JupyterLab."""
     return {
@@ -412,22 +548,46 @@ def channel(**value) -> dict[str, Any]:
 
 
 def _band(band, title):
-    """Layers of the map: its interval, its mean, and zero."""
-    x = channel(field="rho", title="hidden current ρ (no unit)")
+    """Layers of the map: its interval, its mean, and zero by name."""
+    x = channel(field="rho", title=RHO_TITLE)
     low, high = channel(field="low", title=title), {"field": "high"}
     data = {"values": band}
     yield layer_of({"type": "area", "opacity": 0.22}, JOINT, data, x=x, y=low, y2=high)
     yield layer_of("line", JOINT, data, x=x, y=channel(field="mean"))
-    yield layer_of("rule", PRIOR, y={"datum": 0})
+    zero = channel(datum=0)
+    yield layer_of("rule", PRIOR, y=zero)
+    words = _label("no effect", align="left", dx=4, dy=-7)
+    yield layer_of(words, "currentColor", x={"value": 0}, y=zero)
 
 
-def _violin(rho):
-    """Layers of the half of a violin that stands at the slider's ρ, its interval and its mean."""
-    wide = 0.13 * (rho[-1] - rho[0])
+def _label(text, **more):
+    """A text mark beside something that is marked."""
+    return {"type": "text", "fontSize": 12, "text": text} | more
+
+
+def _beside(x, ends, preferred):
+    """On which side of x a label has room, and its distance: as `align` and `dx` of a text."""
+    room = 0.3 * (ends[1] - ends[0])
+    left = x - ends[0] > room and (preferred == "left" or ends[1] - x < room)
+    return {"align": "right", "dx": -8} if left else {"align": "left", "dx": 8}
+
+
+def _tipping_layers(tipping, ends):
+    """Layers of the tipping point, by name; none where there is none, or no sign to overturn."""
+    if not np.isfinite(tipping) or tipping == 0:
+        return
+    x = channel(datum=tipping)
+    yield layer_of({"type": "rule", "strokeDash": [2, 3], "strokeWidth": 2}, TRUTH, x=x)
+    words = _label("tipping point", baseline="top", **_beside(tipping, ends, "left"))
+    yield layer_of(words, "currentColor", x=x, y={"value": 2})
+
+
+def _violin(wide):
+    """Layers of half a violin at the slider's ρ, towards where there is room, with its marks."""
     steps = {
         "y": "means[k] + datum.z * sds[k]",
         "x": "r",
-        "far": f"r + {wide:.4f} * exp(-datum.z * datum.z / 2)",
+        "far": f"r + side * {wide:.4f} * exp(-datum.z * datum.z / 2)",
     }
     yield layer_of(
         {"type": "area", "orient": "horizontal", "opacity": 0.55},
@@ -445,23 +605,27 @@ def _violin(rho):
     yield layer_of({"type": "point", "filled": True, "size": 90}, OLS, x=x, y=mean)
 
 
-def point_layers(ols: float | None, truth: tuple[float, float] | None) -> Iterator[dict]:
-    """Layers of the points that are marked by name, where they are given."""
-    points = {
-        "least squares": (INK, None if ols is None else (0.0, ols)),
-        "truth": (TRUTH, truth),
-    }
-    for name, (colour, point) in points.items():
+def point_layers(
+    ols: tuple[float, float] | None,
+    truth: tuple[float, float] | None,
+    ends: Sequence[float],
+) -> Iterator[dict]:
+    """Layers of the points that are marked by name, where they are given, between two ends of x."""
+    points = {"least squares": (INK, ols, "left"), "truth": (TRUTH, truth, "right")}
+    for name, (colour, point, preferred) in points.items():
         if point is None:
             continue
         x, y = (channel(datum=value) for value in point)
         dot = {"type": "point", "filled": True, "size": 70, "stroke": "white"}
         yield layer_of(dot, colour, x=x, y=y)
-        words = {"type": "text", "align": "left", "dx": 8, "dy": -8, "fontSize": 12, "text": name}
+        words = _label(name, dy=-8, **_beside(point[0], ends, preferred))
         yield layer_of(words, "currentColor", x=x, y=y)
 
 
-WEIGH = {"calculate": "exp(datum.e - 0.5 * pow((datum.a - at) / spread, 2))", "as": "w"}
+WEIGH = {
+    "calculate": "exp((listen ? datum.e : 0) - 0.5 * pow((datum.a - at) / spread, 2))",
+    "as": "w",
+}
 
 
 def _density(heights, by_column, title):
@@ -483,14 +647,19 @@ def _density(heights, by_column, title):
         {"values": heights},
         steps,
         x=channel(field="y", title=title),
-        y=channel(field="height", axis=None, scale={"domain": [0, 1.25]}),
+        y=channel(field="height", axis=None),
     )
 
 
-def _verdict(by_column, options):
-    """A layer of text: P(effect > 0), and the option of least expected loss."""
-    words = "'P(effect > 0) = ' + format(datum.above / datum.total, '.0%')"
-    terms = {"total": "datum.w", "above": "datum.w * datum.p"}
+def _verdict(by_column, options, effect, unit, places):
+    """A layer of text: the mean effect, P(effect > 0), and the option of least expected loss."""
+    p = "datum.above / datum.total"
+    chance = f"{p} < 0.01 ? '< 1' : {p} > 0.99 ? '> 99' : '= ' + format(100 * {p}, '.0f')"
+    words = (
+        f"{quoted(f'mean {effect} ')} + format(datum.mean / datum.total, ',.{places}f')"
+        f" + {quoted(unit, before=' ')} + ', P(effect > 0) ' + ({chance}) + ' %'"
+    )
+    terms = {"total": "datum.w", "above": "datum.w * datum.p", "mean": "datum.w * datum.mean"}
     if options:
         losses = [f"datum.L{j}" for j in range(len(options))]
         terms |= {f"L{j}": f"datum.w * datum.l{j}" for j in range(len(options))}
@@ -505,7 +674,7 @@ def _verdict(by_column, options):
         {"aggregate": sums},
         {"calculate": words, "as": "words"},
     ]
-    return layer_of(
+    return {"name": HEADLINE} | layer_of(
         {"type": "text", "align": "left", "baseline": "top", "fontSize": 14},
         "currentColor",
         {"values": by_column},
