@@ -385,8 +385,9 @@ def explore_belief(
     places = digits(float(np.diff(columns[["low", "high"]]).min()))
     by_column = fine.drop(columns="log_sd").round(max(4, places + 2)).assign(k=range(len(fine)))
     by_column = by_column.to_dict("records")
+    left, right = within
     params = [
-        slider("middle", "middle of the belief about ρ ", *within, STEP),
+        slider("middle", "middle of the belief about ρ ", left, right, STEP),
         slider("spread", "its width (sd of atanh ρ) ", 0.02, 1, 0.02, start=SPREAD),
         {
             "name": "listen",
