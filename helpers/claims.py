@@ -79,7 +79,7 @@ def quote(chapter: str, **values: float) -> None:
     Examples
     --------
     >>> from helpers import quote
-    >>> quote("c08", gain=202.8)  # a chapter's text has it as {glue:text}`c08_gain`
+    >>> quote("c08", gain=202.8)  # a chapter's text has it by the name c08_gain
     """
     from myst_nb import glue  # only the book's own pages need it
 
