@@ -172,9 +172,8 @@ def make_report(
     >>> data["t"] = data.x + data.v
     >>> data["y"] = 2 * data.t + data.x + data.u
     >>> report = make_report(make_design(data, outcome="y ~ t + x", treatment="t ~ x"), unit="mm")
-    >>> report.worlds[["alpha", "low", "high"]].head(3).round(1)
+    >>> report.worlds[["alpha", "low", "high"]].head(3).round(1).rename_axis(None)
             alpha  low  high
-    world
     OLS       2.0  1.8   2.1
     ρ = 0     2.0  1.8   2.1
     ρ free    1.9  0.7   3.1
