@@ -1,6 +1,5 @@
 """The map and its readings against exact integrals, against `fit`, and against maps drawn by hand."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
