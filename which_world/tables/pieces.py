@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
-from which_world.moments import AT_ONCE, ONE_THREAD, Moments, cuts
+from which_world.moments import AT_ONCE, Moments, cuts, one_thread
 from which_world.tables import codes, columns, factors, formulas
 
 if TYPE_CHECKING:
@@ -248,7 +247,7 @@ def _gathered(data, work):
 
 def _within(piece, work):
     """What `work` finds in a piece, some rows at a time."""
-    with threadpool_limits(**ONE_THREAD):
+    with one_thread():
         rows = (piece.iloc[cut] for cut in cuts(len(piece), AT_ONCE))
         return _added([work(part.reset_index(drop=True)) for part in rows])
 
