@@ -23,7 +23,7 @@ TAUGHT = {
 OF_THE_BOOK = {"data", "simulate", "claims", "plots", "explore"}
 # the files that ask the engine for numbers; all others are what they say and nothing behind it
 ASK = {
-    "models", "priors", "selection", "classical", "sampling", "effects", "maps", "readings", "worlds", "checks",
+    "models", "priors", "selection", "forest", "classical", "sampling", "effects", "maps", "readings", "worlds", "checks",
     "clusters", "deletion",
 }  # fmt: skip
 BELOW = {f"which_world.{name}" for name in ("design", "priors", "moments", "arguments")}  # what every room stands on
