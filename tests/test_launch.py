@@ -123,6 +123,21 @@ def test_previews_have_properties_and_an_address_where_there_is_one():
     assert '<meta property="og:title" content="A B">' in context["metatags"]
 
 
+@pytest.mark.parametrize(
+    ("cell", "set_as"),
+    [
+        ("-0.52", "−0.52"), ("-1,794", "−1,794"), ("-12 %", "−12 %"), (" -.5 ", " −.5 "), ("-3e-07", "−3e-07"),
+        ("NaN", "–"), ("None", "–"), ("&lt;NA&gt;", "–"),
+        ("12-15", "12-15"), ("-0.5 to 1", "-0.5 to 1"), ("None of these", "None of these"), ("near -0.3", "near -0.3"),
+    ],
+)  # fmt: skip
+def test_a_table_shows_a_true_minus_and_a_dash_for_what_does_not_apply(cell, set_as):
+    row = "<title>x</title><tbody><tr><th>{0}</th><td>{0}</td></tr></tbody>"
+    head = cell if "–" in set_as else set_as  # the name of a row stays a name
+    shown = launch._slim(row.format(cell))
+    assert f"<td>{set_as}</td>" in shown and f">{head}</th>" in shown
+
+
 def test_a_page_says_once_what_it_says_and_its_tables_have_scopes():
     page = (
         '<head><meta name="viewport" a/><meta name="viewport" b/><meta name="viewport" c/>\n'
