@@ -1,18 +1,13 @@
 """The buttons of a page: whatever the remote's address looks like, they lead to it, and give no secret away."""
 
-import importlib.util
-from pathlib import Path
 from types import SimpleNamespace
 
+import launch
 import pytest
 from docutils import nodes
 from docutils.core import publish_doctree
 
-PATH = Path(__file__).parent.parent / "book" / "_ext" / "launch.py"
-SPEC = importlib.util.spec_from_file_location("launch", PATH)
-launch = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(launch)
-
+ROOT = Path(__file__).parent.parent
 FORMS = {
     "https://github.com/ann/tank.git": ("https://github.com/ann/tank", "gh/ann/tank"),
     "https://github.com/ann/tank/": ("https://github.com/ann/tank", "gh/ann/tank"),
@@ -94,8 +89,8 @@ def test_the_first_page_says_where_the_code_is_and_sends_nobody_to_a_button_that
 
 
 def test_the_edition_is_that_of_the_package_and_of_the_citation():
-    this = launch.edition(PATH.parents[2])
-    assert f"version: {this.version}\n" in (PATH.parents[2] / "CITATION.cff").read_text(encoding="utf-8")
+    this = launch.edition(ROOT)
+    assert f"version: {this.version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert this.line.startswith(f"Version {this.version}") and "url = {{https://a.example}}" in this.bibtex(
         "https://a.example"
     )

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
+import cards
 import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -227,7 +228,7 @@ def describe(app, page, template, context, doctree):
     if app.config.html_baseurl:
         base = app.config.html_baseurl.rstrip("/")
         tags["property", "og:url"] = f"{base}/{app.builder.get_target_uri(page)}"
-        tags["property", "og:image"] = f"{base}/_static/preview.png"
+        tags["property", "og:image"] = f"{base}/{cards.address(page)}"
     lines = (f'<meta {kind}="{name}" content="{text}">' for (kind, name), text in tags.items())
     context["metatags"] = known + "\n".join(lines)
 
