@@ -1,5 +1,6 @@
 """The buttons of a page: whatever the remote's address looks like, they lead to it, and give no secret away."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import launch
