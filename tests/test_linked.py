@@ -1,13 +1,8 @@
 """A call in a chapter's code leads to the reference, and nothing else does."""
 
-import importlib.util
-from pathlib import Path
 from types import SimpleNamespace
 
-SOURCE = Path(__file__).parent.parent / "book" / "_ext" / "linked.py"
-spec = importlib.util.spec_from_file_location("linked", SOURCE)
-linked = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(linked)
+import linked
 
 LABELS = {
     "helper-map_rho": ("book/appendix-helpers", "helper-map-rho"),
