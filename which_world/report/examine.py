@@ -36,8 +36,7 @@ EXTRAPOLATING = (
     "data."
 )
 UNSEEN_SHAPE = (
-    "The shape of U cannot be seen in a yes or a no: that it is normal is assumed outright, and "
-    "what the likelihood says about ρ leans on it."
+    "The shape of U cannot be seen in a yes or a no: that it is normal is assumed outright."
 )
 IN_PIECES = (
     "The data came in pieces, so whether the errors are normal, and whether rows come in clusters, "
@@ -93,7 +92,7 @@ def data_checks(
         sentences.append(_variation(design))
     sentences += _strength(design) + _shape(design)
     if np.isfinite(shuffled):
-        sentences.append(_shuffled(shuffled))
+        sentences.append(shuffles_said(shuffled))
     return sentences
 
 
@@ -307,7 +306,7 @@ def count(shuffled: float) -> str:
     return f"{percent(shuffled)} of the shuffles"
 
 
-def _shuffled(shuffled):
+def shuffles_said(shuffled: float) -> str:
     """What the shuffle test says of the likelihood."""
     passed = NO_ACQUITTAL if shuffled <= MISLED else ""
     return (
