@@ -140,7 +140,11 @@ def _categorical(design):
     dummies = Counter(
         term for term, label in pairs if label.startswith(f"{term}[T.") and label.endswith("]")
     )
-    return [f"{term} is categorical, with {k + 1} levels." for term, k in dummies.items()]
+    if not dummies:
+        return []
+    be = agreeing(dummies, "is", "are")
+    levels = listed(k + 1 for k in dummies.values())
+    return [f"{listed(dummies)} {be} categorical, with {levels} levels."]
 
 
 def _treatment_columns(design, mask, step=1):

@@ -21,7 +21,7 @@ import pandas as pd
 from which_world.maps import trusted
 from which_world.plots import INK, JOINT, OLS, PRIOR, TRUTH, labelled, per_step, plot_map
 from which_world.readings import between_columns, digits, read_map
-from which_world.report.sentences import NONE, yardsticks
+from which_world.report.sentences import NONE, shared_by, yardsticks
 from which_world.report.words import unit_of
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ def _say_what(ax, report, letters, shaded):
     design = report.design
     title = f"The effect of {design.treatment} on {design.outcome}, if something hidden moves both"
     key = "line: posterior mean; band: 95 % interval"
+    if report.tipping["interval"] == 0:
+        key += ", which holds zero at ρ = 0: there is no sign to overturn"
     if shaded:
         key += "; grey: not to be relied on"
     lines = [*textwrap.wrap(title, letters), *textwrap.wrap(key, letters)]
@@ -146,6 +148,7 @@ def _mark_currents(ax, report, rows):
 def _short(name, most=24):
     """A name that leaves room for its neighbours."""
     name = "maximum likelihood" if name.endswith("maximum likelihood") else name
+    name = name.removesuffix(shared_by(""))
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
@@ -233,7 +236,7 @@ def _picture(report, size):
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"([^>]*?) width="[^"]*"', r"\1\2", text)
     for colour, variable in INKS.items():
         text = text.replace(colour, f"var({variable})")
-    text = re.sub(r"\s+", " ", text).replace("</svg>", f"{MARK}</svg>")
+    text = re.sub(r"\s+", " ", text).strip().replace("</svg>", f"{MARK}</svg>")
     design = report.design
     words = escape(f"The effect of {design.treatment} on {design.outcome} at every hidden current")
     return f'<div class="{size}" role="img" aria-label="{words}" data-axes="{axes}">{text}</div>'

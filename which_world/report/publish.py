@@ -303,10 +303,7 @@ def _caption(report):
     T, Y = report.design.treatment, report.design.outcome
     ticks = ""
     if len(yardsticks(report)):
-        ticks = (
-            " Each tick at the bottom is the current that something known would have been, had it "
-            "gone unmeasured."
-        )
+        ticks = " Ticks at the bottom are currents to compare with, which the tables below explain."
     return (
         f"ρ, the hidden current, is the correlation between what is unmeasured in {T} and what is "
         f"unmeasured in {Y}: 0 where nothing hidden moves both. The line is the effect to expect "
