@@ -24,9 +24,9 @@ OPTIONS = (
 WITHIN = "two correlations, the lower first, such as (-0.5, 0.5)"
 POSSIBLE = -0.5, 0.5  # the currents that are held possible where nobody says which
 UNDECIDED = (
-    "What acting is, and what it costs, this report was not told: with "
-    "--option NAME=COST,SHARE for each option (in Python options=...) it says which is best at "
-    "which ρ, and where that turns."
+    "What acting is, and what it costs, this report was not told: name the options "
+    "(--option NAME=COST,SHARE, in Python options=...), and it says which is best at which ρ, and "
+    "where that turns."
 )
 UNREAD = "Which option is best cannot be read off this map: {}."
 

@@ -333,11 +333,15 @@ def moved(report: Report) -> str:
     mean, sd = moments(report.belief)
     if abs(free["rho"] - mean) <= NEAR * sd and abs(free["rho_sd"] / sd - 1) <= NEAR:
         return ""
+    by = (
+        "the priors of α and of the spread of U, which find some of the effects and spreads that "
+        "go with a strong current too large"
+    )
+    if design.outcome_kind == "binary":
+        by = "the priors of the coefficients, which find what goes with a strong current too large"
     return (
         f" Where ρ is free it goes from {mean:z.2f} (sd {sd:z.2f}), its prior, to "
-        f"{free['rho']:z.2f} (sd {free['rho_sd']:z.2f}): not by the data, but by the priors of α "
-        "and of the spread of U, which find some of the effects and spreads that go with a "
-        "strong current too large."
+        f"{free['rho']:z.2f} (sd {free['rho_sd']:z.2f}): not by the data, but by {by}."
     )
 
 
