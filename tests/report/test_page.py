@@ -175,6 +175,14 @@ def test_the_slider_reads_a_map_that_is_drawn_anew(farm):
         assert (np.abs(shown - again[name]) < 0.1 * width).all()
 
 
+def test_a_map_of_few_columns_is_drawn_and_nothing_moves_on_it(farm, tmp_path):
+    report, _ = farm
+    chart = report.map.assign(pareto_k=report.map.pareto_k.where(abs(report.map.rho) < 0.06, np.nan))
+    folder = write_report(report._replace(map=chart), tmp_path / "report")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 2 and "const at = null," in page and "grey: not to be relied on" in page
+
+
 def test_options_turn_where_algebra_says(farm):
     """One gram more pays while the mean effect exceeds 2.5: α(ρ) = α - ρ/√(1-ρ²) s_Y/s_T of the residuals."""
     report, folder = farm
@@ -229,6 +237,21 @@ def screen(browser):
     yield browser
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_words_of_the_readers_own_break_no_page(screen, tmp_path):
+    """Quotes, dollars, a tag that ends a script: in labels and units, as they are."""
+    unit, label = '"$ in\\$" </script><b>', "pay <$> & 'more' $"
+    design = make_design(ponds(), outcome=f"gain_g ~ feed_g + {TERMS}", treatment=f"feed_g ~ {TERMS}")
+    folder = write_report(make_report(design, unit=unit, labels={"feed_g": label}), tmp_path / "report")
+    look(screen, folder, 1440)
+    assert unit in screen.execute_script("return document.querySelector('.map output').textContent")
+    texts = "return [...document.querySelectorAll('.wide svg text')].map(t => t.textContent).join(' ')"
+    assert label in screen.execute_script(texts)
+    assert (
+        screen.execute_script("return document.querySelector('h1').textContent") == f"The effect of {label} on gain_g"
+    )
+    assert screen.execute_script("return document.querySelectorAll('b').length") == 0
 
 
 @pytest.mark.parametrize("width", [390, 1440])

@@ -136,9 +136,11 @@ def _treatment(design):
 
 def _categorical(design):
     """Main terms whose columns are dummies, each named for its level."""
-    pairs = zip(terms_of(design)[0], design.covariates)
+    columns = zip(*terms_of(design), design.covariates)
     dummies = Counter(
-        term for term, label in pairs if label.startswith(f"{term}[T.") and label.endswith("]")
+        term
+        for term, made_of, label in columns
+        if len(made_of) == 1 and label.startswith(f"{term}[T.") and label.endswith("]")
     )
     if not dummies:
         return []

@@ -45,6 +45,7 @@ COLOURS: Any = {
     "ytick.color": INK,
     "font.size": 10,
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a label may hold dollars
 }
 
 
@@ -188,7 +189,8 @@ def _mark_zero(ax, table, end):
 def _mark_least_squares(ax, table, effect):
     """The least-squares estimate, named above the band."""
     ax.plot(0, effect, "o", color=INK, markersize=6)
-    above = max(effect, float(between_columns(table[["high"]], [0.0])["high"].iloc[0]))
+    high = table["high"].dropna()
+    above = max(effect, float(np.interp(0.0, high.index, high)))
     ax.annotate("least squares", (0, above), xytext=(5, 3), textcoords="offset points", va="bottom")
 
 
@@ -201,9 +203,7 @@ def moving(report: Report) -> str:
     template = Path(__file__).with_name("figure.html").read_text(encoding="utf-8")
     return Template(template).substitute(
         pictures="\n".join(pictures.values()),
-        values=json.dumps(_values(report)),
-        what=escape(f"effect{per_step(report.map.attrs)}"),
-        unit=escape(unit_of(report)),
+        values=json.dumps(_values(report)).replace("</", "<\\/"),
     )
 
 
@@ -219,7 +219,8 @@ def _values(report):
     width = float((fine["high"] - fine["low"]).iloc[-first])
     places = digits(width)
     values = {name: fine[name].round(places + 2).tolist() for name in fine}
-    return {"first": first, "last": last, "step": STEP, "digits": places} | values
+    words = {"what": f"effect{per_step(report.map.attrs)}", "unit": unit_of(report)}
+    return {"first": first, "last": last, "digits": places} | words | values
 
 
 def _picture(report, size):
