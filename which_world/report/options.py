@@ -89,4 +89,4 @@ def _said(decision, likelihood):
     rules = f"“{regret}” has the least regret at worst (what it may lose beside the best)"
     if regret == bayes:
         return f"{best} {rules} and, under {belief}, the least loss to expect."
-    return f"{best} {rules}; under {belief} “{bayes}” has the least loss to expect."
+    return f"{best} {rules}; under {belief}, “{bayes}” has the least loss to expect."
