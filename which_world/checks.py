@@ -181,7 +181,9 @@ def shuffle_test(
     float
         The share of shuffles in which the likelihood-ratio test rejects ρ = 0 at the 5 % level: at
         most about 0.05 if the errors have the shape that the model assumes, whatever ρ is, and
-        towards 1 where their shape passes for a current. NaN when no shuffle could be fitted.
+        towards 1 where their shape passes for a current. With fewer than some three rows for each
+        coefficient, or sixty in all, the test itself rejects too often: look at
+        `shuffles_of_normal`, the same with normal errors. NaN when no shuffle could be fitted.
 
     Raises
     ------
@@ -223,13 +225,37 @@ def shuffle_test(
         residual, chance = _without_current(rows_of(design))
     except np.linalg.LinAlgError:
         return np.nan
+    return _rejected(design, lambda: residual, chance, shuffles, rows, rng)
+
+
+def shuffles_of_normal(
+    design: Design, *, shuffles: int = SHUFFLES, rows: int = 5000, seed: int = 0
+) -> float:
+    """What `shuffle_test` would say if the errors were normal: its size on these covariates."""
+    rng = np.random.default_rng(seed)
+    try:
+        residual, chance = _without_current(rows_of(design))
+    except np.linalg.LinAlgError:
+        return np.nan
+    return _rejected(
+        design,
+        lambda: residual.std() * rng.normal(size=len(residual)),
+        chance,
+        shuffles,
+        rows,
+        rng,
+    )
+
+
+def _rejected(design, residuals, chance, shuffles, rows, rng):
+    """The share of shuffles in which ρ = 0 is rejected; NaN when none could be fitted."""
     rejected = []
     for _ in range(shuffles):
         chosen = rng.permutation(design.n)[:rows] if design.n > rows else slice(None)
         treated = (rng.uniform(size=len(chance[chosen])) < chance[chosen]).astype(float)
         if np.ptp(treated) == 0:
             continue
-        shuffled = _with_responses(design, chosen, residual[chosen], treated)
+        shuffled = _with_responses(design, chosen, residuals()[chosen], treated)
         try:
             rejected.append(rejects_zero(Rows.of(shuffled)))
         except np.linalg.LinAlgError:  # too few treated rows for these covariates

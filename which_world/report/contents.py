@@ -16,7 +16,7 @@ from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from which_world import arguments
-from which_world.checks import shuffle_test
+from which_world.checks import shuffle_test, shuffles_of_normal
 from which_world.classical import ols
 from which_world.decisions import benchmark_rho, columns_by_variable, robustness_value
 from which_world.deletion import influence
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from which_world.priors import RhoPrior
 
+ROWS_FOR_SIZE = 300  # from which the shuffle test is known to reject what it should
 MANY = 40_000  # rows of a binary treatment, beyond which columns and benchmarks are drawn of fewer
 LOOKED = 200_000  # rows of which each one's influence is looked at
 PROBABILITY = 0.95
@@ -206,8 +207,11 @@ def make_report(
 
     shuffles = design.kinds == ("continuous", "binary")
     shuffled = shuffle_test(design, seed=seed) if shuffles else np.nan
-    misled = shuffled > MISLED
-    checks = data_checks(design, source.dropped, shuffled, source.names, source.undefined)
+    misled, normal = shuffled > MISLED, np.nan
+    if shuffles and design.n < ROWS_FOR_SIZE:
+        normal = shuffles_of_normal(design, seed=seed)
+    about = source.names, source.undefined
+    checks = data_checks(design, source.dropped, shuffled, *about, normal)
     shared, clustered, looked = _belonging(of_file, design, source)
     tell("draw the map")
     chart = _map_with_enough_draws(design, alpha=alpha, seed=seed)
@@ -236,12 +240,13 @@ def make_report(
         benchmarks=benchmarks,
         sensitivity=sensitivity,
         checks=checks,
-        limits=[*limits(design, shuffled), *clustered],
+        limits=[*limits(design, shuffled, normal), *clustered],
         assumptions=assumptions(design, belief, alpha, source.dropped, unit),
         overturns=[],
         paragraph="",
         dropped=source.dropped,
         shuffled=shuffled,
+        shuffled_normal=normal,
         clustered=tuple(clustered),
         identifiers=shared,
         instruments=instruments,

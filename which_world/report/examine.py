@@ -54,6 +54,7 @@ def data_checks(
     shuffled: float = np.nan,
     names: Mapping[str, str] | None = None,
     undefined: Mapping[str, int] | None = None,
+    normal: float = np.nan,
 ) -> list[str]:
     """What the data are, and where they are thin, in sentences.
 
@@ -68,6 +69,8 @@ def data_checks(
         The file's own names of columns that were renamed, as `Table.names`.
     undefined : mapping of str to int, optional
         Rows left out because a part of a formula was undefined in them, as `Table.undefined`.
+    normal : float
+        From `shuffles_of_normal`; NaN where rows are many.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def data_checks(
         sentences.append(_variation(design))
     sentences += _strength(design) + _shape(design)
     if np.isfinite(shuffled):
-        sentences.append(shuffles_said(shuffled))
+        sentences.append(shuffles_said(shuffled, normal))
     return sentences
 
 
@@ -312,11 +315,16 @@ def count(shuffled: float) -> str:
     return f"{percent(shuffled)} of the shuffles"
 
 
-def shuffles_said(shuffled: float) -> str:
-    """What the shuffle test says of the likelihood."""
+def by_normal_errors(normal: float) -> str:
+    """In how many shuffles normal errors would have ρ = 0 rejected; NaN where rows are many."""
+    return f"about {SHUFFLES // 20} at most" if np.isnan(normal) else count(normal).split()[0]
+
+
+def shuffles_said(shuffled: float, normal: float = np.nan) -> str:
+    """What the shuffle test says of the likelihood, beside the same with normal errors."""
     passed = NO_ACQUITTAL if shuffled <= MISLED else ""
     return (
         "With each treatment drawn anew from its fitted chance, and the errors as they are, there "
         f"is no current; the likelihood rejects ρ = 0 in {count(shuffled)}, where normal errors "
-        f"would give about {SHUFFLES // 20} at most.{passed}"
+        f"would give {by_normal_errors(normal)}.{passed}"
     )

@@ -187,7 +187,8 @@ def instruments_said(table: pd.DataFrame, design: Design, unit: str = "") -> lis
     sentences = [
         f"Without any prior, two-stage least squares{line} says "
         f"{number(effect, high - low)}{unit} ({interval(low, high)}); the Anderson–Rubin interval, "
-        f"right however weak the instruments are, {region(table)}."
+        "right however weak the instruments are if errors are spread alike in every row, "
+        f"{region(table)}."
     ]
     p = table.attrs["overidentified"]
     if np.isnan(p):

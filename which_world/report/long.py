@@ -101,5 +101,5 @@ def data(report: Report, told: frozenset[str]) -> list[str]:
     instruments = instruments_said(report.instruments, report.design, report.unit)
     elsewhere = instruments if "Sargan" in told else instruments[:1]
     if report.shuffled > MISLED:
-        elsewhere = [*elsewhere, shuffles_said(report.shuffled)]
+        elsewhere = [*elsewhere, shuffles_said(report.shuffled, report.shuffled_normal)]
     return [line for line in report.checks if line not in elsewhere]

@@ -66,7 +66,8 @@ REMEDY = (
 WITHOUT_PRIOR = (
     "The posterior leans on the priors and the normal errors, maximum likelihood on the errors, "
     "two-stage least squares on many rows, Anderson and Rubin's interval on none of these, however "
-    "weak the instruments; all lean on the exclusion: on no second way to the outcome."
+    "weak the instruments. All take the errors' spread for the same in every row, and lean on the "
+    "exclusion: on no second way to the outcome."
 )
 OTHER_PRIORS = "The row “ρ free” again, under priors half and twice as wide."
 MANY_ROWS = (

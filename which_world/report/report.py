@@ -92,6 +92,7 @@ class Report(NamedTuple):
     decision: Decision | None = None
     decided: str = ""
     leaning: str = ""
+    shuffled_normal: float = np.nan
 
     @property
     def read(self) -> str:

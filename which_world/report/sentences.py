@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from which_world.checks import SHUFFLES
 from which_world.maps import PULLED, runs
 from which_world.priors import AtanhNormal, described, moments, scales
-from which_world.report.examine import MISLED, WEAK, count, first_stage
+from which_world.report.examine import MISLED, WEAK, by_normal_errors, count, first_stage
 from which_world.report.words import (
     agreeing,
     chance,
     effect_in,
+    interval,
     interval_in,
     listed,
     more_of,
@@ -49,12 +49,18 @@ BY_SHAPE = (
     "both equations, comes from the assumed normal shape of the errors: a wrong shape, a missing "
     "curve or a missing interaction would pass for a hidden current."
 )
+NOT_FREE = (
+    " Do not lean on the world “ρ free”, but on a belief you can defend, and give the likelihood "
+    "no say in it: weigh(report.map, belief, likelihood=False)."
+)
 MISLEADING = (
     " Here the shape does mislead: with these residuals, and each treatment drawn anew so that no "
-    "current is left, the likelihood finds one in {}, where normal errors would give about {} at "
-    "most. Do not lean on the world “ρ free”, but on a belief you can defend, and give the "
-    "likelihood no say in it: weigh(report.map, belief, likelihood=False)."
-)
+    "current is left, the likelihood finds one in {}, where normal errors would give {}."
+) + NOT_FREE
+TOO_FEW = (
+    " Here it misleads, for the rows are too few: with each treatment drawn anew so that no "
+    "current is left, the likelihood finds one in {}, and with normal errors in {}."
+) + NOT_FREE
 CHOSEN = (
     "They cannot say whether a covariate was itself changed by the treatment, or whether the rows "
     "were chosen by their outcome; either would bias every world, the one at ρ = 0 included."
@@ -74,17 +80,19 @@ NO_ANSWER = (
 )
 
 
-def limits(design: Design, shuffled: float = np.nan) -> list[str]:
+def limits(design: Design, shuffled: float = np.nan, normal: float = np.nan) -> list[str]:
     """What these data cannot say, whatever is computed from them, in sentences.
 
-    `shuffled` is from `shuffle_test`.
+    `shuffled` is from `shuffle_test`; `normal` the same of normal errors, NaN where rows are many.
     """
     if design.instruments:
         source = _rests_on_instruments(design)
     else:
         source = FLAT if design.kind == "continuous" else BY_SHAPE
     if shuffled > MISLED:
-        source += MISLEADING.format(count(shuffled), SHUFFLES // 20)
+        source += (TOO_FEW if normal > MISLED else MISLEADING).format(
+            count(shuffled), by_normal_errors(normal)
+        )
     direction = (
         f"They cannot say which came first: that {design.treatment} moves {design.outcome}, "
         "and not the other way round, is your knowledge."
@@ -425,7 +433,7 @@ def yardsticks(report: Report) -> pd.Series:
     """Every current there is to compare a hidden one with, by name.
 
     That of each measured variable, of each identifier whose rows resemble each other, and what the
-    instruments say by maximum likelihood, where no check condemns it.
+    instruments say by maximum likelihood, where they are strong and no check condemns it.
     """
     currents: dict[str, float] = {}
     if len(report.benchmarks):
@@ -434,7 +442,8 @@ def yardsticks(report: Report) -> pd.Series:
     if len(report.identifiers):
         shared = report.identifiers["rho"]
         currents |= {shared_by(str(name)): rho for name, rho in shared.items()}
-    if "maximum likelihood" in report.instruments.index:
+    told = "maximum likelihood" in report.instruments.index
+    if told and first_stage(report.design) >= WEAK:
         hidden = f"what is hidden, by {listed(report.design.instruments)} and maximum likelihood"
         currents[hidden] = report.instruments["rho"]["maximum likelihood"]
     return pd.Series(currents, dtype=float).dropna()
@@ -502,6 +511,22 @@ def identified(report: Report) -> bool:
     """
     read = np.isfinite(report.worlds[report.read]["ρ free"])
     return bool(first_stage(report.design) >= WEAK and read and not report.shuffled > MISLED)
+
+
+def instruments_alone(report: Report) -> bool:
+    """Whether strong instruments speak while a check condemns the likelihood.
+
+    Two-stage least squares, which needs no shape of the errors, then leads.
+    """
+    there = "two-stage least squares" in report.instruments.index
+    return bool(there and report.shuffled > MISLED and first_stage(report.design) >= WEAK)
+
+
+def two_stages_of(report: Report) -> tuple[float, float, float]:
+    """The effect by two-stage least squares, and the ends of its interval."""
+    row = report.instruments.loc["two-stage least squares", ["effect", "low", "high"]]
+    effect, low, high = map(float, row)
+    return effect, low, high
 
 
 def _by_instruments(report):
@@ -614,6 +639,20 @@ def _hidden(report):
     return f"Belief moves the effect: it is {listed(shown)}."
 
 
+def _two_stages_said(report):
+    """What two-stage least squares says where it leads, in a sentence."""
+    if not instruments_alone(report):
+        return []
+    effect, low, high = two_stages_of(report)
+    names = report.design.instruments
+    return [
+        f"Two-stage least squares, which needs no shape of the errors, says "
+        f"{number(effect, high - low)}{unit_of(report)} ({interval(low, high)}), if "
+        f"{listed(names)} {agreeing(names, 'moves', 'move')} {report.design.outcome} only through "
+        f"{report.design.treatment}."
+    ]
+
+
 def _other_priors(report):
     """What the world "ρ free" says under other priors."""
     table = report.sensitivity.dropna()
@@ -697,7 +736,8 @@ def _free(report):
     if report.shuffled > MISLED:
         return [
             f"With ρ free it would be {effect}, but the likelihood finds a "
-            "current where a shuffle has left none, so this number is not to be used."
+            "current where a shuffle has left none, so this number is not to be used.",
+            *_two_stages_said(report),
         ]
     positive = chance(free[f"P({report.read}>0)"])
     return [

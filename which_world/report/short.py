@@ -5,18 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from which_world.classical import ols
 from which_world.readings import between_columns, read_map
 from which_world.report.instruments import REJECTED, holds_zero, region
-from which_world.report.sentences import FEW, NONE, decisive, identified, shared_by, yardsticks
+from which_world.report.sentences import (
+    FEW,
+    NONE,
+    decisive,
+    identified,
+    instruments_alone,
+    shared_by,
+    two_stages_of,
+    yardsticks,
+)
 from which_world.report.words import (
     agreeing,
     effect_in,
     interval,
-    interval_in,
     listed,
     more_of,
     number,
+    span,
+    unit_of,
     width_in,
 )
 
@@ -78,28 +90,34 @@ def in_short(report: Report) -> list[str]:
 
 def opening(report: Report) -> Opening:
     """The three sentences of `in_short`, and the facts they tell."""
-    learned = identified(report)
-    world = "ρ free" if learned else "ρ = 0"
+    learned, alone = identified(report), instruments_alone(report)
+    if alone:
+        middle, low, high = two_stages_of(report)
+    else:
+        world = report.worlds.loc["ρ free" if learned else "ρ = 0"]
+        middle, low, high = map(float, world[[report.read, "low", "high"]])
     factor, identifier = _widest(report)
     effect = (
-        f"{_changes(report)} by {effect_in(report, world)} ({interval_in(report, world)}), "
-        f"{_condition(report, learned)}."
+        f"{_changes(report)} by {number(middle, high - low)}{unit_of(report)} "
+        f"({interval(low, high)}){_whose(report.design)}, {_condition(report, learned, alone)}."
+        f"{by_moderator(report)}"
     )
     if factor > 1:
         effect += (
             f" If {identifier} names who belongs together, the interval is too narrow, by a factor "
             f"of {factor:z.1f}."
         )
-    few, verdict = decisive(report), _judged(report, world, learned, factor, identifier)
-    told = frozenset({"exclusion"} if learned else ())
+    led = learned or alone
+    few, verdict = decisive(report), _judged(report, (low, high), led, factor, identifier)
+    told = frozenset({"exclusion"} if led else ())
     if few and (verdict.licence or report.influence["rows"].iloc[0] <= FEW):
         return Opening([effect, few, LITTLE], told | {"few"})  # no licence rests on a row or two
     return Opening([effect, verdict.why, verdict.advice], told | verdict.tells)
 
 
-def _judged(report, world, learned, factor, identifier) -> Verdict:
-    """The verdict on the effect in one world."""
-    low, high = report.worlds.loc[world, ["low", "high"]]
+def _judged(report, ends, learned, factor, identifier) -> Verdict:
+    """The verdict on an effect with these ends of its interval."""
+    low, high = ends
     if low <= 0 <= high:
         return _open(report, low, high, learned)
     if abs(low + high) <= factor * (high - low):  # as wide as it would be with groups for rows
@@ -124,20 +142,53 @@ def _changes(report):
     return f"{change} changes {design.outcome}"
 
 
-def _condition(report, learned):
+def _whose(design):
+    """For whom the effect is what is said, where it changes with covariates."""
+    if not design.moderators:
+        return ""
+    if design.outcome_kind == "binary":
+        return " on average over these rows"
+    return f" at average {listed(design.moderators)}"
+
+
+def by_moderator(report: Report) -> str:
+    """The least-squares effect at two values of a moderator, in a sentence that follows another.
+
+    The lower and the higher of two values, or a standard deviation below and above the average.
+    Empty where the effect changes with none, or with more than one, or where the outcome is binary.
+    """
+    design = report.design
+    if len(design.moderators) != 1 or design.outcome_kind == "binary":
+        return ""
+    (name,) = design.moderators
+    values, fit = np.unique(design.M), ols(design)
+    said = []
+    for place in values if len(values) == 2 else (-1.0, 1.0):
+        at = pd.Series(0.0, fit.params.index)
+        at["alpha"], at[f"delta[{name}]"] = 1.0, place
+        low, high = fit.t_test(at.to_numpy()).conf_int()[0]
+        raw = number(design.scales.loc[name, "mean"] + place * design.scales.loc[name, "sd"])
+        effect = number((low + high) / 2, high - low)
+        said.append(f"{effect}{unit_of(report)} ({span(low, high)}) where {name} is {raw}")
+    return f" By least squares it is {said[0]}, and {said[1]}."
+
+
+def _condition(report, learned, alone):
     """What the first sentence takes for granted."""
     design = report.design
-    if not learned:
+    if not (learned or alone):
         return "if nothing unmeasured moves both"
     move = agreeing(design.instruments, "moves", "move")
-    way = (
-        f"if {listed(design.instruments)} {move} {design.outcome} only through {design.treatment}, "
-        "under the prior of ρ"
+    through = (
+        f"if {listed(design.instruments)} {move} {design.outcome} only through {design.treatment}"
     )
+    if alone:
+        trusted = "by two-stage least squares: a check condemns the likelihood"
+        return f"{through}, {trusted}"
+    way = f"{through}, under the prior of ρ"
     if "two-stage least squares" not in report.instruments.index:
         return way
-    row = ["effect", "low", "high"]
-    effect, low, high = report.instruments.loc["two-stage least squares", row]
+    effect, low, high = two_stages_of(report)
     says = f"{number(effect, high - low)} ({interval(low, high)})"
     return f"{way}; without a prior, two-stage least squares says {says}"
 
@@ -160,7 +211,7 @@ def _open(report, low, high, learned) -> Verdict:
     told = frozenset() if learned else frozenset({"tipping"})  # it is at ρ = 0
     step = 1.0 if design.kind == "binary" else design.t.std() / design.step
     unit = 100.0 if design.outcome_kind == "binary" else 1.0
-    if bound * step > SMALL * unit * design.y.std():
+    if bound * step > SMALL * unit * _range(design):
         settle = "a trial would have to settle that first, or more rows if nothing is hidden"
         if learned:
             settle = "more rows, or a trial, would have to settle that first"
@@ -171,6 +222,7 @@ def _open(report, low, high, learned) -> Verdict:
             told,
         )
     about = np.format_float_positional(bound, precision=1, fractional=False, trim="-")
+    about += unit_of(report)
     known = f"it is smaller than about {about} either way: next to nothing, and known well."
     if learned:
         advice = "if you can defend that condition and so little does not matter"
@@ -178,6 +230,15 @@ def _open(report, low, high, learned) -> Verdict:
     advice = f"if so little does not matter and you know of no hidden cause{_masked(report)}"
     why = f"If nothing is hidden {known}"
     return Verdict(why, f"Act as if there were none, {advice}.", True, told)
+
+
+def _range(design):
+    """What an effect on the outcome is small beside: its spread; of a yes or a no, the rarer one's
+    share.
+    """
+    if design.outcome_kind == "binary":
+        return min(design.y.mean(), 1 - design.y.mean())
+    return design.y.std()
 
 
 def _masked(report):
@@ -188,7 +249,8 @@ def _masked(report):
     ends = between_columns(columns, [SUPPOSED, -SUPPOSED])["mean"]
     width = ends.max() - ends.min()
     least, most = number(ends.min(), width), number(ends.max(), width)
-    return f"; with a current of {SUPPOSED} either way it would be {least} or {most}"
+    either = f"{least} or {most}{unit_of(report)}"
+    return f"; with a current of {SUPPOSED} either way it would be {either}"
 
 
 def _by_instruments(report) -> Verdict:
@@ -204,10 +266,13 @@ def _by_instruments(report) -> Verdict:
             False,
             frozenset({"Sargan"}),
         )
+    alone = instruments_alone(report)
     if holds_zero(report.instruments):
+        zero = f"ero is not ruled out: the Anderson–Rubin interval {region(report.instruments)}."
+        if alone:
+            return Verdict(f"Z{zero}", "Do not act on the sign: more rows may settle it.", False)
         return Verdict(
-            "Without the prior zero is not ruled out: the Anderson–Rubin interval "
-            f"{region(report.instruments)}.",
+            f"Without the prior z{zero}",
             "Do not act on the sign: priors and normal errors clear it of zero, not the "
             "instruments.",
             False,
@@ -220,7 +285,7 @@ def _by_instruments(report) -> Verdict:
         "squares, which trusts that nothing is hidden instead, says "
         f"{effect_in(report, 'OLS')}.",
         True,
-        frozenset({"confirm"}),
+        frozenset() if alone else frozenset({"confirm"}),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
@@ -130,8 +131,17 @@ def _check_apart(labels, M, equation):
     partners = [label for label, part in zip(others, parts) if abs(part) > SAME]
     raise ValueError(
         f"{labels[culprit]!r} is collinear with {partners} in the {equation} equation: "
-        "the data cannot tell them apart; leave one of them out."
+        f"the data cannot tell them apart; {_way_out(labels[culprit], partners)}."
     )
+
+
+def _way_out(culprit, partners):
+    """What to do about columns of which one is a combination of others."""
+    spline = re.match(r"(c[rsc]\(.*)\)\[\d+\]$", culprit)
+    whole = spline and {label for label in partners if label.startswith(spline[1])}
+    if whole and set(partners) - whole <= {"intercept"}:  # a basis that adds up to the constant
+        return f"write {spline[1]}, constraints='center')"
+    return "leave one of them out"
 
 
 def check_overlap(design: Design) -> None:
