@@ -281,8 +281,9 @@ def _linear_index(
     else:
         free = pt.zeros(0)
         if included.any():
-            size = place.stop - place.start
-            free = prior.variable(f"beta_{label}_free", place, later, shape=size)
+            own = f"covariate_{label}"  # those that the equation has
+            model.add_coord(own, list(design.labels(included)))
+            free = prior.variable(f"beta_{label}_free", place, later, dims=own)
         beta = pm.Deterministic(f"beta_{label}", _scatter(free, included), dims="covariate")
     if not intercept:
         return 0.0 + X @ beta

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
     from which_world.design import Design
     from which_world.priors import RhoPrior
+
+WHOLE = "All of it: write_report(report, folder)."
 
 
 class Report(NamedTuple):
@@ -84,6 +87,14 @@ class Report(NamedTuple):
     instruments: pd.DataFrame = pd.DataFrame()
     influence: pd.DataFrame = pd.DataFrame()
     belief: RhoPrior | None = None
+
+    def __repr__(self) -> str:
+        return f"Report on {self.design!r}\n{self.paragraph}\n{WHOLE}"
+
+    def _repr_html_(self) -> str:
+        said = (f"Report on {self.design!r}", self.paragraph)
+        lines = "".join(f"<p>{escape(each)}</p>" for each in said)
+        return f"{lines}{self.worlds.to_html()}<p>{WHOLE}</p>"
 
     @property
     def read(self) -> str:
