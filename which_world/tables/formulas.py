@@ -481,7 +481,16 @@ def columns_of(
         "treatment": _for_formulaic(treatment.terms, intercepts[1]),
     }
     made = PandasMaterializer(data[[]], context=values)
-    matrices = made.get_model_matrix(formulaic.Formula(**sides), na_action="ignore")
+    try:
+        matrices = made.get_model_matrix(formulaic.Formula(**sides), na_action="ignore")
+    except Exception as error:  # whatever a coding makes of the reader's levels
+        coded = [name for name in values if name.startswith("C(") and "," in name]
+        raise ValueError(
+            f"the levels of {' or '.join(map(repr, coded))} cannot be coded: "
+            f"{str(error).rstrip('.')}; accepted are "
+            "C(g), C(g, Treatment('a')) with a level 'a' that g has, and C(g, contr.sum), "
+            "contr.helmert, contr.diff or contr.poly in its place."
+        ) from error
     y, t = (_response(data, values[equation.response.expr], equation) for equation in equations)
     frames = [_frame(matrices[name], side, name) for name, side in sides.items()]
     for frame, intercept in zip(frames, intercepts):
