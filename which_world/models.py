@@ -283,7 +283,9 @@ def _linear_index(
         if included.any():
             own = f"covariate_{label}"  # those that the equation has
             model.add_coord(own, list(design.labels(included)))
-            free = prior.variable(f"beta_{label}_free", place, later, dims=own)
+            # its size too: JAX splits a gradient at places that it knows beforehand
+            size = place.stop - place.start
+            free = prior.variable(f"beta_{label}_free", place, later, shape=size, dims=own)
         beta = pm.Deterministic(f"beta_{label}", _scatter(free, included), dims="covariate")
     if not intercept:
         return 0.0 + X @ beta

@@ -267,7 +267,8 @@ def _divergences(idata: xr.DataTree) -> int:
 
 def _extreme(dataset: xr.Dataset, choose: Callable[[np.ndarray], float]) -> float:
     """The largest or smallest of all numbers in a data set."""
-    return float(choose(np.concatenate([dataset[name].values.ravel() for name in dataset])))
+    numbers = np.concatenate([dataset[name].values.ravel() for name in dataset])
+    return float(choose(numbers)) if not np.isnan(numbers).all() else np.nan  # one chain: no R-hat
 
 
 def _warn(idata: xr.DataTree) -> None:
