@@ -191,7 +191,8 @@ def test_draws_are_asked_for_no_more_than_they_can_have(chains, draws):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _warn(walk(chains, draws, np.inf))
-    with pytest.warns(UserWarning, match=r"not to be shown.*failing: alpha"):
+    bounds = "R-hat < 1.01, ESS ≥ 400" if chains * draws >= 800 else f"R-hat < 1.05, ESS ≥ {chains * draws // 4}"
+    with pytest.warns(UserWarning, match=rf"not to be shown.*failing: alpha\. Accepted are {bounds} .*raise draws"):
         _warn(walk(chains, draws, 0.1))
 
 
