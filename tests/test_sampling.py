@@ -274,9 +274,8 @@ def test_a_seed_is_a_posterior(designs):
     assert not np.array_equal(one["posterior"]["alpha"], other["posterior"]["alpha"])
 
 
-def test_too_few_draws_are_called_out_with_what_would_do(designs):
-    with pytest.warns(UserWarning, match=r"not to be shown.*alpha.*Accepted are R-hat < 1.01, ESS ≥ 400.*raise draws"):
-        found = fit(designs["continuous", "plain"], draws=50, chains=2)
+def test_too_few_draws_do_not_pass(designs):
+    found = fit(designs["continuous", "plain"], draws=50, chains=2)
     assert not diagnostics(found)["passes"].item()
 
 

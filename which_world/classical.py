@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 EDGE = 6.0  # |atanh ρ|, |ρ| = 0.99999: beyond, the likelihood is taken to have no interior maximum
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MaximumLikelihood:
     """The result of `maximum_likelihood`; arrays throughout when ρ was given as a vector.
 
@@ -58,6 +58,18 @@ class MaximumLikelihood:
     effect: float | np.ndarray
     effect_se: float | np.ndarray
     step: float = 1.0
+
+    def __repr__(self) -> str:
+        return f"{self._heading}\n{self.summary()}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self._heading}</p>{self.summary().to_html(max_rows=60)}"
+
+    @property
+    def _heading(self) -> str:
+        """What stands over the table wherever the result is shown."""
+        highest = np.max(self.log_likelihood)
+        return f"MaximumLikelihood, log likelihood {highest:,.2f}; the table by .summary()"
 
     def summary(self) -> pd.DataFrame:
         """A table: one row a parameter with its 95 % interval, or one row a ρ for a profile.

@@ -8,6 +8,7 @@ are standardised. The outcome equation measures a continuous treatment from its 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -168,6 +169,15 @@ class Design:
         if self.moderators:
             parts.append(f"moderators: {', '.join(self.moderators)}")
         return " ".join([f"Design({', '.join(parts)})", *self.notes])
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook, with a row for each covariate."""
+        marks = {"outcome": self.in_outcome, "treatment": self.in_treatment}
+        if self.moderators:
+            marks["moderates"] = self.moderates
+        seen = {name: np.where(mark, "✓", "") for name, mark in marks.items()}
+        table = pd.DataFrame(seen, index=list(self.covariates)).join(pd.DataFrame(self.scales))
+        return f"<p>{escape(repr(self))}</p>{table.to_html(max_rows=20)}"
 
 
 def check_design(design: Any) -> Design:

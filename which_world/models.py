@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.distributions.distribution import SymbolicRandomVariable
+from pymc.pytensorf import collect_default_updates
+from pytensor.tensor.random.utils import normalize_size_param
 from pytensor.tensor.variable import TensorVariable
 from scipy.linalg import solve_triangular
 
@@ -278,8 +281,11 @@ def _linear_index(
     else:
         free = pt.zeros(0)
         if included.any():
+            own = f"covariate_{label}"  # those that the equation has
+            model.add_coord(own, list(design.labels(included)))
+            # its size too: JAX splits a gradient at places that it knows beforehand
             size = place.stop - place.start
-            free = prior.variable(f"beta_{label}_free", place, later, shape=size)
+            free = prior.variable(f"beta_{label}_free", place, later, shape=size, dims=own)
         beta = pm.Deterministic(f"beta_{label}", _scatter(free, included), dims="covariate")
     if not intercept:
         return 0.0 + X @ beta
@@ -331,8 +337,7 @@ def _number_by_dose(index_O, index_T, T, held, effect, rho, sigma_U, sigma_V, t_
 
 def _number_by_choice(index_O, index_T, T, held, effect, rho, sigma_U, *_):
     mean = index_O + effect * held
-    density = {"logp": selected_logp, "dist": selected_draw}
-    pm.CustomDist("likelihood_outcome", mean, sigma_U, rho, index_T, T, **density, dims="obs")
+    SelectedNormal("likelihood_outcome", mean, sigma_U, rho, index_T, T, dims="obs")
 
 
 def _answer_by_dose(index_O, index_T, T, held, effect, rho, sigma_U, sigma_V, t_mean, step):
@@ -351,15 +356,6 @@ def _answer_by_choice(index_O, index_T, T, held, effect, rho, *_):
     pm.Bernoulli("likelihood_outcome", logit_p=logit, dims="obs")
 
 
-TREATMENTS = {"continuous": _continuous_treatment, "binary": _binary_treatment}
-RESPONSES = {
-    ("continuous", "continuous"): _number_by_dose,
-    ("continuous", "binary"): _number_by_choice,
-    ("binary", "continuous"): _answer_by_dose,
-    ("binary", "binary"): _answer_by_choice,
-}
-
-
 def selected_logp(y, mu, sigma, rho, eta, t):
     """Log density of Y given on which side of zero η + V fell."""
     r = (y - mu) / sigma
@@ -369,9 +365,50 @@ def selected_logp(y, mu, sigma, rho, eta, t):
     return normal + log_Phi(side) - log_Phi(q * eta)
 
 
-def selected_draw(mu, sigma, rho, eta, t, size):
+def selected_draw(mu, sigma, rho, eta, t):
     """Draw V on the side that t names, then U given V: y = μ + σ(ρV + √(1-ρ²) ε)."""
     q = 2.0 * t - 1.0
     # qV lies above -qη; its upper tail has mass Φ(qη), and log-space keeps that tail exact
     V = -q * pt.ndtri_exp(pt.log(pm.Uniform.dist(0, 1, shape=eta.shape)) + log_Phi(q * eta))
     return mu + sigma * (rho * V + pt.sqrt(1 - rho**2) * pm.Normal.dist(0, 1, shape=eta.shape))
+
+
+class SelectedNormalRV(SymbolicRandomVariable):
+    """Y given on which side of zero η + V fell, by a name under which any process finds its
+    density; a `pm.CustomDist` leaves its own behind where it is pickled.
+    """
+
+    extended_signature = "[size],(),(),(),(),(),[rng],[rng]->(),[rng],[rng]"
+    _print_name = ("SelectedNormal", r"\operatorname{SelectedNormal}")
+
+    @classmethod
+    def rv_op(cls, *parameters, size=None):
+        outer = [normalize_size_param(size), *map(pt.as_tensor, parameters)]
+        inner = [each.type() if isinstance(each, TensorVariable) else each for each in outer]
+        drawn = selected_draw(*inner[1:])
+        sources = collect_default_updates(inputs=inner, outputs=[drawn])
+        op = cls(inputs=[*inner, *sources], outputs=[drawn, *sources.values()])
+        return op(*outer, *sources)
+
+
+class SelectedNormal(pm.Continuous):
+    """The same as a variable of a model."""
+
+    rv_type, rv_op = SelectedNormalRV, SelectedNormalRV.rv_op
+    logp = selected_logp
+
+    @classmethod
+    def dist(cls, *parameters, **named):
+        return super().dist(parameters, **named)
+
+    def support_point(rv, size, mu, *_):
+        return mu
+
+
+TREATMENTS = {"continuous": _continuous_treatment, "binary": _binary_treatment}
+RESPONSES = {
+    ("continuous", "continuous"): _number_by_dose,
+    ("continuous", "binary"): _number_by_choice,
+    ("binary", "continuous"): _answer_by_dose,
+    ("binary", "binary"): _answer_by_choice,
+}

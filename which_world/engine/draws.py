@@ -10,6 +10,7 @@ from which_world.engine.likelihoods import rows_of
 OBSERVED = {"likelihood_outcome": "observed_outcome", "likelihood_treatment": "observed_treatment"}
 DIMS = (
     {f"beta_{e}": ["covariate"] for e in "OT"}
+    | {f"beta_{e}_free": [f"covariate_{e}"] for e in "OT"}
     | {"delta": ["moderator"]}
     | {
         f"{name}_{e}": [f"covariate_{e}"]

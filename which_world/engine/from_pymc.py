@@ -237,22 +237,13 @@ def _data(model, name, without):
 
 
 def _included(model, free, equation, p):
-    """Which covariates the line of an equation has: all of them,
-    or those that its free coefficients fill.
-    """
+    """Which covariates the line of an equation has: those it names as its own, or all of them."""
     if f"forest_{equation}" in free:
         return np.zeros(p, dtype=bool)
-    whole, partial, own = f"beta_{equation}", f"beta_{equation}_free", f"covariate_{equation}"
-    if own in model.coords:  # a sparse prior
+    whole, own = f"beta_{equation}", f"covariate_{equation}"
+    if {f"{whole}_free", f"slab_{equation}", f"z_{equation}"} & set(free):
         return np.isin(np.array(model.coords["covariate"], dtype=object), list(model.coords[own]))
-    if whole not in free and partial not in free:
-        return np.zeros(p, dtype=bool)  # an equation without covariates
-    if whole in free and partial in free:
-        raise Unreadable
-    if whole in free:
-        return np.ones(p, dtype=bool)
-    rv = model[partial]
-    return model[whole].eval({rv: np.ones(rv.type.shape[0])}, mode=QUICK) != 0
+    return np.full(p, whole in free)  # all of them, or an equation without covariates
 
 
 def _equation(free, e, included, moderators):

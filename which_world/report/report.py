@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from which_world.decisions import Decision
     from which_world.design import Design
     from which_world.priors import RhoPrior
+
+WHOLE = "All of it: write_report(report, folder)."
 
 
 class Report(NamedTuple):
@@ -93,6 +96,14 @@ class Report(NamedTuple):
     decided: str = ""
     leaning: str = ""
     shuffled_normal: float = np.nan
+
+    def __repr__(self) -> str:
+        return f"Report on {self.design!r}\n{self.paragraph}\n{WHOLE}"
+
+    def _repr_html_(self) -> str:
+        said = (f"Report on {self.design!r}", self.paragraph)
+        lines = "".join(f"<p>{escape(each)}</p>" for each in said)
+        return f"{lines}{self.worlds.to_html()}<p>{WHOLE}</p>"
 
     @property
     def read(self) -> str:

@@ -12,6 +12,7 @@ KEPT = 40  # different values at either end of a column, which tell a code from 
 MOST = 5  # codes at one end: refused, unknown, not asked
 OFTEN = 3  # rows with it, from which a value is a code and no outlier
 APART = 4  # how far codes lie from the rest, in steps between the values there
+RARE = 0.1  # share of the rows below which -1 beside 0 and 1 may be a code
 WIDE = 0.15  # and in the range of the rest
 # 99, 88, 77, 66; 98, 97, 96 beside 99; of any length
 DIGITS = re.compile(r"6+|7+|8+|9+[6-9]?")
@@ -62,7 +63,7 @@ def found(counts: pd.Series) -> pd.Series:
 
     Such a value looks like a code, stands in several rows, lies at an end of the column and apart
     from the rest: by several steps between the values there, and either by a good part of their
-    range, or below zero where nothing else is.
+    range, or below zero where nothing else is. Beside a yes and a no, 1 and 0, a rare -1 is one.
 
     Parameters
     ----------
@@ -116,9 +117,16 @@ def _codes(counts, side):
     for k in range(min(MOST, len(levels) - 2), 0, -1):
         codes, rest = levels[:k], levels[k:]
         known = all(_looks(code, side) for code in codes)
-        if known and counts[codes].max() >= OFTEN and _apart(codes, rest, side):
+        beside_an_answer = side < 0 and list(rest) == [0, 1] and _rare(counts, codes)
+        apart = beside_an_answer or _apart(codes, rest, side)
+        if known and counts[codes].max() >= OFTEN and apart:
             return list(codes)
     return []
+
+
+def _rare(counts, codes):
+    """Whether few rows have a code; where many have -1, 0 and 1, these are three answers."""
+    return counts[codes].sum() < RARE * counts.sum()
 
 
 def _looks(value, side):

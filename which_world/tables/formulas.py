@@ -13,6 +13,7 @@ from os import PathLike
 from typing import Any, NamedTuple, NoReturn
 
 import formulaic
+import narwhals.stable.v1 as narwhals
 import numpy as np
 import pandas as pd
 from formulaic.errors import FormulaicError
@@ -322,10 +323,24 @@ def refuse_holes(holes: Mapping[str, int], rows: int, equation: Equation) -> Non
         )
 
 
+INTO_MEMORY = "to_pandas", "toPandas", "df", "collect"
+"""What other libraries call the step from a query to a table."""
+
+
+def in_pandas(data: Any) -> Any:
+    """A table of polars, of Arrow or of their kin, if it is in memory; anything else as it is."""
+    if isinstance(data, pd.DataFrame):
+        return data
+    frame = narwhals.from_native(data, eager_only=True, pass_through=True)
+    return frame.to_pandas() if isinstance(frame, narwhals.DataFrame) else data
+
+
 def check_frame(data: Any, argument: str = "data") -> pd.DataFrame:
     """The data, if they are a data frame with rows and a name of its own for each column."""
+    data = in_pandas(data)
     if not isinstance(data, pd.DataFrame):
-        hint = ": data.to_pandas()" if hasattr(data, "to_pandas") else ""
+        steps = [name for name in INTO_MEMORY if hasattr(data, name)]
+        hint = f" or another table in memory: {argument}.{steps[0]}()" if steps else ""
         if isinstance(data, (str, PathLike)) and argument == "data":
             hint = ", a Dask DataFrame or the path of a Parquet file that exists"
         raise TypeError(
@@ -466,7 +481,16 @@ def columns_of(
         "treatment": _for_formulaic(treatment.terms, intercepts[1]),
     }
     made = PandasMaterializer(data[[]], context=values)
-    matrices = made.get_model_matrix(formulaic.Formula(**sides), na_action="ignore")
+    try:
+        matrices = made.get_model_matrix(formulaic.Formula(**sides), na_action="ignore")
+    except Exception as error:  # whatever a coding makes of the reader's levels
+        coded = [name for name in values if name.startswith("C(") and "," in name]
+        raise ValueError(
+            f"the levels of {' or '.join(map(repr, coded))} cannot be coded: "
+            f"{str(error).rstrip('.')}; accepted are "
+            "C(g), C(g, Treatment('a')) with a level 'a' that g has, and C(g, contr.sum), "
+            "contr.helmert, contr.diff or contr.poly in its place."
+        ) from error
     y, t = (_response(data, values[equation.response.expr], equation) for equation in equations)
     frames = [_frame(matrices[name], side, name) for name, side in sides.items()]
     for frame, intercept in zip(frames, intercepts):

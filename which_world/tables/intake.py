@@ -65,7 +65,7 @@ def read_table(
 
     Parameters
     ----------
-    path : path or pandas.DataFrame
+    path : path or pandas.DataFrame (or one of polars, or a pyarrow Table)
         A Parquet file (``.parquet``) of more than a gigabyte is left where it is, and `make_design`
         reads it in pieces. Feather, JSON (a list of rows, or ``.jsonl``) and Stata (``.dta``) files
         are read as they are; Excel (the first sheet), SPSS (``.sav``) and SAS with ``pip install
@@ -120,6 +120,7 @@ def read_table(
     arguments.flag(drop_missing, "drop_missing")
     for name, formula in (("outcome", outcome), ("treatment", treatment)):
         arguments.text(formula, name, accepted="a formula, such as 'y ~ t + x'")
+    path = formulas.in_pandas(path)
     file = _file(path, drop_missing, marks, missing)
     if file and _too_large(file):
         return Table(file, outcome, treatment, 0, {}, {})

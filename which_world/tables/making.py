@@ -73,10 +73,10 @@ def make_design(
     Parameters
     ----------
     data : pandas.DataFrame, dask.dataframe.DataFrame or path
-        Rows in memory; or, where outcome and treatment are continuous, data that come in pieces: a
-        Dask DataFrame, or the path of Parquet files. Those are read twice, piece by piece, and the
-        design holds as many rows as it has columns, and three, with the means, variances and
-        covariances of all.
+        Rows in memory, which may be those of a polars DataFrame or a pyarrow Table as well; or,
+        where outcome and treatment are continuous, data that come in pieces: a Dask DataFrame, or
+        the path of Parquet files. Those are read twice, piece by piece, and the design holds as
+        many rows as it has columns, and three, with the means, variances and covariances of all.
     outcome : str
         Formula of the outcome equation, with the treatment among its terms: ``"wt82_71 ~ qsmk + age
         + C(education)"``. ``qsmk * age`` lets the effect change with age: age is then a moderator,
@@ -144,7 +144,7 @@ def make_design(
     """
     in_pieces = pieces.in_pieces(data)
     if not in_pieces:
-        formulas.check_frame(data)
+        data = formulas.check_frame(data)
     arguments.one_of(outcome_kind, (None, *KINDS), "outcome_kind")
     equations = formulas.read(outcome, "outcome"), formulas.read(treatment, "treatment")
     _warn_of_levels(data, equations)
