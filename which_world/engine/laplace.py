@@ -94,11 +94,18 @@ def _one_by_one(rows, scales, a):
 
 
 def _all_at_once(rows, scales, a):
-    """The same of rows in pieces, from the modes that a part of them has."""
-    part = rows.whole.all_rows.part(rows.whole)
-    near = columns(rows_of(part), scales or rough(rows.whole), a).mode
-    searches = [_ascend(*point) for point in zip(near, a)]
-    return answered(searches, partial(_posterior_derivatives, rows, scales))
+    """The same of rows in pieces, from modes that were found before or that a part of them has."""
+    near = rows.whole.kept.get("modes")
+    if near is None or not near.x[0] <= a[0] <= a[-1] <= near.x[-1]:
+        part = rows.whole.all_rows.part(rows.whole)
+        modes = columns(rows_of(part), scales or rough(rows.whole), a).mode
+    else:
+        modes = near(a)
+    searches = [_ascend(*point) for point in zip(modes, a)]
+    found = answered(searches, partial(_posterior_derivatives, rows, scales))
+    if len(a) > 1:
+        rows.whole.kept["modes"] = CubicSpline(a, [theta for theta, *_ in found])
+    return found
 
 
 def adaptive_columns(fit, rho, *, size=31, drop=25.0):
