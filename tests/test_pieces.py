@@ -370,12 +370,12 @@ def responses():
 
 
 def both(data, outcome, treatment, monkeypatch, covariates=SITES, **options):
-    """The same design of rows in memory and of rows in pieces, of which few are a part that is held."""
+    """The same design of rows in memory and of rows in pieces of unlike sizes, of which a part is held."""
     monkeypatch.setattr(pieces_of, "PART", 700)
     formulas = {"outcome": f"{outcome} ~ {treatment} + {covariates}", "treatment": f"{treatment} ~ {covariates} + z"}
-    lazy = dd.from_pandas(data, npartitions=5)
-    empty = lazy.partitions[0].loc[lazy.partitions[0].z > 99]
-    return [make_design(each, **formulas, **options) for each in (data, dd.concat([empty, lazy]))]
+    large, small = dd.from_pandas(data[:1_000], npartitions=1), dd.from_pandas(data[1_000:], npartitions=4)
+    pieces = dd.concat([large.loc[large.z > 99], large, small])
+    return [make_design(each, **formulas, **options) for each in (data, pieces)]
 
 
 @pytest.mark.parametrize("outcome, treatment", PAIRS)
@@ -433,8 +433,8 @@ def test_a_dose_is_moved_by_the_same_step(responses, monkeypatch):
 def test_a_rare_level_that_no_part_holds_is_found_in_all_rows(responses, outcome, treatment, monkeypatch):
     """Ten rows, two of each piece, none of which is held: their coefficient starts from its prior."""
     monkeypatch.setattr(pieces_of, "crc32", lambda _: 0)  # every piece holds rows of the same places
-    left_out = np.flatnonzero(np.random.default_rng(0).random(600) > 700 / 3_000)[[0, -1]]
-    place = np.add.outer(np.arange(0, 3_000, 600), left_out).ravel()
+    left_out = np.flatnonzero(np.random.default_rng(0).random(500) > 700 / 3_000)[[0, -1]]
+    place = np.add.outer([0, 1_000, 1_500, 2_000, 2_500], left_out).ravel()
     rare = responses.assign(site=np.where(np.isin(np.arange(3_000), place), "rare", responses.site))
     whole, pieces = both(rare, outcome, treatment, monkeypatch)
     assert pieces.all_rows.some["C(site)[T.rare]"].sum() == 0 and rare.loc[place, "choice"].nunique() == 2

@@ -256,13 +256,18 @@ class Wrong(NamedTuple):
 
 def _open_in_pieces(design: Design, predict: Callable, signed: np.ndarray) -> np.ndarray | None:
     """The same of rows that come in pieces, of which `signed` are some."""
-    along = total(design, partial(_signed_sum, predict)) / design.n
+    along, signed = total(design, partial(_signed_sum, predict)) / design.n, _of_one_size(signed)
     while (direction := _open(along, signed)) is not None:
         wrong = total(design, partial(_wrong, predict, direction))
         if not len(wrong.rows):
             break
         signed = np.vstack([signed, wrong.rows])
     return direction
+
+
+def _of_one_size(signed):
+    """Rows that are alike to a programme, whose rounding is that of numbers near one."""
+    return signed / np.abs(signed).max(axis=1, keepdims=True)
 
 
 def _signed_sum(predict, design):
@@ -272,7 +277,7 @@ def _signed_sum(predict, design):
 
 def _wrong(predict, direction, design):
     M, response = predict(design)
-    signed = (2 * response - 1)[:, None] * M
+    signed = _of_one_size((2 * response - 1)[:, None] * M)
     by = signed @ direction
     wrong = by < -WRONG
     return Wrong(signed[wrong], by[wrong])
