@@ -394,6 +394,7 @@ def test_rows_in_pieces_say_what_rows_in_memory_say(responses, outcome, treatmen
     apart = (read_map(charts[1]) - read_map(charts[0]))[["mean", "low", "high"]].to_numpy()
     assert np.abs(apart / charts[0].effect.std("draw").values[:, None]).max() < 0.001
     assert charts[1].log_evidence.values == pytest.approx(charts[0].log_evidence.values, abs=1e-4)
+    assert robustness_value(pieces) == pytest.approx(robustness_value(whole), rel=1e-8)
     assert charts[1].attrs["pulled"] == pytest.approx(charts[0].attrs["pulled"], abs=1e-3)
 
 

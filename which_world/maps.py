@@ -127,6 +127,10 @@ def map_rho(
     0.01 and ends of intervals by less than 0.1 standard deviations; by 0.02 and 0.2, which is the
     noise of the draws, where nobody of a level said yes.
 
+    *Rows in pieces.* Where a response is binary each step reads them once for all ρ: Newton's steps
+    from the modes of a part of the rows, then the draws of all weighed columns; some fifteen to
+    twenty readings, on the Dask cluster at hand or on threads. The map is that of rows in memory.
+
     See Also
     --------
     read_map : the map as a table.

@@ -2,8 +2,9 @@
 
 The first reading finds what no piece knows alone: which levels there are, what is missing, whether
 text is meant as categories. The second makes the columns of both equations, piece by piece, and
-keeps their `Moments`. Dask does the reading, on one machine or on a cluster whose workers come and
-go.
+keeps their `Moments`. Where a response is binary these do not say all: `AllRows` has the rows read
+again for whatever is a sum over them. Dask does the reading, on one machine or on a cluster whose
+workers come and go.
 """
 
 from __future__ import annotations
