@@ -489,6 +489,7 @@ def _late(place, table, folder):
 
 def test_a_worker_killed_in_the_middle_of_a_map_loses_nothing(responses, tmp_path, monkeypatch):
     whole, _ = both(responses, "y", "choice", monkeypatch)
+    monkeypatch.setattr(maps, "WORK", 1_000)  # as many rows are mapped, in fewer readings
     rho = np.tanh(np.linspace(-1, 1, 7))
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 3}),
