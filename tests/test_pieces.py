@@ -15,6 +15,7 @@ from scipy.stats import multivariate_normal
 from helpers import (
     benchmark_rho,
     fit,
+    influence,
     joint_model,
     make_design,
     make_report,
@@ -27,9 +28,11 @@ from helpers import (
     read_table,
     resemblance,
     robustness_value,
+    shuffle_test,
     unit_information,
     weigh,
 )
+from which_world import maps
 from which_world.engine import conjugate
 from which_world.engine.likelihoods import rows_of
 from which_world.moments import Moments, condensed
@@ -129,8 +132,6 @@ def test_what_looks_at_each_row_is_refused(few, use):
 
 
 @pytest.mark.parametrize("change, formulas, match", [
-    ({"t": lambda d: (d.t > d.t.mean()).astype(int)}, {}, "the treatment is binary"),
-    ({"y": lambda d: (d.y > d.y.mean()).astype(int)}, {}, "the outcome is binary.*outcome_kind='continuous'"),
     ({}, {"outcome": "y ~ t * x + z"}, "the effect changes with x"),
     ({}, {"outcome": "y ~ t + poly(x, 2)"}, r"'poly\(x, 2\)' needs a whole column"),
     ({}, {"outcome": "y ~ t + center(x) + z"}, r"'center\(x\)' needs a whole column"),
@@ -347,3 +348,157 @@ def test_a_large_csv_whose_parts_disagree_is_read_whole(tmp_path, monkeypatch):
     )
     with pytest.raises(ValueError, match=r"'x' holds 179 numbers and 'n.a.\?' .row 151."):
         read_table(tmp_path / "stray.csv", outcome="y ~ t + x", treatment="t ~ x")
+
+
+PAIRS = [("y", "choice"), ("yes", "dose"), ("answer", "choice")]  # of outcome and treatment, one binary at least
+SITES = "x + w + C(site)"
+
+
+@pytest.fixture(scope="module")
+def responses():
+    """Continuous and binary outcomes and treatments, in rows that are sorted by the treatment."""
+    rng, n = np.random.default_rng(4), 3_000
+    data = pd.DataFrame({"x": rng.normal(5, 2, n), "w": rng.normal(size=n), "z": rng.normal(size=n)})
+    data["site"] = rng.choice(list("abcd"), n)
+    V, U = rng.multivariate_normal([0, 0], [[1, 0.4], [0.4, 1]], n).T
+    data["dose"] = 0.2 * data.x - 1 + 0.5 * data.z + 0.4 * (data.site == "b") + V
+    data["choice"] = (data.dose > 0).astype(int)
+    data["y"] = 3 + 0.5 * data.choice + 0.3 * data.w + U
+    data["answer"] = (0.5 * data.choice + 0.3 * data.w - 0.4 + U > 0).astype(int)
+    data["yes"] = (0.4 * data.dose + 0.3 * data.w - 0.4 + U > 0).astype(int)
+    return data.sort_values("dose", ignore_index=True)
+
+
+def both(data, outcome, treatment, monkeypatch, covariates=SITES, **options):
+    """The same design of rows in memory and of rows in pieces of unlike sizes, of which a part is held."""
+    monkeypatch.setattr(pieces_of, "PART", 700)
+    formulas = {"outcome": f"{outcome} ~ {treatment} + {covariates}", "treatment": f"{treatment} ~ {covariates} + z"}
+    large, small = dd.from_pandas(data[:1_000], npartitions=1), dd.from_pandas(data[1_000:], npartitions=4)
+    pieces = dd.concat([large.loc[large.z > 99], large, small])
+    return [make_design(each, **formulas, **options) for each in (data, pieces)]
+
+
+@pytest.mark.parametrize("outcome, treatment", PAIRS)
+def test_rows_in_pieces_say_what_rows_in_memory_say(responses, outcome, treatment, monkeypatch):
+    """Estimates at three ρ and over all, priors, and a map, of rows of which a quarter are held."""
+    whole, pieces = both(responses, outcome, treatment, monkeypatch)
+    assert pieces.n == 3_000 and len(pieces.y) < 12 and 500 < pieces.all_rows.part(pieces).n < 900
+    for rho in ([-0.5, 0.0, 0.5], None):
+        one, two = (maximum_likelihood(design, rho=rho) for design in (whole, pieces))
+        assert np.abs((two.estimates - one.estimates) / one.standard_errors).to_numpy().max() < 2e-4
+        assert two.effect == pytest.approx(one.effect, rel=1e-4) and two.effect_se == pytest.approx(one.effect_se, 1e-5)
+        assert two.log_likelihood == pytest.approx(one.log_likelihood, rel=1e-10)
+    for one, two in zip(scales(whole), scales(pieces)):
+        assert two == pytest.approx(one, rel=1e-6, abs=1e-9)
+    charts = [map_rho(design, rho=np.tanh(np.linspace(-1.5, 1.5, 16))) for design in (whole, pieces)]
+    apart = (read_map(charts[1]) - read_map(charts[0]))[["mean", "low", "high"]].to_numpy()
+    assert np.abs(apart / charts[0].effect.std("draw").values[:, None]).max() < 0.001
+    assert charts[1].log_evidence.values == pytest.approx(charts[0].log_evidence.values, abs=1e-4)
+    assert robustness_value(pieces) == pytest.approx(robustness_value(whole), rel=1e-8)
+    assert charts[1].attrs["pulled"] == pytest.approx(charts[0].attrs["pulled"], abs=1e-3)
+
+
+def test_without_a_current_pieces_say_what_statsmodels_says(responses, monkeypatch):
+    """The probit of all rows, its log-likelihood, and the average difference in chances with its standard error."""
+    _, pieces = both(responses, "answer", "choice", monkeypatch)
+    ours = maximum_likelihood(pieces, rho=0)
+    outcome = smf.probit(f"answer ~ choice + {SITES}", responses).fit(disp=0)
+    treatment = smf.probit(f"choice ~ {SITES} + z", responses).fit(disp=0)
+    assert ours.log_likelihood == pytest.approx(outcome.llf + treatment.llf, rel=1e-10)
+    assert ours.alpha == pytest.approx(outcome.params["choice"], rel=1e-5)
+    assert ours.standard_errors["alpha"] == pytest.approx(outcome.bse["choice"], rel=1e-5)
+    assert ours.estimates["beta_T[z]"] / responses.z.std(ddof=0) == pytest.approx(treatment.params["z"], rel=1e-5)
+    taken, left = (outcome.predict(responses.assign(choice=choice)).mean() for choice in (1, 0))
+    assert ours.effect == pytest.approx(100 * (taken - left), rel=1e-5)
+    chart = map_rho(pieces, rho=np.linspace(-0.2, 0.2, 5), coefficients=unit_information(rows=1e-6))
+    assert read_map(chart).loc[0.0, "mean"] == pytest.approx(ours.effect, abs=0.03 * ours.effect_se)
+
+
+def test_weights_are_drawn_from_all_rows_where_they_are_many(responses, monkeypatch):
+    """A few draws are weighed, or all of them where these are not calm; both as in memory."""
+    whole, pieces = both(responses, "yes", "dose", monkeypatch)
+    monkeypatch.setattr(maps, "WORK", 1_000)
+    for calm in (0.2, 0.0):
+        monkeypatch.setattr(maps, "CALM", calm)
+        one, two = (read_map(map_rho(design, rho=np.linspace(-0.5, 0.5, 7))) for design in (whole, pieces))
+        assert two.to_numpy() == pytest.approx(one.to_numpy(), rel=1e-4)
+
+
+def test_a_dose_is_moved_by_the_same_step(responses, monkeypatch):
+    for unit, step in [(1.0, None), (50.0, None), (0.01, None), (1.0, 0.3)]:
+        whole, pieces = both(responses.assign(dose=responses.dose * unit), "yes", "dose", monkeypatch, step=step)
+        assert pieces.step == whole.step
+
+
+@pytest.mark.parametrize("outcome, treatment", PAIRS)
+def test_a_rare_level_that_no_part_holds_is_found_in_all_rows(responses, outcome, treatment, monkeypatch):
+    """Ten rows, two of each piece, none of which is held: their coefficient starts from its prior."""
+    monkeypatch.setattr(pieces_of, "crc32", lambda _: 0)  # every piece holds rows of the same places
+    left_out = np.flatnonzero(np.random.default_rng(0).random(500) > 700 / 3_000)[[0, -1]]
+    place = np.add.outer([0, 1_000, 1_500, 2_000, 2_500], left_out).ravel()
+    rare = responses.assign(site=np.where(np.isin(np.arange(3_000), place), "rare", responses.site))
+    whole, pieces = both(rare, outcome, treatment, monkeypatch)
+    assert pieces.all_rows.some["C(site)[T.rare]"].sum() == 0 and rare.loc[place, "choice"].nunique() == 2
+    one, two = (maximum_likelihood(design, rho=0.2) for design in (whole, pieces))
+    assert two.effect == pytest.approx(one.effect, rel=1e-4)
+    assert np.abs((two.estimates - one.estimates) / one.standard_errors).max() < 2e-4
+
+
+def test_what_separates_all_rows_is_refused_by_name(responses, monkeypatch):
+    rare = responses.assign(site=responses.site.where(responses.index < 2_994, "rare"))  # of the highest doses
+    with pytest.raises(ValueError, match=r"perfect separation: .*C\(site\)\[T.rare\].* predicts the treatment"):
+        both(rare, "y", "choice", monkeypatch)
+    with pytest.raises(ValueError, match=r"perfect separation.*\['the intercept', 'choice'\].*the outcome 'answer'"):
+        data = responses.assign(answer=responses.answer * responses.choice)
+        lazy = dd.from_pandas(data, npartitions=5)
+        make_design(lazy, outcome=f"answer ~ choice + {SITES}", treatment=f"choice ~ {SITES}")
+
+
+def test_a_level_in_which_nobody_said_yes_is_carried_by_its_prior_in_pieces(responses, monkeypatch):
+    rare = responses.assign(site=responses.site.where(responses.index % 300 > 0, "rare"))
+    rare["yes"] = rare.yes * (rare.site != "rare")
+    whole, pieces = both(rare, "yes", "dose", monkeypatch)
+    with pytest.raises(ValueError, match=r"'C\(site\)\[T.rare\]'.*maximum likelihood estimate is infinite"):
+        maximum_likelihood(pieces, rho=0)
+    one, two = (map_rho(design, rho=np.linspace(-0.5, 0.5, 7)) for design in (whole, pieces))
+    sd = one.effect.std("draw").values[:, None]
+    assert np.abs((read_map(two) - read_map(one))[["mean", "low", "high"]].to_numpy() / sd).max() < 0.02
+
+
+@pytest.mark.parametrize("use", [
+    benchmark_rho, make_report, shuffle_test, influence, joint_model, fit,
+    lambda design: maximum_likelihood(design, rho=0, cluster=np.arange(3_000) // 10),
+])  # fmt: skip
+def test_what_would_read_pieces_again_and_again_is_refused(responses, use, monkeypatch):
+    _, pieces = both(responses, "y", "choice", monkeypatch)
+    monkeypatch.setattr(pieces_of, "_gathered", lambda *_: pytest.fail("rows were read"))
+    with pytest.raises(ValueError, match=r"3,000 rows.*data.sample\(frac=0.01\).compute\(\)"):
+        use(pieces)
+
+
+def _late(place, table, folder):
+    """A piece whose worker is killed when it is asked for the fifth time."""
+    times = len(os.listdir(folder))
+    if place == 2 and times < 5:
+        with open(os.path.join(folder, str(times)), "w"):
+            pass
+        if times == 4:
+            os._exit(1)
+    return table.iloc[place::4]
+
+
+def test_a_worker_killed_in_the_middle_of_a_map_loses_nothing(responses, tmp_path, monkeypatch):
+    whole, _ = both(responses, "y", "choice", monkeypatch)
+    monkeypatch.setattr(maps, "WORK", 1_000)  # as many rows are mapped, in fewer readings
+    rho = np.tanh(np.linspace(-1, 1, 7))
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 3}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster),
+    ):
+        data = dd.from_map(_late, range(4), table=responses, folder=str(tmp_path), meta=responses.iloc[:0])
+        pieces = make_design(data, outcome=f"y ~ choice + {SITES}", treatment=f"choice ~ {SITES} + z")
+        assert len(os.listdir(tmp_path)) == 2  # the design was read in peace
+        found = read_map(map_rho(pieces, rho=rho))
+    assert len(os.listdir(tmp_path)) == 5
+    assert found.to_numpy() == pytest.approx(read_map(map_rho(whole, rho=rho)).to_numpy(), rel=1e-3)

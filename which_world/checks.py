@@ -14,7 +14,7 @@ from scipy.stats import chi2, kstwobign, norm, wasserstein_distance
 
 from which_world import arguments
 from which_world.classical import climb
-from which_world.design import Design, check_design, with_covariates
+from which_world.design import Design, check_few, with_covariates
 from which_world.engine.laplace import least_squares, start
 from which_world.engine.likelihoods import Rows, derivatives, rows_of
 
@@ -216,7 +216,7 @@ def shuffle_test(
     normal False
     skewed True
     """
-    check_design(design)
+    check_few(design)
     shuffles = arguments.count(shuffles, "shuffles")
     rows = arguments.count(rows, "rows", least=10)
     rng = np.random.default_rng(arguments.seed(seed))

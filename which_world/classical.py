@@ -218,18 +218,24 @@ def maximum_likelihood(
     """
     rows = rows_of(check_design(design))
     given = arguments.optional(arguments.correlations, rho, "rho")
-    codes = None if cluster is None else arguments.groups(cluster, design.n)
+    codes = None if cluster is None else arguments.groups(cluster, check_rows(design).n)
     _check_finite(design)
     if rho is None:
         theta, a, H = _estimate_rho(design, rows)
         whole = _clustered(design, theta, a, covariance(H), codes)
-        return _point(design, theta, a, derivatives(rows, theta, a)[0], whole)
+        value = derivatives(rows, theta, a)[0]
+        effect, slope = average_effect(design, theta, a), effect_slope(design, theta, a)
+        return _point(design, theta, a, value, whole, effect, slope)
     distinct, back = np.unique(np.arctanh(given), return_inverse=True)
     profile = columns(rows, None, distinct)
+    effects = average_effect(design, profile.mode, distinct)
+    slopes = effect_slope(design, profile.mode, distinct)
     points = []
-    for theta, a, root, value in zip(profile.mode, distinct, profile.root, profile.value):
+    for theta, a, root, value, effect, slope in zip(
+        profile.mode, distinct, profile.root, profile.value, effects, slopes
+    ):
         of_theta = _clustered(design, theta, a, root @ root.T, codes)
-        points.append(_point(design, theta, a, value, of_theta))
+        points.append(_point(design, theta, a, value, of_theta, effect, slope))
     return points[back[0]] if np.ndim(rho) == 0 else _stack([points[place] for place in back])
 
 
@@ -246,7 +252,6 @@ def _clustered(
     """
     if codes is None:
         return covariance
-    check_rows(design)
     size = len(covariance)
     each = scores(Rows.of(design, compress=False), theta, a)[:, :size]
     sums = np.zeros((codes.max() + 1, size))
@@ -352,11 +357,16 @@ def climb(
 
 
 def _point(
-    design: Design, theta: np.ndarray, a: float, value: float, covariance: np.ndarray
+    design: Design,
+    theta: np.ndarray,
+    a: float,
+    value: float,
+    covariance: np.ndarray,
+    effect: float,
+    effect_gradient: np.ndarray,
 ) -> MaximumLikelihood:
     """Names, natural scales and (by the delta method) standard errors of one maximum."""
-    rows = rows_of(design)
-    names = _names(rows)
+    names = _names(rows_of(design))
     estimate, slope = theta.copy(), np.ones(len(theta))  # of the estimate in θ
     for place, name in enumerate(names):
         if name.startswith("sigma"):
@@ -366,7 +376,7 @@ def _point(
         names = [*names, "rho"]
         estimate, slope = np.r_[estimate, rho], np.r_[slope, 1 - rho**2]
     estimates = pd.Series(estimate, index=names)
-    effect_gradient = effect_slope(design, theta, a)[: len(covariance)]
+    effect_gradient = effect_gradient[: len(covariance)]
     return MaximumLikelihood(
         alpha=float(estimates["alpha"]),
         rho=float(rho),
@@ -374,7 +384,7 @@ def _point(
         log_likelihood=float(value),
         estimates=estimates,
         standard_errors=pd.Series(slope * np.sqrt(np.diag(covariance)), index=names),
-        effect=float(average_effect(design, theta, a)),
+        effect=float(effect),
         effect_se=float(np.sqrt(effect_gradient @ covariance @ effect_gradient)),
         step=design.step,
     )

@@ -16,7 +16,7 @@ from scipy.stats import t as student
 
 from which_world import arguments
 from which_world.classical import effect_at, finite, ols
-from which_world.design import Design, check_design, terms_of, with_covariates
+from which_world.design import Design, check_design, check_few, terms_of, with_covariates
 from which_world.maps import between, chart_of, effect_of, refuse, unreliable
 from which_world.moments import condensed
 from which_world.priors import atanh_normal, check_reading, scales
@@ -94,7 +94,7 @@ def benchmark_rho(
     >>> print(benchmark_rho(design)[["rho", "change"]].abs().round(1).to_dict("index"))
     {'x': {'rho': 0.5, 'change': 0.5}, 'z': {'rho': 0.0, 'change': 0.0}}
     """
-    if "binary" not in check_design(design).kinds:
+    if "binary" not in check_few(design).kinds:
         design = condensed(design)
     has_estimates = finite(design)  # and so with fewer columns
     prior = None if has_estimates else scales(design)

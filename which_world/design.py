@@ -7,9 +7,10 @@ are standardised. The outcome equation measures a continuous treatment from its 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from html import escape
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,16 @@ from which_world import arguments
 
 LONG = 20.0  # seconds of work that are worth a warning beforehand
 UNITS = {"hours": 3600, "minutes": 60, "seconds": 1}
+
+
+class AllRows(Protocol):
+    """The rows of a design that no memory holds."""
+
+    def total(self, design: Design, work: Callable[[Design], Any]) -> Any:
+        """What `work` finds in the design of each block of rows, added up: they are read once."""
+
+    def part(self, design: Design) -> Design:
+        """The design of as many of the rows, drawn at random, as a memory does hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +65,9 @@ class Design:
         How many observations the rows of `y`, `t` and `C` stand for, each for as many as any other,
         where data that no memory holds were condensed: the rows then have their means, variances
         and covariances, and are none of them.
+    all_rows : AllRows, optional
+        The observations themselves, where a binary response makes each of them count: read again
+        whenever `total` asks for a sum over them.
     step : float
         By how much a continuous treatment is moved where its effect on the chance of a binary
         outcome is read; 1 for all other designs.
@@ -100,6 +114,7 @@ class Design:
     notes: tuple[str, ...] = ()
     outcome_kind: str = "continuous"
     stands_for: int | None = None
+    all_rows: AllRows | None = field(default=None, repr=False)
     step: float = 1.0
     terms: tuple[str, ...] = ()
     variables: tuple[tuple[str, ...], ...] = ()
@@ -192,6 +207,23 @@ def check_rows(design: Any) -> Design:
         raise ValueError(
             f"design stands for {design.n:,} rows in {len(design.y)}, and this looks at each row; "
             "accepted is a design of a pandas.DataFrame, such as a random part of the data: "
+            "data.sample(frac=0.01).compute()."
+        )
+    return design
+
+
+def total(design: Design, work: Callable[[Design], Any]) -> Any:
+    """What `work` finds in a design, added up over its rows where these come in pieces."""
+    return work(design) if design.all_rows is None else design.all_rows.total(design, work)
+
+
+def check_few(design: Any) -> Design:
+    """The design, if the rows it holds are all that its likelihood reads."""
+    if check_design(design).all_rows is not None:
+        raise ValueError(
+            f"design has {design.n:,} rows that come in pieces, and this would read each of them "
+            "again and again; accepted are ols, maximum_likelihood, map_rho and its readings, or a "
+            "design of a pandas.DataFrame, such as a random part of the data: "
             "data.sample(frac=0.01).compute()."
         )
     return design

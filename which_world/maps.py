@@ -26,7 +26,7 @@ from which_world.classical import effect_at, finite, maximum_likelihood, ols
 from which_world.design import check_design, warn_long
 from which_world.engine import conjugate
 from which_world.engine.counterfactual import average_effect, effect_slope
-from which_world.engine.laplace import PARETO_K, columns, log_posterior, matched
+from which_world.engine.laplace import PARETO_K, answered, columns, log_posterior, matched
 from which_world.engine.likelihoods import LOG_2PI, rows_of
 from which_world.engine.pairs import PAIRS
 from which_world.moments import condensed, one_thread
@@ -127,6 +127,10 @@ def map_rho(
     0.01 and ends of intervals by less than 0.1 standard deviations; by 0.02 and 0.2, which is the
     noise of the draws, where nobody of a level said yes.
 
+    *Rows in pieces.* Where a response is binary each step reads them once for all ρ: Newton's steps
+    from the modes of a part of the rows, then the draws of all weighed columns; some fifteen to
+    twenty readings, on the Dask cluster at hand or on threads. The map is that of rows in memory.
+
     See Also
     --------
     read_map : the map as a table.
@@ -220,9 +224,9 @@ def stepped(attrs):
 
 def _warn_long(design, rho, draws):
     """Say how long a map takes, before any work, where columns and rows are very many."""
-    n, p = len(design.y), design.C.shape[1]
-    m = 2 + design.in_outcome.sum() + design.in_treatment.sum()
+    m, p = 2 + design.in_outcome.sum() + design.in_treatment.sum(), design.C.shape[1]
     exact = PAIRS[design.kinds].compressible
+    n = len(design.y) if exact else design.n
     newton, weighed = (
         len(rho) * SQUARED * m**2,
         len(_nodes(np.arctanh(rho))) * (DRAWN * m + KERNEL) * draws,
@@ -315,12 +319,13 @@ def _weighted(design, rows, prior, a, draws, seed):
     """
     with one_thread():
         found, place = columns(rows, prior, a), len(rows.names_O) - 1
-        propose = partial(_column, design, rows, prior, found)
-        proposals, plain = _proposals(propose, len(a), len(rows.y), rows.size, draws, seed)
+        propose = partial(_proposed, design, rows, prior, found)
+        proposals, plain = _proposals(propose, len(a), rows.n, rows.size, draws, seed)
         points, more = (_student(rows.size, size, seed) for size in (draws, proposals))
 
-        def patiently(k):
-            return _thinned(propose(k, rounds=[points, *[more] * ROUNDS], least=1), draws)
+        def patiently(some):
+            every = propose(some, rounds=[points, *[more] * ROUNDS], least=1)
+            return [_thinned(column, draws) for column in every]
 
         plainly = partial(propose, rounds=[_gaussian(rows.size, draws, seed)], least=0)
         middle = np.column_stack(
@@ -346,18 +351,15 @@ class Frame(NamedTuple):
     log_evidence: np.ndarray
 
 
-def _filled(frame, column, refine=True):
-    """All columns, of which `column(k)` makes a few, and more beside each that cannot be relied on
+def _filled(frame, propose, refine=True):
+    """All columns, of which `propose` makes a few, and more beside each that cannot be relied on
     or predicted.
 
     None where some cannot be relied on and nothing is to be refined.
     """
     known, new = {}, _nodes(frame.a)
     while len(new):
-        work = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(
-            delayed(column)(k) for k in new
-        )
-        known |= zip(new, work)
+        known |= zip(new, propose(new))
         nodes = np.array(sorted(known))
         every = [np.array(part) for part in zip(*(known[k] for k in nodes))]
         bad = ~(every[4] <= PARETO_K)
@@ -433,9 +435,8 @@ def _proposals(propose, size, n, dimensions, draws, seed):
     if n * draws > WORK:
         return draws, True
     some = [_gaussian(dimensions, TRIED, seed)]
-    counted = [
-        propose(k, rounds=some, least=0)[-1] / TRIED for k in (size // 4, size // 2, 3 * size // 4)
-    ]
+    apart = np.array([size // 4, size // 2, 3 * size // 4])
+    counted = [column[-1] / TRIED for column in propose(apart, rounds=some, least=0)]
     leans = not min(counted) >= UPRIGHT
     proposals = draws * _times((LEANING if leans else FEW_ROWS) / (n * draws))
     return proposals, proposals == draws and not leans
@@ -458,18 +459,57 @@ def _leading(covariance, slope, place):
     return np.linalg.solve(read, np.linalg.cholesky(read @ covariance @ read.T))
 
 
-def _column(design, rows, prior, found, k, *, rounds, least):
-    """One column from rounds of points: at least `least` after the first,
+def _proposed(design, rows, prior, found, some, *, rounds, least):
+    """Some columns, each from rounds of points.
+
+    They are made side by side; where rows come in pieces, in step with each other, so that these
+    are read once for the draws of all.
+    """
+    slopes = effect_slope(design, found.mode[some], found.a[some])[:, :-1]
+    searches = [_column(rows, found, k, slope, rounds, least) for k, slope in zip(some, slopes)]
+    answer = partial(_sums, design, rows, prior)
+    if rows.whole is not None:
+        return answered(searches, answer)
+    work = (delayed(answered)([search], answer) for search in searches)
+    jobs = min(cpu_count(), 4)
+    return [column for (column,) in Parallel(n_jobs=jobs, require="sharedmem")(work)]
+
+
+class Asked(NamedTuple):
+    """Draws at one a: those of which the effect is asked, and those of which the log posterior."""
+
+    a: float
+    moved: np.ndarray
+    weighed: np.ndarray
+
+
+def _sums(design, rows, prior, asked):
+    """Effects and log posteriors, two arrays for each who asked."""
+    a, moved, weighed = zip(*asked)
+
+    def each(function, draws):
+        sizes = [len(theta) for theta in draws]
+        if not any(sizes):
+            return draws
+        values = function(np.concatenate(draws), np.repeat(a, sizes))
+        return np.split(values, np.cumsum(sizes)[:-1])
+
+    effects = each(partial(average_effect, design), moved)
+    return list(zip(effects, each(partial(log_posterior, rows, prior), weighed)))
+
+
+def _column(rows, found, k, slope, rounds, least):
+    """The search for one column: at least `least` rounds of points after the first,
     and more while it carries too little.
     """
     centre, spread, best = np.zeros(rows.size), np.eye(rows.size), None
-    slope = effect_slope(design, found.mode[k], found.a[k])[:-1]
     root = _leading(found.root[k] @ found.root[k].T, slope, len(rows.names_O) - 1)
     log_det = np.linalg.slogdet(root)[1]
     for turn, (z, log_density) in enumerate(rounds):
         draws = centre + z @ spread.T
         log_q = log_density - log_det - np.log(np.diagonal(spread)).sum()
-        column = _weighed(design, rows, prior, found.a[k], found.mode[k] + draws @ root.T, log_q)
+        theta = found.mode[k] + draws @ root.T
+        column = yield from _weighed(rows, found.a[k], theta, log_q)
         weight, k_hat = column[2], np.nan_to_num(column[4], nan=np.inf)
         if (turn >= least or turn == len(rounds) - 1) and (
             best is None or k_hat < np.nan_to_num(best[4], nan=np.inf)
@@ -521,15 +561,12 @@ def _levels(values, log_weight, draws):
     return mean + draws * np.diff(np.interp(np.linspace(0, shares[-1], draws + 1), shares, sums))
 
 
-def _weighed(design, rows, prior, a, theta, log_q):
+def _weighed(rows, a, theta, log_q):
     """α and effect of draws, their log weights, the log evidence, Pareto k̂ and effective size."""
-
-    def log_ratio(some):
-        return log_posterior(rows, prior, theta[some], np.full(len(theta[some]), a)) - log_q[some]
-
-    alpha, effect = theta[:, len(rows.names_O) - 1], average_effect(design, theta, a)
-    if len(theta) * len(rows.y) > WORK:
-        tried = log_ratio(slice(TRIED))
+    alpha, many = theta[:, len(rows.names_O) - 1], len(theta) * rows.n > WORK
+    effect, value = yield Asked(a, theta, theta[:TRIED] if many else theta)
+    if many:
+        tried = value - log_q[:TRIED]
         if tried.std() < CALM:
             every = _by_alpha(tried, alpha)
             # weights that hardly vary have no tail
@@ -543,7 +580,8 @@ def _weighed(design, rows, prior, a, theta, log_q):
                 k_hat,
                 _effective(weight),
             )
-    ratio = log_ratio(slice(None))
+        _, value = yield Asked(a, theta[:0], theta)
+    ratio = value - log_q
     weight, k_hat = smoothed(ratio)
     return alpha, effect, weight, logsumexp(ratio) - np.log(len(theta)), k_hat, _effective(weight)
 

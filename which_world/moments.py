@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from which_world.design import Design
 
 AT_ONCE = 2**14  # rows of a table that are worked on together
+BLOCK = 2**13  # rows of which arrays of one number each fit a processor's cache
 CACHED = 2**12  # rows that a processor's cache holds
 ONE_THREAD = {"limits": 1, "user_api": "blas"}  # these triangles are too small to share
 WORTH = 4  # rows for each column: a design of more is condensed

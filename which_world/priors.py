@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
@@ -18,9 +19,15 @@ from scipy import stats
 from scipy.stats import norm
 
 from which_world import arguments
-from which_world.design import Design
-from which_world.engine.likelihoods import Columns, places, probit
-from which_world.moments import condensed, cuts
+from which_world.design import Design, total
+from which_world.engine.likelihoods import (
+    Columns,
+    columns_of,
+    places,
+    probit,
+    probit_in_pieces,
+)
+from which_world.moments import Moments, condensed, cuts
 
 FARTHEST = 18.0  # |atanh ρ| beyond which ρ is 1 in a computer's numbers
 PROBES = np.linspace(-0.9, 0.9, 7)  # correlations at which a density is tried out
@@ -384,10 +391,10 @@ def scales(
     sigma = arguments.optional(arguments.positive, sigma, "sigma")
     if sigma is not None and design.outcome_kind == "binary":
         raise ValueError(f"sigma={sigma!r}: a binary outcome has no sigma_U; accepted is None.")
-    outcome, treatment = _equations(design)
+    outcome, treatment = _equations(design, _informed)
     if isinstance(coefficients, UnitInformation):
-        root_O = np.sqrt(coefficients.rows) * outcome.worth_a_row()
-        root_T = np.sqrt(coefficients.rows) * treatment.worth_a_row()
+        root_O = np.sqrt(coefficients.rows) * outcome.root
+        root_T = np.sqrt(coefficients.rows) * treatment.root
     else:
         root_O = outcome.independent(_outcome_sds(design, coefficients, outcome))
         beta_T = coefficients.beta_T or coefficients.scale * treatment.sd
@@ -398,9 +405,20 @@ def scales(
     return Scales(outcome.mean(), root_O, treatment.mean(), root_T, sigma_U, treatment.sd)
 
 
+def rough(design: Design) -> Scales:
+    """A prior that is worth about a row, from means and covariances alone.
+
+    As if each row said the same of a binary response's index, as `unit_information` does first.
+    """
+    outcome, treatment = _equations(design, _evenly)
+    return Scales(
+        outcome.mean(), outcome.root, treatment.mean(), treatment.root, outcome.sd, treatment.sd
+    )
+
+
 def _outcome_sds(design: Design, coefficients: Normal, outcome: _Equation) -> np.ndarray:
     """Prior sds of (β_O, δ, α) that are independent; α has the default's."""
-    alpha = 1 / abs(outcome.worth_a_row()[-1, -1])
+    alpha = 1 / abs(outcome.root[-1, -1])
     beta = coefficients.beta_O or coefficients.scale * outcome.sd
     delta = coefficients.scale * alpha
     return np.r_[
@@ -415,7 +433,7 @@ class _Equation(NamedTuple):
     centre: float  # of the response
     sd: float  # of the response, or of the latent error of a binary one
     width: float  # prior sd of the intercept of an average row, in sd
-    information: np.ndarray  # of one row about its index: a number for each, or one for all
+    root: np.ndarray  # of the prior that is worth one row, upper triangular
 
     def mean(self) -> np.ndarray:
         """Prior means: the intercept's, and zeros."""
@@ -428,23 +446,28 @@ class _Equation(NamedTuple):
         intercept = [self.width * self.sd] if self.columns.intercept else []
         return np.diag(1 / np.r_[intercept, sds])
 
-    def worth_a_row(self) -> np.ndarray:
-        """Root of the prior that is worth one row, upper triangular: the R of a QR.
 
-        A constant comes first: its row of R is that of an average row, and the others are of what
-        is left of it.
-        """
-        n = len(self.columns.C)
-        weight = np.broadcast_to(np.sqrt(self.information / n), n)[:, None]
-        parts = [np.linalg.qr(weight[cut] * self.columns[cut], mode="r") for cut in cuts(n)]
-        root = np.linalg.qr(np.vstack(parts), mode="r")
-        root *= np.sign(np.diag(root))[:, None]
-        if self.columns.intercept and self.information.ndim == 0:
-            root[0] /= self.width
-        return root
+def _worth_a_row(columns: Columns, information: float | np.ndarray) -> np.ndarray:
+    """Root of the prior that is worth one row, upper triangular: the R of a QR.
+
+    The information of one row about its index is a number for each, or one for all. A constant
+    comes first: its row of R is that of an average row, and the others are of what is left of it.
+    """
+    n = len(columns.C)
+    weight = np.broadcast_to(np.sqrt(information / n), n)[:, None]
+    parts = [np.linalg.qr(weight[cut] * columns[cut], mode="r") for cut in cuts(n)]
+    return _upright(np.linalg.qr(np.vstack(parts), mode="r"))
 
 
-def _equations(design: Design) -> tuple[_Equation, _Equation]:
+def _upright(root: np.ndarray) -> np.ndarray:
+    """A triangle with a positive diagonal."""
+    return root * np.sign(np.diag(root))[:, None]
+
+
+Informed = Callable[[Design, str, Columns], np.ndarray]  # the root that a binary response has
+
+
+def _equations(design: Design, informed: Informed) -> tuple[_Equation, _Equation]:
     """The outcome's and the treatment's equation.
 
     That of a continuous response needs no more rows than least squares does.
@@ -460,28 +483,71 @@ def _equations(design: Design) -> tuple[_Equation, _Equation]:
         for_outcome.dose,
     )
     columns_T = Columns(for_treatment.C, design.intercept_T, places(design.in_treatment))
-    outcome = _equation(columns_O, design.y, design.outcome_kind)
-    return outcome, _equation(columns_T, design.t, design.kind)
+    equations = []
+    for columns, (equation, response, kind) in zip((columns_O, columns_T), _responses(design)):
+        if kind == "binary":
+            root = informed(design, equation, columns)
+            equations.append(_Equation(columns, 0.0, 1.0, 1.0, root))
+        else:
+            equations.append(_straight(columns, response))
+    return equations[0], equations[1]
 
 
-def _equation(columns: Columns, response: np.ndarray, kind: str) -> _Equation:
-    """The equation of a response that is continuous or binary.
+def _responses(design: Design) -> tuple[tuple[str, np.ndarray, str], tuple[str, np.ndarray, str]]:
+    """Each equation's name, its response and its kind."""
+    outcome = "outcome", design.y, design.outcome_kind
+    return outcome, ("treatment", design.t, design.kind)
+
+
+def _straight(columns: Columns, response: np.ndarray) -> _Equation:
+    """The equation of a continuous response.
 
     Without an intercept the plane goes through zero, from which the spread is then measured.
     """
-    if kind == "binary":
-        return _Equation(columns, 0.0, 1.0, 1.0, _information(columns, response))
     centre, sd = response.mean(), response.std()
     if not columns.intercept:
         sd = np.hypot(sd, centre)
-    return _Equation(columns, centre, float(sd), WIDTH, np.array(float(sd) ** -2.0))
+    root = _worth_a_row(columns, float(sd) ** -2.0)
+    if columns.intercept:
+        root[0] /= WIDTH
+    return _Equation(columns, centre, float(sd), WIDTH, root)
 
 
-def _information(columns: Columns, response: np.ndarray) -> np.ndarray:
-    """What each row of a binary response says of its index where a probit puts it, φ²/(Φ(1-Φ))."""
-    quarter = np.array(index_sd(response.mean()) ** -2.0 / 4)
-    root = _Equation(columns, 0.0, 1.0, 1.0, quarter).worth_a_row()
-    index = columns @ probit(columns, response, root=root).beta
+def _evenly(design: Design, equation: str, columns: Columns) -> np.ndarray:
+    """A quarter of a row's worth, where all rows say as much as one at the average share."""
+    share = (design.y if equation == "outcome" else design.t).mean()
+    return _worth_a_row(columns, index_sd(share) ** -2.0 / 4)
+
+
+def _informed(design: Design, equation: str, columns: Columns) -> np.ndarray:
+    """A row's worth, where each says of its index as much as it does where a probit puts it."""
+    near = _evenly(design, equation, columns)
+    if design.all_rows is not None:
+        return _informed_in_pieces(design, equation, near)
+    response = design.y if equation == "outcome" else design.t
+    index = columns @ probit(columns, response, root=near).beta
+    return _worth_a_row(columns, _information(index))
+
+
+def _informed_in_pieces(design: Design, equation: str, near: np.ndarray) -> np.ndarray:
+    """The same of rows that come in pieces; kept, since it takes several readings of them."""
+    name = f"a row's worth of the {equation}"
+    if name not in design.kept:
+        beta = probit_in_pieces(design, equation, near).beta
+        weighted = total(design, partial(_weighted, equation, beta))
+        root = np.vstack([np.sqrt(weighted.n) * weighted.mean, weighted.triangle])
+        design.kept[name] = _upright(np.linalg.qr(root / np.sqrt(weighted.n), mode="r"))
+    return design.kept[name]
+
+
+def _weighted(equation: str, beta: np.ndarray, design: Design) -> Moments:
+    """An equation's columns, each row weighted by what it says of its index."""
+    columns, _ = columns_of(design, equation)
+    return Moments.of(np.sqrt(_information(columns @ beta))[:, None] * columns)
+
+
+def _information(index: np.ndarray) -> np.ndarray:
+    """What each row of a binary response says of its index, φ²/(Φ(1-Φ))."""
     return np.exp(2 * norm.logpdf(index) - norm.logcdf(index) - norm.logsf(index))
 
 

@@ -22,7 +22,7 @@ import pymc as pm
 import xarray as xr
 
 from which_world import arguments
-from which_world.design import Design
+from which_world.design import Design, check_few
 from which_world.engine.from_pymc import extract, observed
 from which_world.engine.independence import independence_metropolis
 from which_world.forest import PREFIX
@@ -118,7 +118,8 @@ def _by_own_route(
     """
     settings = {"draws": draws, "chains": chains, "seed": seed}
     if isinstance(model_or_design, Design):
-        design, prior = model_or_design, scales(model_or_design)
+        design = check_few(model_or_design)
+        prior = scales(design)
         idata = independence_metropolis(design, prior, atanh_normal().logpdf, **settings)
         return idata, observed(joint_model(design)) if idata is None else None
     model = _observed(model_or_design)

@@ -9,14 +9,16 @@ given v is Normal(ρv, √(1-ρ²)) before the step and after it, so that with a
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
 
+from which_world.design import total
 from which_world.engine.bivariate import Phi
-from which_world.engine.likelihoods import BLOCK, LOG_2PI, numbers, rows_of
+from which_world.engine.likelihoods import LOG_2PI, numbers, rows_of
 from which_world.engine.pairs import KINDS, PAIRS
-from which_world.moments import cuts
+from which_world.moments import BLOCK, cuts
 
 POINTS = 100.0  # chances are told in percentage points
 CHUNK = 2**16  # numbers held at a time, in the cache
@@ -47,6 +49,8 @@ def average_effect(design, theta, a, *, offsets=(0.0, 0.0), at=None):
     rows, shape = rows_of(design), theta.shape[:-1]
     if design.outcome_kind == "continuous":
         return rows.split(theta)[0][..., -1]
+    if design.all_rows is not None:
+        return total(design, partial(_summed, average_effect, theta, a)) / design.n
     if at is not None:
         design = _moved(design, at)
         # the treatment's equation keeps what made the dose
@@ -57,26 +61,43 @@ def average_effect(design, theta, a, *, offsets=(0.0, 0.0), at=None):
     shares = cuts(len(theta), step if len(blocks) == 1 else max(1, len(theta)))
     tasks = [(block, share) for block in blocks for share in shares]
     work = (delayed(_difference)(design, rows, theta, a, offsets, *task, step) for task in tasks)
-    total = np.zeros(len(theta))
+    summed = np.zeros(len(theta))
     jobs = max(1, min(cpu_count(), len(tasks)))
     for (_, share), found in zip(tasks, Parallel(n_jobs=jobs, require="sharedmem")(work)):
-        total[share] += found
-    return POINTS / design.n * total.reshape(shape)
+        summed[share] += found
+    return POINTS / design.n * summed.reshape(shape)
 
 
 def effect_slope(design, theta, a):
-    """The gradient of `average_effect` in (θ, a), at one point.
+    """The gradient of `average_effect` in (θ, a), at many points.
+
+    Parameters
+    ----------
+    design : Design
+    theta : ndarray, shape (..., size of θ)
+    a : ndarray, shape (...), or float
 
     Returns
     -------
-    ndarray, shape (size of θ + 1,)
+    ndarray, shape (..., size of θ + 1)
         The last entry belongs to a.
     """
-    rows = rows_of(design)
+    rows, shape = rows_of(design), (*theta.shape[:-1], theta.shape[-1] + 1)
     if design.outcome_kind == "continuous":
-        return np.eye(rows.size + 1)[len(rows.names_O) - 1]
-    each = (_slope(design, rows.cut(block), block, theta, a) for block in cuts(design.n, BLOCK))
-    return POINTS / design.n * sum(each)
+        return np.broadcast_to(np.eye(rows.size + 1)[len(rows.names_O) - 1], shape)
+    if design.all_rows is not None:
+        return total(design, partial(_summed, effect_slope, theta, a)) / design.n
+    points = list(zip(theta.reshape(-1, rows.size), np.broadcast_to(a, shape[:-1]).ravel()))
+    each = 0.0
+    for block in cuts(design.n, BLOCK):
+        part = rows.cut(block)
+        each = each + np.array([_slope(design, part, block, *point) for point in points])
+    return POINTS / design.n * each.reshape(shape)
+
+
+def _summed(average, theta, a, design):
+    """What is an average over some rows, as their sum."""
+    return design.n * average(design, theta, a)
 
 
 def imputed_chances(rows, theta, a, steps):

@@ -7,6 +7,7 @@ a
 made of.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +15,15 @@ from scipy.interpolate import CubicSpline
 from scipy.linalg import block_diag, lstsq, solve_triangular
 from scipy.special import logsumexp
 
-from which_world.engine.likelihoods import BLOCK, LOG_2PI, derivatives, log_likelihood, probit
-from which_world.moments import cuts
+from which_world.engine.likelihoods import (
+    LOG_2PI,
+    derivatives_at,
+    log_likelihood,
+    probit,
+    rows_of,
+)
+from which_world.moments import BLOCK, cuts
+from which_world.priors import rough
 
 # Pareto k̂ beyond which importance weights cannot be relied on (Vehtari et al. 2024)
 PARETO_K = 0.7
@@ -49,6 +57,8 @@ class Columns(NamedTuple):
 def columns(rows, scales, a):
     """Fit every column, each from its neighbour's mode, starting where ρ is nearest to zero.
 
+    Where rows come in pieces each starts from its mode in a part of them, and all go on together.
+
     Parameters
     ----------
     rows : Rows
@@ -62,19 +72,40 @@ def columns(rows, scales, a):
         When no maximum is found at some ρ, naming it.
     """
     a = np.asarray(a, dtype=float)
-    first = int(np.argmin(np.abs(a)))
-    found = {}
-    for path in (range(first, len(a)), range(first - 1, -1, -1)):
-        for k in path:
-            step = 1 if k < first else -1
-            found[k] = mode(rows, scales, a[k], _guess(rows, a, found, k, step))
-    theta, value, H = (np.array([found[k][i] for k in range(len(a))]) for i in range(3))
+    find = _one_by_one if rows.whole is None else _all_at_once
+    theta, value, H = map(np.array, zip(*find(rows, scales, a)))
     # -H = LL', so the covariance is L⁻ᵀL⁻¹
     root = np.array(
         [solve_triangular(np.linalg.cholesky(-h), np.eye(len(h)), lower=True).T for h in H]
     )
     log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
     return Columns(a, theta, root, value + log_det + 0.5 * rows.size * LOG_2PI, value)
+
+
+def _one_by_one(rows, scales, a):
+    """θ, value and Hessian of each column, from its neighbour's mode."""
+    first = int(np.argmin(np.abs(a)))
+    found = {}
+    for path in (range(first, len(a)), range(first - 1, -1, -1)):
+        for k in path:
+            step = 1 if k < first else -1
+            found[k] = mode(rows, scales, a[k], _guess(rows, a, found, k, step))
+    return [found[k] for k in range(len(a))]
+
+
+def _all_at_once(rows, scales, a):
+    """The same of rows in pieces, from modes that were found before or that a part of them has."""
+    near = rows.whole.kept.get("modes")
+    if near is None or not near.x[0] <= a[0] <= a[-1] <= near.x[-1]:
+        part = rows.whole.all_rows.part(rows.whole)
+        modes = columns(rows_of(part), scales or rough(rows.whole), a).mode
+    else:
+        modes = near(a)
+    searches = [_ascend(*point) for point in zip(modes, a)]
+    found = answered(searches, partial(_posterior_derivatives, rows, scales))
+    if len(a) > 1:
+        rows.whole.kept["modes"] = CubicSpline(a, [theta for theta, *_ in found])
+    return found
 
 
 def adaptive_columns(fit, rho, *, size=31, drop=25.0):
@@ -202,7 +233,25 @@ def log_posterior(rows, scales, theta, a):
     return log_likelihood(rows, theta, a) + log_prior(rows, scales, theta)
 
 
-def mode(rows, scales, a, theta, *, tolerance=1e-8, iterations=60):
+def answered(searches, answer):
+    """What searches find that all ask for sums over the same rows.
+
+    A search is a generator: it yields a question, is sent the reply, and returns what it found.
+    `answer` replies to a list of questions, one of each search that goes on, so that rows are read
+    once for all of them.
+    """
+    found, asked = [None] * len(searches), {k: next(search) for k, search in enumerate(searches)}
+    while asked:
+        replies, asked = zip(list(asked), answer(list(asked.values()))), {}
+        for k, reply in replies:
+            try:
+                asked[k] = searches[k].send(reply)
+            except StopIteration as end:
+                found[k] = end.value
+    return found
+
+
+def mode(rows, scales, a, theta):
     """Newton's method with step halving at fixed a.
 
     Returns
@@ -210,7 +259,12 @@ def mode(rows, scales, a, theta, *, tolerance=1e-8, iterations=60):
     theta, value, hessian
         The mode, the log posterior there, and its matrix of second derivatives in θ.
     """
-    value, gradient, H = _posterior_derivatives(rows, scales, theta, a)
+    return answered([_ascend(theta, a)], partial(_posterior_derivatives, rows, scales))[0]
+
+
+def _ascend(theta, a, tolerance=1e-8, iterations=60):
+    """The search for a mode: it asks for value, gradient and Hessian of the log posterior."""
+    value, gradient, H = yield theta, a
     for _ in range(iterations):
         step = ascent(gradient, H)
         gain = gradient @ step
@@ -219,7 +273,7 @@ def mode(rows, scales, a, theta, *, tolerance=1e-8, iterations=60):
         size = 1.0
         slack = 1e-11 * abs(value)  # the value's own rounding error
         while size > 1e-6:
-            new = _posterior_derivatives(rows, scales, theta + size * step, a)
+            new = yield theta + size * step, a
             if np.isfinite(new[0]) and new[0] >= value - slack:
                 break
             size /= 2
@@ -263,8 +317,13 @@ def matched(z, log_weight):
     return centre, (z - centre).T @ (weight[:, None] * (z - centre))
 
 
-def _posterior_derivatives(rows, scales, theta, a):
-    value, gradient, H = derivatives(rows, theta, a)
+def _posterior_derivatives(rows, scales, points):
+    """Value, gradient and Hessian in θ of the log posterior, at each of some points (θ, a)."""
+    found = derivatives_at(rows, points)
+    return [_with_prior(rows, scales, theta, *each) for (theta, _), each in zip(points, found)]
+
+
+def _with_prior(rows, scales, theta, value, gradient, H):
     gradient, H = gradient[:-1], H[:-1, :-1]
     if scales is None:
         return value, gradient, H

@@ -9,17 +9,18 @@ continuous; θ_O = (intercept_O, β_O, δ, α) ends with the effect, and a = ata
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from scipy.special import log_ndtr
 
+from which_world.design import Design, total
 from which_world.engine.pairs import KINDS, LOG_2PI, PAIRS
-from which_world.moments import condensed, cuts, one_thread
+from which_world.moments import BLOCK, condensed, cuts, one_thread
 
 THREADED = 32  # blocks that are worth the start of threads
-BLOCK = 2**13  # rows of which arrays of one number each fit a processor's cache
 
 
 class Rows(NamedTuple):
@@ -33,6 +34,9 @@ class Rows(NamedTuple):
 
     Of more rows than a block has, A and Z are `Columns`: `cut` makes arrays of them, and vectors
     may be multiplied.
+
+    Where each row counts and they come in pieces, the rows here are few that have the means and
+    covariances of all, `whole` is their design, and every sum over rows is one over its pieces.
     """
 
     A: "np.ndarray | Columns"
@@ -44,6 +48,7 @@ class Rows(NamedTuple):
     names_O: tuple
     names_T: tuple
     moderators: tuple = ()
+    whole: Design | None = None
 
     @classmethod
     def of(cls, design, compress=True):
@@ -65,7 +70,8 @@ class Rows(NamedTuple):
             A, Z, t, y = _triangle(whole * np.sqrt(design.n / n), names_O, names_T)
         elif not compress or n <= BLOCK:
             A, Z = A[:], Z[:]
-        return cls(A, Z, y, t, design.n, design.kinds, names_O, names_T, moderators)
+        whole = None if design.all_rows is None else design
+        return cls(A, Z, y, t, design.n, design.kinds, names_O, names_T, moderators, whole)
 
     def cut(self, cut):
         """Some of the rows."""
@@ -189,6 +195,8 @@ def log_likelihood(rows, theta, a, *, chunk=2**16):
     ndarray, shape (draws,)
     """
     theta, a = np.atleast_2d(theta), np.atleast_1d(a)
+    if rows.whole is not None:
+        return total(rows.whole, partial(_log_likelihood, theta, a))
     blocks, size = cuts(len(rows.y), BLOCK), len(theta)
     step = max(1, chunk // min(BLOCK, len(rows.y)))
     shares = cuts(size, step if len(blocks) == 1 else size)
@@ -202,6 +210,10 @@ def log_likelihood(rows, theta, a, *, chunk=2**16):
     ):
         kernel[share] += found
     return kernel + rows.n * _constant(rows, theta, a)
+
+
+def _log_likelihood(theta, a, design):
+    return log_likelihood(rows_of(design), theta, a)
 
 
 def pointwise(rows, theta, a, *, offsets=(0.0, 0.0)):
@@ -256,6 +268,8 @@ def derivatives(rows, theta, a):
     hessian : ndarray, shape (rows.size + 1, rows.size + 1)
         The last entry of each belongs to a = atanh ρ.
     """
+    if rows.whole is not None:
+        return derivatives_at(rows, [(theta, a)])[0]
     blocks = cuts(len(rows.y), BLOCK)
     if len(blocks) < THREADED:
         found = [_derivatives(rows, block, theta, a) for block in blocks]
@@ -264,6 +278,23 @@ def derivatives(rows, theta, a):
             work = (delayed(_derivatives)(rows, block, theta, a) for block in blocks)
             found = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(work)
     return tuple(sum(each) for each in zip(*found))
+
+
+def derivatives_at(rows, points):
+    """`derivatives` at several points (θ, a); rows in pieces are read once for all of them."""
+    if rows.whole is None:
+        return [derivatives(rows, *point) for point in points]
+    size = rows.size + 1
+    found = total(rows.whole, partial(_flat_derivatives, points))
+    return [
+        (float(each[0]), each[1 : size + 1], each[size + 1 :].reshape(size, size)) for each in found
+    ]
+
+
+def _flat_derivatives(points, design):
+    """Value, gradient and Hessian in one row of numbers for each point, which can be added up."""
+    found = derivatives_at(rows_of(design), points)
+    return np.array([np.r_[value, gradient, H.ravel()] for value, gradient, H in found])
 
 
 def _derivatives(rows, block, theta, a):
@@ -344,16 +375,45 @@ def probit(Z, t, *, root=None, iterations=30):
     reported, not raised, since the caller knows the columns' names. With a `root` the coefficients
     have the normal prior whose precision is ``root.T @ root``, and there is always a maximum.
     """
-    precision = np.zeros(2 * (Z.shape[1],)) if root is None else root.T @ root
-    q, beta, blocks = 2 * t - 1, np.zeros(Z.shape[1]), cuts(len(t), BLOCK)
-    unit = np.sqrt(sum((Z[block] ** 2).sum(axis=0) for block in blocks) / len(t))
-    unit[unit == 0] = 1.0
+    q, blocks = 2 * t - 1, cuts(len(t), BLOCK)
+    squares = sum((Z[block] ** 2).sum(axis=0) for block in blocks)
+
+    def uphill(beta):
+        return sum(_uphill(Z[block], q[block], beta) for block in blocks)
+
+    return _climb(uphill, np.zeros(Z.shape[1]), np.sqrt(squares / len(t)), root, iterations)
+
+
+def probit_in_pieces(design, equation, root):
+    """`probit` of an equation whose rows come in pieces, from that of a part of them."""
+    part = columns_of(design.all_rows.part(design), equation)
+    near, (few, _) = probit(*part, root=root), columns_of(design, equation)
+
+    def uphill(beta):
+        return total(design, partial(_uphill_in, equation, beta))
+
+    return _climb(uphill, near.beta, np.sqrt((few**2).mean(axis=0)), root)
+
+
+def columns_of(design, equation):
+    """The columns and the response of an equation."""
+    rows = rows_of(design)
+    return (rows.A, rows.y) if equation == "outcome" else (rows.Z, rows.t)
+
+
+def _uphill_in(equation, beta, design):
+    Z, t = columns_of(design, equation)
+    return _uphill(Z, 2 * t - 1, beta)
+
+
+def _climb(uphill, beta, unit, root, iterations=30):
+    """Newton's method from `beta`; `unit` is the root mean square of each column."""
+    precision = np.zeros(2 * (len(beta),)) if root is None else root.T @ root
+    unit = np.where(unit > 0, unit, 1.0)
+    beta = beta * unit
     for _ in range(iterations):
-        curvature, slope = (
-            sum(each)
-            for each in zip(*(_uphill(Z[block], q[block], beta / unit) for block in blocks))
-        )
-        curvature, slope = curvature + precision, slope - precision @ (beta / unit)
+        found = uphill(beta / unit)
+        curvature, slope = found[:, :-1] + precision, found[:, -1] - precision @ (beta / unit)
         try:
             step = np.linalg.solve(curvature / np.outer(unit, unit), slope / unit)
         except np.linalg.LinAlgError:
@@ -365,7 +425,7 @@ def probit(Z, t, *, root=None, iterations=30):
 
 
 def _uphill(Z, q, beta):
-    """Curvature and slope of a probit's log-likelihood, of responses with the signs q."""
+    """Curvature and, as a last column, slope of a probit's log-likelihood, of signs q."""
     w = q * (Z @ beta)
     g = np.exp(-0.5 * w**2 - 0.5 * LOG_2PI - log_ndtr(w))
-    return Z.T @ ((g * (w + g))[:, None] * Z), Z.T @ (q * g)
+    return Z.T @ np.column_stack([(g * (w + g))[:, None] * Z, q * g])

@@ -20,7 +20,7 @@ from which_world.checks import shuffle_test, shuffles_of_normal
 from which_world.classical import ols
 from which_world.decisions import benchmark_rho, columns_by_variable, robustness_value
 from which_world.deletion import influence
-from which_world.design import Design, check_design, terms_of
+from which_world.design import Design, check_few, terms_of
 from which_world.effects import POINTS
 from which_world.maps import GRID, map_rho, smoothed, trusted, unreliable
 from which_world.moments import ONE_THREAD, condensed
@@ -189,7 +189,7 @@ def make_report(
     ρ = 0     2.0  1.8   2.1
     ρ free    1.9  0.7   3.1
     """
-    check_design(design)
+    check_few(design)
     unit, alpha = (
         arguments.text(unit, "unit"),
         arguments.optional(arguments.positive, alpha, "alpha"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,7 @@ from scipy.linalg import qr
 from scipy.linalg.lapack import dtrcon
 from scipy.optimize import linprog
 
-if TYPE_CHECKING:
-    from which_world.design import Design
+from which_world.design import Design, total
 
 SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
 WELL_APART = 1e-6  # one over a condition number, of columns that need no closer look
@@ -28,6 +28,8 @@ ROOM = 1e50
 BESIDE = 1e15
 ENOUGH = 20_000  # rows that tell at once that nothing separates the treated from the untreated
 FINITE = 1e3  # a probit's coefficient beyond this is on its way to infinity
+WRONG = 1e-6  # by how much a row is on the wrong side of a direction, beyond rounding
+WORST = 500  # rows on the wrong side of a direction that are kept of all
 
 
 def check_spread(y: np.ndarray, outcome: str, *frames: pd.DataFrame) -> None:
@@ -172,22 +174,11 @@ def check_answers(design: Design) -> None:
         )
 
 
-def check_condensed(kinds: Mapping[str, str]) -> None:
-    """Refuse data in pieces whose means and covariances do not say all that they say."""
-    for equation, kind in kinds.items():
-        if kind == "continuous":
-            continue
-        line = ""
-        if equation == "outcome":
-            line = "outcome_kind='continuous', for a straight line through zeros and ones, or "
-        refuse_pieces(f"the {equation} is binary, so its equation reads every row", line)
-
-
-def refuse_pieces(reason: str, line: str = "") -> NoReturn:
-    """Refuse data in pieces for a reason; `line` is what may be asked for instead."""
+def refuse_pieces(reason: str) -> NoReturn:
+    """Refuse data in pieces for a reason."""
     raise ValueError(
-        f"data come in pieces, and {reason}; accepted are a continuous outcome and a continuous "
-        f"treatment with one effect, {line}rows in memory: data.sample(frac=0.01).compute()."
+        f"data come in pieces, and {reason}; accepted are formulas with one effect, or rows in "
+        "memory: data.sample(frac=0.01).compute()."
     )
 
 
@@ -196,7 +187,8 @@ def separation(design: Design, equation: str, used: np.ndarray | None = None) ->
 
     A maximum of the probit likelihood that is found proves that one exists. Only if none is found
     is the question put to a linear programme (Konis 2007): is there a direction in which no row is
-    on the wrong side?
+    on the wrong side? Of rows in pieces a part is asked first, and then those that turn up on the
+    wrong side of the direction that the rows before them leave open.
 
     Parameters
     ----------
@@ -212,44 +204,93 @@ def separation(design: Design, equation: str, used: np.ndarray | None = None) ->
         Their labels; empty when the response is not binary, or the probit coefficients have a
         finite maximum.
     """
-    response, kind, mask = {
-        "outcome": (design.y, design.outcome_kind, design.in_outcome),
-        "treatment": (design.t, design.kind, design.in_treatment),
+    kind, mask = {
+        "outcome": (design.outcome_kind, design.in_outcome),
+        "treatment": (design.kind, design.in_treatment),
     }[equation]
     if kind != "binary":
         return []
     mask = mask if used is None else used
+    part = design if design.all_rows is None else design.all_rows.part(design)
+    predict = partial(_predictors, equation=equation, mask=mask, unit=design.t.std())
     labels = ["the intercept", *np.array(design.covariates, dtype=object)[mask]]
     if equation == "outcome":
         labels += [*_products(design), design.treatment]
     # what separates all rows separates each part of them whose columns are independent, and a part
     # is soon asked
-    for step in sorted({max(1, len(design.y) // ENOUGH), 1}, reverse=True):
-        M = _predictors(design, equation, mask, step)
-        independent = step == 1 or np.linalg.matrix_rank(M) == M.shape[1]
-        if independent and _has_probit(M, response[::step]):
+    for step in sorted({max(1, len(part.y) // ENOUGH), 1}, reverse=True):
+        M, response = predict(part, step=step)
+        all_there = step == 1 and part is design
+        independent = all_there or np.linalg.matrix_rank(M) == M.shape[1]
+        if independent and _has_probit(M, response):
             return []
-    return _separating(M, labels, response)
-
-
-def _predictors(design, equation, mask, step):
-    """What predicts a response, in each row or in one of so many."""
-    columns = [np.ones(len(design.y[::step])), design.C[::step, mask]]
-    if equation == "outcome":
-        # limits of size mean nothing in the reader's units
-        t = design.dose[::step] / design.t.std()
-        columns += [design.M[::step] * t[:, None], t]
-    return np.column_stack(columns)
-
-
-def _separating(M, labels, response):
-    """Labels of a direction in which no row is on the wrong side; none if there is none."""
     signed = (2 * response - 1)[:, None] * M
-    best = linprog(-signed.sum(0), A_ub=-signed, b_ub=np.zeros(len(M)), bounds=(-1, 1))
-    if best.status != 0 or -best.fun <= 1e-6:
-        return []
-    weight = np.abs(best.x)
+    if part is design:
+        return _guilty(_open(signed.sum(axis=0), signed), labels)
+    return _guilty(_open_in_pieces(design, predict, signed[:WORST]), labels)
+
+
+def _predictors(design, equation, mask, unit, step=1):
+    """What predicts a response, and the response, in each row or in one of so many."""
+    columns = [np.ones(len(design.y[::step])), design.C[::step, mask]]
+    if equation == "treatment":
+        return np.column_stack(columns), design.t[::step]
+    # limits of size mean nothing in the reader's units
+    t = design.dose[::step] / unit
+    return np.column_stack([*columns, design.M[::step] * t[:, None], t]), design.y[::step]
+
+
+def _open(along, signed):
+    """The direction farthest along a sum of rows with none on its wrong side; None if none is."""
+    best = linprog(-along, A_ub=-signed, b_ub=np.zeros(len(signed)), bounds=(-1, 1))
+    return None if best.status != 0 or -best.fun <= 1e-6 else best.x
+
+
+def _guilty(direction, labels):
+    """Labels of what a direction is made of."""
+    weight = np.abs(np.zeros(len(labels)) if direction is None else direction)
     return [label for label, part in zip(labels, weight) if part > 1e-3 * weight.max()]
+
+
+class Wrong(NamedTuple):
+    """Rows on the wrong side of a direction, the worst of them, and by how much."""
+
+    rows: np.ndarray
+    by: np.ndarray
+
+    def __add__(self, other: Wrong) -> Wrong:  # type: ignore[override]  # not a tuple's sum
+        rows, by = np.vstack([self.rows, other.rows]), np.r_[self.by, other.by]
+        worst = np.argsort(by)[:WORST]
+        return Wrong(rows[worst], by[worst])
+
+
+def _open_in_pieces(design: Design, predict: Callable, signed: np.ndarray) -> np.ndarray | None:
+    """The same of rows that come in pieces, of which `signed` are some."""
+    along, signed = total(design, partial(_signed_sum, predict)) / design.n, _of_one_size(signed)
+    while (direction := _open(along, signed)) is not None:
+        wrong = total(design, partial(_wrong, predict, direction))
+        if not len(wrong.rows):
+            break
+        signed = np.vstack([signed, wrong.rows])
+    return direction
+
+
+def _of_one_size(signed):
+    """Rows that are alike to a programme, whose rounding is that of numbers near one."""
+    return signed / np.abs(signed).max(axis=1, keepdims=True)
+
+
+def _signed_sum(predict, design):
+    M, response = predict(design)
+    return (2 * response - 1) @ M
+
+
+def _wrong(predict, direction, design):
+    M, response = predict(design)
+    signed = _of_one_size((2 * response - 1)[:, None] * M)
+    by = signed @ direction
+    wrong = by < -WRONG
+    return Wrong(signed[wrong], by[wrong])
 
 
 def _has_probit(Z, t):

@@ -22,7 +22,6 @@ from which_world.tables.guards import (
     FAR,
     SAME,
     check_answers,
-    check_condensed,
     check_overlap,
     check_rank,
     check_spread,
@@ -73,10 +72,12 @@ def make_design(
     Parameters
     ----------
     data : pandas.DataFrame, dask.dataframe.DataFrame or path
-        Rows in memory, which may be those of a polars DataFrame or a pyarrow Table as well; or,
-        where outcome and treatment are continuous, data that come in pieces: a Dask DataFrame, or
-        the path of Parquet files. Those are read twice, piece by piece, and the design holds as
-        many rows as it has columns, and three, with the means, variances and covariances of all.
+        Rows in memory, which may be those of a polars DataFrame or a pyarrow Table as well; or data
+        that come in pieces: a Dask DataFrame, or the path of Parquet files. Those are read twice,
+        piece by piece, and the design holds as many rows as it has columns, and three, with the
+        means, variances and covariances of all. Where outcome or treatment is binary each row
+        counts: the design holds some 65,000 of them as well, and whatever asks for its likelihood
+        has all read again.
     outcome : str
         Formula of the outcome equation, with the treatment among its terms: ``"wt82_71 ~ qsmk + age
         + C(education)"``. ``qsmk * age`` lets the effect change with age: age is then a moderator,
@@ -91,8 +92,9 @@ def make_design(
         By how much a continuous treatment is moved, in its own units, where its effect on the
         chance of a binary outcome is read. Left out: 1, if the middle 95 % of the treatment span
         one unit, and otherwise the power of ten nearest to its standard deviation, since a unit
-        that no row has ever been moved by tells of the curve of Φ and not of the treatment. No
-        other outcome or treatment has one: there α is the effect of one unit.
+        that no row has ever been moved by tells of the curve of Φ and not of the treatment. (Of
+        data in pieces, the middle of those rows that the design holds.) No other outcome or
+        treatment has one: there α is the effect of one unit.
 
     Returns
     -------
@@ -152,7 +154,7 @@ def make_design(
     formulas.check_apart(*equations, terms)
     read = _columns(data, equations, terms, moderators)
 
-    design, side_T = _design(read, equations, moderators, outcome_kind, in_pieces)
+    design, side_T = _design(read, equations, moderators, outcome_kind)
     check_rank(design, side_T)
     if read.n and not in_pieces:
         design = _with_all_rows(design, data, equations, terms, read.levels, step)
@@ -184,7 +186,6 @@ def _design(
     equations: Equations,
     moderators: list[Term],
     outcome_kind: Kind | None,
-    in_pieces: bool,
 ) -> tuple[Design, pd.DataFrame]:
     """A design of what was read, and the columns of its treatment equation."""
     outcome, treatment = (equation.response.expr for equation in equations)
@@ -196,8 +197,6 @@ def _design(
     side_O, side_T = _with_intercept(read.outcome, moderating), _with_intercept(read.treatment)
     check_spread(read.y, outcome, side_O.columns, side_T.columns)
     outcome_kind = _outcome_kind(read.values["outcome"], outcome, outcome_kind)
-    if in_pieces:
-        check_condensed({"outcome": outcome_kind, "treatment": kind})
 
     centred = side_O.intercept and side_T.intercept
     both = _instruments(side_O, side_T, centred)
@@ -219,6 +218,7 @@ def _design(
         notes=tuple(dict.fromkeys([*read.notes, *side_O.notes, *side_T.notes, *both.notes])),
         outcome_kind=outcome_kind,
         stands_for=read.n,
+        all_rows=read.all_rows if "binary" in (outcome_kind, kind) else None,
         terms=tuple(made_of[label][0] for label in columns),
         variables=tuple(made_of[label][1] for label in columns),
     )
@@ -389,7 +389,8 @@ def _stepped(design: Design, step: float | None) -> Design:
             "treatment continuous: elsewhere the effect is that of one unit, or of 1 against 0."
         )
     step = arguments.optional(arguments.positive, step, "step")
-    low, high = np.quantile(design.t, [0.025, 0.975])
+    at_hand = design if design.all_rows is None else design.all_rows.part(design)
+    low, high = np.quantile(at_hand.t, [0.025, 0.975])
     if step is None:
         nearest = np.floor(np.log10(design.t.std()) + 0.5)
         step = 1.0 if high - low >= 1 else float(f"1e{nearest:.0f}")

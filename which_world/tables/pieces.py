@@ -2,24 +2,29 @@
 
 The first reading finds what no piece knows alone: which levels there are, what is missing, whether
 text is meant as categories. The second makes the columns of both equations, piece by piece, and
-keeps their `Moments`. Dask does the reading, on one machine or on a cluster whose workers come and
-go.
+keeps their `Moments`. Where a response is binary these do not say all: `AllRows` has the rows read
+again for whatever is a sum over them. Dask does the reading, on one machine or on a cluster whose
+workers come and go.
 """
 
 from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
+from joblib import parallel_config
 
-from which_world.moments import AT_ONCE, Moments, cuts, one_thread
+from which_world.design import Design
+from which_world.moments import AT_ONCE, BLOCK, Moments, cuts, one_thread
 from which_world.tables import codes, columns, factors, formulas
 
 if TYPE_CHECKING:
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     Equations = tuple[formulas.Equation, formulas.Equation]
 
 MANY = 100_000  # rows in memory beyond which copies of all columns are too many
+PART = 2**16  # rows of many pieces that are held in memory, where each row counts
 FEW = 5  # different values of a response that tell its kind
 FAN = 8  # results that are added up in one task
 
@@ -81,6 +87,7 @@ class Reduced(NamedTuple):
 
     The labels of the columns of `outcome` and `treatment`, whether each has an intercept, the
     `moments` of all columns, of t and of y, and the `labels` of each term of either equation.
+    `part` is some of the rows, of the same columns.
     """
 
     outcome: list[str]
@@ -88,16 +95,19 @@ class Reduced(NamedTuple):
     intercepts: tuple[bool, bool]
     moments: Moments
     labels: tuple[dict, dict]
+    part: np.ndarray
 
     def __add__(self, other):
-        return self._replace(moments=self.moments + other.moments)
+        part = np.vstack([self.part, other.part])
+        return self._replace(moments=self.moments + other.moments, part=part)
 
 
 class Columns(NamedTuple):
     """Both responses and both sets of covariates, as `formulas.columns_of` gives them.
 
     In as many rows as there are, or in few that stand for `n`. `values` has some different values
-    of each response; `levels` those of each categorical factor; `notes` are sentences.
+    of each response; `levels` those of each categorical factor; `notes` are sentences. `all_rows`
+    hands over rows of data in pieces of which a response is all zeros and ones.
     """
 
     y: np.ndarray
@@ -108,6 +118,59 @@ class Columns(NamedTuple):
     notes: list[str]
     values: dict[str, np.ndarray]
     levels: dict[str, list]
+    all_rows: AllRows | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class AllRows:
+    """Rows that no memory holds: whatever asks for a sum over them has them read again.
+
+    `data` are a Dask DataFrame, of which `read` makes both responses and both sets of covariates.
+    `some` are as many rows as a memory does hold: covariates by name, then t and y.
+    """
+
+    data: dd.DataFrame
+    read: Callable[[pd.DataFrame], tuple]
+    some: pd.DataFrame
+
+    def total(self, design: Design, work: Callable[[Design], Any]) -> Any:
+        """What `work` finds in the design of each block of rows, added up: they are read once."""
+        each = partial(_worked, read=self.read, bare=_bare(design), work=work)
+        return _gathered(self.data, each)
+
+    def part(self, design: Design) -> Design:
+        """The design of as many of the rows, drawn at random, as a memory does hold."""
+        if "part" not in design.kept:
+            design.kept["part"] = _filled(_bare(design), self.some)
+        return design.kept["part"]
+
+
+def _bare(design):
+    """A design without rows, whose columns are to be made as its own were."""
+    few = {"y": design.y[:0], "t": design.t[:0], "C": design.C[:0]}
+    return replace(design, **few, centre=design.t_mean, stands_for=None, all_rows=None)
+
+
+def _filled(bare, rows):
+    """A design with these rows: covariates by name, then t and y."""
+    mean, sd = bare.scales["mean"].to_numpy(), bare.scales["sd"].to_numpy()
+    places, values = rows.columns[:-2].get_indexer(bare.scales.index), rows.to_numpy()
+    C = (values[:, places] - mean) / sd
+    return replace(bare, y=values[:, -1].copy(), t=values[:, -2].copy(), C=C)
+
+
+def _worked(rows, read, bare, work):
+    """What `work` finds in some rows, block by block."""
+    side_by_side = _side_by_side(*read(rows))
+    blocks = (side_by_side[cut] for cut in cuts(len(rows), BLOCK))
+    return _added(work(_filled(bare, block)) for block in blocks)
+
+
+def _side_by_side(y, t, outcome, treatment):
+    """The covariates of both equations, then t and y."""
+    alone = treatment.columns.difference(outcome.columns, sort=False)
+    values = np.column_stack([outcome, treatment[alone], t, y]).astype(float, copy=False)
+    return pd.DataFrame(values, columns=[*outcome, *alone, "t", "y"])
 
 
 def in_pieces(data: Any) -> bool:
@@ -155,7 +218,7 @@ def condense(data: Source, equations: Equations, terms: Sequence[Term]) -> Colum
                 "as x + I(x**2)."
             )
     needed = formulas.merged(equation.names for equation in equations)
-    if in_pieces(opened):
+    if pieces := in_pieces(opened):
         opened = opened[list(needed)]  # nothing else is read
     look = _gathered(opened, partial(_look, equations=equations, needed=needed))
     if look is None:
@@ -166,16 +229,20 @@ def condense(data: Source, equations: Equations, terms: Sequence[Term]) -> Colum
     for name, counts in look.ends.items():
         notes += codes.ask(counts, name, look.n)
 
-    reduce_rows = partial(_reduce, equations=equations, terms=terms, levels=levels)
-    reduced = _gathered(opened, reduce_rows)
+    read = partial(_columns, equations=equations, terms=terms, levels=levels)
+    counted = pieces and any(set(few) == {0.0, 1.0} for few in look.values.values())
+    share = min(1.0, PART / look.n) if counted else 0.0
+    reduced = _gathered(opened, partial(_reduce, read=read, share=share))
     rows = reduced.moments.few()
     labels = list(dict.fromkeys([*reduced.outcome, *reduced.treatment]))
     frame = pd.DataFrame(rows[:, :-2], columns=labels)
     sides = frame[reduced.outcome], frame[reduced.treatment]
     for side, intercept, of_terms in zip(sides, reduced.intercepts, reduced.labels):
         side.attrs |= {"intercept": intercept, "labels": of_terms}
-    n = reduced.moments.n
-    return Columns(rows[:, -1], rows[:, -2], *sides, n, notes, look.values, levels)
+    n, all_rows = reduced.moments.n, None
+    if counted:
+        all_rows = AllRows(opened, read, pd.DataFrame(reduced.part, columns=[*labels, "t", "y"]))
+    return Columns(rows[:, -1], rows[:, -2], *sides, n, notes, look.values, levels, all_rows)
 
 
 def rows_of(
@@ -239,6 +306,7 @@ def _gathered(data, work):
         return _within(data, work)
     from dask import compute, delayed
 
+    work = delayed(work)  # handed to each worker once, however many pieces there are
     parts = [delayed(_within)(piece, work) for piece in data.to_delayed()]
     while len(parts) > 1:
         parts = [delayed(_added)(parts[i : i + FAN]) for i in range(0, len(parts), FAN)]
@@ -247,15 +315,16 @@ def _gathered(data, work):
 
 def _within(piece, work):
     """What `work` finds in a piece, some rows at a time."""
-    with one_thread():
+    with one_thread(), parallel_config(backend="sequential"):
         rows = (piece.iloc[cut] for cut in cuts(len(piece), AT_ONCE))
-        return _added([work(part.reset_index(drop=True)) for part in rows])
+        return _added(work(part.reset_index(drop=True)) for part in rows)
 
 
 def _added(parts):
-    """Parts added up; None where there are none."""
-    parts = [part for part in parts if part is not None]
-    return reduce(operator.add, parts) if parts else None
+    """Parts added up as they come; None where there are none."""
+    parts = (part for part in parts if part is not None)
+    first = next(parts, None)
+    return None if first is None else reduce(operator.add, parts, first)
 
 
 def _look(rows, equations, needed):
@@ -373,15 +442,16 @@ def _columns(rows, equations, terms, levels):
     return formulas.columns_of(data, *equations, terms, levels=levels)
 
 
-def _reduce(rows, equations, terms, levels):
-    """What the second reading keeps of some rows."""
-    y, t, outcome, treatment = _columns(rows, equations, terms, levels)
-    alone = treatment.columns.difference(outcome.columns, sort=False)
-    moments = Moments.of(np.column_stack([outcome, treatment[alone], t, y]))
+def _reduce(rows, read, share):
+    """What the second reading keeps of some rows, and a share of these."""
+    y, t, outcome, treatment = read(rows)
+    values = _side_by_side(y, t, outcome, treatment).to_numpy()
+    chance = np.random.default_rng(crc32(values.tobytes())).random(len(values))
     return Reduced(
         outcome=list(outcome),
         treatment=list(treatment),
         intercepts=(outcome.attrs["intercept"], treatment.attrs["intercept"]),
-        moments=moments,
+        moments=Moments.of(values),
+        part=values[chance < share],
         labels=(outcome.attrs["labels"], treatment.attrs["labels"]),
     )
