@@ -23,7 +23,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import version
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -268,14 +268,14 @@ METHODS = {
     "PySensemakr": Method(told_the_strength, "sensemakr", "PySensemakr", NOTHING_HIDDEN),
     "linearmodels, two stages": Method(two_stages, "regression", "linearmodels", EXCLUSION, instruments=(1,)),
     "pyfixest, two stages": Method(two_stages_fixest, "regression", "pyfixest", EXCLUSION, instruments=(1,)),
-    "ours": Method(ours, "", "which-world", NORMAL + ", and a belief about it", 40, outcomes=KINDS),
-    "lillardhaz": Method(hazard, "hazard", "lillardhaz", NORMAL, 40),
-    "DoubleML, partly linear": Method(double_learning, "learning", "doubleml", NOTHING_HIDDEN, 40),
-    "stochtree, causal forest": Method(causal_forest, "forest", "stochtree", NOTHING_HIDDEN, 4),
+    "ours": Method(ours, "", "which-world", NORMAL + ", and a belief about it", 20, outcomes=KINDS),
+    "lillardhaz": Method(hazard, "hazard", "lillardhaz", NORMAL, 20),
+    "DoubleML, partly linear": Method(double_learning, "learning", "doubleml", NOTHING_HIDDEN, 20),
+    "stochtree, causal forest": Method(causal_forest, "forest", "stochtree", NOTHING_HIDDEN, 3),
     "CausalPy, instrumental variable": Method(
-        bayesian_instruments, "causalpy", "causalpy", EXCLUSION + "; " + NORMAL, 4, instruments=(1,)
+        bayesian_instruments, "causalpy", "causalpy", EXCLUSION + "; " + NORMAL, 3, instruments=(1,)
     ),
-    "pathmc, T ~~ Y": Method(correlated_paths, "pathmc", "pathmc", NORMAL, 4, treatments=("continuous",)),
+    "pathmc, T ~~ Y": Method(correlated_paths, "pathmc", "pathmc", NORMAL, 3, treatments=("continuous",)),
 }
 TIMED = {
     "statsmodels, one equation": Method(one_equation, "regression", "statsmodels", NOTHING_HIDDEN, outcomes=KINDS),
@@ -379,10 +379,11 @@ def python_of(folder, environment):
 
 
 def ask(name, method, paths, folder, fresh=False):
-    """A method's answers to tanks, from a process of its own."""
+    """A method's answers to tanks, one by one, from a process of its own."""
     python, problem = python_of(folder, method.environment)
     if problem:
-        return [{"failed": problem, "warned": []} for _ in paths]
+        yield from ({"failed": problem, "warned": []} for _ in paths)
+        return
     caches = Path(tempfile.mkdtemp(dir=folder)) if fresh else folder / "caches"
     surroundings = os.environ | {
         "OMP_NUM_THREADS": "1",
@@ -391,14 +392,14 @@ def ask(name, method, paths, folder, fresh=False):
         "PYTENSOR_FLAGS": f"base_compiledir={caches / 'pytensor'}",
         "PYTHONPATH": "" if method.environment else str(HERE.parents[2]),
     }
-    call = [python, HERE, "--answer", name, *paths]
-    done = subprocess.run(call, env=surroundings, capture_output=True, text=True, cwd=folder)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
-    found = [json.loads(line.removeprefix("ANSWER ")) for line in lines]
-    if len(found) < len(paths):
-        ended = _short((done.stderr.strip().splitlines() or [""])[-1])
-        found += [{"failed": f"the process ended: {ended}", "warned": []}] * (len(paths) - len(found))
-    return found
+    call, left = [python, HERE, "--answer", name, *paths], len(paths)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(call, env=surroundings, text=True, cwd=folder, **pipes) as asked:
+        for line in asked.stdout:
+            if line.startswith("ANSWER "):
+                left -= 1
+                yield json.loads(line.removeprefix("ANSWER "))
+    yield from ({"failed": "the process ended without an answer", "warned": []} for _ in range(left))
 
 
 def summary(found):
@@ -437,19 +438,17 @@ def cover(folder, checksum):
     """Every method in every cell that it knows; one process a method."""
     table = HERE.with_suffix(".csv")
     rows = stored(table, checksum)
-    done = {row["method"] for row in rows}
+    done = {(row["method"], row["treatment"], row["instruments"], row["rho"]) for row in rows}
     for name, method in METHODS.items():
-        if name in done:
-            continue
-        cells = list(product(method.treatments, method.instruments, CURRENTS))
+        cells = [cell for cell in product(method.treatments, method.instruments, CURRENTS) if (name, *cell) not in done]
         seeds = range(7000, 7000 + method.tanks)
         paths = [pour(folder, "continuous", *cell, seed) for cell in cells for seed in seeds]
-        found = ask(name, method, paths, folder)
-        for k, cell in enumerate(cells):
+        asked = ask(name, method, paths, folder) if cells else iter(())
+        for cell in cells:
             row = {"method": name} | dict(zip(("treatment", "instruments", "rho"), cell)) | {"assumes": method.assumes}
-            row |= summary(found[k * len(seeds) : (k + 1) * len(seeds)])
+            row |= summary(list(islice(asked, len(seeds))))
             rows.append(row | {"script": checksum})
-        keep(table, rows)
+            keep(table, rows)
 
 
 def race(folder, checksum):
