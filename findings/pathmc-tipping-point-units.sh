@@ -8,7 +8,7 @@
 #   U of unit variance;  T = 5 U + noise of sd 10, in minutes;  Y = 2 U + noise;  T does nothing to Y.
 #   U explains the whole estimate: it is the cause of exactly the tipping strength, γ × δ = 10 (0.167 in hours).
 #   seen:  minutes   tipping point about 0.08   (U itself: 10)
-#          hours     tipping point about 4.8    (U itself: 0.167)
+#          hours     tipping point about 4.6    (U itself: 0.167)
 #
 # Its documentation calls γ × δ a first-order approximation; it is no approximation at all where T is not standardised.
 #
