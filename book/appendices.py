@@ -1,4 +1,4 @@
-"""Write the appendices that code can write: the helper reference, and all diagnostics.
+"""Write what code can write of the appendices: the helper reference, all diagnostics, the peers.
 
 Usage::
 
@@ -15,10 +15,14 @@ from importlib import import_module
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
+from scipy.stats import binom
 
 import helpers
 
 BOOK = Path(__file__).resolve().parent
+BENCHMARKS = BOOK.parent / "tests" / "benchmarks"
 SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}\n", re.M)
 LISTS = ("Parameters", "Attributes", "Returns", "Raises", "Warns", "See Also")
 WIDE = 88  # characters of a signature, beyond which it has a line a parameter
@@ -390,7 +394,151 @@ def _short(text):
     return f"{number:.0f}" if abs(number) >= 100 else f"{number:.4g}"
 
 
-PAGES = {"appendix-helpers.md": reference, "appendix-diagnostics.md": diagnostics}
+TOLD = """Three of them can use a limit. We read our map at ρ = ±0.5. PySensemakr and DoubleML take it as a share
+of what is left of Y and of T, {share:.0f} % of each. For a dose that is the same limit; for a yes or a no it is a laxer
+one, since it is a share of the yes or no itself, and not of what moves it. "Zero at" is what takes the end of the 90 %
+interval to zero: such a share for these two, a ρ for ours."""
+CELL = ["treatment", "instruments", "rho"]
+LEVEL = 0.9  # of the intervals
+LIMIT = 0.5  # of |ρ|, where a method is told one
+DOUBTED = 0.01  # where fewer hold the truth than a right method would leave to chance so often
+
+
+def peers() -> str:
+    """Other tools on the same tanks: where they do better, four tables, bounds, and seconds."""
+    table = pd.read_csv(BENCHMARKS / "peers.csv", keep_default_na=False, na_values=[""])
+    seconds = pd.read_csv(BENCHMARKS / "peers_seconds.csv")
+    parts = ["# Peers", _better(table), _versions(table, seconds)]
+    for cell, rows in table.groupby(CELL[:2], sort=False):
+        parts.append(f"### {_tanks(*cell)}\n\n{_side_by_side(rows)}")
+    parts += [
+        f"### Told that |ρ| is at most 0.5\n\n{_bounds(table)}",
+        f"### Seconds to one answer\n\n{_seconds(seconds)}",
+        f"### What they say\n\n{_said(table)}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tanks(treatment, instruments):
+    kind = "A yes-or-no treatment" if treatment == "binary" else "A dose"
+    return f"{kind}, {'an' if instruments else 'no'} instrument"
+
+
+def _better(table):
+    """Cell by cell, who holds the truth with intervals narrower than ours, or as narrow and quicker."""
+    lines = []
+    for cell, rows in table.groupby(CELL, sort=False):
+        ours = rows[rows["method"] == "ours"].iloc[0]
+        fair = rows[binom.cdf(rows["covers"].fillna(0), rows["tanks"], LEVEL) > DOUBTED]
+        wider = fair["width"] / ours["width"]
+        alike = wider.between(0.95, 1.05) & (fair["seconds"] < ours["seconds"]) & (fair["method"] != "ours")
+        told = [_named("narrower", fair[wider < 0.95]), _named("as narrow and quicker", fair[alike])]
+        told = [text for text in told if text] or ["Nobody."]
+        told.append(f"Ours {_held(ours)}, {_wide(ours['width'])} wide.")
+        lines.append(f"- *{_tanks(*cell[:2])}, ρ = {cell[2]:g}.* {' '.join(told)}")
+    head = """**Where others do better.** Whose intervals are narrower than ours by more than 5 %, or as narrow
+and there sooner, and hold the truth as often as they should, as far as so few tanks can tell:"""
+    return "\n".join([head, "", *lines])
+
+
+def _named(what, rows):
+    own = [f"{row['method']} {_held(row)}, {_wide(row['width'])} wide" for _, row in rows.iterrows()]
+    return f"{what.capitalize()}: {'; '.join(own)}." if own else ""
+
+
+def _wide(width):
+    return f"{width:.2f}" if width < 10 else f"{width:.0f}"
+
+
+def _versions(table, seconds):
+    versions = pd.concat([table, seconds]).drop_duplicates("method").dropna(subset="version")
+    named = [f"{row.method.partition(',')[0]} {row.version}" for row in versions.itertuples() if row.method != "ours"]
+    return f"Versions: {', '.join(dict.fromkeys(named))}."
+
+
+def _held(row):
+    """In how many tanks the interval holds the truth."""
+    if not row["read"]:
+        return "no interval"
+    missing = row["tanks"] - row["read"]
+    return f"{row['covers']:.0f} of {row['tanks']}" + (f" ({missing} without an interval)" if missing else "")
+
+
+def _side_by_side(rows):
+    """A method a line, with what it does without a current and with one."""
+    currents = sorted(set(rows["rho"]))
+    names = [name for rho in currents for name in (f"ρ = {rho:g}", "off by", "width")]
+    lines = [_line(["method", "assumes", *names, "seconds"]), "|---|---" + "|---:" * (len(names) + 1) + "|"]
+    for method, own in rows.groupby("method", sort=False):
+        cells = []
+        for rho in currents:
+            row = own[own["rho"] == rho].iloc[0] if (own["rho"] == rho).any() else {"read": 0}
+            figures = [f"{round(row['bias'], 2) + 0:+.2f}", _wide(row["width"])] if row["read"] else ["", ""]
+            cells += [_held(row), *figures]
+        lines.append(_line([method, own["assumes"].iloc[0].replace("|", "\\|"), *cells, _brief(own["seconds"].mean())]))
+    return "\n".join(lines)
+
+
+def _bounds(table):
+    """How often a bound holds the truth, how wide it is, and what would overturn the estimate."""
+    told = table[table["bound_width"].notna()]
+    methods = list(dict.fromkeys(told["method"]))
+    heads = [f"{method}: {what}" for method in methods for what in ("", "width", "zero at")]
+    lines = [_line(["tanks", *(head.removesuffix(": ") for head in heads)]), "|---" + "|---:" * len(heads) + "|"]
+    for cell, rows in told.groupby(CELL, sort=False):
+        cells = [f"{_tanks(*cell[:2])}, ρ = {cell[2]:g}"]
+        for method in methods:
+            own = rows[rows["method"] == method]
+            row = own.iloc[0] if len(own) else None
+            cells += ["", "", ""] if row is None else [
+                f"{row['bound_covers']:.0f} of {row['read']}", f"{row['bound_width']:.2f}", _brief(row["told"])
+            ]  # fmt: skip
+        lines.append(_line(cells))
+    share = (LIMIT * np.sqrt(4 - 3 * LIMIT**2) - LIMIT**2) / (2 - 2 * LIMIT**2)  # s of ρ = s / √(1 - s + s²)
+    return "\n".join([TOLD.format(share=100 * share), "", *lines])
+
+
+def _seconds(table):
+    """Processor seconds of the first answer and of one more, for each pair of outcome and treatment."""
+    pairs = list(table[["outcome", "treatment"]].drop_duplicates().itertuples(index=False, name=None))
+    heads = [f"{outcome} on {treatment}" for outcome, treatment in pairs]
+    lines = [_line(["method", "version", *heads]), "|---|---" + "|---:" * len(heads) + "|"]
+    for method, own in table.groupby("method", sort=False):
+        times = {(row.outcome, row.treatment): row for row in own.itertuples()}
+        cells = [_first_and_again(times.get(pair)) for pair in pairs]
+        lines.append(_line([method, str(own["version"].iloc[0]), *cells]))
+    return "\n".join(lines)
+
+
+def _first_and_again(row):
+    if row is None:
+        return ""
+    return "failed" if pd.isna(row.first) else f"{_brief(row.first)} / {_brief(row.again)}"
+
+
+def _said(table):
+    """What each method warned of, or why it gave no interval, and in how many of its tanks."""
+    lines = []
+    for method, own in table.groupby("method", sort=False):
+        version, tanks = own["version"].iloc[0], own["tanks"].sum()
+        for column, verb in (("warning", "warned"), ("failed", "gave no interval")):
+            texts = own[column].dropna().str.split("; ").explode()
+            for text, counts in texts.str.extract(r"^(.*) \((\d+)\)$").dropna().groupby(0):
+                count = counts[1].astype(int).sum()
+                lines.append(f"- {method} {version} {verb} in {count} of {tanks} tanks: *{_inline(text)}*")
+    return "\n".join(lines)
+
+
+def _brief(number):
+    """Two figures, or as many as stand before the point."""
+    return "" if pd.isna(number) else f"{number:.0f}" if abs(number) >= 10 else f"{number:.2g}"
+
+
+PAGES = {
+    "appendix-helpers.md": reference,
+    "appendix-diagnostics.md": diagnostics,
+    "../tests/benchmarks/peers.md": peers,  # part of appendix-tools.md
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

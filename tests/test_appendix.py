@@ -1,6 +1,7 @@
 """What the appendices promise: tests that exist, and formulas that no other test checks."""
 
 import ast
+import hashlib
 import re
 import runpy
 from pathlib import Path
@@ -13,6 +14,7 @@ from scipy.stats import norm
 
 ROOT = Path(__file__).parent.parent
 APPENDICES = sorted((ROOT / "book").glob("appendix-*.md"))
+PEERS = {"method", "outcome", "treatment", "instruments", "rho"}  # what a row of either table is about
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", "".join(p.read_text("utf-8") for p in APPENDICES))))
 
 
@@ -54,10 +56,18 @@ def test_the_inverse_mills_ratio_is_the_mean_of_the_truncated_error(eta, t):
     )
 
 
-@pytest.mark.parametrize("page", ["appendix-helpers.md"])
+@pytest.mark.parametrize("page", ["appendix-helpers.md", "../tests/benchmarks/peers.md"])
 def test_a_page_made_by_code_is_the_one_that_is_stored(page):
     made = runpy.run_path(str(ROOT / "book" / "appendices.py"))["PAGES"][page]()
     assert (ROOT / "book" / page).read_text(encoding="utf-8") == made, "run: python book/appendices.py"
+
+
+@pytest.mark.parametrize("table", ["peers", "peers_seconds"])
+def test_the_peers_are_those_of_the_script_that_is_stored(table):
+    script = ROOT / "tests" / "benchmarks" / "peers.py"
+    stored = pd.read_csv(script.with_name(f"{table}.csv"))
+    assert set(stored.script) == {hashlib.sha256(script.read_bytes()).hexdigest()}
+    assert not stored.duplicated([name for name in stored if name in PEERS]).any()
 
 
 def test_the_diagnostics_are_those_of_the_stored_chapters():
