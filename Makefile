@@ -41,6 +41,7 @@ check: lint  ## lint, types and the quick tests: the inner loop
 execute: .venv/ready  ## run every notebook again, in place, each from a clean kernel
 	$(BIN)/python book/execute.py
 	$(BIN)/python book/appendices.py
+	$(BIN)/python book/gallery.py
 
 bench: .venv/ready  ## measure speed and memory again (an hour)
 	$(BIN)/python tests/benchmarks/speed.py

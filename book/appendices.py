@@ -33,13 +33,27 @@ In signatures `np` is NumPy; `DataFrame` and `Series` are those of pandas, `Data
 those of xarray. A `Belief` about ρ is a number, `atanh_normal(...)`, a frozen distribution of
 `scipy.stats` or a function from ρ to densities; `Coefficients` are any prior over coefficients.
 """
-ROOMS = {
-    "which_world": "What the chapters teach",
-    "which_world.tables": "From a file and two formulas to a design",
-    "which_world.report": "From a design to a report",
-    "helpers": "What the book alone needs",
-    "which_world.engine": "How the numbers are got",
+USED = {
+    "From a file to a design": "read_table make_design Design",
+    "Least squares, and the likelihood": "ols maximum_likelihood",
+    "The map": "map_rho read_map tipping_point robustness_value e_value",
+    "A belief laid on the map": "atanh_normal weigh reading_table benchmark_rho shuffle_test",
+    "Decisions": "decide",
+    "Rows that belong together, rows that carry it all": "resemblance bootstrap_map influence",
+    "The joint model, and draws from it": "joint_model fit diagnostics learned",
+    "Priors of coefficients": "unit_information normal spike_and_slab horseshoe excluded bart",
+    "Effects": "potential_outcomes effect_at",
+    "Worlds": "World fit_worlds world_table",
+    "Figures": "plot_map explore_map explore_belief plot_worlds plot_decision",
+    "A report": "make_report write_report",
+    "What the book alone needs": (
+        "simulate_aquarium load_nhefs load_lalonde plot_diagram plot_drift plot_ridge "
+        "plot_prior_posterior explore_steps claim quote stored"
+    ),
 }
+"""Every public name, in the order in which an analysis needs it."""
+COMMAND = """`which-world`, or `python -m which_world`, makes the report without a line of Python. Its
+options:"""
 ENGINE = "No chapter needs these files, and nobody has to import from them. Here is each in a line."
 DIAGNOSTICS = """# Diagnostics of every posterior
 
@@ -65,21 +79,63 @@ COLUMNS = (
 
 def reference() -> str:
     """The helper reference: every public name with its signature and its docstring."""
-    modules: dict[str, list[str]] = {}
-    for name in sorted(vars(helpers)["__all__"], key=str.lower):
-        module = inspect.unwrap(getattr(helpers, name)).__module__
-        modules.setdefault(module, []).append(name)
-    parts = [REFERENCE]
-    for room, title in ROOMS.items():
+    groups = {title: names.split() for title, names in USED.items()}
+    listed = [name for names in groups.values() for name in names]
+    if sorted(listed) != sorted(vars(helpers)["__all__"]):
+        odd = set(listed) ^ set(vars(helpers)["__all__"])
+        raise ValueError(f"USED names each public name once; look at {sorted(odd)}")
+    parts = [REFERENCE, *_overview(groups)]
+    told = set(listed)
+    for title, names in groups.items():
         parts.append(f"## {title}\n")
-        if room == "which_world.engine":
-            parts += [ENGINE, "", *(_file(module) for module in _files(room))]
-            continue
-        for module in sorted(name for name in modules if name.rpartition(".")[0] == room):
-            source = f"{{download}}`Source <../{_path(module)}>`"
-            parts.append(f"### {module}\n\n{_summary(module)} {source}.\n")
-            parts += [_entry(name, getattr(helpers, name)) for name in modules[module]]
+        for name in names:
+            thing = getattr(helpers, name)
+            parts.append(_entry(name, thing))
+            for made in _made(thing):
+                if made.__name__ not in told:
+                    told.add(made.__name__)
+                    parts.append(_entry(made.__name__, made))
+        if title == "A report":
+            parts += ["### The command line\n", COMMAND, "", *_options(), ""]
+    parts += ["## How the numbers are got\n", ENGINE, ""]
+    parts += [_file(module) for module in _files("which_world.engine")]
     return "\n".join(parts)
+
+
+def _overview(groups):
+    """A table of all names, each with a link and what it gives."""
+    yield "| for | use |\n|---|---|"
+    for title, names in groups.items():
+        links = ", ".join(f"[`{name}`]({_target(name)})" for name in names)
+        yield f"| {title[0].lower() + title[1:]} | {links} |"
+    yield ""
+
+
+def _target(name):
+    """Where a name's entry is linked from; case does not tell two targets apart."""
+    return f"{'class' if name[0].isupper() else 'helper'}-{name.lower()}"
+
+
+def _made(thing):
+    """The class of ours that a function returns, where it has attributes to tell of."""
+    if isinstance(thing, type):
+        return
+    function = inspect.unwrap(thing)
+    returns = function.__annotations__.get("return")
+    made = getattr(import_module(function.__module__), str(returns), None)
+    if isinstance(made, type) and "\nAttributes\n---" in (inspect.getdoc(made) or ""):
+        yield made
+
+
+def _options():
+    """The options of the command line, each with its help."""
+    from which_world.report.command import main
+
+    for option in main.params:
+        names = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
+        text = getattr(option, "help", None) or "The file to read, or a folder of Parquet files."
+        if not getattr(option, "hidden", False):
+            yield f"- {names}: {_inline(text)}"
 
 
 def _files(room):
@@ -105,11 +161,13 @@ def _file(module):
 
 
 def _entry(name, thing):
-    """A public name with its signature and its docstring."""
-    made_elsewhere = isinstance(thing, type) and name == "Design"
+    """A public name with its signature, its docstring and its source."""
+    made_elsewhere = isinstance(thing, type) and name != "World"
     signature = "" if made_elsewhere else _signature(thing)
     body = _body(inspect.getdoc(thing) or "")
-    return f"#### {name}\n\n```python\n{name}{signature}\n```\n\n{body}\n"
+    module = inspect.unwrap(thing).__module__
+    source = f"In {{download}}`{module} <../{_path(module)}>`."
+    return f"({_target(name)})=\n### {name}\n\n```python\n{name}{signature}\n```\n\n{body}\n\n{source}\n"
 
 
 def _signature(thing):

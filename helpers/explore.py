@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from which_world import arguments
-from which_world.explore import (
+from which_world.plots import INK, JOINT, PRIOR, TRUTH
+from which_world.vega import (
     Explorer,
     channel,
     layer_of,
@@ -18,7 +19,6 @@ from which_world.explore import (
     specification,
     svg_of,
 )
-from which_world.plots import INK, JOINT, PRIOR, TRUTH
 
 TABLE = "a DataFrame with finite numbers in three columns, and two steps at least"
 

@@ -1,14 +1,7 @@
 """A cell that gives a prediction away moves into the fold of its answer."""
 
-import importlib.util
-from pathlib import Path
-
+import answers
 from docutils import nodes
-
-SOURCE = Path(__file__).parent.parent / "book" / "_ext" / "answers.py"
-spec = importlib.util.spec_from_file_location("answers", SOURCE)
-answers = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(answers)
 
 
 def cell(*tags):

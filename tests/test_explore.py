@@ -102,9 +102,36 @@ def test_a_belief_set_in_the_page_is_the_reading_under_that_prior(page, chart, m
     assert int(percent) == pytest.approx(chance, abs=1.5)
     mean = float(re.search(r"mean effect (-?[\d.]+)", words)[1])
     assert mean == pytest.approx(effect.mean(), abs=0.05 * effect.std() + 0.01)
+    low, high = map(float, re.search(r"interval (-?[\d.]+) to (-?[\d.]+)", words).groups())
+    np.testing.assert_allclose([low, high], np.quantile(effect, [0.025, 0.975]), atol=0.08 * effect.std() + 0.01)
     losses = {name: loss(effect).mean() for name, loss in OPTIONS.items()}
     assert abs(losses["wait"] - 0.4) > 0.02  # no tie that Monte Carlo error would decide
     assert words.endswith(min(losses, key=losses.get))
+
+
+def test_the_belief_and_what_is_listened_to_stand_over_rho(page, chart):
+    """The blue shape, hidden until the box is ticked, is highest where belief times likelihood is."""
+    move(page, "middle", -0.4)
+    move(page, "its width", 0.4)
+    box = "document.querySelector('.vega-bind input[type=checkbox]')"
+    peaks = """const figure = [...document.querySelectorAll('.moving')].at(-1);
+      return [...figure.querySelectorAll('.mark-area path')].map(path => {
+        const corners = path.getAttribute('d').match(/-?[\\d.]+,-?[\\d.]+/g).map(pair => pair.split(',').map(Number));
+        const top = corners.reduce((best, one) => one[1] < best[1] ? one : best);
+        const scale = path.closest('svg').querySelector('.background').getAttribute('d').match(/h([\\d.]+)/)[1];
+        return [2 * top[0] / Number(scale) - 1, Number(path.getAttribute('opacity') ?? 1)]; })"""
+    (belief, _), (_, hidden) = page.execute_script(peaks)[:2]
+    page.execute_script(f"{box}.click()")
+    time.sleep(0.6)
+    (_, _), (listened, shown) = page.execute_script(peaks)[:2]
+    page.execute_script(f"{box}.click()")
+    rho = chart.rho.values
+    density = -0.5 * ((np.arctanh(rho) - np.arctanh(-0.4)) / 0.4) ** 2 - np.log(1 - rho**2)
+    evidence = read_map(chart)["log_evidence"].to_numpy()
+    assert hidden == 0 and shown > 0.3
+    assert belief == pytest.approx(rho[np.argmax(density)], abs=0.06)
+    assert listened == pytest.approx(rho[np.argmax(density + evidence)], abs=0.06)
+    assert abs(belief - listened) > 0.1  # two shapes, not one
 
 
 def test_the_slider_reaches_beyond_the_tipping_point_and_marks_it(page, chart):
@@ -255,3 +282,40 @@ def test_a_step_shows_its_own_points_and_no_others(browser, tmp_path):
         beside = page.execute_script("return document.querySelector('.vega-bind').textContent")
         assert beside.split() == ["fish", str(fish)]
     assert figure.table[("a", "mean")].tolist() == [1, 5, 8.5]
+
+
+def test_what_the_reader_sees_has_an_address(browser, chart, tmp_path):
+    figures = explore_map(chart, unit="cm"), explore_belief(chart)
+    show(browser, tmp_path / "page.html", *figures)
+    move(browser, "hidden current", -0.34)
+    told = said(browser, "hidden current")
+    link = browser.execute_script("return document.querySelector('.moving .here').href")
+    assert "?r=-0.34" in link
+    browser.get(link.replace("?", "?2.middle=0.25&2.listen=true&2.spread=nonsense&"))
+    time.sleep(3)
+    assert said(browser, "hidden current") == told
+    values = browser.execute_script(
+        """return [...document.querySelectorAll('.vega-bind input')]
+            .map(input => input.type == 'checkbox' ? input.checked : Number(input.value))"""
+    )
+    assert values == [-0.34, 0.25, 0.2, True]  # what is no number is left as it was
+
+
+def test_in_the_dark_every_colour_is_seen(browser, chart, tmp_path):
+    """Contrast of lines and points against the page, by the formula of WCAG 2.2: three to one."""
+    show(browser, tmp_path / "page.html", explore_map(chart, unit="cm", ols=1.5, truth=(0.3, 2.0)))
+    colours = """return [...document.querySelectorAll('.live .mark-line path, .live .mark-rule line')]
+        .map(mark => getComputedStyle(mark).stroke)"""
+    light = browser.execute_script(colours)
+    browser.execute_script("document.documentElement.dataset.theme = 'dark'")
+    dark = browser.execute_script(colours)
+    assert len(set(dark)) >= 3 and light != dark
+
+    def luminance(colour):
+        channels = np.array(re.findall(r"\d+", colour)[:3], float) / 255
+        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    for colour, page in [*((c, "rgb(18, 18, 18)") for c in dark), *((c, "rgb(255, 255, 255)") for c in light)]:
+        one, two = sorted([luminance(colour), luminance(page)])
+        assert (two + 0.05) / (one + 0.05) > (3 if colour not in ("rgb(154, 165, 171)",) else 2)

@@ -1,18 +1,11 @@
 """The buttons of a page: whatever the remote's address looks like, they lead to it, and give no secret away."""
 
-import importlib.util
 from pathlib import Path
-from types import SimpleNamespace
 
+import launch
 import pytest
-from docutils import nodes
-from docutils.core import publish_doctree
 
-PATH = Path(__file__).parent.parent / "book" / "_ext" / "launch.py"
-SPEC = importlib.util.spec_from_file_location("launch", PATH)
-launch = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(launch)
-
+ROOT = Path(__file__).parent.parent
 FORMS = {
     "https://github.com/ann/tank.git": ("https://github.com/ann/tank", "gh/ann/tank"),
     "https://github.com/ann/tank/": ("https://github.com/ann/tank", "gh/ann/tank"),
@@ -94,52 +87,9 @@ def test_the_first_page_says_where_the_code_is_and_sends_nobody_to_a_button_that
 
 
 def test_the_edition_is_that_of_the_package_and_of_the_citation():
-    this = launch.edition(PATH.parents[2])
-    assert f"version: {this.version}\n" in (PATH.parents[2] / "CITATION.cff").read_text(encoding="utf-8")
+    this = launch.edition(ROOT)
+    assert f"version: {this.version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert this.line.startswith(f"Version {this.version}") and "url = {{https://a.example}}" in this.bibtex(
         "https://a.example"
     )
     assert "url" not in this.bibtex("")
-
-
-@pytest.mark.parametrize("text, lead", [
-    ("**Question.** Who swims?", "Who swims?"),
-    ("One sentence here. " * 20, ("One sentence here. " * 10).strip()),
-    ("word " * 60, ("word " * 39).strip() + "…"),
-])  # fmt: skip
-def test_a_page_is_described_by_whole_sentences_or_words(text, lead):
-    assert launch._lead(publish_doctree(text), "the book") == lead
-    assert launch._lead(None, "the book") == "the book"
-
-
-def test_previews_have_properties_and_an_address_where_there_is_one():
-    config = SimpleNamespace(html_baseurl="https://a.example/", html_title="T", root_doc="i")
-    app = SimpleNamespace(config=config, builder=SimpleNamespace(get_target_uri=lambda page: f"{page}.html"))
-    context = {"title": "A <em>B</em>", "metatags": '<meta name="description" content="own words" />'}
-    launch.describe(app, "p", None, context, None)
-    assert context["metatags"].count("description") == 2
-    assert '<meta property="og:description" content="own words">' in context["metatags"]
-    assert '<meta property="og:url" content="https://a.example/p.html">' in context["metatags"]
-    assert '<meta property="og:title" content="A B">' in context["metatags"]
-
-
-def test_a_page_says_once_what_it_says_and_its_tables_have_scopes():
-    page = (
-        '<head><meta name="viewport" a/><meta name="viewport" b/><meta name="viewport" c/>\n'
-        "<title>T &#8212; T</title></head><thead><tr><th></th><th>x</th></tr></thead><tbody><tr><th>r</th></tr></tbody>"
-        '<img alt="a" src="b" style="width: 7px; height: 3px;" />'
-    )
-    slim = launch._slim(page)
-    assert slim.count("viewport") == 1 and "<title>T</title>" in slim
-    assert '<td></td><th scope="col">x</th>' in slim and '<th scope="row">r</th>' in slim
-    assert '<img alt="a" src="b" width="7" height="3" />' in slim
-
-
-def test_the_search_passes_over_code_and_formulas():
-    seen = []
-    visit = launch._words_alone(lambda collector, node: seen.append(node))
-    visit(None, nodes.Text("fish"))
-    for node in (nodes.literal_block(), nodes.math_block(), nodes.raw()):
-        with pytest.raises(nodes.SkipNode):
-            visit(None, node)
-    assert seen == ["fish"]

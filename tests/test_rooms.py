@@ -18,13 +18,14 @@ FILES = {
 DOORS = {name for name in FILES if name.endswith(("__init__", "__main__"))}  # they hand names out, and know every room
 TAUGHT = {
     "arguments", "moments", "design", "priors", "selection", "forest", "models", "classical", "sampling", "effects",
-    "maps", "readings", "worlds", "decisions", "checks", "clusters", "deletion", "plots", "explore",
+    "maps", "readings", "worlds", "decisions", "checks", "clusters", "deletion", "plots", "vega",
+    "explore", "belief",
 }  # fmt: skip
 OF_THE_BOOK = {"data", "simulate", "claims", "plots", "explore"}
 # the files that ask the engine for numbers; all others are what they say and nothing behind it
 ASK = {
-    "models", "priors", "selection", "classical", "sampling", "effects", "maps", "readings", "worlds", "checks",
-    "clusters", "deletion",
+    "models", "priors", "selection", "forest", "classical", "sampling", "effects", "maps", "readings", "worlds",
+    "checks", "clusters", "deletion",
 }  # fmt: skip
 BELOW = {f"which_world.{name}" for name in ("design", "priors", "moments", "arguments")}  # what every room stands on
 HEAVY = {"pymc", "pytensor", "nutpie", "numba", "pymc_bart", "bartrs", "distributed"}

@@ -30,7 +30,6 @@ _EXTRAS = {
     "matplotlib": "plot",
     "seaborn": "plot",
     "rich": "report",
-    "vl_convert": "report",
 }
 """What brings a package that not everybody needs."""
 

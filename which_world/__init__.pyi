@@ -8,7 +8,8 @@ from .decisions import robustness_value as robustness_value
 from .deletion import influence as influence
 from .design import Design as Design
 from .effects import effect_at as effect_at, potential_outcomes as potential_outcomes
-from .explore import explore_belief as explore_belief, explore_map as explore_map
+from .belief import explore_belief as explore_belief
+from .explore import explore_map as explore_map
 from .forest import bart as bart
 from .maps import map_rho as map_rho
 from .models import joint_model as joint_model

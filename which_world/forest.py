@@ -14,9 +14,7 @@ it values to run forwards with.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import numpy as np
 from scipy.special import ndtri
@@ -57,15 +55,13 @@ class Forest:
         -------
         TensorVariable, shape (n,)
         """
-        import pymc_bart as pmb  # only a forest needs it
+        from which_world.engine import pymc_bart_parts  # only a forest needs it
 
         # PyMC-BART takes both from a response; signs in turn have mean 0 and sd 1
         signs = np.resize([-1.0, 1.0], len(X))
         response = level + (self.spread or spread) * signs
         shape = {"m": self.trees, "alpha": self.alpha, "beta": self.beta}
-        # a manager is a process that hands trees to predictions, and none are made here
-        with patch("pymc_bart.bart.Manager", return_value=SimpleNamespace(list=list)):
-            return pmb.BART(name, X, response, **shape, dims=dims)
+        return pymc_bart_parts.variable(name, X, response, **shape, dims=dims)
 
 
 def bart(

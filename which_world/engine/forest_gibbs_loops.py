@@ -21,6 +21,7 @@ meanwhile, so all that a step asks of the data are the number of rows and the su
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -35,6 +36,87 @@ NODES = 2 ** (DEPTH + 1) - 1
 GROW, PRUNE = 0.35, 0.35  # chances of a step's kind; the rest changes a rule
 STEPS = 8  # of a tree between two draws of its heights
 RIDGE = 4  # moves of ρ in a sweep
+
+
+class Normal(NamedTuple):
+    """The prior of an equation's coefficients."""
+
+    mean: np.ndarray  # (p,)
+    precision: np.ndarray  # (p, p)
+
+
+class Growth(NamedTuple):
+    """The prior of an equation's forest; 0 trees where it has none."""
+
+    trees: int = 0
+    alpha: float = 0.95  # a node at depth d splits with probability alpha (1 + d)^(-beta)
+    beta: float = 2.0
+    leaf_sd: float = 1.0
+    level: float = 0.0  # what a forest of stumps at zero stands for
+
+
+class Equation(NamedTuple):
+    """One equation: what is seen of it, and its priors."""
+
+    response: np.ndarray  # (n,)
+    columns: np.ndarray  # (n, p), what has coefficients
+    X: np.ndarray  # (covariates, n), what the forest sees
+    prior: Normal
+    growth: Growth
+    sigma_scale: float  # of the half-normal prior of its σ; a binary response has none
+    binary: bool
+
+
+class Errors(NamedTuple):
+    """The errors' distribution: a = atanh ρ, log σ_U, log σ_V."""
+
+    a: float
+    log_U: float
+    log_V: float
+
+
+class Grid(NamedTuple):
+    """The log prior density of a = atanh ρ at points; one point holds ρ there."""
+
+    a: np.ndarray
+    log_density: np.ndarray
+
+
+class Plan(NamedTuple):
+    """How many draws are kept, how many sweeps go before, and how many to each draw."""
+
+    draws: int
+    tune: int
+    thin: int
+
+
+class Trees(NamedTuple):
+    """A forest: the nodes of each tree (trees, nodes), and the leaf of each row (trees, n)."""
+
+    variable: np.ndarray
+    value: np.ndarray
+    leaf: np.ndarray
+    height: np.ndarray
+
+
+class Tree(NamedTuple):
+    """One tree, and the number and the sum of the rows in each of its leaves."""
+
+    variable: np.ndarray
+    value: np.ndarray
+    leaf: np.ndarray
+    count: np.ndarray
+    part: np.ndarray
+
+
+class Kept(NamedTuple):
+    """Draws: coefficients and forest of both equations, and the errors (a, log σ_U, log σ_V)."""
+
+    theta_O: np.ndarray
+    theta_T: np.ndarray
+    errors: np.ndarray
+    forest_O: np.ndarray
+    forest_T: np.ndarray
 
 
 @compiled
@@ -72,8 +154,11 @@ def above(bound, rng):
 
 
 @compiled
-def gaussian(A, square, target, noise, mean, precision, rng):
-    """Coefficients of target = A θ + Normal(0, noise), from their posterior; `square` is A'A."""
+def gaussian(equation, square, target, noise, rng):
+    """Coefficients of target = columns θ + Normal(0, noise), from their posterior; `square` is
+    columns'columns.
+    """
+    A, (mean, precision) = equation.columns, equation.prior
     P = square / noise**2 + precision
     L = np.linalg.cholesky(P)
     centre = np.linalg.solve(P, A.T @ target / noise**2 + precision @ mean)
@@ -81,8 +166,9 @@ def gaussian(A, square, target, noise, mean, precision, rng):
 
 
 @compiled
-def log_density(y, t, mean, index, a, log_U, log_V, binary):
+def log_density(y, t, mean, index, errors, binary):
     """The log-likelihood of `which_world.engine.likelihoods`, given both indices."""
+    a, log_U, log_V = errors
     sinh, cosh, scale_U, scale_V = math.sinh(a), math.cosh(a), math.exp(-log_U), math.exp(-log_V)
     # chances are multiplied, and their logarithm is taken before they vanish
     total, product = 0.0, 1.0
@@ -105,23 +191,23 @@ def log_density(y, t, mean, index, a, log_U, log_V, binary):
 
 
 @compiled
-def latent(y, t, mean, index, a, log_U, rng):
+def latent(y, t, mean, index, errors, rng):
     """V of a binary treatment given its side and the outcome's error."""
-    rho, V = math.tanh(a), np.empty(len(y))
+    rho, V = math.tanh(errors.a), np.empty(len(y))
     spread = math.sqrt(1.0 - rho * rho)
     for i in range(len(y)):
-        q, centre = 2.0 * t[i] - 1.0, rho * (y[i] - mean[i]) * math.exp(-log_U)
+        q, centre = 2.0 * t[i] - 1.0, rho * (y[i] - mean[i]) * math.exp(-errors.log_U)
         V[i] = centre + q * spread * above(-q * (index[i] + centre) / spread, rng)
     return V
 
 
 @compiled
-def answered(yes, mean, V, a, log_V, rng):
+def answered(yes, mean, V, errors, rng):
     """y of a binary outcome given its side and the treatment's error; its σ is 1."""
-    rho, y = math.tanh(a), np.empty(len(yes))
+    rho, y = math.tanh(errors.a), np.empty(len(yes))
     spread = math.sqrt(1.0 - rho * rho)
     for i in range(len(yes)):
-        q, centre = 2.0 * yes[i] - 1.0, mean[i] + rho * V[i] * math.exp(-log_V)
+        q, centre = 2.0 * yes[i] - 1.0, mean[i] + rho * V[i] * math.exp(-errors.log_V)
         y[i] = centre + q * spread * above(-q * centre / spread, rng)
     return y
 
@@ -151,224 +237,136 @@ def half_normal(log_sigma, scale):
 
 
 @compiled
-def normal_terms(theta, mean, precision):
+def normal_terms(theta, prior):
     """Log density of jointly normal coefficients, but for what does not change."""
-    off = theta - mean
-    return -0.5 * off @ (precision @ off)
+    off = theta - prior.mean
+    return -0.5 * off @ (prior.precision @ off)
 
 
 @compiled
-def move_rho(
-    y,
-    t,
-    A,
-    inverse,
-    rest,
-    index,
-    theta,
-    a,
-    log_U,
-    log_V,
-    normal,
-    grid,
-    density,
-    scale_U,
-    kinds,
-    rng,
-):
-    """ρ by Metropolis along the ridge, α and its companions giving way; θ_O, a,
-    log σ_U and the log-likelihood.
+def move_rho(y, outcome, treatment, inverse, rest, index, theta, errors, grid, rng):
+    """ρ by Metropolis along the ridge, α and its companions giving way: θ_O, the errors and the
+    log-likelihood.
+
+    `rest` is the outcome's mean but for its columns, `inverse` the inverse of columns'columns.
     """
-    (mean, precision), (answer, binary) = normal, kinds
-    now = log_density(y, t, A @ theta + rest, index, a, log_U, log_V, binary)
-    if len(grid) == 1:
-        return theta, a, log_U, now
+    A, t, scale_U = outcome.columns, treatment.response, outcome.sigma_scale
+    answer, binary = outcome.binary, treatment.binary
+    now = log_density(y, t, A @ theta + rest, index, errors, binary)
+    if len(grid.a) == 1:
+        return theta, errors, now
+    a, log_U, log_V = errors
     way = inverse @ (A.T @ pull(t, index, log_V, binary))
     for _ in range(RIDGE):
         new = a + np.array([0.05, 0.2, 0.6])[rng.integers(0, 3)] * rng.normal()
-        log_new = (
-            log_U if answer or binary else log_U + math.log(math.cosh(new)) - math.log(math.cosh(a))
-        )
+        log_new = log_U
+        if not (answer or binary):
+            log_new = log_U + math.log(math.cosh(new)) - math.log(math.cosh(a))
         moved = theta - (math.tanh(new) * math.exp(log_new) - math.tanh(a) * math.exp(log_U)) * way
-        then = log_density(y, t, A @ moved + rest, index, new, log_new, log_V, binary)
-        gain = then - now + np.interp(new, grid, density) - np.interp(a, grid, density)
-        gain += normal_terms(moved, mean, precision) - normal_terms(theta, mean, precision)
+        then = log_density(y, t, A @ moved + rest, index, Errors(new, log_new, log_V), binary)
+        gain = then - now
+        gain += np.interp(new, grid.a, grid.log_density)
+        gain -= np.interp(a, grid.a, grid.log_density)
+        gain += normal_terms(moved, outcome.prior) - normal_terms(theta, outcome.prior)
         gain += half_normal(log_new, scale_U) - half_normal(log_U, scale_U)
-        if abs(new) < grid[-1] and math.log(1.0 - rng.random()) < gain:
+        if abs(new) < grid.a[-1] and math.log(1.0 - rng.random()) < gain:
             theta, a, log_U, now = moved, new, log_new, then
-    return theta, a, log_U, now
+    return theta, Errors(a, log_U, log_V), now
 
 
 @compiled
-def move_spread(y, t, fitted, index, a, log_U, log_V, now, scale_U, scale_V, which, binary, rng):
-    """σ_U (which 0) or σ_V (which 1) by Metropolis; both logarithms and the log-likelihood."""
+def move_spread(y, outcome, treatment, mean, index, errors, now, which, rng):
+    """σ_U (which 0) or σ_V (which 1) by Metropolis: the errors and the log-likelihood."""
+    a, log_U, log_V = errors
+    scale_U, scale_V = outcome.sigma_scale, treatment.sigma_scale
     step = 1.7 / math.sqrt(len(y)) * rng.normal()
-    new_U, new_V = log_U + step * (which == 0), log_V + step * (which == 1)
-    then = log_density(y, t, fitted, index, a, new_U, new_V, binary)
-    gain = then - now + half_normal(new_U, scale_U) - half_normal(log_U, scale_U)
-    gain += half_normal(new_V, scale_V) - half_normal(log_V, scale_V)
+    new = Errors(a, log_U + step * (which == 0), log_V + step * (which == 1))
+    then = log_density(y, treatment.response, mean, index, new, treatment.binary)
+    gain = then - now + half_normal(new.log_U, scale_U) - half_normal(log_U, scale_U)
+    gain += half_normal(new.log_V, scale_V) - half_normal(log_V, scale_V)
     if math.log(1.0 - rng.random()) < gain:
-        return new_U, new_V, then
-    return log_U, log_V, now
+        return new, then
+    return errors, now
 
 
 @compiled
-def equations(y, T, V, A, Z, squares, X, normal, forest, trees, height, theta, gamma, state, rng):
-    """θ_O, forest_O, θ_T and forest_T in turn, given T (for a binary treatment its latent index
-    plus V) and V.
-
-    `squares`, `X`, `normal`, `forest`, `trees` and `height` hold the outcome's part and the
-    treatment's; heights change in place.
+def move_equation(equation, square, share, trees, forest, theta, noise, rng):
+    """θ of one equation, and its trees, against its share of the response; `forest` (n,) changes
+    in place.
     """
-    a, log_U, log_V = state
-    rho, ratio = math.tanh(a), math.exp(log_U - log_V)
-    noise = math.sqrt(1.0 - rho * rho)
-    noise_U, noise_V = noise * math.exp(log_U), noise * math.exp(log_V)
-    (X_O, X_T), (normal_O, normal_T), (forest_O, forest_T) = X, normal, forest
-    (trees_O, trees_T), (f_O, f_T) = trees, height
-    share = y - rho * ratio * V - forest_O[4]
-    theta = gaussian(A, squares[0], share - f_O, noise_U, normal_O[0], normal_O[1], rng)
-    if forest_O[0] > 0:
-        change_forest(
-            X_O,
-            *trees_O,
-            f_O,
-            share - A @ theta,
-            noise_U,
-            forest_O[3],
-            forest_O[1],
-            forest_O[2],
-            rng,
-        )
-    share = T - rho / ratio * (y - A @ theta - forest_O[4] - f_O) - forest_T[4]
-    if Z.shape[1] > 0:
-        gamma = gaussian(Z, squares[1], share - f_T, noise_V, normal_T[0], normal_T[1], rng)
-    if forest_T[0] > 0:
-        change_forest(
-            X_T,
-            *trees_T,
-            f_T,
-            share - Z @ gamma,
-            noise_V,
-            forest_T[3],
-            forest_T[1],
-            forest_T[2],
-            rng,
-        )
-    return theta, gamma
+    if equation.columns.shape[1] > 0:
+        theta = gaussian(equation, square, share - forest, noise, rng)
+    if equation.growth.trees > 0:
+        share = share - equation.columns @ theta
+        change_forest(equation.X, equation.growth, trees, forest, share, noise, rng)
+    return theta
 
 
 @compiled
-def sample(
-    seen,
-    t,
-    A,
-    Z,
-    X_O,
-    X_T,
-    normal_O,
-    normal_T,
-    forest_O,
-    forest_T,
-    scales,
-    grid,
-    density,
-    start,
-    kinds,
-    plan,
-    rng,
-):
-    """Draws of θ_O, θ_T, (a, log σ_U, log σ_V), forest_O and forest_T.
+def sample(outcome, treatment, grid, start, plan, rng):
+    """Draws of everything, as `Kept`.
 
-    `normal_O` and `normal_T` hold mean and precision of θ_O and θ_T; `forest_O` and `forest_T`
-    (trees, alpha, beta, leaf sd, level); `scales` those of σ_U and σ_V; `start` (a, log σ_U, log
-    σ_V); `kinds` whether outcome and treatment are binary; `plan` (draws, tune, thin). One
-    point in `grid` fixes ρ.
+    `outcome` and `treatment` are each an `Equation`, `start` is `Errors`; `grid` a `Grid` and
+    `plan` a `Plan`.
     """
-    (draws, tune, thin), (answer, binary) = plan, kinds
-    (a, log_U, log_V), n = start, len(seen)
-    X, normal, forest, height = (
-        (X_O, X_T),
-        (normal_O, normal_T),
-        (forest_O, forest_T),
-        (np.zeros(n), np.zeros(n)),
+    n, errors, A, Z = len(outcome.response), start, outcome.columns, treatment.columns
+    growth_O, growth_T, answer, binary = (
+        outcome.growth,
+        treatment.growth,
+        outcome.binary,
+        treatment.binary,
     )
-    theta, gamma, (f_O, f_T) = normal_O[0].copy(), normal_T[0].copy(), height
-    trees = stumps(n, int(forest_O[0])), stumps(n, int(forest_T[0]))
-    squares = A.T @ A, Z.T @ Z
-    inverse, y = np.linalg.inv(squares[0]), seen.astype(np.float64)
+    theta, gamma = outcome.prior.mean.copy(), treatment.prior.mean.copy()
+    forest_O, forest_T = np.zeros(n), np.zeros(n)
+    trees_O, trees_T = stumps(n, growth_O.trees), stumps(n, growth_T.trees)
+    square_O, square_T = A.T @ A, Z.T @ Z
+    t, inverse, y = treatment.response, np.linalg.inv(square_O), outcome.response.astype(np.float64)
     if answer:
         y = 2.0 * y - 1.0  # a start on the right side
-    kept = (
-        np.empty((draws, A.shape[1])),
-        np.empty((draws, Z.shape[1])),
-        np.empty((draws, 3)),
-        np.empty((draws, n if forest_O[0] > 0 else 0)),
-        np.empty((draws, n if forest_T[0] > 0 else 0)),
+    kept = Kept(
+        np.empty((plan.draws, A.shape[1])),
+        np.empty((plan.draws, Z.shape[1])),
+        np.empty((plan.draws, 3)),
+        np.empty((plan.draws, n if growth_O.trees > 0 else 0)),
+        np.empty((plan.draws, n if growth_T.trees > 0 else 0)),
     )
-    for sweep in range(tune + draws * thin):
-        level_O, index = forest_O[4] + f_O, Z @ gamma + forest_T[4] + f_T
-        theta, a, log_U, now = move_rho(
-            y,
-            t,
-            A,
-            inverse,
-            level_O,
-            index,
-            theta,
-            a,
-            log_U,
-            log_V,
-            normal_O,
-            grid,
-            density,
-            scales[0],
-            kinds,
-            rng,
+    for sweep in range(plan.tune + plan.draws * plan.thin):
+        level, index = growth_O.level + forest_O, Z @ gamma + growth_T.level + forest_T
+        theta, errors, now = move_rho(
+            y, outcome, treatment, inverse, level, index, theta, errors, grid, rng
         )
+        mean = A @ theta + level
         for which in range(1 if answer else 0, 1 if binary else 2):
-            log_U, log_V, now = move_spread(
-                y,
-                t,
-                A @ theta + level_O,
-                index,
-                a,
-                log_U,
-                log_V,
-                now,
-                scales[0],
-                scales[1],
-                which,
-                binary,
-                rng,
-            )
-        V = latent(y, t, A @ theta + level_O, index, a, log_U, rng) if binary else t - index
+            errors, now = move_spread(y, outcome, treatment, mean, index, errors, now, which, rng)
+        V = latent(y, t, mean, index, errors, rng) if binary else t - index
         if answer:
-            y = answered(seen, A @ theta + level_O, V, a, log_V, rng)
-        theta, gamma = equations(
-            y,
-            index + V,
-            V,
-            A,
-            Z,
-            squares,
-            X,
-            normal,
-            forest,
-            trees,
-            height,
-            theta,
+            y = answered(outcome.response, mean, V, errors, rng)
+        T = index + V  # a binary treatment's latent index, and its error
+        rho, ratio = math.tanh(errors.a), math.exp(errors.log_U - errors.log_V)
+        noise = math.sqrt(1.0 - rho * rho)
+        share = y - rho * ratio * V - growth_O.level
+        theta = move_equation(
+            outcome, square_O, share, trees_O, forest_O, theta, noise * math.exp(errors.log_U), rng
+        )
+        share = T - rho / ratio * (y - A @ theta - growth_O.level - forest_O) - growth_T.level
+        gamma = move_equation(
+            treatment,
+            square_T,
+            share,
+            trees_T,
+            forest_T,
             gamma,
-            (a, log_U, log_V),
+            noise * math.exp(errors.log_V),
             rng,
         )
-        if sweep >= tune and (sweep - tune) % thin == thin - 1:
-            i = (sweep - tune) // thin
-            kept[0][i], kept[1][i], kept[2][i] = theta, gamma, np.array([a, log_U, log_V])
-            if forest_O[0] > 0:
-                kept[3][i] = forest_O[4] + f_O
-            if forest_T[0] > 0:
-                kept[4][i] = forest_T[4] + f_T
+        if sweep >= plan.tune and (sweep - plan.tune) % plan.thin == plan.thin - 1:
+            i = (sweep - plan.tune) // plan.thin
+            kept.theta_O[i], kept.theta_T[i] = theta, gamma
+            kept.errors[i] = np.array([errors.a, errors.log_U, errors.log_V])
+            if growth_O.trees > 0:
+                kept.forest_O[i] = growth_O.level + forest_O
+            if growth_T.trees > 0:
+                kept.forest_T[i] = growth_T.level + forest_T
     return kept
 
 
@@ -386,10 +384,10 @@ def depth_of(node):
 
 
 @compiled
-def split_chance(node, alpha, beta):
+def split_chance(node, growth):
     """Prior probability that a node splits."""
     depth = depth_of(node)
-    return 0.0 if depth >= DEPTH else alpha * (1.0 + depth) ** (-beta)
+    return 0.0 if depth >= DEPTH else growth.alpha * (1.0 + depth) ** (-growth.beta)
 
 
 @compiled
@@ -463,24 +461,22 @@ def apart(count, part, left, noise2, leaf2):
 
 
 @compiled
-def change_tree(X, tree, rest, noise2, leaf2, alpha, beta, rng):
-    """One Metropolis step on a tree (variable, value, leaf, count, part): grow, prune,
-    or change the rule above two.
-    """
-    u = 0.0 if tree[0][0] == -1 else rng.random()
+def change_tree(X, tree, rest, noise2, growth, rng):
+    """One Metropolis step on a tree: grow, prune, or change the rule above two."""
+    u = 0.0 if tree.variable[0] == -1 else rng.random()
     if u < GROW:
-        grow(X, tree, rest, noise2, leaf2, alpha, beta, rng)
+        grow(X, tree, rest, noise2, growth, rng)
     elif u < GROW + PRUNE:
-        prune(tree, noise2, leaf2, alpha, beta, rng)
+        prune(tree, noise2, growth, rng)
     else:
-        change_rule(X, tree, rest, noise2, leaf2, rng)
+        change_rule(X, tree, rest, noise2, growth, rng)
 
 
 @compiled
-def grow(X, tree, rest, noise2, leaf2, alpha, beta, rng):
+def grow(X, tree, rest, noise2, growth, rng):
     """Split a leaf by a rule drawn from its prior."""
-    variable, value, leaf, count, part = tree
-    stump = variable[0] == -1
+    variable, _, leaf, count, part = tree
+    leaf2, stump = growth.leaf_sd**2, variable[0] == -1
     node, leaves = choose(variable, 0, rng)
     if node < 0:
         return
@@ -494,7 +490,7 @@ def grow(X, tree, rest, noise2, leaf2, alpha, beta, rng):
     left, right = 2 * node + 1, 2 * node + 2
     variable[node], variable[left], variable[right] = k, -1, -1
     _, parents = choose(variable, 1, rng)
-    gain += _prior(node, alpha, beta) + _way_back(parents, leaves, stump)
+    gain += _prior(node, growth) + _way_back(parents, leaves, stump)
     if math.log(1.0 - rng.random()) < gain:
         _send(X[k], tree, node, node, node, c, found)
     else:
@@ -502,16 +498,17 @@ def grow(X, tree, rest, noise2, leaf2, alpha, beta, rng):
 
 
 @compiled
-def prune(tree, noise2, leaf2, alpha, beta, rng):
+def prune(tree, noise2, growth, rng):
     """Make one leaf of two siblings."""
     variable, _, leaf, count, part = tree
+    leaf2 = growth.leaf_sd**2
     node, parents = choose(variable, 1, rng)
     left, right, k = 2 * node + 1, 2 * node + 2, variable[node]
     both = count[left] + count[right], part[left] + part[right]
     before = apart(*both, (count[left], part[left]), noise2, leaf2)
     variable[node], variable[left], variable[right] = -1, -2, -2
     _, leaves = choose(variable, 0, rng)
-    gain = evidence(*both, noise2, leaf2) - before - _prior(node, alpha, beta)
+    gain = evidence(*both, noise2, leaf2) - before - _prior(node, growth)
     if math.log(1.0 - rng.random()) < gain - _way_back(parents, leaves, variable[0] == -1):
         count[node], part[node] = both
         for i in range(len(leaf)):
@@ -522,9 +519,10 @@ def prune(tree, noise2, leaf2, alpha, beta, rng):
 
 
 @compiled
-def change_rule(X, tree, rest, noise2, leaf2, rng):
+def change_rule(X, tree, rest, noise2, growth, rng):
     """Another rule, drawn from its prior, above two sibling leaves."""
     variable, _, leaf, count, part = tree
+    leaf2 = growth.leaf_sd**2
     node, _ = choose(variable, 1, rng)
     left, right = 2 * node + 1, 2 * node + 2
     both = count[left] + count[right], part[left] + part[right]
@@ -537,9 +535,9 @@ def change_rule(X, tree, rest, noise2, leaf2, rng):
 
 
 @compiled
-def _prior(node, alpha, beta):
+def _prior(node, growth):
     """Log prior odds of a split of this node into two leaves against a leaf."""
-    here, below = split_chance(node, alpha, beta), split_chance(2 * node + 1, alpha, beta)
+    here, below = split_chance(node, growth), split_chance(2 * node + 1, growth)
     return math.log(here) + 2.0 * math.log(1.0 - below) - math.log(1.0 - here)
 
 
@@ -567,15 +565,12 @@ def _send(x, tree, first, second, node, c, found):
 
 
 @compiled
-def change_forest(
-    X, variable, value, leaf, height, total, target, noise, leaf_sd, alpha, beta, rng
-):
+def change_forest(X, growth, trees, total, target, noise, rng):
     """Every tree in turn, against what the others leave of the target; `total` (n,) is their sum,
     updated in place.
-
-    `X` is (covariates, n); the others are those of `stumps`.
     """
-    n, noise2, leaf2 = len(target), noise**2, leaf_sd**2
+    variable, value, leaf, height = trees
+    n, noise2, leaf2 = len(target), noise**2, growth.leaf_sd**2
     rest, count, part = np.empty(n), np.zeros(NODES, np.int64), np.zeros(NODES)
     for j in range(len(variable)):
         for i in range(n):
@@ -584,37 +579,22 @@ def change_forest(
         for node in range(NODES):
             if variable[j, node] == -1:
                 count[node], part[node] = inside(leaf[j], rest, node)
+        tree = Tree(variable[j], value[j], leaf[j], count, part)
         for _ in range(STEPS):
-            change_tree(
-                X,
-                (variable[j], value[j], leaf[j], count, part),
-                rest,
-                noise2,
-                leaf2,
-                alpha,
-                beta,
-                rng,
-            )
+            change_tree(X, tree, rest, noise2, growth, rng)
         for node in range(NODES):
             if variable[j, node] == -1:
                 seen = noise2 + count[node] * leaf2
-                height[j, node] = (
-                    leaf2 * part[node] / seen + math.sqrt(noise2 * leaf2 / seen) * rng.normal()
-                )
+                spread = math.sqrt(noise2 * leaf2 / seen)
+                height[j, node] = leaf2 * part[node] / seen + spread * rng.normal()
         for i in range(n):
             total[i] += height[j, leaf[j, i]]
 
 
 @compiled
 def stumps(n, trees):
-    """So many trees without a split: each node's variable, value and height, (trees, nodes),
-    and each row's leaf.
-    """
+    """So many trees without a split."""
     variable = np.full((trees, NODES), -2)
     variable[:, 0] = -1
-    return (
-        variable,
-        np.zeros((trees, NODES)),
-        np.zeros((trees, n), np.uint8),
-        np.zeros((trees, NODES)),
-    )
+    value, leaf = np.zeros((trees, NODES)), np.zeros((trees, n), np.uint8)
+    return Trees(variable, value, leaf, np.zeros((trees, NODES)))

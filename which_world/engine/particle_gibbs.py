@@ -10,11 +10,9 @@ import logging
 import multiprocessing
 from contextlib import contextmanager
 
-import numpy as np
 import pymc as pm
-from bartrs.bartrs import PyBartSettings, PySampler
-from bartrs.pgbart import PGBART
-from pymc_bart.bart import BARTRV
+
+from which_world.engine.pymc_bart_parts import is_forest, seeded_step
 
 STATS = ("diverging", "energy", "tree_depth", "step_size", "acceptance_rate")
 
@@ -23,10 +21,10 @@ def particle_gibbs(model, *, draws, tune, chains, seed, progressbar, names=None)
     """PyMC's way: particle Gibbs for the forests and NUTS for everything else,
     one after the other in each step.
     """
-    forests = [rv for rv in model.free_RVs if isinstance(rv.owner.op, BARTRV)]
+    forests = filter(is_forest, model.free_RVs)
     alone = multiprocessing.current_process().daemon  # a worker of a cluster may not have workers
     with model, _quiet("pymc"):
-        steps = [_seeded(PGBART([rv])) for rv in forests]
+        steps = [seeded_step(rv) for rv in forests]
         idata = pm.sample(
             draws,
             tune=tune,
@@ -44,27 +42,6 @@ def particle_gibbs(model, *, draws, tune, chains, seed, progressbar, names=None)
     idata["sample_stats"] = statistics[[name for name in STATS if name in statistics]]
     idata.attrs["route"] = "particles"
     return idata
-
-
-def _seeded(step):
-    """The step with a seed of its own for every chain, and a fresh forest:
-    PyMC-BART starts all chains from seed 0.
-    """
-    begin = step.setup_chain
-
-    def setup_chain(rng, tune, draws):
-        step._settings_params["seed"] = int(rng.integers(2**63))
-        step.pg_bart = PySampler.init(
-            x=np.asfortranarray(step.X),
-            y=step.bart.Y,
-            model=step.compiled_pymc_model.get_function_pointer(),
-            settings=PyBartSettings(**step._settings_params),
-        )
-        step._non_tune_steps, step._synced_all_trees = 0, True  # the trees themselves are not kept
-        begin(rng, tune, draws)
-
-    step.setup_chain = setup_chain
-    return step
 
 
 @contextmanager

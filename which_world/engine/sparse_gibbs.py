@@ -193,23 +193,16 @@ def _chain(joint, target, draws, tune, rng):
     base, centre = target.base * unit**2, target.centre / unit
     linear = np.einsum("kij,kj->ki", precision, mode) + base * centre
     height = target.height - 0.5 * np.einsum("ki,kij,kj->k", mode, precision, mode)
-    common = (
-        precision,
-        linear,
-        height,
-        _log_width(target.a),
-        base.copy(),
-        target.place,
-        target.equation,
-    )
-    last = draws, THIN[joint.family], tune, rng
+    likelihood = loops.Likelihood(precision, linear, height, _log_width(target.a), base)
+    sparse = loops.Sparse(target.place, target.equation)
+    plan = loops.Plan(draws, THIN[joint.family], tune)
     first, second, third = np.ascontiguousarray(target.hyper.T)
-    of_place = unit[target.place]
+    unit = unit[target.place]
     if joint.family == "sieve":
-        return loops.sieve(
-            *common, target.slab / of_place, _zero(target) / of_place, first, second, *last
-        )
-    return loops.funnel(*common, of_place, *half_cauchy_nodes(), first, second, third, *last)
+        sieve = loops.SieveNumbers(target.slab / unit, _zero(target) / unit, first, second)
+        return loops.sieve(likelihood, sparse, sieve, plan, rng)
+    funnel = loops.FunnelNumbers(unit, *half_cauchy_nodes(), first, second, third)
+    return loops.funnel(likelihood, sparse, funnel, plan, rng)
 
 
 def _middle(target):

@@ -7,6 +7,8 @@ E_k. Changing one precision by d is a rank-one change of all three, so a coeffic
 compared at a cost of one number a column.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -15,111 +17,144 @@ FAR = 60.0  # a column so far below the best, in log evidence, adds nothing that
 STEPS = 10  # Metropolis steps of τ and c² between two rounds over the coefficients
 
 
+class Likelihood(NamedTuple):
+    """K columns of the likelihood, Gaussian in θ, and the prior of what is not sparse."""
+
+    H: np.ndarray  # (K, m, m), precisions
+    b: np.ndarray  # (K, m), precisions times modes
+    height: np.ndarray  # (K,), log heights at θ = 0
+    log_width: np.ndarray  # (K,), of what each column stands for
+    base: np.ndarray  # (m,), prior precisions, to be overwritten where θ is sparse
+
+
+class Sparse(NamedTuple):
+    """Where the sparse coefficients stand in θ, and in which equation (0 or 1)."""
+
+    place: np.ndarray  # (J,)
+    equation: np.ndarray  # (J,)
+
+
+class SieveNumbers(NamedTuple):
+    """Spreads of a coefficient that is free, or zero, and the Beta of each equation's share."""
+
+    slab: np.ndarray  # (J,)
+    zero: np.ndarray  # (J,)
+    beta_a: np.ndarray  # (2,)
+    beta_b: np.ndarray  # (2,), below zero: the share is `beta_a`
+
+
+class FunnelNumbers(NamedTuple):
+    """Nodes of the half-Cauchy λ, and each equation's prior of τ and c²."""
+
+    unit: np.ndarray  # (J,), what one unit of a sparse coefficient in θ stands for
+    node: np.ndarray
+    weight: np.ndarray
+    tau_0: np.ndarray  # (2,)
+    shape: np.ndarray  # (2,)
+    scale: np.ndarray  # (2,)
+
+
+class Columns(NamedTuple):
+    """Prior precisions, and the columns under them: covariances, means, log evidences."""
+
+    D: np.ndarray  # (m,)
+    C: np.ndarray  # (K, m, m)
+    M: np.ndarray  # (K, m)
+    E: np.ndarray  # (K,)
+
+
+class Plan(NamedTuple):
+    """How many draws are kept, of how many rounds each, after how many."""
+
+    draws: int
+    thin: int
+    tune: int
+
+
 @njit(nogil=True, cache=True)
-def sieve(
-    H, b, height, log_width, D, place, equation, slab, zero, beta_a, beta_b, draws, thin, tune, rng
-):
+def sieve(likelihood, sparse, numbers, plan, rng):
     """Kinds 0 (a coefficient is zero) and 1 (it is free), and each equation's inclusion
     probability.
 
     Returns the kinds (draws, J), the inclusion probabilities (draws, 2) and the log evidences
-    (draws, K). `beta_b` below zero marks a fixed inclusion probability, `beta_a`.
+    (draws, K).
     """
-    J, K, m = len(place), *b.shape
-    C, M, E = np.empty((K, m, m)), np.empty((K, m)), np.empty(K)
+    (place, equation), log_width = sparse, likelihood.log_width
+    columns, J = _blank(likelihood), len(place)
     kinds, options = np.empty(J, np.int64), np.empty((J, 2))
     for j in range(J):
-        options[j, 0], options[j, 1] = 1 / zero[j] ** 2, 1 / slab[j] ** 2
+        options[j, 0], options[j, 1] = 1 / numbers.zero[j] ** 2, 1 / numbers.slab[j] ** 2
         kinds[j] = rng.integers(0, 2)  # chains start far apart
-        D[place[j]] = options[j, kinds[j]]
+        columns.D[place[j]] = options[j, kinds[j]]
+    draws, K = plan.draws, len(log_width)
     kept = np.empty((draws, J), np.int64), np.empty((draws, 2)), np.empty((draws, K))
     share, log_share = np.empty(2), np.empty((2, 2))
-    for step in range(tune + thin * draws):
+    for step in range(plan.tune + plan.thin * draws):
         if step % REBUILT == 0:  # rounding errors of many small changes are swept away
-            _rebuild(H, b, height, D, C, M, E)
+            _rebuild(likelihood, columns)
         for e in range(2):
             free = np.sum(kinds[equation == e])
             total = np.sum(equation == e)
-            fixed = beta_b[e] < 0
-            share[e] = beta_a[e] if fixed else rng.beta(beta_a[e] + free, beta_b[e] + total - free)
+            a, b = numbers.beta_a[e], numbers.beta_b[e]
+            share[e] = a if b < 0 else rng.beta(a + free, b + total - free)
             share[e] = min(max(share[e], 1e-300), 1 - 1e-16)
             log_share[e, 0], log_share[e, 1] = np.log1p(-share[e]), np.log(share[e])
         for j in _shuffled(J, rng):
-            kinds[j] = _visit(
-                j, place[j], options[j], log_share[equation[j]], D, C, M, E, log_width, rng
-            )
+            kinds[j] = _visit(place[j], options[j], log_share[equation[j]], columns, log_width, rng)
         for _ in range(2 * J):
-            _swap(kinds, options, place, equation, D, C, M, E, log_width, rng)
-        if step >= tune and (step - tune) % thin == 0:
-            i = (step - tune) // thin
-            kept[0][i], kept[1][i], kept[2][i] = kinds, share, E
+            _swap(kinds, options, sparse, columns, log_width, rng)
+        if step >= plan.tune and (step - plan.tune) % plan.thin == 0:
+            i = (step - plan.tune) // plan.thin
+            kept[0][i], kept[1][i], kept[2][i] = kinds, share, columns.E
     return kept
 
 
 @njit(nogil=True, cache=True)
-def funnel(
-    H,
-    b,
-    height,
-    log_width,
-    D,
-    place,
-    equation,
-    unit,
-    node,
-    weight,
-    tau_0,
-    shape,
-    scale,
-    draws,
-    thin,
-    tune,
-    rng,
-):
+def funnel(likelihood, sparse, numbers, plan, rng):
     """Kinds: which node λ of the half-Cauchy a coefficient has; τ and c² of each equation by
     Metropolis.
 
-    `unit` (J,) is what one unit of a sparse coefficient in θ stands for.
-
     Returns the kinds (draws, J), τ and c² (draws, 4) and the log evidences (draws, K).
     """
-    J, K, m = len(place), *b.shape
-    C, M, E = np.empty((K, m, m)), np.empty((K, m)), np.empty(K)
-    kinds, options, log_weight = (
-        rng.integers(0, len(node), J),
-        np.empty((J, len(node))),
-        np.log(weight),
-    )
-    hyper = np.empty(4)
+    (place, equation), unit, node = sparse, numbers.unit, numbers.node
+    columns, log_width, J = _blank(likelihood), likelihood.log_width, len(place)
+    kinds, options = rng.integers(0, len(node), J), np.empty((J, len(node)))
+    log_weight, hyper = np.log(numbers.weight), np.empty(4)
     for e in range(2):
-        hyper[e] = tau_0[e] * np.exp(rng.normal())
-        hyper[2 + e] = scale[e] / (shape[e] + 1) * np.exp(0.5 * rng.normal())
+        hyper[e] = numbers.tau_0[e] * np.exp(rng.normal())
+        hyper[2 + e] = numbers.scale[e] / (numbers.shape[e] + 1) * np.exp(0.5 * rng.normal())
+    draws, K, m = plan.draws, *likelihood.b.shape
     kept = np.empty((draws, J), np.int64), np.empty((draws, 4)), np.empty((draws, K))
-    for step in range(tune + thin * draws):
+    for step in range(plan.tune + plan.thin * draws):
         for j in range(J):
+            tau, c2 = hyper[equation[j]], hyper[2 + equation[j]]
             for s in range(len(node)):
-                options[j, s] = (
-                    unit[j] / _spread(hyper[equation[j]], hyper[2 + equation[j]], node[s])
-                ) ** 2
-            D[place[j]] = options[j, kinds[j]]
-        _rebuild(H, b, height, D, C, M, E)
+                options[j, s] = (unit[j] / _spread(tau, c2, node[s])) ** 2
+            columns.D[place[j]] = options[j, kinds[j]]
+        _rebuild(likelihood, columns)
         for j in _shuffled(J, rng):
-            kinds[j] = _visit(j, place[j], options[j], log_weight, D, C, M, E, log_width, rng)
-        if step >= tune and (step - tune) % thin == 0:
-            i = (step - tune) // thin
-            kept[0][i], kept[1][i], kept[2][i] = kinds, hyper, E
-        k = _choose(E + log_width, rng)
-        theta = M[k] + np.linalg.cholesky(C[k]) @ rng.normal(0.0, 1.0, m)
+            kinds[j] = _visit(place[j], options[j], log_weight, columns, log_width, rng)
+        if step >= plan.tune and (step - plan.tune) % plan.thin == 0:
+            i = (step - plan.tune) // plan.thin
+            kept[0][i], kept[1][i], kept[2][i] = kinds, hyper, columns.E
+        k = _choose(columns.E + log_width, rng)
+        theta = columns.M[k] + np.linalg.cholesky(columns.C[k]) @ rng.normal(0.0, 1.0, m)
         theta[place] *= unit
         for e in range(2):
-            _move_scales(
-                e, hyper, theta, place, equation, node, kinds, tau_0[e], shape[e], scale[e], rng
-            )
+            _move_scales(e, hyper, theta, sparse, kinds, numbers, rng)
     return kept
+
+
+@njit(nogil=True, cache=True)
+def _blank(likelihood):
+    """Columns to be filled, with the prior precisions of what is not sparse."""
+    K, m = likelihood.b.shape
+    return Columns(likelihood.base.copy(), np.empty((K, m, m)), np.empty((K, m)), np.empty(K))
 
 
 @njit(nogil=True, cache=True)
 def _shuffled(J, rng):
+    """0 to J - 1 in random order."""
     order = np.arange(J)
     for i in range(J - 1, 0, -1):
         j = rng.integers(0, i + 1)
@@ -134,41 +169,40 @@ def _spread(tau, c2, local):
 
 
 @njit(nogil=True, cache=True)
-def _move_scales(e, hyper, theta, place, equation, node, kinds, tau_0, shape, scale, rng):
+def _move_scales(e, hyper, theta, sparse, kinds, numbers, rng):
     """Random-walk Metropolis of log τ and log c² given the coefficients of equation e and their
     λ.
     """
-    if not np.any(equation == e):
+    if not np.any(sparse.equation == e):
         return
-    old = _scale_density(
-        e, hyper[e], hyper[2 + e], theta, place, equation, node, kinds, tau_0, shape, scale
-    )
+    old = _scale_density(e, hyper[e], hyper[2 + e], theta, sparse, kinds, numbers)
     for step in range(2 * STEPS):
         tau, c2 = hyper[e], hyper[2 + e]
         if step % 2:
             c2 *= np.exp(rng.normal())
         else:
             tau *= np.exp(0.7 * rng.normal())
-        new = _scale_density(e, tau, c2, theta, place, equation, node, kinds, tau_0, shape, scale)
+        new = _scale_density(e, tau, c2, theta, sparse, kinds, numbers)
         if np.log(rng.random()) < new - old:
             hyper[e], hyper[2 + e], old = tau, c2, new
 
 
 @njit(nogil=True, cache=True)
-def _scale_density(e, tau, c2, theta, place, equation, node, kinds, tau_0, shape, scale):
-    value = np.log(tau) - np.log1p((tau / tau_0) ** 2) - shape * np.log(c2) - scale / c2
-    for j in range(len(place)):
-        if equation[j] == e:
-            s = _spread(tau, c2, node[kinds[j]])
-            value += -np.log(s) - 0.5 * (theta[place[j]] / s) ** 2
+def _scale_density(e, tau, c2, theta, sparse, kinds, numbers):
+    """Log density of τ and c² of equation e, given its coefficients and their λ."""
+    shape, scale = numbers.shape[e], numbers.scale[e]
+    value = np.log(tau) - np.log1p((tau / numbers.tau_0[e]) ** 2) - shape * np.log(c2) - scale / c2
+    for j in range(len(sparse.place)):
+        if sparse.equation[j] == e:
+            s = _spread(tau, c2, numbers.node[kinds[j]])
+            value += -np.log(s) - 0.5 * (theta[sparse.place[j]] / s) ** 2
     return value
 
 
 @njit(nogil=True, cache=True)
-def _rebuild(H, b, height, D, C, M, E):
-    """Covariance, mean and log evidence of every column from scratch;
-    `height` holds all that D leaves alone.
-    """
+def _rebuild(likelihood, columns):
+    """Covariance, mean and log evidence of every column from scratch, under its D."""
+    (H, b, height, _, _), (D, C, M, E) = likelihood, columns
     log_D = 0.0
     for value in D:
         log_D += np.log(value) if value > 0 else 0.0
@@ -208,15 +242,17 @@ def _choose(log_weight, rng):
 
 @njit(nogil=True, cache=True)
 def _total(E, log_width):
+    """The log of all columns' evidence together."""
     top = np.max(E + log_width)
     return top + np.log(np.sum(np.exp(E + log_width - top)))
 
 
 @njit(nogil=True, cache=True)
-def _visit(j, p, options, log_prior, D, C, M, E, log_width, rng):
-    """Draw the kind of one coefficient given all others, ρ and θ summed out,
+def _visit(p, options, log_prior, columns, log_width, rng):
+    """Draw the kind of the coefficient at p given all others, ρ and θ summed out,
     and change the columns to it.
     """
+    D, C, M, E = columns
     log_weight, value, t = np.empty(len(options)), np.empty(len(E)), np.empty(len(E))
     level, variance, pull = E + log_width, C[:, p, p].copy(), 0.5 * M[:, p] ** 2
     for s in range(len(options)):
@@ -230,12 +266,14 @@ def _visit(j, p, options, log_prior, D, C, M, E, log_width, rng):
                 total += np.exp(value[k] - top) / np.sqrt(t[k])
         log_weight[s] = log_prior[s] + 0.5 * np.log(options[s]) + top + np.log(total)
     s = _choose(log_weight, rng)
-    _change(p, options[s], D, C, M, E)
+    _change(p, options[s], columns)
     return s
 
 
 @njit(nogil=True, cache=True)
-def _change(p, precision, D, C, M, E):
+def _change(p, precision, columns):
+    """Give the coefficient at p another prior precision: a change of rank one."""
+    D, C, M, E = columns
     d = precision - D[p]
     if d == 0.0:
         return
@@ -253,10 +291,11 @@ def _change(p, precision, D, C, M, E):
 
 
 @njit(nogil=True, cache=True)
-def _swap(kinds, options, place, equation, D, C, M, E, log_width, rng):
+def _swap(kinds, options, sparse, columns, log_width, rng):
     """Metropolis: let a free coefficient and a zero one of the same equation change roles,
     judged before it is done.
     """
+    (place, equation), (D, C, M, E) = sparse, columns
     i, j = rng.integers(0, len(kinds)), rng.integers(0, len(kinds))
     if equation[i] != equation[j] or kinds[i] == kinds[j]:
         return
@@ -273,6 +312,6 @@ def _swap(kinds, options, place, equation, D, C, M, E, log_width, rng):
         - _total(E, log_width)
     )
     if np.log(rng.random()) < gain:
-        _change(p, new_p, D, C, M, E)
-        _change(q, new_q, D, C, M, E)
+        _change(p, new_p, columns)
+        _change(q, new_q, columns)
         kinds[i], kinds[j] = kinds[j], kinds[i]

@@ -106,6 +106,26 @@ def _no_weights(context, option, value):
     is_flag=True,
     help="Drop rows with a missing value in a column used, and count them.",
 )
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=COST,SHARE",
+    help=(
+        "Something you could do: what it costs, in units of the effect, and the share of the "
+        "effect that it brings. With two or more the report says which is best at which ρ: "
+        '--option "as now=0,0" --option "all=2.5,1".'
+    ),
+)
+@click.option(
+    "--within",
+    nargs=2,
+    type=float,
+    default=(-0.5, 0.5),
+    show_default=True,
+    metavar="LOW HIGH",
+    help="The hidden currents ρ between which options are compared.",
+)
 @click.option("--force", is_flag=True, help="Replace an earlier report in the folder.")
 @click.option(
     "--separator",
@@ -194,6 +214,8 @@ def _report(
         belief=atanh_normal(*options["belief"]),
         alpha=options["alpha"],
         labels=_labels(options["labels"]),
+        options=_options(options["options"]),
+        within=options["within"],
         seed=seed,
         tell=tell,
     )
@@ -232,6 +254,27 @@ def _labels(pairs: tuple[str, ...]) -> dict[str, str]:
             f"--label names a variable twice: {', '.join(pairs)}; accepted is one label a variable."
         )
     return labels
+
+
+def _options(texts: tuple[str, ...]) -> dict[str, tuple[float, float]] | None:
+    """NAME=COST,SHARE, each, as a mapping."""
+    options = {}
+    for text in texts:
+        name, _, numbers = text.rpartition("=")
+        try:
+            cost, share = map(float, numbers.split(","))
+        except ValueError:
+            name = ""
+        if not name.strip():
+            raise ValueError(
+                f'--option {text!r} is no NAME=COST,SHARE; accepted is, for one, "all=2.5,1".'
+            )
+        options[name.strip()] = cost, share
+    if len(options) < len(texts):
+        raise ValueError(
+            f"--option names an option twice: {', '.join(texts)}; accepted is each name once."
+        )
+    return options or None
 
 
 def _source(csv: str, out: str, seed: int) -> dict[str, str]:

@@ -29,6 +29,8 @@ from which_world.readings import between_columns, read_map, tipping_point, weigh
 from which_world.report.examine import MISLED, data_checks
 from which_world.report.identifiers import belonging, identifiers
 from which_world.report.instruments import instrument_table, instruments_said
+from which_world.report.leaning import leaning
+from which_world.report.options import check_options, check_within, decided
 from which_world.report.report import Report, read_of
 from which_world.report.sentences import (
     assumptions,
@@ -111,6 +113,8 @@ def make_report(
     labels: Mapping[str, str] | None = None,
     undefined: Mapping[str, int] | None = None,
     data: pd.DataFrame | None = None,
+    options: Mapping[str, tuple[float, float]] | None = None,
+    within: tuple[float, float] | None = None,
     seed: int = 0,
     tell: Callable[[str], object] | None = None,
 ) -> Report:
@@ -142,6 +146,12 @@ def make_report(
     data : pandas.DataFrame, optional
         The rows the design was made from, with every column of the file: those that the formulas
         leave out are looked through for clusters.
+    options : mapping of str to pair of float, optional
+        What the reader could do: of each option what it costs, in units of the effect, and the
+        share of the effect that it brings: ``{"as now": (0, 0), "all": (2.5, 1)}``. The report then
+        says which is best at which ρ, and where that turns.
+    within : pair of float, optional
+        The ρ between which options are compared; by default -0.5 and 0.5.
     seed : int
     tell : function of str, optional
         Called with the name of each stage as it begins.
@@ -155,8 +165,8 @@ def make_report(
     ------
     TypeError, ValueError
         When `design` is no Design or `belief` no prior; when a label is of no variable, or two are
-        the same; when the map cannot carry even ρ = 0; when `table` comes with what it holds
-        already.
+        the same; when an option has no cost and share; when the map cannot carry even ρ = 0; when
+        `table` comes with what it holds already.
 
     See Also
     --------
@@ -188,6 +198,7 @@ def make_report(
     source = _source(table, dropped, names, undefined, data)
     if tell is None:
         tell = _silently
+    options, within = check_options(options), check_within(within)
     tell = arguments.function(tell, "tell", "a function of a stage's name")
     if design.outcome_kind == "binary":
         unit = unit or "percentage points"
@@ -204,6 +215,7 @@ def make_report(
 
     tell("read the worlds")
     worlds, draws = _worlds(design, chart, belief, seed, misled)
+    decision, said = decided(chart, options, within, belief, not misled)
     instruments = instrument_table(design, worlds.loc["ρ free"], misled)
     checks += instruments_said(instruments, design, unit)
     at_hand = not design.stands_for and design.n <= LOOKED
@@ -235,6 +247,9 @@ def make_report(
         instruments=instruments,
         influence=deciding,
         belief=belief,
+        decision=decision,
+        decided=said,
+        leaning=_leaning(design, chart, worlds, belief, alpha, seed),
     )
     first, *others = report.limits
     report = report._replace(overturns=overturns(report), limits=[first + moved(report), *others])
@@ -508,6 +523,13 @@ def _sensitivity(design, chart, belief, alpha, seed):
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("prior")[shown]
 
 
+def _leaning(design, chart, worlds, belief, alpha, seed):
+    """How far the world "ρ free" leans on its priors; empty where it has no row."""
+    if not np.isfinite(worlds.loc["ρ free", read_of(design)]):
+        return ""
+    return leaning(weigh(chart, belief, seed=seed), belief, scales(design, alpha=alpha).alpha)
+
+
 def _reweigh(chart, old, new):
     """The map under another prior sd of α, weighted by the ratio of the two priors.
 
@@ -547,12 +569,3 @@ def _benchmarks(design):
         columns = ["rho", f"{read_of(design)}_without", "change", "reason"]
         return pd.DataFrame(columns=columns).rename_axis("left out")
     return benchmark_rho(design).loc[own].sort_values("rho", key=abs, ascending=False)
-
-
-def readable(report: Report) -> pd.DataFrame:
-    """The part of a report's map that a figure shows, |ρ| ≤ 0.8.
-
-    Columns that cannot be relied on are NaN.
-    """
-    table = read_map(report.map)
-    return table[np.abs(table.index) <= 0.8]

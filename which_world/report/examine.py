@@ -36,8 +36,7 @@ EXTRAPOLATING = (
     "data."
 )
 UNSEEN_SHAPE = (
-    "The shape of U cannot be seen in a yes or a no: that it is normal is assumed outright, and "
-    "what the likelihood says about ρ leans on it."
+    "The shape of U cannot be seen in a yes or a no: that it is normal is assumed outright."
 )
 IN_PIECES = (
     "The data came in pieces, so whether the errors are normal, and whether rows come in clusters, "
@@ -93,7 +92,7 @@ def data_checks(
         sentences.append(_variation(design))
     sentences += _strength(design) + _shape(design)
     if np.isfinite(shuffled):
-        sentences.append(_shuffled(shuffled))
+        sentences.append(shuffles_said(shuffled))
     return sentences
 
 
@@ -137,11 +136,17 @@ def _treatment(design):
 
 def _categorical(design):
     """Main terms whose columns are dummies, each named for its level."""
-    pairs = zip(terms_of(design)[0], design.covariates)
+    columns = zip(*terms_of(design), design.covariates)
     dummies = Counter(
-        term for term, label in pairs if label.startswith(f"{term}[T.") and label.endswith("]")
+        term
+        for term, made_of, label in columns
+        if len(made_of) == 1 and label.startswith(f"{term}[T.") and label.endswith("]")
     )
-    return [f"{term} is categorical, with {k + 1} levels." for term, k in dummies.items()]
+    if not dummies:
+        return []
+    be = agreeing(dummies, "is", "are")
+    levels = listed(k + 1 for k in dummies.values())
+    return [f"{listed(dummies)} {be} categorical, with {levels} levels."]
 
 
 def _treatment_columns(design, mask, step=1):
@@ -307,7 +312,7 @@ def count(shuffled: float) -> str:
     return f"{percent(shuffled)} of the shuffles"
 
 
-def _shuffled(shuffled):
+def shuffles_said(shuffled: float) -> str:
     """What the shuffle test says of the likelihood."""
     passed = NO_ACQUITTAL if shuffled <= MISLED else ""
     return (

@@ -15,7 +15,7 @@ from which_world.decisions import restoring_rho
 from which_world.effects import POINTS
 from which_world.moments import condensed
 from which_world.priors import scales
-from which_world.report.words import number, span
+from which_world.report.words import interval, number
 
 if TYPE_CHECKING:
     from which_world.design import Design
@@ -233,7 +233,7 @@ def _question(name, row, design):
             "share stays in it."
         )
     width = row["high"] - row["low"]
-    within = f"{number(row['within'], width)} ({span(row['low'], row['high'])})"
+    within = f"{number(row['within'], width)} ({interval(row['low'], row['high'])})"
     about = " about" if design.outcome_kind == "binary" else ""
     rho = f", as at{about} ρ = {row['rho']:z.2f}" if np.isfinite(row["rho"]) else ""
     return (

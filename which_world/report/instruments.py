@@ -15,7 +15,7 @@ from scipy.stats import chi2, f, norm
 from which_world.classical import maximum_likelihood
 from which_world.effects import POINTS
 from which_world.moments import condensed
-from which_world.report.words import listed, number, span
+from which_world.report.words import interval, listed, number, span
 
 if TYPE_CHECKING:
     from which_world.design import Design
@@ -186,7 +186,7 @@ def instruments_said(table: pd.DataFrame, design: Design, unit: str = "") -> lis
     line = " (a straight line through zeros and ones)" if design.outcome_kind == "binary" else ""
     sentences = [
         f"Without any prior, two-stage least squares{line} says "
-        f"{number(effect, high - low)}{unit} ({span(low, high)}); the Anderson–Rubin interval, "
+        f"{number(effect, high - low)}{unit} ({interval(low, high)}); the Anderson–Rubin interval, "
         f"right however weak the instruments are, {region(table)}."
     ]
     p = table.attrs["overidentified"]

@@ -16,13 +16,15 @@ import pandas as pd
 import xarray as xr
 
 from which_world import arguments
-from which_world.explore import explore_map
-from which_world.plots import plot_map
-from which_world.report.contents import MANY, large, readable
+from which_world.report.contents import MANY, large
 from which_world.report.examine import MISLED
+from which_world.report.figure import draw, moving
 from which_world.report.folder import MANIFEST, written
+from which_world.report.instruments import region
+from which_world.report.long import data, grounds, turns, unsaid
 from which_world.report.report import Report
-from which_world.report.short import in_short
+from which_world.report.sentences import yardsticks
+from which_world.report.short import opening
 from which_world.report.words import listed, more_of, number
 
 MEASURED = "Measured covariates, left out one at a time"
@@ -33,6 +35,7 @@ TABLES = "table.csv", "table.html", "table.tex"
 FIGURES = "map.png", "map.svg"
 PAGES = "report.md", "report.html", "report.txt"
 FILES = (*TABLES, *FIGURES, "draws.nc", *PAGES, MANIFEST)
+INTERVAL = "95 % interval"
 HEADS = {
     "alpha": "α",
     "rho": "ρ",
@@ -49,86 +52,52 @@ IN_LATEX = {
     "P(effect > 0)": r"$P(\mathrm{effect} > 0)$",
 }
 DISOWNED = "not to be used: the likelihood finds currents where there are none"
-LEFT_OUT = "The hidden current that each would have been, had it gone unmeasured, strongest first."
+LEFT_OUT = "ρ is the hidden current that each would have been, had it gone unmeasured."
 RESEMBLING = (
-    "Columns outside the formulas whose rows resemble each other in both equations; within: the "
-    "effect with a constant for each group; ρ: the current that leaving them out makes."
+    "Columns outside the formulas whose rows resemble each other in what both equations leave "
+    "(alike: the intraclass correlation). Within is the effect with a constant for each group, ρ "
+    "the current of leaving these out, and factor what the interval at ρ = 0 is too narrow by, "
+    "where every row is counted as news."
+)
+REMEDY = (
+    "If {0} names who belongs together, bootstrap_map(design, data[{0}]) and ols(design, "
+    "cluster=data[{0}]) count whole groups, and C({1}) in both formulas takes out what they share."
 )
 WITHOUT_PRIOR = (
     "The posterior leans on the priors and the normal errors, maximum likelihood on the errors, "
-    "two-stage least squares on many rows, Anderson and Rubin's interval on none of these; all on "
-    "the exclusion."
+    "two-stage least squares on many rows, Anderson and Rubin's interval on none of these, however "
+    "weak the instruments; all lean on the exclusion: on no second way to the outcome."
 )
-OTHER_PRIORS = "The world “ρ free” under priors half and twice as wide."
+OTHER_PRIORS = "The row “ρ free” again, under priors half and twice as wide."
 MANY_ROWS = (
     f"With so many rows these come from {MANY:,} of them, drawn at random, and the map from fewer "
     "columns and draws than usual."
 )
-
 MARKDOWN = """# {{ title }}
 
 {% for sentence in short %}{{ sentence }}
 {% endfor %}
-{{ made }}
+{{ decision }}
 
-## In full
+![{{ title }} at every hidden current](map.png)
 
-{{ paragraph }}
+{{ caption }}
 
 ## Which world?
 
+{{ said }}
+
 {{ worlds }}
-
-{{ read }} is {{ effect }}; `low` and `high` bound its 95 % interval.
-T is the treatment, Y the outcome. Every row but the first is a reading of one map.
-
-![The effect at every hidden current](map.png)
 
 {% for heading, sentences in sections %}## {{ heading }}
 
-{% for sentence in sentences %}- {{ sentence }}
-{% endfor %}{% if tables[heading] %}
-{{ tables[heading] }}
-{% endif %}
-{% endfor %}"""
+{% if tables[heading] %}{{ sentences | join(" ") }}
 
-HTML = """<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>
-body { font: 1rem/1.5 system-ui, sans-serif; color: #2b3a42;
-  max-width: 54rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; font-size: .9rem }
-th, td { padding: .25rem .6rem; text-align: left }
-tr { border-bottom: 1px solid #d5dade } div { overflow-x: auto } svg { max-width: 100% }
-td:not(:first-child):not(:last-child) { text-align: right; font-variant-numeric: tabular-nums }
-.short { font-size: 1.15rem }
-.made { font-size: .8rem; opacity: .8; overflow-wrap: anywhere }
-figure { margin: 0 }
-@media (prefers-color-scheme: dark) {
-  body { color: #dde5e8; background: #16202a } .still { background: #fff }
-}
-@media print { body { max-width: none; margin: 0 } h2 { break-after: avoid } }
-</style></head>
-<body>
-<h1>{{ title }}</h1>
-{% for sentence in short %}<p class="short">{{ sentence }}</p>
+{{ tables[heading] }}
+
+{% else %}{% for sentence in sentences %}- {{ sentence }}
 {% endfor %}
-{{ moving | safe }}
-<h2>In full</h2>
-<p>{{ paragraph }}</p>
-<h2>Which world?</h2>
-<div>{{ worlds | safe }}</div>
-<p>{{ read }} is {{ effect }}; low and high bound its 95 % interval.
-T is the treatment, Y the outcome. Every row but the first is a reading of one map.</p>
-{% for heading, sentences in sections %}<h2>{{ heading }}</h2>
-<ul>{% for sentence in sentences %}<li>{{ sentence }}</li>
-{% endfor %}</ul>
-{% if tables[heading] %}<div>{{ tables[heading] | safe }}</div>
-{% endif %}{% endfor %}<p class="made">{{ made }}</p>
-</body>
-</html>
+{% endif %}{% endfor %}{{ made }}
 """
 
 
@@ -203,10 +172,11 @@ def _fill(report: Report, folder: Path, facts: Mapping[str, str]) -> None:
     _draw(report, folder)
     draws = xr.DataTree.from_dict({"/worlds": report.draws, "/map": report.map})
     draws.to_netcdf(folder / "draws.nc")
-    words = _words(report) | {"made": _made(facts), "moving": _moving(report, folder)}
-    tables = {"": worlds} | _tables(report)
+    words = _words(report) | {"made": _made(facts), "moving": moving(report)}
+    tables = {"": _in_columns(worlds)} | _tables(report)
+    page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     _write(folder / "report.md", _page(MARKDOWN, words, tables, _markdown, escape=False))
-    _write(folder / "report.html", _page(HTML, words, tables, _html, escape=True))
+    _write(folder / "report.html", _page(page, words, tables, _html, escape=True))
     _write(folder / "report.txt", report.paragraph + "\n")
 
 
@@ -233,6 +203,7 @@ def _shown_worlds(report):
     numbers = [report.read, "low", "high", "gap", "rho", "rho_sd", f"P({report.read}>0)"]
     worlds = report.worlds[[*numbers, "interpretation"]].copy()
     if report.shuffled > MISLED:  # a number that a check disowns is not shown as if it counted
+        worlds["interpretation"] = [said.partition("; ")[0] for said in worlds["interpretation"]]
         worlds.loc["ρ free", numbers] = np.nan
         worlds.loc["ρ free", "interpretation"] = DISOWNED
     return _rounded(worlds).rename(columns=HEADS)
@@ -275,19 +246,31 @@ def _probability(p):
     return "> 0.999" if p > 0.999 else _decimals(p, 3)
 
 
+def _in_columns(worlds):
+    """The table of worlds as a page has it: an interval is one cell, and so is ρ with its sd."""
+    effect, (chance,) = worlds.columns[0], [name for name in worlds if name.startswith("P(")]
+    free = worlds["sd of ρ"].isin(["", "0.00"])
+    spread = worlds["ρ"].where(free, worlds["ρ"] + " (sd " + worlds["sd of ρ"] + ")")
+    cells = {effect: worlds[effect], INTERVAL: _ends(worlds), "ρ": spread, chance: worlds[chance]}
+    if "interpretation" in worlds:
+        cells["what it supposes"] = worlds["interpretation"]
+    return pd.DataFrame(cells, index=worlds.index)
+
+
+def _ends(table):
+    """The ends of intervals, from their columns of texts; empty where there is none."""
+    return (table["low"] + " to " + table["high"]).where(table["low"] != "", "")
+
+
 def _shown_benchmarks(report):
     """The benchmarks: rounded as the effect is, and a reason only where one is needed."""
     table, (low, high) = report.benchmarks, report.worlds.loc["OLS", ["low", "high"]]
-    if not (table["reason"] != "").any():
-        table = table.drop(columns="reason")
     without = f"{report.read}_without"
-    cells = {
-        name: [number(value, high - low) for value in table[name]] for name in (without, "change")
-    }
-    cells["rho"] = _two_decimals(table["rho"])
-    effect = HEADS.get(report.read, report.read)
-    heads = {"rho": "ρ it would have been", without: f"{effect} without it"}
-    return table.assign(**cells).rename(columns=heads)
+    cells = {"ρ": _two_decimals(table["rho"])}
+    cells["effect without it"] = [number(value, high - low) for value in table[without]]
+    if (table["reason"] != "").any():
+        cells["reason"] = table["reason"]
+    return pd.DataFrame(cells, index=table.index)
 
 
 def _made(facts):
@@ -301,30 +284,31 @@ def _made(facts):
     return f"{line}: {facts['command']}" if "command" in facts else f"{line}."
 
 
-def _moving(report, folder):
-    """The map, which moves where a script may run, inside the page; a picture where it cannot."""
-    try:
-        from vl_convert import javascript_bundle
-
-        least_squares = float(report.worlds.loc["OLS", report.read])
-        figure = explore_map(report.map, unit=report.unit, ols=least_squares)
-        return figure.html(javascript_bundle())
-    except (ImportError, ValueError):  # no script at hand, or too few columns to be relied on
-        picture = (folder / "map.svg").read_text(encoding="utf-8")
-        return f"<figure>{picture[picture.index('<svg') :]}</figure>"
-
-
 def _words(report):
     """What a page says: its title, sentences, and sections with their headings."""
-    design = report.design
+    design, (short, told) = report.design, opening(report)
     return {
         "title": f"The effect of {design.treatment} on {design.outcome}",
-        "paragraph": report.paragraph,
-        "short": in_short(report),
+        "short": short,
+        "decision": report.decided,
+        "caption": _caption(report),
         "effect": _effect(report),
-        "read": HEADS.get(report.read, "The effect"),
-        "sections": list(_sections(report).items()),
+        "said": _worlds_said(report),
+        "sections": list(_sections(report, told).items()),
     }
+
+
+def _caption(report):
+    """What is seen in the figure, and what ρ is, in half a sentence each."""
+    T, Y = report.design.treatment, report.design.outcome
+    ticks = ""
+    if len(yardsticks(report)):
+        ticks = " Ticks at the bottom are currents to compare with, which the tables below explain."
+    return (
+        f"ρ, the hidden current, is the correlation between what is unmeasured in {T} and what is "
+        f"unmeasured in {Y}: 0 where nothing hidden moves both. The line is the effect to expect "
+        f"there, the band its 95 % interval; the tipping point is where that reaches zero.{ticks}"
+    )
 
 
 def _effect(report):
@@ -341,47 +325,86 @@ def _effect(report):
     return f"the effect of {change} on {on}{unit}"
 
 
-def _sections(report):
+def _worlds_said(report):
+    """How the table of worlds is to be read."""
+    design, read = report.design, HEADS.get(report.read, "the effect")
+    misled = report.shuffled > MISLED
+    silent = " The likelihood, which the shuffles below reject, has no say on ρ." if misled else ""
+    return (
+        f"What is read, {read}, is {_effect(report)}; T stands for {design.treatment}, Y for "
+        f"{design.outcome}. OLS is least squares, with a confidence interval. Every other row is "
+        "the posterior (what the data and the beliefs before them, the priors, say together) under "
+        "another belief about ρ: its 95 % interval holds the effect with probability 95 %, if that "
+        f"belief is right, and leaves 2.5 % on either side.{silent}"
+    )
+
+
+def _sections(report, told):
     """Sentences by their headings; what introduces a table is there where the table is."""
     introduced = {
         MEASURED: [LEFT_OUT, *_instruments(report.design), *_shortened(report.design)],
-        BELONGING: [RESEMBLING],
         PIPED: [WITHOUT_PRIOR],
-        PRIORS: [OTHER_PRIORS],
-    }
-    sections = {
-        "What would overturn it": report.overturns,
-        "What these data cannot say": report.limits,
-        "What the numbers rest on": report.assumptions,
-        "The data": report.checks,
+        BELONGING: [RESEMBLING, *_remedies(report)],
+        PRIORS: [line for line in (report.leaning, OTHER_PRIORS) if line],
     }
     tables = _tables(report)
-    return sections | {name: said for name, said in introduced.items() if name in tables}
+    sections = {
+        "What else would overturn it": turns(report, told),
+        "What these data cannot say": unsaid(report, told),
+        **{name: said for name, said in introduced.items() if name in tables},
+        "What else the numbers rest on": grounds(report, told),
+        "The data": data(report, told),
+    }
+    return {heading: sentences for heading, sentences in sections.items() if sentences}
+
+
+def _remedies(report):
+    """What to do where an identifier names who belongs together."""
+    asked, rows = " ".join(report.clustered), report.identifiers.iterrows()
+    return [REMEDY.format(name, row["column"]) for name, row in rows if name in asked]
 
 
 def _tables(report):
     """The tables by their headings, as shown; an empty one is not."""
     tables = {}
-    if len(report.sensitivity) and not report.shuffled > MISLED:
-        tables[PRIORS] = _rounded(report.sensitivity).rename(columns=HEADS)
     if len(report.benchmarks):
         tables[MEASURED] = _shown_benchmarks(report)
-    if len(report.identifiers):
-        correlations = ["outcome", "treatment", "rho"]
-        tables[BELONGING] = _spelled(report.identifiers, ["within", "low", "high"], correlations)
     if len(report.instruments):
-        tables[PIPED] = _spelled(report.instruments, ["effect", "low", "high"], ["rho"])
+        tables[PIPED] = _shown_instruments(report.instruments)
+    if len(report.identifiers):
+        tables[BELONGING] = _shown_identifiers(report.identifiers)
+    if len(report.sensitivity) and not report.shuffled > MISLED:
+        others = report.sensitivity.drop(index="as reported", errors="ignore")  # it is a world
+        tables[PRIORS] = _in_columns(_rounded(others).rename(columns=HEADS))
     return tables
 
 
-def _spelled(table, effects, correlations):
-    """A table in words: effects to the width of their interval, correlations to two decimals."""
+def _shown_identifiers(table):
+    """Columns that may name groups: effects to the width of their interval."""
+    width = table["high"] - table["low"]
+    ends = {name: pd.Series(_to_width(table[name], width), table.index) for name in ("low", "high")}
+    cells = {
+        "groups": table["groups"],
+        "alike in Y": _two_decimals(table["outcome"]),
+        "alike in T": _two_decimals(table["treatment"]),
+        "factor": [_decimals(factor, 1) for factor in table["factor"]],
+        "within": _to_width(table["within"], width),
+        INTERVAL: _ends(ends),
+        "ρ": _two_decimals(table["rho"]),
+    }
+    return pd.DataFrame(cells, index=table.index)
+
+
+def _shown_instruments(table):
+    """What the instruments say, by method; Anderson and Rubin's interval may be none."""
     width = (table["high"] - table["low"]).abs()
-    cells = {name: _to_width(table[name], width) for name in effects}
-    cells |= {name: _two_decimals(table[name]) for name in correlations}
-    kept = [name for name in table if name in cells or name == "groups"]
-    heads = {"rho": "ρ", "outcome": "alike in Y", "treatment": "alike in T"}
-    return table[kept].assign(**cells).rename(columns=heads)
+    ends = {name: pd.Series(_to_width(table[name], width), table.index) for name in ("low", "high")}
+    intervals = _ends(ends)
+    if "Anderson–Rubin" in table.index:
+        words = region(table).removeprefix("is ").removeprefix("holds ")
+        intervals["Anderson–Rubin"] = words.partition(":")[0]
+    cells = {"effect": _to_width(table["effect"], width), INTERVAL: intervals}
+    return pd.DataFrame(cells | {"ρ": _two_decimals(table["rho"])}, index=table.index)
 
 
 def _instruments(design):
@@ -398,8 +421,11 @@ def _shortened(design):
 
 
 def _html(frame):
-    """An HTML table; pandas escapes what the data's labels hold."""
-    return frame.reset_index().to_html(index=False, float_format=number, na_rep="", border=0)
+    """An HTML table whose heads say what they head; pandas escapes what the labels hold."""
+    frame = frame.rename_axis(index=None, columns=frame.index.name)
+    head, body, rest = frame.to_html(float_format=number, na_rep="", border=0).partition("<tbody>")
+    head = head.replace("<th>", '<th scope="col">').replace(' style="text-align: right;"', "")
+    return head + body + rest.replace("<th>", '<th scope="row">')
 
 
 def _latex(frame):
@@ -439,11 +465,7 @@ def _markdown(frame):
 
 def _draw(report, folder):
     """The map as a figure, in both formats."""
-    figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    marks = {"OLS": (0.0, report.worlds.loc["OLS", report.read])}
-    tip, design = report.tipping["interval"], report.design
-    plot_map(readable(report), tipping=tip, marks=marks, ax=ax, unit=report.unit)
-    ax.set_title(f"The effect of {design.treatment} on {design.outcome}, at every hidden current")
+    figure = draw(report)
     for name in FIGURES:
         figure.savefig(folder / name, dpi=200)
     plt.close(figure)

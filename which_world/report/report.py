@@ -10,6 +10,7 @@ import pandas as pd
 if TYPE_CHECKING:
     import xarray as xr
 
+    from which_world.decisions import Decision
     from which_world.design import Design
     from which_world.priors import RhoPrior
 
@@ -61,6 +62,10 @@ class Report(NamedTuple):
         From `influence`; empty where the rows are not at hand.
     belief : object
         The prior of ρ in the world "ρ free".
+    decision : Decision or None
+        From `decide`, between the options that were named.
+    decided, leaning : str
+        What is said of it, or how options are named; and how far "ρ free" leans on its priors.
     """
 
     design: Design
@@ -84,6 +89,9 @@ class Report(NamedTuple):
     instruments: pd.DataFrame = pd.DataFrame()
     influence: pd.DataFrame = pd.DataFrame()
     belief: RhoPrior | None = None
+    decision: Decision | None = None
+    decided: str = ""
+    leaning: str = ""
 
     @property
     def read(self) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from which_world.checks import SHUFFLES
 from which_world.maps import PULLED, runs
 from which_world.priors import AtanhNormal, described, moments, scales
 from which_world.report.examine import MISLED, WEAK, count, first_stage
@@ -14,7 +15,7 @@ from which_world.report.words import (
     agreeing,
     chance,
     effect_in,
-    ends_in,
+    interval_in,
     listed,
     more_of,
     number,
@@ -50,9 +51,9 @@ BY_SHAPE = (
 )
 MISLEADING = (
     " Here the shape does mislead: with these residuals, and each treatment drawn anew so that no "
-    "current is left, the likelihood finds one in {}. Do not lean on the world “ρ free”, but on a "
-    "belief you can defend, and give the likelihood no say in it: "
-    "weigh(report.map, belief, likelihood=False)."
+    "current is left, the likelihood finds one in {}, where normal errors would give about {} at "
+    "most. Do not lean on the world “ρ free”, but on a belief you can defend, and give the "
+    "likelihood no say in it: weigh(report.map, belief, likelihood=False)."
 )
 CHOSEN = (
     "They cannot say whether a covariate was itself changed by the treatment, or whether the rows "
@@ -83,7 +84,7 @@ def limits(design: Design, shuffled: float = np.nan) -> list[str]:
     else:
         source = FLAT if design.kind == "continuous" else BY_SHAPE
     if shuffled > MISLED:
-        source += MISLEADING.format(count(shuffled))
+        source += MISLEADING.format(count(shuffled), SHUFFLES // 20)
     direction = (
         f"They cannot say which came first: that {design.treatment} moves {design.outcome}, "
         "and not the other way round, is your knowledge."
@@ -126,10 +127,6 @@ def assumptions(
     unit: str = "",
 ) -> list[str]:
     """Every assumption the numbers rest on, one sentence each."""
-    exclusions = [
-        f"{name} moves {design.outcome} only through {design.treatment} (an exclusion restriction)."
-        for name in design.instruments
-    ]
     sentences = [
         _outcome_equation(design),
         _effect(design),
@@ -137,19 +134,27 @@ def assumptions(
         JOINTLY_NORMAL,
         INDEPENDENT,
         SETTLED_BEFORE,
-        *exclusions,
+        *exclusions(design),
         *_held_fixed(design),
     ]
     if dropped:
         sentences.append(
-            f"{dropped:,} rows with a missing value were dropped: whether a row has one has "
-            "nothing to do with its U and V, once the covariates are known."
+            "Whether a row has a missing value, and was dropped for it, has nothing to do with its "
+            "U and V, once the covariates are known."
         )
     return [
         *sentences,
         _prior_of_rho(belief),
         _prior_of_alpha(design, alpha, unit),
         _spread(design, alpha),
+    ]
+
+
+def exclusions(design: Design) -> list[str]:
+    """What each instrument is not allowed to do."""
+    return [
+        f"{name} moves {design.outcome} only through {design.treatment} (an exclusion restriction)."
+        for name in design.instruments
     ]
 
 
@@ -211,14 +216,23 @@ def _effect(design):
 
 def _treatment_equation(design):
     """What the treatment is."""
-    others = listed(terms(design, design.in_treatment))
-    line = f"a straight-line function of {others}" if others else "a constant"
+    line = _line_of(terms(design, design.in_treatment), terms(design, design.in_outcome))
     if design.kind == "binary":
         return (
             f"{design.treatment} is 1 where {line}, plus an error V of spread 1, is positive (a "
             "probit)."
         )
     return f"{design.treatment} is {line} plus an error V."
+
+
+def _line_of(names, before):
+    """A line of these covariates, of which those of the equation `before` are not listed again."""
+    if not names:
+        return "a constant"
+    if len(before) > 1 and set(before) <= set(names):
+        more = [name for name in names if name not in before]
+        names = ["the same covariates", *more]
+    return f"a straight-line function of {listed(names)}"
 
 
 def _prior_of_rho(belief):
@@ -319,11 +333,15 @@ def moved(report: Report) -> str:
     mean, sd = moments(report.belief)
     if abs(free["rho"] - mean) <= NEAR * sd and abs(free["rho_sd"] / sd - 1) <= NEAR:
         return ""
+    by = (
+        "the priors of α and of the spread of U, which find some of the effects and spreads that "
+        "go with a strong current too large"
+    )
+    if design.outcome_kind == "binary":
+        by = "the priors of the coefficients, which find what goes with a strong current too large"
     return (
         f" Where ρ is free it goes from {mean:z.2f} (sd {sd:z.2f}), its prior, to "
-        f"{free['rho']:z.2f} (sd {free['rho_sd']:z.2f}): not by the data, but by the priors of α "
-        "and of the spread of U, which find some of the effects and spreads that go with a "
-        "strong current too large."
+        f"{free['rho']:z.2f} (sd {free['rho_sd']:z.2f}): not by the data, but by {by}."
     )
 
 
@@ -332,17 +350,17 @@ def overturns(report: Report) -> list[str]:
     few = decisive(report)
     disowned = report.shuffled > MISLED  # what a check condemns supports nothing
     return [
-        _tipping(report),
+        tipping(report),
         *([few] if few else []),
         *_measured(report),
-        *_robustness(report),
-        *_deciding(report),
+        *robustness(report),
+        *deciding(report),
         _hidden(report),
         *([] if disowned else [_other_priors(report)]),
     ]
 
 
-def _deciding(report):
+def deciding(report: Report) -> list[str]:
     """How many rows decide, one sentence; none where that was not looked at."""
     if report.influence.empty:
         return []
@@ -422,14 +440,14 @@ def yardsticks(report: Report) -> pd.Series:
     return pd.Series(currents, dtype=float).dropna()
 
 
-def _tipping(report):
+def tipping(report: Report) -> str:
     """Which hidden current brings the interval of the effect to zero."""
     tip, learned = report.tipping, _by_instruments(report)
     rho = tip["interval"]
     if rho == 0:
         return (
-            f"{learned}With no hidden current the 95 % interval already contains zero "
-            f"({ends_in(report, 'ρ = 0')}): there is no sign to overturn."
+            f"{learned}With no hidden current the {interval_in(report, 'ρ = 0')} already "
+            "contains zero: there is no sign to overturn."
         )
     if tip.get("refused"):
         return (
@@ -501,11 +519,12 @@ def _by_instruments(report):
         where = f"away from zero: least squares is then off by {off}{unit_of(report)}"
     return (
         f"With {listed(design.instruments)} {as_instruments} the posterior of ρ, under its prior, "
-        f"has mean {free['rho']:z.2f} ({low:z.2f} to {high:z.2f}), {where}; {_likeliest(report)}. "
+        f"has mean {free['rho']:z.2f} (95 % interval {low:z.2f} to {high:z.2f}), {where}; "
+        f"{likeliest(report)}. "
     )
 
 
-def _likeliest(report):
+def likeliest(report: Report) -> str:
     """What maximum likelihood says about ρ."""
     rho = np.nan
     if "maximum likelihood" in report.instruments.index:
@@ -518,7 +537,7 @@ def _measured(report):
     """What the measured currents say of a hidden one, and whether any reaches the tipping point."""
     readable = report.benchmarks.dropna(subset="rho")
     if readable.empty:
-        strongest = _unmeasured(report.design, len(report.benchmarks))
+        strongest = unmeasured(report.design, len(report.benchmarks))
     else:
         name, rho = readable.index[0], readable["rho"].iloc[0]
         strongest = (
@@ -528,10 +547,10 @@ def _measured(report):
     known, tip = yardsticks(report), report.tipping["interval"]
     if known.empty or not np.isfinite(tip) or tip == 0:
         return [strongest]
-    return [strongest, _compared(known, tip)]
+    return [strongest, compared(known, tip)]
 
 
-def _compared(known, tip):
+def compared(known: pd.Series, tip: float) -> str:
     """A tipping point beside the currents that are known."""
     along = known * np.sign(tip)
     enough = along[along >= abs(tip)]
@@ -549,7 +568,7 @@ def _compared(known, tip):
     )
 
 
-def _unmeasured(design, tried):
+def unmeasured(design: Design, tried: int) -> str:
     """Why there is no benchmark, of so many that were tried."""
     if tried:
         return (
@@ -565,7 +584,7 @@ def _unmeasured(design, tried):
     return f"{why}, so a hidden current has no measured one to compare with."
 
 
-def _robustness(report):
+def robustness(report: Report) -> list[str]:
     """Cinelli and Hazlett's robustness value, in a sentence; none for an effect of zero."""
     estimate, interval = report.robustness
     if estimate == 0:
@@ -585,7 +604,7 @@ def _hidden(report):
     for name, row in report.worlds.iterrows():
         if not name.endswith("firmly") or not np.isfinite(row[report.read]):
             continue
-        effect = f"{effect_in(report, name)} ({ends_in(report, name)}) in the world “{name}”"
+        effect = f"{effect_in(report, name)} ({interval_in(report, name)}) in the world “{name}”"
         against = row["interpretation"].partition("; ")[2]
         if against and not report.shuffled > MISLED:
             effect += f" ({against})"
@@ -624,11 +643,10 @@ def conclusion(report: Report) -> str:
     others = listed(terms(design, design.in_outcome))
     adjusted = f"adjusted for {others}" if others else "with no covariates"
     sentences = [
-        f"{_among(report)} {_least_squares(report)} (95 % interval {ends_in(report, 'OLS')}), "
-        f"{adjusted}.",
+        f"{_among(report)} {_least_squares(report)} ({interval_in(report, 'OLS')}), {adjusted}.",
         f"That is the effect of {more_of(design, design.treatment)} if nothing unmeasured moves "
         f"both: with ρ = 0 the joint model gives {effect_in(report, 'ρ = 0')} "
-        f"({ends_in(report, 'ρ = 0')}).",
+        f"({interval_in(report, 'ρ = 0')}).",
         *_free(report),
     ]
     return " ".join([*sentences, *report.overturns[:3], report.limits[0], *report.clustered])
@@ -683,7 +701,7 @@ def _free(report):
         ]
     positive = chance(free[f"P({report.read}>0)"])
     return [
-        f"With ρ free under its prior it is {effect} ({ends_in(report, 'ρ free')}), positive with "
-        f"probability {positive}.",
+        f"With ρ free under its prior it is {effect} ({interval_in(report, 'ρ free')}), positive "
+        f"with probability {positive}.",
         _other_priors(report),
     ]

@@ -12,11 +12,11 @@ from which_world.report.sentences import FEW, NONE, decisive, identified, shared
 from which_world.report.words import (
     agreeing,
     effect_in,
-    ends_in,
+    interval,
+    interval_in,
     listed,
     more_of,
     number,
-    span,
     width_in,
 )
 
@@ -39,11 +39,26 @@ LITTLE = (
 
 
 class Verdict(NamedTuple):
-    """Why a sign is or is not to be acted on, what to do, and whether that is a licence to act."""
+    """Why a sign is or is not to be acted on, what to do, and whether that is a licence to act.
+
+    And which facts it tells, that nothing below has to tell again.
+    """
 
     why: str
     advice: str
     licence: bool
+    tells: frozenset[str] = frozenset()
+
+
+class Opening(NamedTuple):
+    """The sentences that a report opens with, and the facts they tell.
+
+    Among ``"tipping"``, ``"few"`` (rows that decide), ``"exclusion"``, ``"confirm"`` (that no data
+    confirm it) and ``"Sargan"``.
+    """
+
+    sentences: list[str]
+    tells: frozenset[str]
 
 
 UNREADABLE = Verdict(
@@ -52,21 +67,22 @@ UNREADABLE = Verdict(
     "Do not act on the sign before that is known; with fewer terms, or a narrower prior, the map "
     "could be read.",
     False,
-)
-BEYOND_DOUBT = Verdict(
-    "No hidden common cause that the map could show puts its sign in doubt.",
-    "The sign may be acted on, its size less: see the table.",
-    True,
+    frozenset({"tipping"}),
 )
 
 
 def in_short(report: Report) -> list[str]:
     """Three sentences to act on: the effect, what would overturn it, and what to decide."""
+    return opening(report).sentences
+
+
+def opening(report: Report) -> Opening:
+    """The three sentences of `in_short`, and the facts they tell."""
     learned = identified(report)
     world = "ρ free" if learned else "ρ = 0"
     factor, identifier = _widest(report)
     effect = (
-        f"{_changes(report)} by {effect_in(report, world)} ({ends_in(report, world)}), "
+        f"{_changes(report)} by {effect_in(report, world)} ({interval_in(report, world)}), "
         f"{_condition(report, learned)}."
     )
     if factor > 1:
@@ -75,9 +91,10 @@ def in_short(report: Report) -> list[str]:
             f"of {factor:z.1f}."
         )
     few, verdict = decisive(report), _judged(report, world, learned, factor, identifier)
+    told = frozenset({"exclusion"} if learned else ())
     if few and (verdict.licence or report.influence["rows"].iloc[0] <= FEW):
-        return [effect, few, LITTLE]  # no licence rests on a row or two
-    return [effect, verdict.why, verdict.advice]
+        return Opening([effect, few, LITTLE], told | {"few"})  # no licence rests on a row or two
+    return Opening([effect, verdict.why, verdict.advice], told | verdict.tells)
 
 
 def _judged(report, world, learned, factor, identifier) -> Verdict:
@@ -121,7 +138,7 @@ def _condition(report, learned):
         return way
     row = ["effect", "low", "high"]
     effect, low, high = report.instruments.loc["two-stage least squares", row]
-    says = f"{number(effect, high - low)} ({span(low, high)})"
+    says = f"{number(effect, high - low)} ({interval(low, high)})"
     return f"{way}; without a prior, two-stage least squares says {says}"
 
 
@@ -140,6 +157,7 @@ def _widest(report):
 def _open(report, low, high, learned) -> Verdict:
     """What an interval that holds zero says: that little is there, or that little is known."""
     design, bound = report.design, max(-low, high)
+    told = frozenset() if learned else frozenset({"tipping"})  # it is at ρ = 0
     step = 1.0 if design.kind == "binary" else design.t.std() / design.step
     unit = 100.0 if design.outcome_kind == "binary" else 1.0
     if bound * step > SMALL * unit * design.y.std():
@@ -147,18 +165,19 @@ def _open(report, low, high, learned) -> Verdict:
         if learned:
             settle = "more rows, or a trial, would have to settle that first"
         return Verdict(
-            "Whether it is more or less than nothing is open even then: anything from "
-            f"{span(low, high)} fits.",
+            "Whether it is more or less than nothing is open even then: that interval holds zero.",
             f"Do not act on its sign; {settle}.",
             False,
+            told,
         )
     about = np.format_float_positional(bound, precision=1, fractional=False, trim="-")
     known = f"it is smaller than about {about} either way: next to nothing, and known well."
     if learned:
         advice = "if you can defend that condition and so little does not matter"
-        return Verdict(f"Then {known}", f"Act as if there were none, {advice}.", True)
+        return Verdict(f"Then {known}", f"Act as if there were none, {advice}.", True, told)
     advice = f"if so little does not matter and you know of no hidden cause{_masked(report)}"
-    return Verdict(f"If nothing is hidden {known}", f"Act as if there were none, {advice}.", True)
+    why = f"If nothing is hidden {known}"
+    return Verdict(why, f"Act as if there were none, {advice}.", True, told)
 
 
 def _masked(report):
@@ -183,6 +202,7 @@ def _by_instruments(report) -> Verdict:
             f"{names} has a way of its own to {design.outcome}.",
             "Do not act on the sign before you know which, and have left it out.",
             False,
+            frozenset({"Sargan"}),
         )
     if holds_zero(report.instruments):
         return Verdict(
@@ -200,6 +220,7 @@ def _by_instruments(report) -> Verdict:
         "squares, which trusts that nothing is hidden instead, says "
         f"{effect_in(report, 'OLS')}.",
         True,
+        frozenset({"confirm"}),
     )
 
 
@@ -209,14 +230,26 @@ def _hidden_cause(report) -> Verdict:
     if report.tipping.get("refused"):
         return UNREADABLE
     if not np.isfinite(tip) or tip == 0:
-        return BEYOND_DOUBT
+        return _beyond_doubt(report.tipping)
     cause = "raises both" if tip > 0 else "raises one and lowers the other"
     along = yardsticks(report) * np.sign(tip)
     why = (
         f"A hidden cause that {cause}, with a correlation of {abs(tip):z.2f} between what is "
         f"unmeasured, would put its sign in doubt{_nearest(along)}."
     )
-    return Verdict(why, *_advice(report, along, abs(tip)))
+    advice, licence = _advice(report, along, abs(tip))
+    return Verdict(why, advice, licence, frozenset({"tipping"}))
+
+
+def _beyond_doubt(tipping):
+    """The verdict where no current that can be read turns the sign."""
+    return Verdict(
+        f"No hidden common cause from ρ = {tipping['from']:z.2f} to {tipping['to']:z.2f}, as far "
+        "as the map can be relied on, puts its sign in doubt.",
+        "The sign may be acted on, its size less: see the table.",
+        True,
+        frozenset({"tipping"}),
+    )
 
 
 def _nearest(along):

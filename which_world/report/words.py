@@ -34,6 +34,11 @@ def span(low: float, high: float) -> str:
     return f"{number(low, high - low)} to {number(high, high - low)}"
 
 
+def interval(low: float, high: float) -> str:
+    """An interval, called one: ``95 % interval 0.9 to 1.4``."""
+    return f"95 % interval {span(low, high)}"
+
+
 def percent(share: float, digits: int = 0) -> str:
     """A share as ``95 %``."""
     return f"{100 * share:.{digits}f} %"
@@ -73,9 +78,9 @@ def effect_in(report: Report, world: str) -> str:
     return effect + unit_of(report)
 
 
-def ends_in(report: Report, world: str) -> str:
-    """The ends of its interval in one world of a report."""
-    return span(*report.worlds.loc[world, ["low", "high"]])
+def interval_in(report: Report, world: str) -> str:
+    """Its interval in one world of a report."""
+    return interval(*report.worlds.loc[world, ["low", "high"]])
 
 
 def width_in(report: Report, world: str) -> float:

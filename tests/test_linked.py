@@ -1,0 +1,33 @@
+"""A call in a chapter's code leads to the reference, and nothing else does."""
+
+from types import SimpleNamespace
+
+import linked
+
+LABELS = {
+    "helper-map_rho": ("book/appendix-helpers", "helper-map-rho"),
+    "class-world": ("book/appendix-helpers", "class-world"),
+    "helper-elsewhere": ("book/other", "helper-elsewhere"),
+}
+
+
+def page(body, name="book/03-joint-models"):
+    builder = SimpleNamespace(get_relative_uri=lambda here, there: there.removeprefix("book/") + ".html")
+    env = SimpleNamespace(domaindata={"std": {"anonlabels": LABELS}})
+    context = {"body": body}
+    linked.link(SimpleNamespace(env=env, builder=builder), name, None, context, None)
+    return context["body"]
+
+
+def test_a_call_of_a_public_name_is_a_link():
+    call = '<span class="n">map_rho</span><span class="p">(</span>'
+    assert page(call).startswith('<a class="called" href="appendix-helpers.html#helper-map-rho"')
+    assert 'href="appendix-helpers.html#class-world"' in page(call.replace("map_rho", "World"))
+
+
+def test_nothing_else_is_touched():
+    imported = '<span class="n">map_rho</span><span class="p">,</span>'
+    unknown = "".join(f'<span class="n">{name}</span><span class="p">(</span>' for name in ("print", "elsewhere"))
+    assert page(imported) == imported and page(unknown) == unknown
+    call = '<span class="n">map_rho</span><span class="p">(</span>'
+    assert page(call, "book/appendix-helpers") == call
