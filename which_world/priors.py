@@ -20,7 +20,7 @@ from scipy.stats import norm
 from which_world import arguments
 from which_world.design import Design
 from which_world.engine.likelihoods import Columns, places, probit
-from which_world.moments import condensed, cuts
+from which_world.moments import condensed, cuts, triangle_of
 
 FARTHEST = 18.0  # |atanh ρ| beyond which ρ is 1 in a computer's numbers
 PROBES = np.linspace(-0.9, 0.9, 7)  # correlations at which a density is tried out
@@ -436,8 +436,7 @@ class _Equation(NamedTuple):
         """
         n = len(self.columns.C)
         weight = np.broadcast_to(np.sqrt(self.information / n), n)[:, None]
-        parts = [np.linalg.qr(weight[cut] * self.columns[cut], mode="r") for cut in cuts(n)]
-        root = np.linalg.qr(np.vstack(parts), mode="r")
+        root = triangle_of(weight[cut] * self.columns[cut] for cut in cuts(n))
         root *= np.sign(np.diag(root))[:, None]
         if self.columns.intercept and self.information.ndim == 0:
             root[0] /= self.width
