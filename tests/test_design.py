@@ -227,14 +227,16 @@ def test_numbers_as_far_from_zero_as_is_accepted_give_the_same_effect(outcome, t
 
 SHOPS = pd.DataFrame(RNG.normal(size=(27_000, 3)), columns=["y", "t", "x"]).assign(
     shop=lambda d: "s" + (d.index % 1600).astype(str), code=lambda d: d.index % 1600, week=lambda d: d.index % 40,
-    yes=lambda d: (d.y > 0).astype(int), bought=lambda d: (d.t > 0) * 1,
+    month=lambda d: d.index % 9, yes=lambda d: (d.y > 0).astype(int), bought=lambda d: (d.t > 0) * 1,
 )  # fmt: skip
 MANY_LEVELS = {
-    "text": ("y ~ t + x + shop", "t ~ x", "'shop' has 1,600 levels", "seconds.*transform"),
-    "codes": ("y ~ t", "t ~ C(code)", "'code' has 1,600 levels", "seconds.*subtract.*leave the level out"),
+    "slopes": ("y ~ t + x:shop", "t ~ x", "'shop' has 1,600 levels", "seconds.*transform"),
     "products": ("y ~ t + C(week):C(code)", "t ~ x", "'code' has 1,600 levels", "hours.*leave the level out"),
-    "a yes or a no": ("yes ~ t + C(shop)", "t ~ C(shop)", "'shop' has 1,600 levels", "minutes.*straight line"),
-    "yes or no to the treatment": ("y ~ bought + shop", "bought ~ x", "'shop' has 1,600 levels", "minutes.*straight"),
+    "a yes or a no": ("yes ~ t + C(week) * x", "t ~ C(week) * C(month)", "'week' has 40 levels", "straight line"),
+}
+TOO_MANY_LEVELS = {
+    "a yes or a no": ("yes ~ t + C(shop)", "t ~ C(shop)"),
+    "yes or no to the treatment": ("y ~ bought + shop", "bought ~ x"),
 }
 
 
@@ -242,6 +244,13 @@ MANY_LEVELS = {
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_very_many_levels_are_told_before_any_work(outcome, treatment, who, what):
     with pytest.raises(UserWarning, match=f"{who} in 27,000 rows; .* takes some .*{what}"):
+        make_design(SHOPS, outcome=outcome, treatment=treatment)
+
+
+@pytest.mark.parametrize("outcome, treatment", TOO_MANY_LEVELS.values(), ids=TOO_MANY_LEVELS)
+def test_thousands_of_levels_beside_a_yes_or_a_no_are_refused_before_any_work(outcome, treatment):
+    said = r"'shop' has 1,600 levels in 27,000 rows; .* minutes, and a map hours; accepted are fewer levels .*straight"
+    with pytest.raises(ValueError, match=said):
         make_design(SHOPS, outcome=outcome, treatment=treatment)
 
 

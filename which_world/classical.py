@@ -11,12 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 import statsmodels.api as sm
 from scipy.stats import norm
+from statsmodels.regression.linear_model import OLSResults, RegressionResultsWrapper
 
 from which_world import arguments
 from which_world.design import Design, check_design, check_rows
 from which_world.engine.counterfactual import average_effect, effect_slope
-from which_world.engine.laplace import ascent, columns, covariance
+from which_world.engine.laplace import ascent, columns, covariance, least_squares
 from which_world.engine.likelihoods import Rows, derivatives, rows_of, scores
+from which_world.moments import as_few
 from which_world.tables.guards import separation
 
 if TYPE_CHECKING:
@@ -143,8 +145,11 @@ def ols(design: Design, *, cluster: npt.ArrayLike | None = None) -> RegressionRe
     2.0
     """
     rows = Rows.of(check_design(design), compress=False)
-    A = pd.DataFrame(rows.A, columns=rows.names_O)
+    A = pd.DataFrame(rows.A, columns=rows.names_O, copy=False)
     if cluster is None:
+        few = as_few(np.column_stack([rows.A, rows.y]))
+        if len(few) < len(A) == design.n:
+            return _swept(few, rows.y, A)
         return line(rows.y, A, design.n)
     codes = arguments.groups(cluster, check_rows(design).n)
     options = {"cov_type": "cluster", "cov_kwds": {"groups": codes}}
@@ -159,6 +164,19 @@ def line(response: np.ndarray, A: pd.DataFrame, n: int) -> RegressionResults:
     model = sm.WLS(response, A, weights=n / len(A))
     model.nobs = float(n)  # each weight counts rows
     return model.fit(method="qr")
+
+
+def _swept(few: np.ndarray, response: np.ndarray, A: pd.DataFrame) -> RegressionResults:
+    """statsmodels' least squares with the sums of squares of a few rows, from `as_few`."""
+    theta, _ = least_squares(few[:, :-1], few[:, -1])
+    R = np.linalg.qr(few[:, :-1], mode="r")
+    inverse = np.linalg.inv(R)
+    model, products = sm.OLS(response, A), inverse @ inverse.T
+    model.rank, model.normalized_cov_params = A.shape[1], products
+    model.wexog_singular_values = np.linalg.svd(R, compute_uv=False)
+    model.pinv_wexog = products @ A.to_numpy().T
+    model.effects = inverse.T @ (few[:, :-1].T @ few[:, -1])
+    return RegressionResultsWrapper(OLSResults(model, theta, products))
 
 
 def maximum_likelihood(

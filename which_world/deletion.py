@@ -13,6 +13,7 @@ from scipy.stats import norm
 from which_world.design import Design, check_rows, with_covariates
 from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.likelihoods import Rows
+from which_world.moments import as_few
 
 MOST_ONE_BY_ONE = 10  # rows taken out one by one, those that stay being looked at again each time
 MOST_REFITTED = 50_000  # rows of a design beyond which none is looked at twice
@@ -181,7 +182,7 @@ def _fit(design):
     whole = np.r_[theta / size, np.zeros(rows.size - len(theta))]
     slope = effect_slope(design, whole, 0.0)[: len(theta)] / size
     towards = covariance @ slope
-    spare = 1 - weight * np.einsum("ij,jk,ik->i", A, covariance, A)
+    spare = 1 - weight * np.sum(A @ covariance * A, axis=1)
     change = -(A @ towards) * score / np.where(spare > LEAST_SPARE, spare, np.inf)
     effect = float(average_effect(design, whole, 0.0))
     return EffectFit(effect, float(np.sqrt(slope @ towards)), change)
@@ -189,10 +190,11 @@ def _fit(design):
 
 def _least_squares(design, A):
     """θ_O, its covariance, and each row's score and weight."""
-    U, size, V = np.linalg.svd(A, full_matrices=False)
+    few = as_few(np.column_stack([A, design.y]))
+    U, size, V = np.linalg.svd(few[:, :-1], full_matrices=False)
     kept = size > DEPENDENT * size[0]
     U, size, V = U[:, kept], size[kept], V[kept]
-    theta = V.T @ (U.T @ design.y / size)
+    theta = V.T @ (U.T @ few[:, -1] / size)
     residual = design.y - A @ theta
     variance = residual @ residual / max(1, len(A) - kept.sum())
     covariance = variance * (V.T / size**2) @ V

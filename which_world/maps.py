@@ -7,6 +7,7 @@ in its chance.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,14 +23,14 @@ from scipy.stats import chi2, norm
 from scipy.stats.qmc import Sobol
 
 from which_world import arguments
-from which_world.classical import effect_at, finite, maximum_likelihood, ols
-from which_world.design import check_design, warn_long
+from which_world.classical import effect_at, finite, maximum_likelihood
+from which_world.design import check_design, terms_of, warn_long
 from which_world.engine import conjugate
 from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.laplace import PARETO_K, answered, columns, log_posterior, matched
 from which_world.engine.likelihoods import LOG_2PI, rows_of
 from which_world.engine.pairs import PAIRS
-from which_world.moments import condensed, one_thread
+from which_world.moments import one_thread
 from which_world.priors import scales
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ UPRIGHT = 0.6  # share of Gaussian draws that count, below which a column leans
 LIGHT = 10.0
 # seconds, of steps in the making of a map, on one slow core
 EXACT, DRAWN, SQUARED, KERNEL = 3e-10, 2e-9, 1e-9, 5e-8
+NUMBER, CUBE = 5e-8, 1e-9
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
 
 
@@ -156,10 +158,12 @@ def map_rho(
     rho, draws, seed = _grid(rho), arguments.count(draws, "draws", least=100), arguments.seed(seed)
     _warn_long(design, rho, draws)
     rows, prior = rows_of(design), scales(design, coefficients, alpha=alpha, sigma=sigma)
-    columns_of = _exact if PAIRS[design.kinds].compressible else _weighted
+    if PAIRS[design.kinds].compressible:
+        columns_of = partial(_exact, conjugate.sums(rows, prior))
+    else:
+        columns_of = partial(_weighted, design, rows, prior)
     shift, effect, weight, evidence, k_hat, ess = (
-        np.array(part)
-        for part in zip(*columns_of(design, rows, prior, np.arctanh(rho), draws, seed))
+        np.array(part) for part in zip(*columns_of(np.arctanh(rho), draws, seed))
     )
     _warn(rho, ~(k_hat <= PARETO_K))  # NaN is no pass
     chart = xr.Dataset(
@@ -182,11 +186,11 @@ def map_rho(
             "seconds": time.perf_counter() - started,
         },
     )
-    chart.attrs |= _pulled(design, rows, prior)
+    chart.attrs |= _pulled(design, rows, prior, columns_of)
     return chart
 
 
-def _pulled(design, rows, prior):
+def _pulled(design, rows, prior, columns_of):
     """By how many standard errors the priors move the effect at ρ = 0 from the classical one;
     warned of if it counts.
 
@@ -199,9 +203,9 @@ def _pulled(design, rows, prior):
         classical = maximum_likelihood(design, rho=0.0)
         estimate, se, column = classical.effect, classical.effect_se, effect_at(design, 0.0, prior)
     else:
-        line = ols(condensed(design))
-        alpha, _, weight, *_ = _exact(design, rows, prior, [0.0], PROBED, 0)[0]
-        estimate, se, column = line.params["alpha"], line.bse["alpha"], np.exp(weight) @ alpha
+        estimate, se = _least_squares(rows)
+        alpha, _, weight, *_ = columns_of([0.0], PROBED, 0)[0]
+        column = np.exp(weight) @ alpha
     pulled = float((column - estimate) / se)
     if not abs(pulled) <= PULLED:
         arguments.warn(
@@ -212,6 +216,17 @@ def _pulled(design, rows, prior):
             "coefficients=unit_information()."
         )
     return {"pulled": pulled}
+
+
+def _least_squares(rows):
+    """α by least squares and its standard error, of compressed rows.
+
+    Their columns are a triangle, whose last row of the outcome's has α alone.
+    """
+    size = len(rows.names_O)
+    own = abs(rows.A[size - 1, -1])
+    left = np.sum(rows.y[size:] ** 2) / (rows.n - size)
+    return rows.y[size - 1] / rows.A[size - 1, -1], np.sqrt(left) / own
 
 
 def stepped(attrs):
@@ -231,7 +246,10 @@ def _warn_long(design, rho, draws):
         len(rho) * SQUARED * m**2,
         len(_nodes(np.arctanh(rho))) * (DRAWN * m + KERNEL) * draws,
     )
-    seconds = n * (EXACT * p**2 if exact else newton + weighed)
+    # a factor's levels are swept out
+    rest = p - max(Counter(terms_of(design)[0]).values(), default=0)
+    swept = n * (EXACT * rest**2 + NUMBER * p) + CUBE * p**3
+    seconds = swept if exact else n * (newton + weighed)
     warn_long(
         seconds, f"a map of {len(rho)} columns, with {p:,} covariates in {n:,} rows,", not exact
     )
@@ -295,9 +313,9 @@ def _student(size, draws, seed):
     return Points(z, constant - 0.5 * (df + size) * np.log1p((z**2).sum(axis=1) / df))
 
 
-def _exact(design, rows, prior, a, draws, seed):
+def _exact(sums, a, draws, seed):
     """Columns of two continuous responses, as `_weighted` gives them."""
-    sums, proposals = conjugate.sums(rows, prior), draws * _times(FEW_ROWS / (rows.n * draws))
+    proposals = draws * _times(FEW_ROWS / (sums.n * draws))
     near = conjugate.guess(sums)
     z = norm.ppf(_sobol(3, proposals, seed))[:, [1, 2, 0]]  # the most even of the three moves α
     every = []

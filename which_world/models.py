@@ -16,6 +16,7 @@ from pytensor.tensor.random.utils import normalize_size_param
 from pytensor.tensor.variable import TensorVariable
 from scipy.linalg import solve_triangular
 
+from which_world import arguments
 from which_world.design import Design, check_rows
 from which_world.engine.bivariate_graph import log_Phi, log_Phi2
 from which_world.engine.draws import OBSERVED
@@ -39,6 +40,8 @@ from which_world.selection import (
     equations,
     restrict,
 )
+
+MOST = 1000  # covariates that a sieve, a funnel or a forest is sampled over
 
 
 def joint_model(
@@ -98,8 +101,8 @@ def joint_model(
     Raises
     ------
     ValueError
-        When ρ lies outside (-1, 1), a prior's spread is not positive, or a sparse prior meets a
-        forest.
+        When ρ lies outside (-1, 1), a prior's spread is not positive, a sparse prior meets a
+        forest, or either meets more than a thousand covariates.
     TypeError
         When `treatment` or `outcome` is something else than a forest.
 
@@ -140,6 +143,8 @@ def joint_model(
     rho = check_rho(atanh_normal() if rho is None else rho)
     coefficients = unit_information() if coefficients is None else coefficients
     design, coefficients = restrict(design, coefficients)
+    if isinstance(coefficients, (SpikeAndSlab, Horseshoe)) or treatment or outcome:
+        _check_few(design, treatment or outcome or coefficients)
     if isinstance(coefficients, (SpikeAndSlab, Horseshoe)):
         if treatment or outcome:
             raise ValueError(
@@ -176,6 +181,18 @@ def joint_model(
         respond(index_O, index_T, T, held, effect, *errors, design.t_mean, design.step)
         _keep_responses(design)
     return model
+
+
+def _check_few(design: Design, prior: Forest | Coefficients) -> None:
+    """Refuse a prior whose draws would take days: each covariate is visited for each of them."""
+    count = len(design.covariates)
+    if count > MOST:
+        raise ValueError(
+            f"{arguments.brief(prior)} over {count:,} covariates would be sampled for days; "
+            f"accepted are up to {MOST:,}: a coarser grouping of levels, or unit_information(...) "
+            "and normal(...), and map_rho, where thousands of levels cost little beside two "
+            "continuous responses."
+        )
 
 
 def _keep_responses(design: Design) -> None:

@@ -7,7 +7,7 @@ and one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache, reduce
@@ -24,6 +24,7 @@ AT_ONCE = 2**14  # rows of a table that are worked on together
 BLOCK = 2**13  # rows of which arrays of one number each fit a processor's cache
 CACHED = 2**12  # rows that a processor's cache holds
 ONE_THREAD = {"limits": 1, "user_api": "blas"}  # these triangles are too small to share
+MANY = 100  # columns from which a factor's dummies are looked for
 WORTH = 4  # rows for each column: a design of more is condensed
 
 
@@ -45,8 +46,8 @@ class Moments(NamedTuple):
         """The moments of an array (n, k), n at least 1."""
         mean = rows.mean(axis=0)
         centred = rows - mean
-        parts = [np.linalg.qr(centred[cut], mode="r") for cut in cuts(len(rows), CACHED)]
-        triangle = np.linalg.qr(np.vstack(parts), mode="r")
+        few = as_few(centred)
+        triangle = triangle_of(few[cut] for cut in cuts(len(few), CACHED))
         return cls(len(rows), mean, triangle, rows.min(axis=0), rows.max(axis=0))
 
     def __add__(self, other: Moments) -> Moments:  # type: ignore[override]  # not a tuple's sum
@@ -74,6 +75,67 @@ class Moments(NamedTuple):
         contrasts = helmert(size)[: len(self.triangle)]  # orthonormal rows that sum to zero
         rows = self.mean + np.sqrt(size / self.n) * (contrasts.T @ self.triangle)
         return np.where(self.low == self.high, self.low, rows)
+
+
+def triangle_of(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """The R of a QR of rows that come in parts."""
+    triangles = [np.linalg.qr(part, mode="r") for part in parts]
+    return triangles[0] if len(triangles) == 1 else np.linalg.qr(np.vstack(triangles), mode="r")
+
+
+def as_few(rows: np.ndarray) -> np.ndarray:
+    """Rows with the same sums of squares and products: few, where most columns are a factor's.
+
+    A factor's dummies are no work. Rows of one level stand there as their mean, times the root of
+    their number, beside the triangle of what the other columns do inside levels: the regression
+    with each level's constant swept out (Frisch & Waugh 1933), in the columns as they are.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (n, k)
+
+    Returns
+    -------
+    ndarray, shape (m, k)
+        The rows themselves where half of the columns are no such dummies, or rows hardly fewer.
+    """
+    n, k = rows.shape
+    if k < MANY:
+        return rows
+    level = _levels_apart(rows)
+    own = np.unique(level)
+    others = np.setdiff1d(np.arange(k), own)
+    if len(others) > k / 2 or len(own) + len(others) > n / 2:
+        return rows
+    order = np.argsort(level, kind="stable")
+    starts = np.flatnonzero(np.diff(level[order], prepend=-2))
+    counts = np.diff(starts, append=n)
+    apart = rows[:, others]
+    means = np.add.reduceat(apart[order], starts) / counts[:, None]
+    apart[order] -= np.repeat(means, counts, axis=0)
+    few = np.zeros((len(counts) + len(others), k))
+    few[: len(counts)] = rows[order[starts]]
+    few[: len(counts), others] = means
+    few[: len(counts)] *= np.sqrt(counts)[:, None]
+    few[len(counts) :, others] = triangle_of(apart[cut] for cut in cuts(n))
+    return few
+
+
+def _levels_apart(rows: np.ndarray) -> np.ndarray:
+    """Which of the dummies that exclude each other is one in each row, (n,); -1 where none is.
+
+    A dummy has two values, the higher one being its one. The rarest come first.
+    """
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    ones = np.asfortranarray(rows == high)
+    two = [(ones[cut] | (rows[cut] == low)).all(axis=0) for cut in cuts(len(rows))]
+    dummies = np.flatnonzero(np.all(two, axis=0) & (low < high))
+    level = np.full(len(rows), -1)
+    for column in dummies[np.argsort(ones[:, dummies].sum(axis=0), kind="stable")]:
+        here = np.flatnonzero(ones[:, column])
+        if (level[here] < 0).all():
+            level[here] = column
+    return level
 
 
 @cache

@@ -27,7 +27,7 @@ from which_world.engine.likelihoods import (
     probit,
     probit_in_pieces,
 )
-from which_world.moments import Moments, condensed, cuts
+from which_world.moments import Moments, condensed, cuts, triangle_of
 
 FARTHEST = 18.0  # |atanh ρ| beyond which ρ is 1 in a computer's numbers
 PROBES = np.linspace(-0.9, 0.9, 7)  # correlations at which a density is tried out
@@ -455,8 +455,7 @@ def _worth_a_row(columns: Columns, information: float | np.ndarray) -> np.ndarra
     """
     n = len(columns.C)
     weight = np.broadcast_to(np.sqrt(information / n), n)[:, None]
-    parts = [np.linalg.qr(weight[cut] * columns[cut], mode="r") for cut in cuts(n)]
-    return _upright(np.linalg.qr(np.vstack(parts), mode="r"))
+    return _upright(triangle_of(weight[cut] * columns[cut] for cut in cuts(n)))
 
 
 def _upright(root: np.ndarray) -> np.ndarray:

@@ -106,12 +106,18 @@ def log_Phi2_rows(h, k, sign, a):
     blocks = np.abs(a).max() / SPAN
     if not blocks <= BLOCKS:
         return log_Phi2_atanh(h, k, sign * a[:, None])
-    x, w = np.polynomial.legendre.leggauss(8 * max(1, int(np.ceil(blocks))))
+    x, w = _nodes(8 * max(1, int(np.ceil(blocks))))
     h, k, sign = (np.ascontiguousarray(each, dtype=float) for each in (h, k, sign))
     half = 0.5 * np.arcsin(np.tanh(a))[:, None]
     sine = np.sin(half * (x + 1))
     found = _loops().Phi2(h, k, sign, sine, 0.5 / (1 - sine**2), half * w / (2 * np.pi))
     return _log(found, lambda small: log_Phi2_atanh(h[small], k[small], (sign * a[:, None])[small]))
+
+
+@cache
+def _nodes(count):
+    """Gauss-Legendre nodes and weights; of the few counts that BLOCKS allows."""
+    return np.polynomial.legendre.leggauss(count)
 
 
 def Phi(x):

@@ -70,16 +70,15 @@ def sums(rows, scales):
         (scales.root_O, scales.root_T),
         (scales.mean_O - theta_O, scales.mean_T - theta_T),
     )
-    pairs, XX, turn = _paired(rows, roots)
-    X, E = rows.A[:, pairs[0]] @ turn, np.column_stack([rows.A[:, ~pairs[0]], rows.Z[:, ~pairs[1]]])
-    # each root as it stands beside the turned pairs, and beside the others
-    turned, own = zip(*((root[:, pair] @ turn, root[:, ~pair]) for root, pair in zip(roots, pairs)))
+    pairs, X, turn, turned = _paired(rows, roots)
+    E = np.column_stack([rows.A[:, ~pairs[0]], rows.Z[:, ~pairs[1]]])
+    own = [root[:, ~pair] for root, pair in zip(roots, pairs)]
     off = [root @ mean for root, mean in zip(roots, means)]
     height = sum(
         np.log(np.abs(np.diagonal(root))).sum() - 0.5 * z @ z for root, z in zip(roots, off)
     )
     return Sums(
-        XX,
+        np.sum(X**2, axis=0),
         X.T @ E,
         X.T @ R,
         E.T @ E,
@@ -101,8 +100,8 @@ def sums(rows, scales):
 
 
 def _paired(rows, roots):
-    """Masks of the columns of either equation that stand in both, their squares and the turn that
-    parts them.
+    """Masks of the columns of either equation that stand in both, these columns when they are
+    turned until no two are correlated, the turn, and the prior's roots beside them.
 
     None are paired whose prior is not parted by the same turn.
     """
@@ -111,15 +110,21 @@ def _paired(rows, roots):
         np.array([name in names for name in own], dtype=bool)
         for own in (rows.names_O, rows.names_T)
     ]
-    _, size, turn = np.linalg.svd(rows.A[:, pairs[0]], full_matrices=False)
-    turn = turn.T
-    for root, pair in zip(roots, pairs):
-        precision = turn.T @ (root[:, pair].T @ root[:, pair]) @ turn
-        widest = np.diagonal(precision).max(initial=0.0)
-        if np.abs(precision - np.diag(np.diagonal(precision))).max(initial=0.0) > PARTED * widest:
-            return [pair & False for pair in pairs], np.zeros(0), np.zeros((0, 0))
     # of a product X'X nearly equal columns would keep half their digits
-    return pairs, size**2, turn
+    across, size, turn = np.linalg.svd(rows.A[:, pairs[0]], full_matrices=False)
+    turned = [root[:, pair] @ turn.T for root, pair in zip(roots, pairs)]
+    if all(map(_parted, turned)):
+        return pairs, across * size, turn.T, turned
+    pairs, none = [pair & False for pair in pairs], np.zeros((0, 0))
+    return pairs, np.zeros((len(rows.A), 0)), none, [root[:, :0] for root in roots]
+
+
+def _parted(root):
+    """Whether columns have no products but their squares."""
+    precision = root.T @ root
+    widest = np.diagonal(precision).max(initial=0.0)
+    np.fill_diagonal(precision, 0.0)
+    return np.abs(precision).max(initial=0.0) <= PARTED * widest
 
 
 def guess(sums):
@@ -290,9 +295,10 @@ def _regression(sums, a, log_sigma):
     for equation in (0, 1):
         B[:, equation][..., at == equation] += sums.precision_XE[:, at == equation]
     b = np.einsum("nij,kj->nik", M, sums.XR) + sums.pull_X
-    solved_B = np.einsum("ijnk,njke->nike", inverse, B)
+    solved_B = np.stack([np.sum(row[..., None] * B.swapaxes(0, 1), axis=0) for row in inverse], 1)
     # the others, given these
-    S = M[:, at][:, :, at] * sums.EE - np.einsum("nike,nikf->nef", B, solved_B) + sums.precision_E
+    beside, solved = (each.reshape(len(M), -1, len(at)) for each in (B, solved_B))
+    S = M[:, at][:, :, at] * sums.EE - np.swapaxes(beside, 1, 2) @ solved + sums.precision_E
     s = np.einsum("nej,ej->ne", M[:, at], sums.ER) + sums.pull_E
     s -= np.einsum("nike,nik->ne", solved_B, b)
     return Regression(M, inverse, det, B, b, S, s, np.einsum("ijnk,njk->nik", inverse, b))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pymc as pm
-import pytensor
+import pytensor.tensor as pt
 from pymc.distributions.continuous import HalfCauchyRV
 from pymc.logprob.basic import conditional_logp
 from pytensor.graph.traversal import ancestors
@@ -25,12 +25,12 @@ from pytensor.tensor.random.basic import (
 from scipy import stats
 
 from which_world.design import Design
+from which_world.engine.compiled import as_it_stands, compiled, evaluated
 from which_world.engine.draws import OBSERVED, named
 from which_world.engine.laplace import allowed
 from which_world.engine.likelihoods import Rows, log_likelihood, pointwise, rows_of
 from which_world.priors import Scales
 
-QUICK = "FAST_COMPILE"
 OWN = (
     {"alpha", "delta", "rho", "sigma_U", "sigma_V"}
     | {
@@ -191,7 +191,7 @@ def extract(model):
 def _joint(model):
     free = {rv.name: rv for rv in model.free_RVs}
     seen = {
-        rv.name: np.asarray(model.rvs_to_values[rv].eval(mode=QUICK), dtype=float)
+        rv.name: np.asarray(evaluated(model.rvs_to_values[rv]), dtype=float)
         for rv in model.observed_RVs
     }
     if set(seen) != set(OBSERVED) or model.potentials or not {"alpha"} <= set(free) <= OWN:
@@ -311,7 +311,7 @@ def _given(block, later):
         other for other, _ in used
     } or pm.pytensorf.rvs_in_graph([spread]):
         raise Unreadable
-    where = pytensor.function([other for other, _ in used], location, mode=QUICK)
+    where = compiled(as_it_stands, [location, *(other for other, _ in used)])
     zero = [np.zeros(other.type.ndim * (length,)) for other, length in used]
     level, slopes, start = (
         np.broadcast_to(where(*zero), size),
@@ -326,7 +326,7 @@ def _given(block, later):
             ]
             slopes[:, start + i] = where(*moved) - level
         start += length
-    spread = spread.eval(mode=QUICK)
+    spread = evaluated(spread)
     normal = isinstance(rv.owner.op, NormalRV)
     return (
         level,
@@ -346,7 +346,7 @@ def _parameters(rv):
 
 def _sieve(free, e):
     rv = free[f"slab_{e}"]
-    slab = np.broadcast_to(_constants(rv, NormalRV)[1], rv.eval(mode=QUICK).shape).astype(float)
+    slab = np.broadcast_to(_constants(rv, NormalRV)[1], evaluated(rv.shape)).astype(float)
     if f"inclusion_{e}" in free:
         return Sieve(slab, *map(float, _constants(free[f"inclusion_{e}"], BetaRV)))
     (share,) = _constants(free[f"included_{e}"], BernoulliRV)
@@ -367,7 +367,7 @@ def _constants(rv, op):
     parameters = rv.owner.op.dist_params(rv.owner)
     if any(pm.pytensorf.rvs_in_graph(p) for p in parameters):
         raise Unreadable
-    return [p.eval(mode=QUICK) for p in parameters]
+    return [evaluated(p) for p in parameters]
 
 
 def _rho(model):
@@ -376,27 +376,35 @@ def _rho(model):
     if rho not in model.free_RVs:
         if pm.pytensorf.rvs_in_graph(rho):
             raise Unreadable
-        return float(rho.eval(mode=QUICK))
+        return float(evaluated(rho))
     if pm.pytensorf.rvs_in_graph(list(rho.owner.inputs)):
         raise Unreadable
-    value = pytensor.tensor.vector("value")
-    return pytensor.function([value], pm.logp(rho, value), mode=QUICK)
+    return compiled(_log_density, [rho])
+
+
+def _log_density(variables):
+    value = pt.vector("value")
+    return [value], pm.logp(variables[0], value)
 
 
 def _agrees(model, joint, *, points=2, tolerance=1e-6):
     """Is the model's own log density that of the numbers, at a few random points?"""
-    values = {rv: rv.type(name=rv.name) for rv in model.free_RVs}
-    terms = conditional_logp(values | {rv: model.rvs_to_values[rv] for rv in model.observed_RVs})
-    theirs = pytensor.function(
-        list(values.values()), sum(term.sum() for term in terms.values()), mode=QUICK
-    )
+    seen = [model.rvs_to_values[rv] for rv in model.observed_RVs]
+    theirs = compiled(_joint_log_density, [*model.free_RVs, *model.observed_RVs])
+    data = [evaluated(value) for value in seen]
     rng = np.random.default_rng(0)
     for _ in range(points):
         place, ours = _point(joint, rng)
-        value = theirs(*(place[rv.name] for rv in model.free_RVs))
+        value = theirs(*(place[rv.name] for rv in model.free_RVs), *data)
         if not abs(ours - value) < tolerance * (1 + abs(value)):
             return False
     return True
+
+
+def _joint_log_density(variables):
+    values = [rv.type() for rv in variables]
+    terms = conditional_logp(dict(zip(variables, values)))
+    return values, sum(term.sum() for term in terms.values())
 
 
 def _point(joint, rng):

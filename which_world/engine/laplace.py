@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.linalg import block_diag, lstsq, solve_triangular
+from scipy.linalg.lapack import dposv
 from scipy.special import logsumexp
 
 from which_world.engine.likelihoods import (
@@ -72,8 +73,8 @@ def columns(rows, scales, a):
         When no maximum is found at some ρ, naming it.
     """
     a = np.asarray(a, dtype=float)
-    find = _one_by_one if rows.whole is None else _all_at_once
-    theta, value, H = map(np.array, zip(*find(rows, scales, a)))
+    find, prior = _one_by_one if rows.whole is None else _all_at_once, _prior_numbers(rows, scales)
+    theta, value, H = map(np.array, zip(*find(rows, prior, a, scales)))
     # -H = LL', so the covariance is L⁻ᵀL⁻¹
     root = np.array(
         [solve_triangular(np.linalg.cholesky(-h), np.eye(len(h)), lower=True).T for h in H]
@@ -82,18 +83,18 @@ def columns(rows, scales, a):
     return Columns(a, theta, root, value + log_det + 0.5 * rows.size * LOG_2PI, value)
 
 
-def _one_by_one(rows, scales, a):
+def _one_by_one(rows, prior, a, _):
     """θ, value and Hessian of each column, from its neighbour's mode."""
     first = int(np.argmin(np.abs(a)))
     found = {}
     for path in (range(first, len(a)), range(first - 1, -1, -1)):
         for k in path:
             step = 1 if k < first else -1
-            found[k] = mode(rows, scales, a[k], _guess(rows, a, found, k, step))
+            found[k] = mode(rows, prior, a[k], _guess(rows, a, found, k, step))
     return [found[k] for k in range(len(a))]
 
 
-def _all_at_once(rows, scales, a):
+def _all_at_once(rows, prior, a, scales):
     """The same of rows in pieces, from modes that were found before or that a part of them has."""
     near = rows.whole.kept.get("modes")
     if near is None or not near.x[0] <= a[0] <= a[-1] <= near.x[-1]:
@@ -102,7 +103,7 @@ def _all_at_once(rows, scales, a):
     else:
         modes = near(a)
     searches = [_ascend(*point) for point in zip(modes, a)]
-    found = answered(searches, partial(_posterior_derivatives, rows, scales))
+    found = answered(searches, partial(_posterior_derivatives, rows, prior))
     if len(a) > 1:
         rows.whole.kept["modes"] = CubicSpline(a, [theta for theta, *_ in found])
     return found
@@ -157,15 +158,15 @@ def log_prior_a(rho, a):
     return rho(np.tanh(a)) - 2 * np.log(np.cosh(a))
 
 
-def _guess(rows, a, found, k, step):
-    """The mode at a[k], guessed from the columns already found on one side of it."""
-    if k + step not in found:
+def _guess(rows, a, found, k, step, *, most=4):
+    """The mode at a[k], guessed from the columns already found on one side of it: the polynomial
+    through the nearest of them.
+    """
+    near = [j for j in range(k + step, k + (most + 1) * step, step) if j in found]
+    if not near:
         return start(rows)
-    near = found[k + step][0]
-    if k + 2 * step not in found:
-        return near
-    far = found[k + 2 * step][0]
-    return near + (near - far) * (a[k] - a[k + step]) / (a[k + step] - a[k + 2 * step])
+    shares = [np.prod([(a[k] - a[j]) / (a[i] - a[j]) for j in near if j != i]) for i in near]
+    return np.array(shares) @ [found[i][0] for i in near]
 
 
 def start(rows):
@@ -212,19 +213,19 @@ START = {"continuous": _least_squares, "binary": _probit}
 
 def log_prior(rows, scales, theta):
     """Log prior of θ, per draw: normal coefficients, half-normal σ (with the Jacobian of log σ)."""
-    if scales is None:
-        return np.zeros(theta.shape[:-1])
-    mean, root, places, spread = _prior_numbers(rows, scales)
-    regular = np.delete(theta, places, axis=-1)
-    log_sigma = theta[..., places]
+    prior = _prior_numbers(rows, scales)
+    return np.zeros(theta.shape[:-1]) if prior is None else _log_prior(prior, theta)
+
+
+def _log_prior(prior, theta):
+    log_sigma, z = theta[..., prior.places], prior.z(theta)
     half = (
         0.5 * np.log(2 / np.pi)
-        - np.log(spread)
-        - 0.5 * (np.exp(log_sigma) / spread) ** 2
+        - np.log(prior.spread)
+        - 0.5 * (np.exp(log_sigma) / prior.spread) ** 2
         + log_sigma
     )
-    z = (regular - mean) @ root.T
-    height = np.log(np.abs(np.diagonal(root))).sum() - 0.5 * len(mean) * LOG_2PI
+    height = np.log(np.abs(np.diagonal(prior.root))).sum() - 0.5 * len(prior.mean) * LOG_2PI
     return height - 0.5 * np.sum(z**2, axis=-1) + half.sum(axis=-1)
 
 
@@ -251,7 +252,7 @@ def answered(searches, answer):
     return found
 
 
-def mode(rows, scales, a, theta):
+def mode(rows, prior, a, theta):
     """Newton's method with step halving at fixed a.
 
     Returns
@@ -259,7 +260,7 @@ def mode(rows, scales, a, theta):
     theta, value, hessian
         The mode, the log posterior there, and its matrix of second derivatives in θ.
     """
-    return answered([_ascend(theta, a)], partial(_posterior_derivatives, rows, scales))[0]
+    return answered([_ascend(theta, a)], partial(_posterior_derivatives, rows, prior))[0]
 
 
 def _ascend(theta, a, tolerance=1e-8, iterations=60):
@@ -268,8 +269,8 @@ def _ascend(theta, a, tolerance=1e-8, iterations=60):
     for _ in range(iterations):
         step = ascent(gradient, H)
         gain = gradient @ step
-        if gain < tolerance:
-            return theta, value, H
+        if gain < tolerance:  # the last step costs nothing, and squares what is left of the error
+            return theta + step, value + 0.5 * gain, H
         size = 1.0
         slack = 1e-11 * abs(value)  # the value's own rounding error
         while size > 1e-6:
@@ -286,14 +287,13 @@ def _ascend(theta, a, tolerance=1e-8, iterations=60):
 
 def ascent(gradient, H):
     """A Newton step uphill: where the surface is not concave, its curvatures change their sign."""
-    try:
-        L = np.linalg.cholesky(-H)
-        return solve_triangular(L.T, solve_triangular(L, gradient, lower=True))
-    except np.linalg.LinAlgError:
-        unit = _units(H)
-        curvature, directions = np.linalg.eigh(H * np.outer(unit, unit))
-        curvature = np.maximum(np.abs(curvature), 1e-6 * np.abs(curvature).max())
-        return unit * (directions @ ((directions.T @ (unit * gradient)) / curvature))
+    _, step, failed = dposv(-H, gradient, lower=True)
+    if not failed:
+        return step
+    unit = _units(H)
+    curvature, directions = np.linalg.eigh(H * np.outer(unit, unit))
+    curvature = np.maximum(np.abs(curvature), 1e-6 * np.abs(curvature).max())
+    return unit * (directions @ ((directions.T @ (unit * gradient)) / curvature))
 
 
 def covariance(H):
@@ -317,37 +317,54 @@ def matched(z, log_weight):
     return centre, (z - centre).T @ (weight[:, None] * (z - centre))
 
 
-def _posterior_derivatives(rows, scales, points):
+def _posterior_derivatives(rows, prior, points):
     """Value, gradient and Hessian in θ of the log posterior, at each of some points (θ, a)."""
     found = derivatives_at(rows, points)
-    return [_with_prior(rows, scales, theta, *each) for (theta, _), each in zip(points, found)]
+    return [_with_prior(prior, theta, *each) for (theta, _), each in zip(points, found)]
 
 
-def _with_prior(rows, scales, theta, value, gradient, H):
+def _with_prior(prior, theta, value, gradient, H):
     gradient, H = gradient[:-1], H[:-1, :-1]
-    if scales is None:
+    if prior is None:
         return value, gradient, H
-    mean, root, places, spread = _prior_numbers(rows, scales)
-    regular = np.delete(np.arange(rows.size), places)
-    gradient[regular] -= root.T @ (root @ (theta[regular] - mean))
-    H[np.ix_(regular, regular)] -= root.T @ root
-    relative = (np.exp(theta[places]) / spread) ** 2
-    gradient[places] += 1 - relative
-    H[places, places] -= 2 * relative
-    return value + float(log_prior(rows, scales, theta)), gradient, H
+    gradient[prior.regular] -= prior.root.T @ prior.z(theta)
+    H[np.ix_(prior.regular, prior.regular)] -= prior.precision
+    relative = (np.exp(theta[prior.places]) / prior.spread) ** 2
+    gradient[prior.places] += 1 - relative
+    H[prior.places, prior.places] -= 2 * relative
+    return value + float(_log_prior(prior, theta)), gradient, H
+
+
+class _Prior(NamedTuple):
+    """Of θ's normal entries their places, mean, root precision and precision; of its log σ the
+    places, and their half-normal scales.
+    """
+
+    regular: np.ndarray
+    mean: np.ndarray
+    root: np.ndarray
+    precision: np.ndarray
+    places: np.ndarray
+    spread: np.ndarray
+
+    def z(self, theta):
+        """The normal entries of one or many θ, in standard units."""
+        return (theta[..., self.regular] - self.mean) @ self.root.T
 
 
 def _prior_numbers(rows, scales):
-    """Mean and root precision of θ's normal entries, the places of its log σ,
-    and their half-normal scales.
-    """
+    if scales is None:
+        return None
     ends = [
         pair for pair in zip(rows.places, (scales.sigma_U, scales.sigma_V)) if pair[0] is not None
     ]
-    mean, root = np.r_[scales.mean_O, scales.mean_T], block_diag(scales.root_O, scales.root_T)
-    return (
-        mean,
+    places = np.array([place for place, _ in ends], dtype=int)
+    root = block_diag(scales.root_O, scales.root_T)
+    return _Prior(
+        np.delete(np.arange(rows.size), places),
+        np.r_[scales.mean_O, scales.mean_T],
         root,
-        np.array([p for p, _ in ends], dtype=int),
+        root.T @ root,
+        places,
         np.array([spread for _, spread in ends]),
     )

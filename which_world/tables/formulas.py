@@ -538,8 +538,11 @@ def _frame(matrix, terms, argument):
                 f"{argument}: {str(term)!r} is a name that the equations need; rename that column."
             )
     frame = pd.DataFrame(matrix).set_axis(names, axis=1)
-    frame = frame.drop(columns="Intercept", errors="ignore").astype(float)
-    for name in frame:
+    frame = frame.drop(columns="Intercept", errors="ignore")
+    # one array: of thousands of columns apart, every later step would cost more than its numbers
+    values = frame.to_numpy(dtype=float)
+    frame = pd.DataFrame(values, frame.index, frame.columns, copy=False)
+    for name in frame.columns[~np.isfinite(values).all(axis=0)]:
         check_finite(frame[name], name, argument)
     frame.attrs["labels"] = {term: [names[place] for place in places[term]] for term in terms}
     return frame

@@ -15,6 +15,7 @@ from scipy.linalg.lapack import dtrcon
 from scipy.optimize import linprog
 
 from which_world.design import Design, total
+from which_world.moments import as_few
 
 SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
 WELL_APART = 1e-6  # one over a condition number, of columns that need no closer look
@@ -38,8 +39,13 @@ def check_spread(y: np.ndarray, outcome: str, *frames: pd.DataFrame) -> None:
         raise ValueError(f"the outcome {outcome!r} is constant at {y[0]:g}; it must vary.")
     check_unit(y, f"the outcome {outcome!r}", digits=FAR)
     for frame in frames:
-        # as arrays: a frame copies all it knows of its terms with each column that is taken out
-        for name, values in zip(frame.columns, frame.to_numpy().T):
+        # all at once, and none taken out of the frame: thousands of levels are thousands of columns
+        columns = frame.to_numpy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            sd, mean = columns.std(axis=0), np.abs(columns.mean(axis=0))
+        well = (sd >= 1 / ROOM) & (sd <= ROOM) & (sd >= DIGITS * mean)
+        for place in np.flatnonzero(~well | (np.ptp(columns, axis=0) == 0)):
+            name, values = frame.columns[place], columns[:, place]
             if np.ptp(values) == 0:
                 raise ValueError(
                     f"the covariate {name!r} is constant at {values[0]:g}, which is collinear with "
@@ -94,8 +100,10 @@ def _check_equation(design, equation, labels, columns, constant):
     if not labels:
         return
     M = np.column_stack(columns)
-    M = (M - M.mean(axis=0) * constant) / M.std(axis=0)
-    R = np.linalg.qr(M, mode="r")  # same rank, same relations, few rows
+    M -= M.mean(axis=0) * constant
+    few = as_few(M)  # same rank, same relations
+    sd = np.sqrt(np.sum(few**2, axis=0) / len(M)) if constant else M.std(axis=0)
+    R = np.linalg.qr(few / sd, mode="r")
     _check_apart(labels, R[:, :-1], equation)
     _check_errors(design, labels, R, equation)
 
@@ -310,5 +318,8 @@ def _has_probit(Z, t):
 
 def standardised(frame: pd.DataFrame, centred: bool = True) -> np.ndarray:
     """Columns of a frame in standard deviations, from their means where they are centred."""
-    values = frame.to_numpy(dtype=float)
-    return (values - values.mean(axis=0) * centred) / values.std(axis=0)
+    values = frame.to_numpy(dtype=float, copy=True)
+    sd = values.std(axis=0)
+    values -= values.mean(axis=0) * centred
+    values /= sd
+    return values

@@ -41,6 +41,9 @@ KINDS = "binary", "continuous"
 FEWEST_DOSES = 5  # a treatment with fewer distinct values is neither binary nor continuous
 # seconds for each row and squared column, without and with a binary response
 PER_SQUARE = {False: 4e-10, True: 8e-9}
+# and where most columns are a factor's, which are swept out: for each number, and cubed column
+PER_NUMBER, PER_CUBE = 1.5e-7, 2e-10
+TOO_LONG = 300.0  # seconds of checks beside a binary response: a map takes a hundred times as long
 
 
 class Side(NamedTuple):
@@ -115,7 +118,8 @@ def make_design(
         rows; when `step` is not positive, or the outcome and the treatment have none; when the
         treatment is constant, has three or four values, is absent from the outcome formula, or
         stands inside another term than a product with a covariate that has a term of its own; when
-        there are fewer rows than columns; when a continuous outcome or treatment is an exact
+        there are fewer rows than columns; when thousands of levels stand beside a binary response,
+        before any work; when a continuous outcome or treatment is an exact
         combination of the columns of its equation; when numbers are too large, too small or too far
         from zero for arithmetic.
 
@@ -214,7 +218,7 @@ def _design(
         outcome=outcome,
         treatment=treatment,
         kind=kind,
-        scales=pd.DataFrame({"mean": columns.mean() * centred, "sd": columns.std(ddof=0)}),
+        scales=_scales(columns, centred),
         notes=tuple(dict.fromkeys([*read.notes, *side_O.notes, *side_T.notes, *both.notes])),
         outcome_kind=outcome_kind,
         stands_for=read.n,
@@ -223,6 +227,13 @@ def _design(
         variables=tuple(made_of[label][1] for label in columns),
     )
     return design, side_T.columns
+
+
+def _scales(columns: pd.DataFrame, centred: bool) -> pd.DataFrame:
+    """What each column is measured from, and in."""
+    values = columns.to_numpy()
+    scales = {"mean": values.mean(axis=0) * centred, "sd": values.std(axis=0)}
+    return pd.DataFrame(scales, index=columns.columns)
 
 
 def _with_all_rows(condensed, data, equations, terms, levels, step):
@@ -245,12 +256,16 @@ def _made_of(equations, frames):
 
 
 def _warn_of_levels(data, equations: Equations) -> None:
-    """Say how long it takes, before any work, where a category has very many levels."""
+    """Say how long it takes, before any work, where a category has very many levels.
+
+    Refuse what would take hours.
+    """
     if pieces.in_pieces(data):
         return
     named = formulas.merged(equation.names for equation in equations)
     levels = {name: _levels(data[name], made) for name, made in named.items() if name in data}
-    width = max(_width(equation, levels, len(data)) for equation in equations)
+    widths = [_widths(equation, levels, len(data)) for equation in equations]
+    width = max(map(sum, widths))
     responses = [equation.response.expr for equation in equations]
     binary = any(data[name].nunique() == 2 for name in responses if name in data)
     most = max(levels, key=lambda name: levels[name], default="")
@@ -258,7 +273,15 @@ def _warn_of_levels(data, equations: Equations) -> None:
         f"{most!r} has {levels.get(most, 0):,} levels in {len(data):,} rows; "
         f"to check {width:,.0f} columns"
     )
-    warn_long(PER_SQUARE[binary] * len(data) * width**2, what, binary)
+    seconds = max(_seconds(len(data), own, binary) for own in widths)
+    if binary and seconds > TOO_LONG:
+        raise ValueError(
+            f"{what} beside a yes or a no takes some {seconds / 60:.0f} minutes, and a map hours; "
+            f"accepted are fewer levels (a coarser grouping, such as the region of a shop) or, "
+            "for a straight line, outcome_kind='continuous' with a continuous treatment, where "
+            "thousands of levels cost little."
+        )
+    warn_long(seconds, what, binary)
 
 
 def _levels(column: pd.Series, made: bool) -> int:
@@ -269,13 +292,25 @@ def _levels(column: pd.Series, made: bool) -> int:
     return len(values) if made or not number else 1
 
 
-def _width(equation: formulas.Equation, levels: Mapping[str, int], rows: int) -> float:
-    """How many columns the terms of an equation make, at most one a row for each term."""
-    products = (
-        np.prod([float(levels.get(name, 1)) for name in equation.uses(term)])
-        for term in equation.terms
-    )
-    return sum(min(rows, product) for product in products)
+def _widths(equation: formulas.Equation, levels: Mapping[str, int], rows: int) -> list[float]:
+    """How many columns each term of an equation makes, at most one a row.
+
+    Those of the factor that makes most come first, or a zero where there is no factor.
+    """
+    factors, numbers = [0.0], []
+    for term in equation.terms:
+        each = [float(levels.get(name, 1)) for name in equation.uses(term)]
+        (factors if min(each, default=1) > 1 else numbers).append(min(rows, np.prod(each)))
+    return [*sorted(factors, reverse=True), *numbers]
+
+
+def _seconds(rows: int, widths: list[float], binary: bool) -> float:
+    """What it takes to check the columns of an equation."""
+    width, rest = sum(widths), sum(widths[1:])
+    if binary or widths[0] > rows / 2 or rest > width / 2:
+        return PER_SQUARE[binary] * rows * width**2
+    swept = PER_SQUARE[binary] * rows * rest**2
+    return swept + PER_NUMBER * rows * width + PER_CUBE * width**3
 
 
 def _with_intercept(frame: pd.DataFrame, moderating: Collection[str] = ()) -> Side:
