@@ -162,12 +162,13 @@ def by_moderator(report: Report) -> str:
         return ""
     (name,) = design.moderators
     values, fit = np.unique(design.M), ols(design)
+    mean, sd = map(float, design.scales.loc[name, ["mean", "sd"]])
     said = []
     for place in values if len(values) == 2 else (-1.0, 1.0):
         at = pd.Series(0.0, fit.params.index)
         at["alpha"], at[f"delta[{name}]"] = 1.0, place
         low, high = fit.t_test(at.to_numpy()).conf_int()[0]
-        raw = number(design.scales.loc[name, "mean"] + place * design.scales.loc[name, "sd"])
+        raw = number(mean + place * sd)
         effect = number((low + high) / 2, high - low)
         said.append(f"{effect}{unit_of(report)} ({span(low, high)}) where {name} is {raw}")
     return f" By least squares it is {said[0]}, and {said[1]}."
