@@ -44,7 +44,7 @@ def check_spread(y: np.ndarray, outcome: str, *frames: pd.DataFrame) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
             sd, mean = columns.std(axis=0), np.abs(columns.mean(axis=0))
         well = (sd >= 1 / ROOM) & (sd <= ROOM) & (sd >= DIGITS * mean)
-        for place in np.flatnonzero(~well | (np.ptp(columns, axis=0) == 0)):
+        for place in map(int, np.flatnonzero(~well | (np.ptp(columns, axis=0) == 0))):
             name, values = frame.columns[place], columns[:, place]
             if np.ptp(values) == 0:
                 raise ValueError(

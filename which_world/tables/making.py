@@ -297,7 +297,8 @@ def _widths(equation: formulas.Equation, levels: Mapping[str, int], rows: int) -
 
     Those of the factor that makes most come first, or a zero where there is no factor.
     """
-    factors, numbers = [0.0], []
+    factors: list[float] = [0.0]
+    numbers: list[float] = []
     for term in equation.terms:
         each = [float(levels.get(name, 1)) for name in equation.uses(term)]
         (factors if min(each, default=1) > 1 else numbers).append(min(rows, np.prod(each)))
