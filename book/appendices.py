@@ -401,6 +401,7 @@ interval to zero: such a share for these two, a ρ for ours."""
 CELL = ["treatment", "instruments", "rho"]
 LEVEL = 0.9  # of the intervals
 LIMIT = 0.5  # of |ρ|, where a method is told one
+ENOUGH = 10  # tanks, to say whether intervals hold the truth
 DOUBTED = 0.01  # where fewer hold the truth than a right method would leave to chance so often
 
 
@@ -429,7 +430,8 @@ def _better(table):
     lines = []
     for cell, rows in table.groupby(CELL, sort=False):
         ours = rows[rows["method"] == "ours"].iloc[0]
-        fair = rows[binom.cdf(rows["covers"].fillna(0), rows["tanks"], LEVEL) > DOUBTED]
+        held = binom.cdf(rows["covers"].fillna(0), rows["tanks"], LEVEL) > DOUBTED
+        fair = rows[held & (rows["tanks"] >= ENOUGH)]
         wider = fair["width"] / ours["width"]
         alike = wider.between(0.95, 1.05) & (fair["seconds"] < ours["seconds"]) & (fair["method"] != "ours")
         told = [_named("narrower", fair[wider < 0.95]), _named("as narrow and quicker", fair[alike])]
