@@ -122,6 +122,13 @@ def resemblance(design: Design, cluster: npt.ArrayLike) -> Resemblance:
 
 def both_residuals(design: Design) -> np.ndarray:
     """Residuals of the outcome, and of the treatment on the outcome's covariates: (2, n)."""
+    if "residuals" not in design.kept:  # whatever looks at the errors looks at these
+        design.kept["residuals"] = _both_residuals(design)
+    return design.kept["residuals"]
+
+
+def _both_residuals(design):
+    """`both_residuals`, worked out."""
     rows = Rows.of(condensed(check_rows(design)), compress=False)
     theta, *_ = np.linalg.lstsq(rows.A, rows.y)
     theta_T, *_ = np.linalg.lstsq(rows.A[:, :-1], rows.A[:, -1])

@@ -15,6 +15,20 @@ if TYPE_CHECKING:
     from which_world.priors import RhoPrior
 
 
+NARROW = 1.25  # factor by which an interval is too narrow, from which that is spoken of
+
+
+class Narrow(NamedTuple):
+    """Why an interval is too narrow at ρ = 0, and by which factor.
+
+    ``since`` is the reason as half a sentence, ``remedy`` what to do about it.
+    """
+
+    factor: float
+    since: str
+    remedy: str
+
+
 class Report(NamedTuple):
     """What `make_report` found; every sentence in it is computed from these data.
 
@@ -60,6 +74,8 @@ class Report(NamedTuple):
         by side; empty without an instrument.
     influence : pandas.DataFrame
         From `influence`; empty where the rows are not at hand.
+    narrow : tuple of Narrow
+        Each reason for which the intervals are too narrow: groups, uneven spread, rows that repeat.
     belief : object
         The prior of ρ in the world "ρ free".
     decision : Decision or None
@@ -92,6 +108,7 @@ class Report(NamedTuple):
     decision: Decision | None = None
     decided: str = ""
     leaning: str = ""
+    narrow: tuple[Narrow, ...] = ()
 
     @property
     def read(self) -> str:

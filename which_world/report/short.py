@@ -8,6 +8,7 @@ import numpy as np
 
 from which_world.readings import between_columns, read_map
 from which_world.report.instruments import REJECTED, holds_zero, region
+from which_world.report.report import Narrow
 from which_world.report.sentences import FEW, NONE, decisive, identified, shared_by, yardsticks
 from which_world.report.words import (
     agreeing,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 ENOUGH = 3  # currents to compare with, below which there is no yardstick
 SMALL = 0.1  # sd of the outcome by which a typical step of the treatment moves it, at most
 SUPPOSED = 0.3  # a hidden current that a precise zero is held against
-NARROW = 1.25  # factor by which an interval is too narrow, from which that is said
+SURE = Narrow(1.0, "", "")  # an interval that nothing makes too narrow
 NO_YARDSTICK = (
     "There is no yardstick for how likely that is, with {} to compare it with: ask who knows the "
     "field what such a cause could be, before you act."
@@ -80,33 +81,32 @@ def opening(report: Report) -> Opening:
     """The three sentences of `in_short`, and the facts they tell."""
     learned = identified(report)
     world = "ρ free" if learned else "ρ = 0"
-    factor, identifier = _widest(report)
+    narrow = max(report.narrow, default=SURE)
     effect = (
         f"{_changes(report)} by {effect_in(report, world)} ({interval_in(report, world)}), "
         f"{_condition(report, learned)}."
     )
-    if factor > 1:
+    if narrow.factor > 1:
         effect += (
-            f" If {identifier} names who belongs together, the interval is too narrow, by a factor "
-            f"of {factor:z.1f}."
+            f" {narrow.since}, the interval is too narrow, by a factor of {narrow.factor:z.1f}."
         )
-    few, verdict = decisive(report), _judged(report, world, learned, factor, identifier)
+    few, verdict = decisive(report), _judged(report, world, learned, narrow)
     told = frozenset({"exclusion"} if learned else ())
     if few and (verdict.licence or report.influence["rows"].iloc[0] <= FEW):
         return Opening([effect, few, LITTLE], told | {"few"})  # no licence rests on a row or two
     return Opening([effect, verdict.why, verdict.advice], told | verdict.tells)
 
 
-def _judged(report, world, learned, factor, identifier) -> Verdict:
-    """The verdict on the effect in one world."""
+def _judged(report, world, learned, narrow) -> Verdict:
+    """The verdict on the effect in one world, its interval as wide as it should be."""
     low, high = report.worlds.loc[world, ["low", "high"]]
+    more = (narrow.factor - 1) * (high - low) / 2
     if low <= 0 <= high:
-        return _open(report, low, high, learned)
-    if abs(low + high) <= factor * (high - low):  # as wide as it would be with groups for rows
+        return _open(report, low - more, high + more, learned)
+    if low - more <= 0 <= high + more:
         return Verdict(
             "Then it holds zero, and whether it is more or less than nothing is open.",
-            "Do not act on the sign before that is settled: count whole groups of "
-            f"{identifier}, not rows.",
+            f"Do not act on the sign before that is settled: {narrow.remedy}.",
             False,
         )
     return _by_instruments(report) if learned else _hidden_cause(report)
@@ -140,18 +140,6 @@ def _condition(report, learned):
     effect, low, high = report.instruments.loc["two-stage least squares", row]
     says = f"{number(effect, high - low)} ({interval(low, high)})"
     return f"{way}; without a prior, two-stage least squares says {says}"
-
-
-def _widest(report):
-    """The factor by which the interval is too narrow at ρ = 0, and the identifier that says so.
-
-    One where none does.
-    """
-    if report.identifiers.empty:
-        return 1.0, ""
-    factors = report.identifiers["factor"]
-    factors = factors[factors > NARROW]
-    return (1.0, "") if factors.empty else (float(factors.max()), factors.idxmax())
 
 
 def _open(report, low, high, learned) -> Verdict:
