@@ -28,10 +28,11 @@ MISLED = 0.15
 SCALE = 10  # most values of an answer on a scale
 HEAPED = 0.05  # least share of zeros that make a heap
 COUNTED = 3.0  # most that the mean of a count is, in standard deviations
-LOWEST = 2.0  # least value from which a count begins, or a tenth of its mean
+LOWEST = 5  # most that the least value of a count is
 FILLED = 0.5  # share of the whole numbers up to its median that a count has
-LIKELY = 1e-2  # p-value from which an uneven spread is spoken of
-CHANCE = 10.0  # times as many rows alike as chance would make, from which they are asked about
+LIKELY = 0.05  # p-value from which an uneven spread is spoken of
+ODDS = 100  # of being alike in one part, the other alike or not: asked about from this ratio
+MOSTLY = 0.5  # share of the rows alike in the outcome, or in all else, that are alike in all
 REPEATED = 0.01  # share of the rows, from which those that repeat are asked about
 MANY = 50_000  # rows, evenly spread, to which the chance of treatment is fitted
 NEAR = 0.02  # a fitted probability of treatment this close to 0 or 1 is beyond overlap
@@ -316,7 +317,7 @@ def _counts(y, values):
     It begins near 0, is spread out, and has most of the numbers up to its median: money has few.
     """
     least, middle = values[0], np.median(y)
-    begins = 0 <= least <= max(LOWEST, y.mean() / 10) and y.mean() < COUNTED * y.std()
+    begins = 0 <= least <= LOWEST and y.mean() < COUNTED * y.std()
     return begins and np.sum(values <= middle) > FILLED * (middle - least + 1)
 
 
@@ -364,8 +365,7 @@ def _spread(design):
 def _repeats(design):
     """How many rows repeat another, and by how much the error grows if each counts once.
 
-    None where chance may do as much: it is what outcome and treatment do where all else is equal,
-    as often as they do anywhere.
+    None where chance may do as much, or rows with one outcome, or all else equal, mostly differ.
     """
     if "continuous" not in design.kinds or design.stands_for:
         return 0, 1.0
@@ -385,8 +385,10 @@ def _counted_repeats(design):
     )
     whole = pd.factorize(pd.util.hash_pandas_object(pd.DataFrame([rest, fine]).T, index=False))[0]
     n, repeats = len(whole), len(whole) - whole.max() - 1
-    chance = _pairs(fine) / (n * (n - 1) / 2) * _pairs(pd.factorize(rest)[0])
-    if repeats < REPEATED * n or _pairs(whole) < CHANCE * chance:
+    alike, in_fine, in_rest = _pairs(whole), _pairs(fine), _pairs(pd.factorize(rest)[0])
+    neither = n * (n - 1) / 2 - in_fine - in_rest + alike
+    chance = alike * neither < ODDS * (in_fine - alike) * (in_rest - alike)
+    if chance or repeats < REPEATED * n or alike < MOSTLY * min(in_fine, in_rest):
         return 0, 1.0
     return repeats, grown_by_groups(design, both_residuals(design), whole).factor
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from which_world.design import Design
 
 CERTAIN = 1e-3  # p-value from which a cluster is spoken of
-LIKELY = 1e-2  # the same of a category of the formulas, of which there are few
+LIKELY = 0.05  # the same of a category of the formulas, of which there are few
 STRONG = 0.05  # a shared current that is spoken of whatever it does to the interval
 FEWEST_GROUPS = 5  # with fewer, a column is a category of its own and no set of clusters
 ENOUGH_GROUPS = 20.0  # of one size, with fewer of which a clustered error is itself too small
@@ -64,7 +64,8 @@ def identifiers(
         One row a column, by its own name: ``column``, the name in formulas; ``term``, that of a
         category in them, else empty; ``groups``; the intraclass correlations ``outcome`` and
         ``treatment``; ``factor``, by how much the interval at ρ = 0 is then too narrow, the
-        clustered error of least squares over the usual one; ``alone``, how many groups have one
+        clustered error of least squares over the usual one, or of too few groups Moulton's factor
+        if that is less; ``alone``, how many groups have one
         treatment only; ``within``, the effect with a constant for each group (``low`` to ``high``,
         by clusters), ``effect`` being the one without; ``rho``, the current that the formulas make
         by leaving it out. NaN where rows move together and do not resemble each other.
@@ -89,14 +90,15 @@ def identifiers(
         name = repr(own_names.get(column, column))
         looked.append(name)
         growth = grown_by_groups(design, residuals, codes)
-        alike = resemblance_of(residuals, codes)
-        together = growth.p < CERTAIN and growth.factor > NARROW
+        alike, enough = resemblance_of(residuals, codes), _evenly(codes) >= ENOUGH_GROUPS
+        factor = growth.factor if enough else min(growth.factor, alike.factor)
+        together = enough and growth.p < CERTAIN and growth.factor > NARROW
         if alike.p < CERTAIN and _names_groups(column, data[column], codes, residuals, design):
             shared = {"outcome": alike.outcome, "treatment": alike.treatment}
             shared |= _shared(design, codes)
-            rows[name] = {**_row(design, column, codes, growth.factor), **shared}
-        elif together and _evenly(codes) >= ENOUGH_GROUPS and _is_name(column, data[column]):
-            rows[name] = _row(design, column, codes, growth.factor)
+            rows[name] = {**_row(design, column, codes, factor), **shared}
+        elif together and _is_name(column, data[column]):
+            rows[name] = _row(design, column, codes, factor)
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.rename_axis("identifier"), looked
 
@@ -206,7 +208,7 @@ def _names_groups(column, labels, codes, residuals, design):
     numbers = _numbers(labels)
     if numbers is None:
         return not (_bands(design.y, codes) or _bands(design.t, codes))
-    if numbers.min() == 0 and (numbers == 0).sum() * (codes.max() + 1) > HEAP * len(codes):
+    if (numbers == 0).sum() * (codes.max() + 1) > HEAP * len(codes):
         return False
     curve = _curve(numbers.to_numpy(), codes.max() + 1)
     explained = (curve @ np.linalg.lstsq(curve, residuals.T)[0]).T

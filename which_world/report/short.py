@@ -81,7 +81,7 @@ def opening(report: Report) -> Opening:
     """The three sentences of `in_short`, and the facts they tell."""
     learned = identified(report)
     world = "ρ free" if learned else "ρ = 0"
-    narrow = max(report.narrow, default=SURE)
+    narrow = max(report.narrow, key=lambda each: each.factor, default=SURE)
     effect = (
         f"{_changes(report)} by {effect_in(report, world)} ({interval_in(report, world)}), "
         f"{_condition(report, learned)}."
