@@ -170,16 +170,17 @@ def _intraclass(values, codes):
     return float(correlation), float(p)
 
 
-def grown_by_groups(design: Design, residuals: np.ndarray, codes: np.ndarray) -> Growth:
+def grown_by_groups(design: Design, codes: np.ndarray, absorbed: int = 0) -> Growth:
     """How much the effect's least-squares error grows if whole groups are counted, not rows.
 
     Parameters
     ----------
     design : Design
-    residuals : ndarray, shape (2, n)
-        From `both_residuals`.
     codes : ndarray of int, shape (n,)
         The group of each row, from 0.
+    absorbed : int
+        How many of the outcome equation's columns are constants for these groups, which the
+        clustered error does not count among its parameters (Cameron & Miller 2015).
 
     Returns
     -------
@@ -187,26 +188,27 @@ def grown_by_groups(design: Design, residuals: np.ndarray, codes: np.ndarray) ->
         ``factor``: the clustered error (Liang & Zeger 1986, with statsmodels' correction) over the
         usual one; of a binary outcome, whose spread is uneven by nature, over the one that allows
         for that. ``p``: of no covariance of scores within groups, the score-variance test of
-        MacKinnon, Nielsen & Webb 2023. Constants for the groups in the formulas are no obstacle.
+        MacKinnon, Nielsen & Webb 2023 with the squares of HC3, which constants for the groups
+        leave as they are.
     """
-    u, left = residuals
-    scores, n, groups = u * left, len(u), codes.max() + 1
-    sums, squares, fourths = (np.bincount(codes, scores**k) for k in (1, 2, 4))
-    usual = squares.sum() if design.outcome_kind == "binary" else u @ u * (left @ left) / (n - 1)
+    u, left = both_residuals(design)
+    n, groups, k = len(u), codes.max() + 1, _parameters(design)
+    sums = np.bincount(codes, u * left)
+    squares, fourths = (np.bincount(codes, _scores(design) ** power) for power in (2, 4))
+    count = (n - 1) * (n - k) / (n - k + absorbed)
+    usual = squares.sum() if design.outcome_kind == "binary" else u @ u * (left @ left) / count
     variance = groups / (groups - 1) * (sums @ sums) / usual
     spread = np.sqrt(2 * np.sum(squares**2 - fourths).clip(1e-300))
     return Growth(float(np.sqrt(variance)), float(norm.sf((sums @ sums - squares.sum()) / spread)))
 
 
-def grown_by_spread(design: Design, residuals: np.ndarray) -> Growth:
+def grown_by_spread(design: Design) -> Growth:
     """How much the effect's least-squares error grows if the spread of U may be uneven.
 
     Parameters
     ----------
     design : Design
         Of a continuous outcome.
-    residuals : ndarray, shape (2, n)
-        From `both_residuals`.
 
     Returns
     -------
@@ -214,16 +216,31 @@ def grown_by_spread(design: Design, residuals: np.ndarray) -> Growth:
         ``factor``: the error HC3 (MacKinnon & White 1985) over the usual one. ``p``: of the spread
         being no larger where the treatment is far from its line, by ranks (Spearman's).
     """
-    u, left = residuals
-    A = Rows.of(design, compress=False).A
-    # of few rows that stand for all, the triangle is that of all
-    few = Rows.of(condensed(design), compress=False).A
-    root = np.linalg.inv(np.linalg.qr(few, mode="r")) * np.sqrt(len(few) / len(u))
-    spare = 1 - np.concatenate([((A[cut] @ root) ** 2).sum(1) for cut in cuts(len(u), AT_ONCE)])
-    scores = np.divide(u * left, spare, out=np.zeros(len(u)), where=spare > SPARE)
-    variance = (len(u) - A.shape[1]) * (scores @ scores) / (u @ u * (left @ left))
+    u, left = both_residuals(design)
+    scores = _scores(design)
+    variance = (len(u) - _parameters(design)) * (scores @ scores) / (u @ u * (left @ left))
     rising = spearmanr(np.abs(left), np.abs(u), alternative="greater")
     return Growth(float(np.sqrt(variance)), float(rising.pvalue))
+
+
+def _parameters(design):
+    """How many columns the outcome equation has."""
+    return int(design.intercept_O) + design.in_outcome.sum() + design.moderates.sum() + 1
+
+
+def _scores(design):
+    """What each row adds to the effect's equation, its error as it is without that row."""
+    if "scores" not in design.kept:
+        u, left = both_residuals(design)
+        A = Rows.of(design, compress=False).A
+        # of few rows that stand for all, the triangle is that of all
+        few = Rows.of(condensed(design), compress=False).A
+        root = np.linalg.inv(np.linalg.qr(few, mode="r")) * np.sqrt(len(few) / len(u))
+        spare = 1 - np.concatenate([((A[cut] @ root) ** 2).sum(1) for cut in cuts(len(u), AT_ONCE)])
+        design.kept["scores"] = np.divide(
+            u * left, spare, out=np.zeros(len(u)), where=spare > SPARE
+        )
+    return design.kept["scores"]
 
 
 def bootstrap_map(

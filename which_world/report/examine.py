@@ -342,7 +342,7 @@ def _uneven(design):
     if design.outcome_kind == "binary" or design.stands_for:
         return 1.0
     if "uneven" not in design.kept:
-        growth = grown_by_spread(design, both_residuals(design))
+        growth = grown_by_spread(design)
         design.kept["uneven"] = growth.factor if growth.p < LIKELY else 1.0
     return design.kept["uneven"]
 
@@ -390,7 +390,7 @@ def _counted_repeats(design):
     chance = alike * neither < ODDS * (in_fine - alike) * (in_rest - alike)
     if chance or repeats < REPEATED * n or alike < MOSTLY * min(in_fine, in_rest):
         return 0, 1.0
-    return repeats, grown_by_groups(design, both_residuals(design), whole).factor
+    return repeats, grown_by_groups(design, whole).factor
 
 
 def _pairs(codes):

@@ -79,7 +79,7 @@ def identifiers(
             continue
         name = repr(own_names.get(column, column))
         looked.append(name)
-        growth = grown_by_groups(design, residuals, codes)
+        growth = grown_by_groups(design, codes, absorbed=codes.max())
         if growth.p < LIKELY and growth.factor > NARROW:
             rows[name] = _row(design, column, codes, growth.factor, term)
     data = pd.DataFrame() if data is None else data
@@ -89,7 +89,7 @@ def identifiers(
             continue
         name = repr(own_names.get(column, column))
         looked.append(name)
-        growth = grown_by_groups(design, residuals, codes)
+        growth = grown_by_groups(design, codes)
         alike, enough = resemblance_of(residuals, codes), _evenly(codes) >= ENOUGH_GROUPS
         factor = growth.factor if enough else min(growth.factor, alike.factor)
         together = enough and growth.p < CERTAIN and growth.factor > NARROW
