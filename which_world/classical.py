@@ -19,7 +19,7 @@ from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.laplace import ascent, columns, covariance, least_squares
 from which_world.engine.likelihoods import Rows, derivatives, rows_of, scores
 from which_world.moments import as_few
-from which_world.tables.guards import separation
+from which_world.tables.guards import few, separation
 
 if TYPE_CHECKING:
     from statsmodels.regression.linear_model import RegressionResults
@@ -308,10 +308,11 @@ def _check_finite(design: Design) -> None:
     for equation, guilty in _separating(design).items():
         if guilty:
             raise ValueError(
-                f"a combination of {guilty} predicts the {equation} {getattr(design, equation)!r} "
-                f"without error for some rows, so the {equation} equation's maximum likelihood "
-                "estimate is infinite. Accepted are routes with priors: map_rho(design), "
-                "make_report(design) or fit(joint_model(design))."
+                f"a combination of {few(guilty)} predicts the {equation} "
+                f"{getattr(design, equation)!r} without error for some rows, so the "
+                f"{equation} equation's maximum likelihood estimate is infinite. Accepted are "
+                "routes with priors: map_rho(design), make_report(design) or "
+                "fit(joint_model(design))."
             )
 
 

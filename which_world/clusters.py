@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from joblib import Parallel, delayed
 from scipy.stats import f as f_distribution
+from scipy.stats import norm, spearmanr
 from scipy.stats import t as student
 
 from which_world import arguments
@@ -23,11 +24,12 @@ from which_world.engine.counterfactual import average_effect
 from which_world.engine.laplace import columns
 from which_world.engine.likelihoods import Rows, rows_of
 from which_world.maps import stepped
-from which_world.moments import condensed
+from which_world.moments import AT_ONCE, condensed, cuts
 from which_world.priors import Scales, scales
 
 RHO = tuple(np.tanh(np.linspace(-1.1, 1.1, 9)).round(3))
 FEWEST = 50  # replicates
+SPARE = 1e-8  # of a row's leverage: one that fits itself has no error to show
 
 
 class Resemblance(NamedTuple):
@@ -50,6 +52,21 @@ class Resemblance(NamedTuple):
     treatment: float
     p: float
     factor: float
+
+
+class Growth(NamedTuple):
+    """By how much an error that asks less exceeds the usual one of least squares.
+
+    Attributes
+    ----------
+    factor : float
+        Of the effect's standard error.
+    p : float
+        p-value of there being nothing that makes it grow.
+    """
+
+    factor: float
+    p: float
 
 
 def resemblance(design: Design, cluster: npt.ArrayLike) -> Resemblance:
@@ -105,6 +122,13 @@ def resemblance(design: Design, cluster: npt.ArrayLike) -> Resemblance:
 
 def both_residuals(design: Design) -> np.ndarray:
     """Residuals of the outcome, and of the treatment on the outcome's covariates: (2, n)."""
+    if "residuals" not in design.kept:  # whatever looks at the errors looks at these
+        design.kept["residuals"] = _both_residuals(design)
+    return design.kept["residuals"]
+
+
+def _both_residuals(design):
+    """`both_residuals`, worked out."""
     rows = Rows.of(condensed(check_rows(design)), compress=False)
     theta, *_ = np.linalg.lstsq(rows.A, rows.y)
     theta_T, *_ = np.linalg.lstsq(rows.A[:, :-1], rows.A[:, -1])
@@ -144,6 +168,79 @@ def _intraclass(values, codes):
     correlation = (between - within) / (between + (typical - 1) * within)
     p = f_distribution.sf(between / within, clusters - 1, n - clusters)
     return float(correlation), float(p)
+
+
+def grown_by_groups(design: Design, codes: np.ndarray, absorbed: int = 0) -> Growth:
+    """How much the effect's least-squares error grows if whole groups are counted, not rows.
+
+    Parameters
+    ----------
+    design : Design
+    codes : ndarray of int, shape (n,)
+        The group of each row, from 0.
+    absorbed : int
+        How many of the outcome equation's columns are constants for these groups, which the
+        clustered error does not count among its parameters (Cameron & Miller 2015).
+
+    Returns
+    -------
+    Growth
+        ``factor``: the clustered error (Liang & Zeger 1986, with statsmodels' correction) over the
+        usual one; of a binary outcome, whose spread is uneven by nature, over the one that allows
+        for that. ``p``: of no covariance of scores within groups, the score-variance test of
+        MacKinnon, Nielsen & Webb 2023 with the squares of HC3, which constants for the groups
+        leave as they are.
+    """
+    u, left = both_residuals(design)
+    n, groups, k = len(u), codes.max() + 1, _parameters(design)
+    sums = np.bincount(codes, u * left)
+    squares, fourths = (np.bincount(codes, _scores(design) ** power) for power in (2, 4))
+    count = (n - 1) * (n - k) / (n - k + absorbed)
+    usual = squares.sum() if design.outcome_kind == "binary" else u @ u * (left @ left) / count
+    variance = groups / (groups - 1) * (sums @ sums) / usual
+    spread = np.sqrt(2 * np.sum(squares**2 - fourths).clip(1e-300))
+    return Growth(float(np.sqrt(variance)), float(norm.sf((sums @ sums - squares.sum()) / spread)))
+
+
+def grown_by_spread(design: Design) -> Growth:
+    """How much the effect's least-squares error grows if the spread of U may be uneven.
+
+    Parameters
+    ----------
+    design : Design
+        Of a continuous outcome.
+
+    Returns
+    -------
+    Growth
+        ``factor``: the error HC3 (MacKinnon & White 1985) over the usual one. ``p``: of the spread
+        being no larger where the treatment is far from its line, by ranks (Spearman's).
+    """
+    u, left = both_residuals(design)
+    scores = _scores(design)
+    variance = (len(u) - _parameters(design)) * (scores @ scores) / (u @ u * (left @ left))
+    rising = spearmanr(np.abs(left), np.abs(u), alternative="greater")
+    return Growth(float(np.sqrt(variance)), float(rising.pvalue))
+
+
+def _parameters(design):
+    """How many columns the outcome equation has."""
+    return int(design.intercept_O) + design.in_outcome.sum() + design.moderates.sum() + 1
+
+
+def _scores(design):
+    """What each row adds to the effect's equation, its error as it is without that row."""
+    if "scores" not in design.kept:
+        u, left = both_residuals(design)
+        A = Rows.of(design, compress=False).A
+        # of few rows that stand for all, the triangle is that of all
+        few = Rows.of(condensed(design), compress=False).A
+        root = np.linalg.inv(np.linalg.qr(few, mode="r")) * np.sqrt(len(few) / len(u))
+        spare = 1 - np.concatenate([((A[cut] @ root) ** 2).sum(1) for cut in cuts(len(u), AT_ONCE)])
+        design.kept["scores"] = np.divide(
+            u * left, spare, out=np.zeros(len(u)), where=spare > SPARE
+        )
+    return design.kept["scores"]
 
 
 def bootstrap_map(

@@ -26,8 +26,8 @@ from which_world.maps import GRID, map_rho, smoothed, trusted, unreliable
 from which_world.moments import ONE_THREAD, condensed
 from which_world.priors import AtanhNormal, atanh_normal, check_belief, scales
 from which_world.readings import between_columns, read_map, tipping_point, weigh
-from which_world.report.examine import MISLED, data_checks
-from which_world.report.identifiers import belonging, identifiers
+from which_world.report.examine import MISLED, data_checks, doubts
+from which_world.report.identifiers import belonging, identifiers, narrowed
 from which_world.report.instruments import instrument_table, instruments_said
 from which_world.report.leaning import leaning
 from which_world.report.options import check_options, check_within, decided
@@ -255,6 +255,7 @@ def make_report(
         decision=decision,
         decided=said,
         leaning=_leaning(design, chart, worlds, belief, alpha, seed),
+        narrow=(*narrowed(shared), *doubts(design)),
     )
     first, *others = report.limits
     report = report._replace(overturns=overturns(report), limits=[first + moved(report), *others])
@@ -295,9 +296,10 @@ def _belonging(of_file, design, source):
 
     And a sentence about what was looked at, where no column asks for one.
     """
-    if source.data is None:
+    if design.stands_for:
         return pd.DataFrame(), [], []
-    shared, looked = identifiers(of_file, _rows_of(source.data, design), source.names)
+    rows = None if source.data is None else _rows_of(source.data, design)
+    shared, looked = identifiers(of_file, rows, source.names)
     asked = belonging(shared, design)
     if asked or not looked:
         return shared, asked, []

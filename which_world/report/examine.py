@@ -13,9 +13,10 @@ from scipy.stats import kurtosis, norm, skew
 
 from which_world.checks import SHUFFLES
 from which_world.classical import line
-from which_world.clusters import both_residuals
+from which_world.clusters import both_residuals, grown_by_groups, grown_by_spread
 from which_world.design import terms_of
 from which_world.moments import condensed
+from which_world.report.report import NARROW, Narrow
 from which_world.report.words import agreeing, listed, number, percent
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ MISLED = 0.15
 SCALE = 10  # most values of an answer on a scale
 HEAPED = 0.05  # least share of zeros that make a heap
 COUNTED = 3.0  # most that the mean of a count is, in standard deviations
+LOWEST = 5  # most that the least value of a count is
+FILLED = 0.5  # share of the whole numbers up to its median that a count has
+LIKELY = 0.05  # p-value from which an uneven spread is spoken of
+ODDS = 100  # of being alike in one part, the other alike or not: asked about from this ratio
+MOSTLY = 0.5  # share of the rows alike in the outcome, or in all else, that are alike in all
+REPEATED = 0.01  # share of the rows, from which those that repeat are asked about
 MANY = 50_000  # rows, evenly spread, to which the chance of treatment is fitted
 NEAR = 0.02  # a fitted probability of treatment this close to 0 or 1 is beyond overlap
 EXTRAPOLATED = 0.1  # share of rows beyond overlap, from which a report warns
@@ -76,9 +83,9 @@ def data_checks(
     -------
     list of str
         Rows used and dropped, names, the treatment, categorical covariates, overlap, the strength
-        of instruments, the residuals' shape.
+        of instruments, the residuals' shape and spread; rows that repeat.
     """
-    sentences = [_rows(design, dropped)]
+    sentences = [_rows(design, dropped), *_repeating(design)]
     if undefined:
         parts = listed(f"{part} in {rows:,}" for part, rows in undefined.items())
         sentences.append(
@@ -273,7 +280,7 @@ def _shape(design):
         f"The outcome's least-squares residuals have skewness {lean:z.2f} and excess kurtosis "
         f"{tails:z.2f}: {shape} the normal shape (0 and 0) that the model assumes."
     )
-    return [*_steps(design, values), normality]
+    return [*_steps(design, values), normality, *_spread(design)]
 
 
 def _steps(design, values):
@@ -289,7 +296,7 @@ def _steps(design, values):
             kind = f"a count or {kind}"
         what = f"has only the {len(values)} values from {least:g} to {values[-1]:g}, as {kind}"
         hint = "; that steps between them are alike is your assumption"
-    elif whole and least >= 0 and y.mean() < COUNTED * y.std():
+    elif whole and _counts(y, values):
         mean = number(y.mean(), 1)
         what = f"looks like a count, whole numbers from {least:g} with mean {mean}"
     elif HEAPED <= np.mean(y == 0) < 1:
@@ -304,6 +311,106 @@ def _steps(design, values):
         f"{design.outcome} {what}: the model takes it for a straight line plus a normal error of "
         "constant spread. α remains the line's effect on its mean; intervals are "
         f"approximate{shape}{hint}."
+    ]
+
+
+def _counts(y, values):
+    """Whether whole numbers are a count.
+
+    It begins near 0, is spread out, and has most of the numbers up to its median: money has few.
+    """
+    least, middle = values[0], np.median(y)
+    begins = 0 <= least <= LOWEST and y.mean() < COUNTED * y.std()
+    return begins and np.sum(values <= middle) > FILLED * (middle - least + 1)
+
+
+def doubts(design: Design) -> list[Narrow]:
+    """Why the rows themselves make the interval at ρ = 0 too narrow: uneven spread, repeats."""
+    found, uneven, (_, repeats) = [], _uneven(design), _repeats(design)
+    if uneven > NARROW:
+        since = f"Since {design.outcome} is spread unevenly"
+        remedy = "ols(design).HC3_se allows for it"
+        found.append(Narrow(uneven, since, remedy))
+    if repeats > NARROW:
+        since = "If rows that repeat are one row each"
+        found.append(Narrow(repeats, since, "count each row that repeats once"))
+    return found
+
+
+def _uneven(design):
+    """By how much the error that allows for uneven spread exceeds the usual one, beyond chance.
+
+    One where it does not, and for a yes or a no, which has no spread of its own.
+    """
+    if design.outcome_kind == "binary" or design.stands_for:
+        return 1.0
+    if "uneven" not in design.kept:
+        growth = grown_by_spread(design)
+        design.kept["uneven"] = growth.factor if growth.p < LIKELY else 1.0
+    return design.kept["uneven"]
+
+
+def _spread(design):
+    """What to say of a spread that depends on the treatment."""
+    factor = _uneven(design)
+    if factor <= NARROW:
+        return []
+    where = f"where {design.treatment} is far from what the covariates say"
+    if design.kind == "binary":
+        where = f"in the rarer of {design.treatment} = 0 and 1, given the covariates"
+    return [
+        f"{design.outcome} is spread wider {where}: the least-squares error that allows for it "
+        f"(HC3) is {number(factor, 1)} times the usual one, and the intervals here, which take the "
+        "spread for constant, are too narrow by that factor at ρ = 0."
+    ]
+
+
+def _repeats(design):
+    """How many rows repeat another, and by how much the error grows if each counts once.
+
+    None where chance may do as much, or rows with one outcome, or all else equal, mostly differ.
+    """
+    if "continuous" not in design.kinds or design.stands_for:
+        return 0, 1.0
+    if "repeats" not in design.kept:
+        design.kept["repeats"] = _counted_repeats(design)
+    return design.kept["repeats"]
+
+
+def _counted_repeats(design):
+    """`_repeats`, counted."""
+    of_kinds = zip(design.kinds, (design.y, design.t), (design.t, design.y))
+    responses = [(values, other) for kind, values, other in of_kinds if kind == "continuous"]
+    values, other = max(responses, key=lambda pair: len(np.unique(pair[0])))
+    fine, rest = (
+        pd.factorize(values)[0],
+        pd.util.hash_pandas_object(pd.DataFrame(np.column_stack([other, design.C])), index=False),
+    )
+    whole = pd.factorize(pd.util.hash_pandas_object(pd.DataFrame([rest, fine]).T, index=False))[0]
+    n, repeats = len(whole), len(whole) - whole.max() - 1
+    alike, in_fine, in_rest = _pairs(whole), _pairs(fine), _pairs(pd.factorize(rest)[0])
+    neither = n * (n - 1) / 2 - in_fine - in_rest + alike
+    chance = alike * neither < ODDS * (in_fine - alike) * (in_rest - alike)
+    if chance or repeats < REPEATED * n or alike < MOSTLY * min(in_fine, in_rest):
+        return 0, 1.0
+    return repeats, grown_by_groups(design, whole).factor
+
+
+def _pairs(codes):
+    """How many pairs of rows have one code."""
+    size = np.bincount(codes).astype(float)
+    return size @ (size - 1) / 2
+
+
+def _repeating(design):
+    """A question about rows that repeat."""
+    repeats, _ = _repeats(design)
+    if not repeats:
+        return []
+    return [
+        f"{repeats:,} of these rows repeat another in every column used, more than chance makes: "
+        "did a join, or a file read twice, make them? If so, leave them out with "
+        "data.drop_duplicates(): as they are, they make every interval narrower than it should be."
     ]
 
 

@@ -1,4 +1,4 @@
-"""Columns of a file that may name who belongs together, and the current of leaving them out."""
+"""Columns that may name who belongs together, and the current of leaving them out."""
 
 from __future__ import annotations
 
@@ -10,39 +10,50 @@ import numpy as np
 import pandas as pd
 
 from which_world.classical import effect_at, finite
-from which_world.clusters import both_residuals, resemblance_of
+from which_world.clusters import both_residuals, grown_by_groups, resemblance_of
 from which_world.decisions import restoring_rho
+from which_world.design import terms_of
 from which_world.effects import POINTS
 from which_world.moments import condensed
 from which_world.priors import scales
+from which_world.report.report import NARROW, Narrow
 from which_world.report.words import interval, number
 
 if TYPE_CHECKING:
     from which_world.design import Design
 
 CERTAIN = 1e-3  # p-value from which a cluster is spoken of
-NARROW = 1.25  # factor by which an interval is too narrow, from which that is spoken of
+LIKELY = 0.05  # the same of a category of the formulas, of which there are few
 STRONG = 0.05  # a shared current that is spoken of whatever it does to the interval
 FEWEST_GROUPS = 5  # with fewer, a column is a category of its own and no set of clusters
+ENOUGH_GROUPS = 20.0  # of one size, with fewer of which a clustered error is itself too small
+HEAP = 5  # times an even group's rows, from which zeros are a heap, as counts have them
+BEYOND = 1 / 3  # share of a resemblance that the smooth curve of a name leaves at least
 FLEXIBLE = 8  # most terms of the smooth curve that a measurement is told by
 SETTLED = 1e-8  # share of the treatment's variation within groups, below which there is none
 NAMES = re.compile(r"(^|_)(id|ids|sid|pid|uid|hhid|caseid|idnr|fips|zip)(_|$)", re.IGNORECASE)
 
 
 def identifiers(
-    design: Design, data: pd.DataFrame, names: Mapping[str, str] | None = None
+    design: Design, data: pd.DataFrame | None = None, names: Mapping[str, str] | None = None
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Columns outside the formulas whose rows resemble each other in both equations.
+    """Columns whose rows resemble each other in both equations, or move together in them.
 
-    A column may name groups if it holds text, or whole numbers that are no measurement: beyond any
-    smooth curve of the number, rows with the same one still resemble each other in both equations.
-    (`wage` explains what is left of `log(wage)` and is a number all the same; a village's number is
-    not.) Text that cuts the outcome or the treatment into bands is no name of a group either.
+    A column outside the formulas may name groups if it holds text, or whole numbers that are no
+    measurement: beyond any smooth curve of the number, rows with the same one still resemble each
+    other in both equations. (`wage` explains what is left of `log(wage)` and is a number all the
+    same; a village's number is not.) Text that cuts the outcome or the treatment into bands is no
+    name of a group either, text that is mostly numbers is a number.
+
+    What constants for groups take out, as of a category in the outcome's formula, leaves no
+    resemblance, and yet rows may move together, from year to year: then the error that counts
+    groups is larger than the usual one, beyond chance. With fewer than 20 groups, or as uneven ones
+    as tell no more, such an error is itself too small, and a category is not looked at.
 
     Parameters
     ----------
     design : Design
-    data : pandas.DataFrame
+    data : pandas.DataFrame, optional
         The rows the design was made from, with every column of the file.
     names : mapping of str to str, optional
         The file's own names of columns that were renamed.
@@ -50,28 +61,90 @@ def identifiers(
     Returns
     -------
     table : pandas.DataFrame
-        One row a column, by its own name: ``column``, the name in formulas; ``groups``; the
-        intraclass correlations ``outcome`` and ``treatment``; ``factor``, by how much the interval
-        at ρ = 0 is then too narrow; ``within``, the effect with a constant for each group (``low``
-        to ``high``, by clusters), ``effect`` being the one without; ``rho``, the current that the
-        formulas make by leaving it out.
+        One row a column, by its own name: ``column``, the name in formulas; ``term``, that of a
+        category in them, else empty; ``groups``; the intraclass correlations ``outcome`` and
+        ``treatment``; ``factor``, by how much the interval at ρ = 0 is then too narrow, the
+        clustered error of least squares over the usual one, or of too few groups Moulton's factor
+        if that is less; ``alone``, how many groups have one
+        treatment only; ``within``, the effect with a constant for each group (``low`` to ``high``,
+        by clusters), ``effect`` being the one without; ``rho``, the current that the formulas make
+        by leaving it out. NaN where rows move together and do not resemble each other.
     looked : list of str
         The columns that were looked at.
     """
     residuals, own_names = both_residuals(design), names or {}
-    rows, looked = {}, []
-    for column in nameable(data).columns.difference(_used(design), sort=False):
-        codes = _groups(data[column])
-        if codes is None:
+    rows, looked, known = {}, [], categories(design)
+    for column, (term, codes) in known.items():
+        if _evenly(codes) < ENOUGH_GROUPS:
             continue
         name = repr(own_names.get(column, column))
         looked.append(name)
-        resemblance = resemblance_of(residuals, codes)
-        certain = resemblance.p < CERTAIN
-        if certain and _names_groups(column, data[column], codes, residuals, design):
-            rows[name] = {"column": column, **resemblance._asdict(), **_shared(design, codes)}
-    table = pd.DataFrame.from_dict(rows, orient="index").rename(columns={"clusters": "groups"})
-    return table.drop(columns=["p"], errors="ignore").rename_axis("identifier"), looked
+        growth = grown_by_groups(design, codes, absorbed=codes.max())
+        if growth.p < LIKELY and growth.factor > NARROW:
+            rows[name] = _row(design, column, codes, growth.factor, term)
+    data = pd.DataFrame() if data is None else data
+    for column in nameable(data).columns.difference(_used(design), sort=False):
+        codes = _groups(data[column])
+        if codes is None or any(_same(codes, others) for _, others in known.values()):
+            continue
+        name = repr(own_names.get(column, column))
+        looked.append(name)
+        growth = grown_by_groups(design, codes)
+        alike, enough = resemblance_of(residuals, codes), _evenly(codes) >= ENOUGH_GROUPS
+        factor = growth.factor if enough else min(growth.factor, alike.factor)
+        together = enough and growth.p < CERTAIN and growth.factor > NARROW
+        if alike.p < CERTAIN and _names_groups(column, data[column], codes, residuals, design):
+            shared = {"outcome": alike.outcome, "treatment": alike.treatment}
+            shared |= _shared(design, codes)
+            rows[name] = {**_row(design, column, codes, factor), **shared}
+        elif together and _is_name(column, data[column]):
+            rows[name] = _row(design, column, codes, factor)
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.rename_axis("identifier"), looked
+
+
+def _row(design, column, codes, factor, term=""):
+    """A row of `identifiers` without what groups share."""
+    numbers = ("outcome", "treatment", "effect", "within", "low", "high", "rho")
+    ends = pd.Series(design.t).groupby(codes).agg(["min", "max"])
+    return {
+        "column": column,
+        "term": term,
+        "groups": codes.max() + 1,
+        "factor": factor,
+        "alone": int((ends["min"] == ends["max"]).sum()),
+        **dict.fromkeys(numbers, np.nan),
+    }
+
+
+def categories(design: Design) -> dict[str, tuple[str, np.ndarray]]:
+    """The categories of the outcome's formula that are terms of their own.
+
+    By column: the term, and each row's level as a whole number from 0.
+    """
+    terms, made_of = terms_of(design)
+    found = {}
+    for term, names in dict.fromkeys(zip(terms, made_of)):
+        places = [k for k, other in enumerate(terms) if other == term and design.in_outcome[k]]
+        levels = all(design.covariates[k].startswith(f"{term}[") for k in places)
+        if len(names) == 1 and len(places) > 1 and levels:
+            ones = design.C[:, places] > 0  # standardised dummies: above their mean, or above zero
+            if (ones.sum(axis=1) <= 1).all():
+                codes = np.where(ones.any(axis=1), ones.argmax(axis=1) + 1, 0)
+                found[names[0]] = term, pd.factorize(codes)[0]
+    return found
+
+
+def _evenly(codes):
+    """How many groups of one size tell as much as these."""
+    size = np.bincount(codes)
+    return size.sum() ** 2 / (size @ size)
+
+
+def _same(codes, others):
+    """Whether two columns make the same groups."""
+    pairs = len(pd.unique(codes * (others.max() + 1) + others))
+    return pairs == codes.max() + 1 == others.max() + 1
 
 
 def _used(design):
@@ -91,9 +164,22 @@ def nameable(data: pd.DataFrame) -> pd.DataFrame:
 
 def _whole(labels):
     """Whether labels are no measurements."""
-    if pd.api.types.is_float_dtype(labels):
-        return bool((labels.dropna() % 1 == 0).all())
-    return pd.api.types.is_integer_dtype(labels) or not pd.api.types.is_numeric_dtype(labels)
+    levels = _numbers(labels.drop_duplicates())
+    return levels is None or bool((levels.dropna() % 1 == 0).all())
+
+
+def _numbers(labels):
+    """Labels as numbers, where they are numbers, or text that mostly holds numbers; else None.
+
+    No text whose numbers begin with a zero: those are names, as codes of places are.
+    """
+    if pd.api.types.is_numeric_dtype(labels):
+        return pd.Series(labels.to_numpy(dtype=float, na_value=np.nan), labels.index)
+    levels = pd.Series(labels.dropna().unique()).astype(str)
+    numbers = pd.to_numeric(levels, errors="coerce")
+    if numbers.isna().mean() >= 0.5 or levels.str.match(r"0\d").any():
+        return None
+    return pd.to_numeric(labels.astype(str), errors="coerce").astype(float)
 
 
 def _groups(labels):
@@ -106,18 +192,29 @@ def _groups(labels):
     return codes
 
 
+def _is_name(column, labels):
+    """Whether values are names by their look: text, or numbers of a column that says so."""
+    return bool(NAMES.search(column)) or _numbers(labels) is None
+
+
 def _names_groups(column, labels, codes, residuals, design):
     """Whether values are names.
 
-    Not text that bands a response, not numbers whose smooth curve says all that they say.
+    Not text that bands a response, not numbers whose smooth curve says most of what they say, nor a
+    count with its heap of zeros.
     """
-    if not pd.api.types.is_numeric_dtype(labels):
-        return not (_bands(design.y, codes) or _bands(design.t, codes))
     if NAMES.search(column):
         return True
-    curve = _curve(labels.to_numpy(dtype=float, na_value=np.nan), codes.max() + 1)
+    numbers = _numbers(labels)
+    if numbers is None:
+        return not (_bands(design.y, codes) or _bands(design.t, codes))
+    if (numbers == 0).sum() * (codes.max() + 1) > HEAP * len(codes):
+        return False
+    curve = _curve(numbers.to_numpy(), codes.max() + 1)
     explained = (curve @ np.linalg.lstsq(curve, residuals.T)[0]).T
-    return resemblance_of(residuals - explained, codes).p < CERTAIN
+    before, after = (resemblance_of(left, codes) for left in (residuals, residuals - explained))
+    stays = min(after.outcome / before.outcome, after.treatment / before.treatment)
+    return after.p < CERTAIN and stays > BEYOND
 
 
 def _curve(values, groups):
@@ -208,6 +305,19 @@ def belonging(table: pd.DataFrame, design: Design) -> list[str]:
     return [_question(str(name), row, design) for name, row in table.iterrows() if _matters(row)]
 
 
+def narrowed(table: pd.DataFrame) -> list[Narrow]:
+    """Each column whose groups, if they are counted, make the interval at ρ = 0 wider."""
+    found = []
+    for name, row in table.iterrows():
+        since = f"If {name} names who belongs together"
+        if row["term"]:
+            since = f"Since rows of one {name} move together even with a constant for each"
+        if row["factor"] > NARROW:
+            remedy = f"count whole groups of {name}, not rows"
+            found.append(Narrow(float(row["factor"]), since, remedy))
+    return found
+
+
 def _matters(row):
     """Whether groups change what is concluded."""
     return row["factor"] > NARROW or abs(row["rho"]) > STRONG
@@ -215,6 +325,16 @@ def _matters(row):
 
 def _question(name, row, design):
     """Whether a column names who belongs together, and what follows if it does."""
+    if row["term"]:
+        return (
+            f"{row['term']} takes out what all rows of one {name} share; what is left still moves "
+            f"together within it ({row['groups']:,} groups). {_wider(name, row)}"
+        )
+    if np.isnan(row["outcome"]):
+        return (
+            f"Does {name} name who belongs together? What both equations leave moves together "
+            f"within it ({row['groups']:,} groups). If it does, {_wider(name, row, 'the')}"
+        )
     outcome, treatment = number(row["outcome"], 0.1), number(row["treatment"], 0.1)
     question = (
         f"Does {name} name who belongs together? Rows with the same value of {name} resemble each "
@@ -222,11 +342,7 @@ def _question(name, row, design):
         f"{design.outcome} and {treatment} of {design.treatment}, {row['groups']:,} groups)."
     )
     if row["factor"] > NARROW:
-        question += (
-            " If it does, the intervals here, which count every row as news, are too narrow, by a "
-            f"factor of about {number(row['factor'], 1)} at ρ = 0: use "
-            f"bootstrap_map(design, data[{name}]) and ols(design, cluster=data[{name}])."
-        )
+        question += f" If it does, {_wider(name, row, 'the')}"
     if np.isnan(row["within"]):
         return (
             f"{question} All rows of one {name} have the same {design.treatment}, so what they "
@@ -239,5 +355,29 @@ def _question(name, row, design):
     return (
         f"{question} What such rows share is left out of both formulas: with a constant for each "
         f"the effect is{about} {within}, not {number(row['effect'], width)}{rho}. If it moves "
-        f"both, C({row['column']}) belongs in both formulas."
+        f"both, {placed(row, design)}."
+    )
+
+
+def _wider(name, row, the="The"):
+    """That intervals are too narrow, and what counts whole groups."""
+    return (
+        f"{the} intervals here, which count every row as news, are too narrow, by a "
+        f"factor of about {number(row['factor'], 1)} at ρ = 0: use "
+        f"bootstrap_map(design, data[{name}]) and ols(design, cluster=data[{name}])."
+    )
+
+
+def placed(row: pd.Series, design: Design) -> str:
+    """In which formulas a constant for each group belongs, of a row of `identifiers`.
+
+    Where all rows of a group have one treatment, such a constant would settle a binary treatment.
+    """
+    constants = f"C({row['column']}) belongs in"
+    if design.kind != "binary" or not row["alone"]:
+        return f"{constants} both formulas"
+    return (
+        f"{constants} the outcome formula alone: in the treatment's it would settle "
+        f"{design.treatment}, which never changes in {row['alone']:,} of the {row['groups']:,} "
+        "groups"
     )

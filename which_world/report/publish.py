@@ -20,6 +20,7 @@ from which_world.report.contents import MANY, large
 from which_world.report.examine import MISLED
 from which_world.report.figure import draw, moving
 from which_world.report.folder import MANIFEST, written
+from which_world.report.identifiers import placed
 from which_world.report.instruments import region
 from which_world.report.long import data, grounds, turns, unsaid
 from which_world.report.report import Report
@@ -59,9 +60,10 @@ RESEMBLING = (
     "the current of leaving these out, and factor what the interval at ρ = 0 is too narrow by, "
     "where every row is counted as news."
 )
+GROUPED = "Factor is what the interval at ρ = 0 is too narrow by, where every row is news."
 REMEDY = (
     "If {0} names who belongs together, bootstrap_map(design, data[{0}]) and ols(design, "
-    "cluster=data[{0}]) count whole groups, and C({1}) in both formulas takes out what they share."
+    "cluster=data[{0}]) count whole groups; to take out what they share, {1}."
 )
 WITHOUT_PRIOR = (
     "The posterior leans on the priors and the normal errors, maximum likelihood on the errors, "
@@ -345,7 +347,7 @@ def _sections(report, told):
     introduced = {
         MEASURED: [LEFT_OUT, *_instruments(report.design), *_shortened(report.design)],
         PIPED: [WITHOUT_PRIOR],
-        BELONGING: [RESEMBLING, *_remedies(report)],
+        BELONGING: _belonging(report),
         PRIORS: [line for line in (report.leaning, OTHER_PRIORS) if line],
     }
     tables = _tables(report)
@@ -359,10 +361,19 @@ def _sections(report, told):
     return {heading: sentences for heading, sentences in sections.items() if sentences}
 
 
-def _remedies(report):
-    """What to do where an identifier names who belongs together."""
-    asked, rows = " ".join(report.clustered), report.identifiers.iterrows()
-    return [REMEDY.format(name, row["column"]) for name, row in rows if name in asked]
+def _belonging(report):
+    """What the table of identifiers shows, and what to do where one names who belongs together."""
+    table = report.identifiers
+    if table.empty:
+        return []
+    resembling = table["outcome"].notna()
+    said = [RESEMBLING if resembling.any() else GROUPED]
+    for name, row in table.iterrows():
+        asked = [line for line in report.clustered if str(name) in line]
+        if asked and resembling[name]:
+            asked = [REMEDY.format(name, placed(row, report.design))]
+        said += asked[:1]
+    return said
 
 
 def _tables(report):
@@ -393,7 +404,8 @@ def _shown_identifiers(table):
         INTERVAL: _ends(ends),
         "ρ": _two_decimals(table["rho"]),
     }
-    return pd.DataFrame(cells, index=table.index)
+    shown = pd.DataFrame(cells, index=table.index)
+    return shown.loc[:, (shown != "").any()]
 
 
 def _shown_instruments(table):

@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 WHOLE = "All of it: write_report(report, folder)."
 
 
+NARROW = 1.25  # factor by which an interval is too narrow, from which that is spoken of
+
+
+class Narrow(NamedTuple):
+    """Why an interval is too narrow at ρ = 0, and by which factor.
+
+    ``since`` is the reason as half a sentence, ``remedy`` what to do about it.
+    """
+
+    factor: float
+    since: str
+    remedy: str
+
+
 class Report(NamedTuple):
     """What `make_report` found; every sentence in it is computed from these data.
 
@@ -63,6 +77,8 @@ class Report(NamedTuple):
         by side; empty without an instrument.
     influence : pandas.DataFrame
         From `influence`; empty where the rows are not at hand.
+    narrow : tuple of Narrow
+        Each reason for which the intervals are too narrow: groups, uneven spread, rows that repeat.
     belief : object
         The prior of ρ in the world "ρ free".
     decision : Decision or None
@@ -96,6 +112,7 @@ class Report(NamedTuple):
     decided: str = ""
     leaning: str = ""
     shuffled_normal: float = np.nan
+    narrow: tuple[Narrow, ...] = ()
 
     def __repr__(self) -> str:
         return f"Report on {self.design!r}\n{self.paragraph}\n{WHOLE}"

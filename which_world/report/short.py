@@ -10,6 +10,7 @@ import pandas as pd
 from which_world.classical import ols
 from which_world.readings import between_columns, read_map
 from which_world.report.instruments import REJECTED, holds_zero, region
+from which_world.report.report import Narrow
 from which_world.report.sentences import (
     FEW,
     NONE,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 ENOUGH = 3  # currents to compare with, below which there is no yardstick
 SMALL = 0.1  # sd of the outcome by which a typical step of the treatment moves it, at most
 SUPPOSED = 0.3  # a hidden current that a precise zero is held against
-NARROW = 1.25  # factor by which an interval is too narrow, from which that is said
+SURE = Narrow(1.0, "", "")  # an interval that nothing makes too narrow
 NO_YARDSTICK = (
     "There is no yardstick for how likely that is, with {} to compare it with: ask who knows the "
     "field what such a cause could be, before you act."
@@ -96,35 +97,34 @@ def opening(report: Report) -> Opening:
     else:
         world = report.worlds.loc["ρ free" if learned else "ρ = 0"]
         middle, low, high = map(float, world[[report.read, "low", "high"]])
-    factor, identifier = _widest(report)
+    narrow = max(report.narrow, key=lambda each: each.factor, default=SURE)
     effect = (
         f"{_changes(report)} by {number(middle, high - low)}{unit_of(report)} "
         f"({interval(low, high)}){_whose(report.design)}, {_condition(report, learned, alone)}."
         f"{by_moderator(report)}"
     )
-    if factor > 1:
+    if narrow.factor > 1:
         effect += (
-            f" If {identifier} names who belongs together, the interval is too narrow, by a factor "
-            f"of {factor:z.1f}."
+            f" {narrow.since}, the interval is too narrow, by a factor of {narrow.factor:z.1f}."
         )
     led = learned or alone
-    few, verdict = decisive(report), _judged(report, (low, high), led, factor, identifier)
+    few, verdict = decisive(report), _judged(report, (low, high), led, narrow)
     told = frozenset({"exclusion"} if led else ())
     if few and (verdict.licence or report.influence["rows"].iloc[0] <= FEW):
         return Opening([effect, few, LITTLE], told | {"few"})  # no licence rests on a row or two
     return Opening([effect, verdict.why, verdict.advice], told | verdict.tells)
 
 
-def _judged(report, ends, learned, factor, identifier) -> Verdict:
-    """The verdict on an effect with these ends of its interval."""
+def _judged(report, ends, learned, narrow) -> Verdict:
+    """The verdict on an effect with these ends of its interval, were it as wide as it should be."""
     low, high = ends
+    more = (narrow.factor - 1) * (high - low) / 2
     if low <= 0 <= high:
-        return _open(report, low, high, learned)
-    if abs(low + high) <= factor * (high - low):  # as wide as it would be with groups for rows
+        return _open(report, low - more, high + more, learned)
+    if low - more <= 0 <= high + more:
         return Verdict(
             "Then it holds zero, and whether it is more or less than nothing is open.",
-            "Do not act on the sign before that is settled: count whole groups of "
-            f"{identifier}, not rows.",
+            f"Do not act on the sign before that is settled: {narrow.remedy}.",
             False,
         )
     return _by_instruments(report) if learned else _hidden_cause(report)
@@ -192,18 +192,6 @@ def _condition(report, learned, alone):
     effect, low, high = two_stages_of(report)
     says = f"{number(effect, high - low)} ({interval(low, high)})"
     return f"{way}; without a prior, two-stage least squares says {says}"
-
-
-def _widest(report):
-    """The factor by which the interval is too narrow at ρ = 0, and the identifier that says so.
-
-    One where none does.
-    """
-    if report.identifiers.empty:
-        return 1.0, ""
-    factors = report.identifiers["factor"]
-    factors = factors[factors > NARROW]
-    return (1.0, "") if factors.empty else (float(factors.max()), factors.idxmax())
 
 
 def _open(report, low, high, learned) -> Verdict:

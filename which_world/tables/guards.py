@@ -28,6 +28,7 @@ ROOM = 1e50
 # the same of a treatment, which stands unscaled beside a constant and standardised columns
 BESIDE = 1e15
 ENOUGH = 20_000  # rows that tell at once that nothing separates the treated from the untreated
+NAMED = 3  # labels that a refusal names, of many
 FINITE = 1e3  # a probit's coefficient beyond this is on its way to infinity
 WRONG = 1e-6  # by how much a row is on the wrong side of a direction, beyond rounding
 WORST = 500  # rows on the wrong side of a direction that are kept of all
@@ -120,8 +121,8 @@ def _check_errors(design, labels, R, equation):
     size = np.abs(np.linalg.lstsq(R[:, :-1], R[:, -1])[0])
     exact = [label for label, part in zip(labels, size) if part > SAME * size.max()]
     raise ValueError(
-        f"the {equation} {getattr(design, equation)!r} is an exact combination of {exact}, so its "
-        "equation has no error to learn from; accepted are responses that were measured: leave "
+        f"the {equation} {getattr(design, equation)!r} is an exact combination of {few(exact)}, so "
+        "its equation has no error to learn from; accepted are responses that were measured: leave "
         "out what this one was computed from."
     )
 
@@ -140,7 +141,7 @@ def _check_apart(labels, M, equation):
     others = [label for k, label in enumerate(labels) if k != culprit]
     partners = [label for label, part in zip(others, parts) if abs(part) > SAME]
     raise ValueError(
-        f"{labels[culprit]!r} is collinear with {partners} in the {equation} equation: "
+        f"{labels[culprit]!r} is collinear with {few(partners)} in the {equation} equation: "
         f"the data cannot tell them apart; {_way_out(labels[culprit], partners)}."
     )
 
@@ -154,15 +155,24 @@ def _way_out(culprit, partners):
     return "leave one of them out"
 
 
+def few(labels: list[str]) -> str:
+    """Labels as a list, of more than a sentence holds three, and how many others there are."""
+    if len(labels) <= NAMED + 1:
+        return str(labels)
+    return f"{labels[:NAMED]} and {len(labels) - NAMED:,} others"
+
+
 def check_overlap(design: Design) -> None:
     """Refuse covariates of the outcome that settle the treatment: nothing is left to compare."""
     guilty = separation(design, "treatment", design.in_treatment & design.in_outcome)
     if guilty:
         raise ValueError(
-            f"perfect separation: a combination of {guilty} predicts the treatment "
+            f"perfect separation: a combination of {few(guilty)} predicts the treatment "
             f"{design.treatment!r} without error for some or all rows, so the probit coefficients "
             "run off to infinity and treated and untreated rows cannot be compared; leave those "
-            "terms out, merge rare levels, or keep the rows where both treatments occur."
+            "terms out, merge rare levels, have a category in the outcome formula alone, or keep "
+            "the rows where both treatments occur, which gives up what rows that are never treated "
+            "tell of the untreated."
         )
 
 
@@ -175,7 +185,7 @@ def check_answers(design: Design) -> None:
     guilty = separation(design, "outcome")
     if design.treatment in guilty:
         raise ValueError(
-            f"perfect separation: a combination of {guilty} predicts the outcome "
+            f"perfect separation: a combination of {few(guilty)} predicts the outcome "
             f"{design.outcome!r} without error for some or all rows, so no effect of "
             f"{design.treatment!r} fits better than an infinite one; merge rare levels, bring "
             "more data, or ask for the straight line: outcome_kind='continuous'."
