@@ -143,6 +143,7 @@ def test_a_measured_number_is_no_name_of_groups_even_as_text():
 
 NAMES = {
     "codes of places, which begin with a zero": (lambda k: f"{k:03d}", True),
+    "codes of regions and their parts": (lambda k: f"{k:02d}.5", True),
     "whole numbers as text": (lambda k: str(1000 + 7 * k), True),
     "names": (lambda k: f"place {k}", True),
     "decimals as text": (lambda k: f"{k / 7:.3f}", False),
@@ -156,6 +157,17 @@ def test_what_may_name_a_group(kind):
     made, names = NAMES[kind]
     values = pd.DataFrame({"place": [made(k) for k in np.tile(np.arange(30), 4)]})
     assert list(nameable(values)) == ["place"] * names
+
+
+def test_a_number_that_a_curve_says_nearly_whole_is_no_name():
+    """In so many rows the little that eight terms leave of it is certain, and is little."""
+    rng = np.random.default_rng(0)
+    dose = rng.integers(1, 200, 20_000)
+    curved = np.log(dose) + 0.3 * np.sin(dose)
+    t, y = curved + rng.normal(size=(2, len(dose)))
+    data = pd.DataFrame({"y": y, "t": t, "dose": dose, "other": rng.permutation(200)[dose]})
+    table, looked = identifiers(make_design(data, outcome="y ~ t", treatment="t ~ 1"), data)
+    assert list(table.index) == ["'other'"] and "'dose'" in looked  # the same groups, in no order of size
 
 
 def test_villages_written_as_numbers_in_a_text_are_found_all_the_same():

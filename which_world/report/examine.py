@@ -33,6 +33,7 @@ FILLED = 0.5  # share of the whole numbers up to its median that a count has
 LIKELY = 0.05  # p-value from which an uneven spread is spoken of
 ODDS = 100  # of being alike in one part, the other alike or not: asked about from this ratio
 MOSTLY = 0.5  # share of the rows alike in the outcome, or in all else, that are alike in all
+HASH = 0x9E3779B97F4A7C15  # an odd number whose powers look like chance
 REPEATED = 0.01  # share of the rows, from which those that repeat are asked about
 MANY = 50_000  # rows, evenly spread, to which the chance of treatment is fitted
 NEAR = 0.02  # a fitted probability of treatment this close to 0 or 1 is beyond overlap
@@ -382,11 +383,8 @@ def _counted_repeats(design):
     of_kinds = zip(design.kinds, (design.y, design.t), (design.t, design.y))
     responses = [(values, other) for kind, values, other in of_kinds if kind == "continuous"]
     values, other = max(responses, key=lambda pair: len(np.unique(pair[0])))
-    fine, rest = (
-        pd.factorize(values)[0],
-        pd.util.hash_pandas_object(pd.DataFrame(np.column_stack([other, design.C])), index=False),
-    )
-    whole = pd.factorize(pd.util.hash_pandas_object(pd.DataFrame([rest, fine]).T, index=False))[0]
+    rest = _hashed([other, *design.C.T])
+    fine, whole = pd.factorize(values)[0], pd.factorize(_hashed([values], rest))[0]
     n, repeats = len(whole), len(whole) - whole.max() - 1
     alike, in_fine, in_rest = _pairs(whole), _pairs(fine), _pairs(pd.factorize(rest)[0])
     neither = n * (n - 1) / 2 - in_fine - in_rest + alike
@@ -394,6 +392,14 @@ def _counted_repeats(design):
     if chance or repeats < REPEATED * n or alike < MOSTLY * min(in_fine, in_rest):
         return 0, 1.0
     return repeats, grown_by_groups(design, whole).factor
+
+
+def _hashed(columns, start=0):
+    """A number for each row, the same for the same values."""
+    whole = np.full(len(columns[0]), start, dtype=np.uint64)
+    for column in columns:
+        whole = whole * np.uint64(HASH) + pd.util.hash_array(np.ascontiguousarray(column))
+    return whole
 
 
 def _pairs(codes):
