@@ -44,6 +44,11 @@ def test_a_table_shows_a_true_minus_and_a_dash_for_what_does_not_apply(cell, set
     assert f"<td>{set_as}</td>" in shown and f">{head}</th>" in shown
 
 
+def test_a_number_in_a_sentence_has_a_true_minus():
+    glued = '<title>x</title>from <span class="pasted-text">{}</span> on'
+    assert ">−0.8<" in slim._slim(glued.format("-0.8")) and ">-x<" in slim._slim(glued.format("-x"))
+
+
 def test_a_page_says_once_what_it_says_and_its_tables_have_scopes():
     page = (
         '<head><meta name="viewport" a/><meta name="viewport" b/><meta name="viewport" c/>\n'
