@@ -165,6 +165,8 @@ def _meaning(op):
     """An operation, equal to all those that do the same."""
     if isinstance(op, CustomSymbolicDistRV):  # PyMC makes a class for each variable
         return CustomSymbolicDistRV, op.fgraph, op.is_inline, op.extended_signature, _law(op)
+    if isinstance(op, SymbolicRandomVariable) and type(op).__module__.startswith("which_world."):
+        return type(op), op.fgraph, op.is_inline, op.extended_signature  # ours, by name
     if type(op).__base__.__name__ == "BARTRV":  # so does PyMC-BART, and gives none a density
         return type(op).__base__
     if isinstance(op, (RandomVariable, SymbolicRandomVariable)) and type(op) not in KNOWN:
