@@ -99,7 +99,7 @@ def explore_belief(
     >>> chart = map_rho(make_design(data, outcome="y ~ t + x", treatment="t ~ x"))
     >>> options = {"act": lambda effect: 1 - effect, "wait": lambda effect: 0 * effect}
     >>> figure = explore_belief(chart, unit="kg", options=options)
-    >>> print(figure.caption.split(" The higher")[0])
+    >>> print(figure.caption.split(" Above")[0])
     The effect under a belief about ρ. Move its middle and its width.
     """
     unit, columns = arguments.text(unit, "unit"), relied_on(map)
