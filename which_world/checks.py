@@ -181,9 +181,9 @@ def shuffle_test(
     float
         The share of shuffles in which the likelihood-ratio test rejects ρ = 0 at the 5 % level: at
         most about 0.05 if the errors have the shape that the model assumes, whatever ρ is, and
-        towards 1 where their shape passes for a current. With fewer than some three rows for each
-        coefficient, or sixty in all, the test itself rejects too often: look at
-        `shuffles_of_normal`, the same with normal errors. NaN when no shuffle could be fitted.
+        towards 1 where their shape passes for a current. With a few dozen rows, or a few
+        for each coefficient, it rejects too often whatever the shape: look at `shuffles_of_normal`,
+        the same with normal errors. NaN when no shuffle could be fitted.
 
     Raises
     ------

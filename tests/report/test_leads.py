@@ -109,7 +109,7 @@ def test_a_moderator_that_is_a_number_is_told_a_standard_deviation_off_its_mean(
 def errors(n, k, seed, shape):
     """Rows without a current, and as many covariates as that."""
     rng = np.random.default_rng(seed)
-    X = pd.DataFrame(rng.normal(size=(n, k)), columns=list("abcdef")[:k])
+    X = pd.DataFrame(rng.normal(size=(n, k)), columns=["a", *(f"x{j}" for j in range(1, k))])
     t = (X["a"] + rng.normal(size=n) > 0).astype(int)
     e = rng.normal(size=n) if shape == "normal" else np.exp(1.5 * rng.normal(size=n))
     return X.assign(t=t, y=X.sum(axis=1) + e)
@@ -117,7 +117,12 @@ def errors(n, k, seed, shape):
 
 @pytest.mark.parametrize(
     ("n", "k", "shape", "reason"),
-    [(32, 5, "normal", "the rows are too few"), (400, 2, "skewed", "the shape does mislead"), (400, 2, "normal", "")],
+    [
+        (32, 5, "normal", "the rows are too few"),
+        (320, 60, "normal", "the rows are too few"),  # for so many coefficients
+        (400, 2, "skewed", "the shape does mislead"),
+        (400, 2, "normal", ""),
+    ],
 )
 def test_a_shuffle_that_finds_a_current_is_told_with_its_reason(n, k, shape, reason):
     data = errors(n, k, 0, shape)
@@ -137,3 +142,17 @@ def test_a_spline_that_adds_up_to_the_constant_is_refused_with_the_one_that_work
     way = re.search(r"write (.*)\.", str(refused.value))[1]
     design = make_design(data, outcome=f"y ~ t + {way}", treatment=f"t ~ {way}")
     assert design.n == 200
+
+
+@pytest.mark.parametrize(("effect", "acts"), [(0.075, False), (0.4, True)])
+def test_a_sign_that_a_slight_cause_turns_is_none_to_act_on(effect, acts):
+    """Clear of zero by many rows, and turned by ρ = 0.04: covariates that hardly matter do not rule that out."""
+    rng = np.random.default_rng(4)
+    x, x2, x3, v, e = rng.normal(size=(5, 3000))
+    data = pd.DataFrame({"x": x, "x2": x2, "x3": x3, "t": 0.02 * x - 0.02 * x2 + v})
+    data["y"] = effect * data.t + 0.02 * x + e
+    naive = smf.ols("y ~ t + x + x2 + x3", data).fit()
+    assert naive.conf_int().loc["t", 0] > 0.02  # least squares would have her act
+    told = in_short(report(data, "y ~ t + x + x2 + x3", "t ~ x + x2 + x3"))
+    assert (told[2].endswith("do not act on the sign alone.")) is not acts
+    assert ("Unless you know of a hidden cause that strong" in told[2]) is acts

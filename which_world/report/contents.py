@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 
     from which_world.priors import RhoPrior
 
-ROWS_FOR_SIZE = 300  # from which the shuffle test is known to reject what it should
+ROWS_FOR_SIZE = 300  # from which the shuffle test is known to reject what it should,
+ROWS_EACH = 20  # and so many for each coefficient
 MANY = 40_000  # rows of a binary treatment, beyond which columns and benchmarks are drawn of fewer
 LOOKED = 200_000  # rows of which each one's influence is looked at
 PROBABILITY = 0.95
@@ -208,7 +209,8 @@ def make_report(
     shuffles = design.kinds == ("continuous", "binary")
     shuffled = shuffle_test(design, seed=seed) if shuffles else np.nan
     misled, normal = shuffled > MISLED, np.nan
-    if shuffles and design.n < ROWS_FOR_SIZE:
+    coefficients = design.in_outcome.sum() + design.in_treatment.sum()
+    if shuffles and min(design.n, 5000) < max(ROWS_FOR_SIZE, ROWS_EACH * coefficients):
         normal = shuffles_of_normal(design, seed=seed)
     about = source.names, source.undefined
     checks = data_checks(design, source.dropped, shuffled, *about, normal)

@@ -242,10 +242,12 @@ def first_stage(design: Design) -> float:
     """
     if not design.instruments:
         return np.nan
-    alone = np.isin(design.covariates, design.instruments)
-    whole = _line(design, design.in_treatment)
-    without = _line(design, design.in_treatment & ~alone)
-    return float(whole.compare_f_test(without)[0])
+    if "first stage" not in design.kept:  # many sentences ask
+        alone = np.isin(design.covariates, design.instruments)
+        whole = _line(design, design.in_treatment)
+        without = _line(design, design.in_treatment & ~alone)
+        design.kept["first stage"] = float(whole.compare_f_test(without)[0])
+    return design.kept["first stage"]
 
 
 def _strength(design):

@@ -38,11 +38,16 @@ if TYPE_CHECKING:
 
 ENOUGH = 3  # currents to compare with, below which there is no yardstick
 SMALL = 0.1  # sd of the outcome by which a typical step of the treatment moves it, at most
+SLIGHT = 0.05  # a current that one cause makes which explains a twentieth of what is left of both
 SUPPOSED = 0.3  # a hidden current that a precise zero is held against
 SURE = Narrow(1.0, "", "")  # an interval that nothing makes too narrow
 NO_YARDSTICK = (
     "There is no yardstick for how likely that is, with {} to compare it with: ask who knows the "
     "field what such a cause could be, before you act."
+)
+HARDLY_RULED_OUT = (
+    "A cause that explains a twentieth of what the covariates leave of both would be enough, and "
+    "what was measured cannot rule that out: do not act on the sign alone."
 )
 FEWER = "nothing measured", "one current alone", "two currents alone"
 LITTLE = (
@@ -101,12 +106,12 @@ def opening(report: Report) -> Opening:
     effect = (
         f"{_changes(report)} by {number(middle, high - low)}{unit_of(report)} "
         f"({interval(low, high)}){_whose(report.design)}, {_condition(report, learned, alone)}."
-        f"{by_moderator(report)}"
     )
     if narrow.factor > 1:
         effect += (
             f" {narrow.since}, the interval is too narrow, by a factor of {narrow.factor:z.1f}."
         )
+    effect += _by_moderator(report)  # last: what is said of "the interval" is of the effect itself
     led = learned or alone
     few, verdict = decisive(report), _judged(report, (low, high), led, narrow)
     told = frozenset({"exclusion"} if led else ())
@@ -151,7 +156,7 @@ def _whose(design):
     return f" at average {listed(design.moderators)}"
 
 
-def by_moderator(report: Report) -> str:
+def _by_moderator(report):
     """The least-squares effect at two values of a moderator, in a sentence that follows another.
 
     The lower and the higher of two values, or a standard deviation below and above the average.
@@ -204,8 +209,12 @@ def _open(report, low, high, learned) -> Verdict:
         settle = "a trial would have to settle that first, or more rows if nothing is hidden"
         if learned:
             settle = "more rows, or a trial, would have to settle that first"
+        it, its = "it", "that"
+        if design.moderators:
+            it, its = f"the effect{_whose(design)}", "its"
         return Verdict(
-            "Whether it is more or less than nothing is open even then: that interval holds zero.",
+            f"Whether {it} is more or less than nothing is open even then: {its} interval holds "
+            "zero.",
             f"Do not act on its sign; {settle}.",
             False,
             told,
@@ -328,6 +337,8 @@ def _advice(report, along, tip):
             "sign alone."
         )
         return advice, False
+    if tip < SLIGHT:
+        return HARDLY_RULED_OUT, False
     if len(along) < ENOUGH:
         return NO_YARDSTICK.format(FEWER[len(along)]), False
     times = ""
