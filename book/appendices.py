@@ -458,12 +458,17 @@ def _versions(table, seconds):
     return f"Versions: {', '.join(dict.fromkeys(named))}."
 
 
+def _share(count, total):
+    """``18 of 20``, on one line."""
+    return f"{count:.0f} of {total}".replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def _held(row):
     """In how many tanks the interval holds the truth."""
     if not row["read"]:
         return "no interval"
     missing = row["tanks"] - row["read"]
-    return f"{row['covers']:.0f} of {row['tanks']}" + (f" ({missing} without an interval)" if missing else "")
+    return _share(row["covers"], row["tanks"]) + (f" ({missing} without an interval)" if missing else "")
 
 
 def _side_by_side(rows):
@@ -493,7 +498,7 @@ def _bounds(table):
             own = rows[rows["method"] == method]
             row = own.iloc[0] if len(own) else None
             cells += ["", "", ""] if row is None else [
-                f"{row['bound_covers']:.0f} of {row['read']}", f"{row['bound_width']:.2f}", _brief(row["told"])
+                _share(row["bound_covers"], row["read"]), f"{row['bound_width']:.2f}", _brief(row["told"])
             ]  # fmt: skip
         lines.append(_line(cells))
     share = (LIMIT * np.sqrt(4 - 3 * LIMIT**2) - LIMIT**2) / (2 - 2 * LIMIT**2)  # s of ρ = s / √(1 - s + s²)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import linked
 
 LABELS = {
+    "helper-normal": ("book/appendix-helpers", "helper-normal"),
     "helper-map_rho": ("book/appendix-helpers", "helper-map-rho"),
     "class-world": ("book/appendix-helpers", "class-world"),
     "helper-elsewhere": ("book/other", "helper-elsewhere"),
@@ -31,3 +32,12 @@ def test_nothing_else_is_touched():
     assert page(imported) == imported and page(unknown) == unknown
     call = '<span class="n">map_rho</span><span class="p">(</span>'
     assert page(call, "book/appendix-helpers") == call
+
+
+def test_a_name_of_another_library_that_is_spelt_alike_is_no_link():
+    """`pm.Normal(...)`, `rng.normal(...)` and `Normal(...)` are not our `normal(...)`."""
+    call = '<span class="n">{}</span><span class="p">(</span>'
+    ours, others = call.format("normal"), call.format("Normal")
+    method = '<span class="n">rng</span><span class="o">.</span>' + ours
+    assert page(others) == others and page(method) == method
+    assert "helper-normal" in page("<span></span>" + ours)

@@ -42,6 +42,8 @@ def test_a_table_shows_a_true_minus_and_a_dash_for_what_does_not_apply(cell, set
     head = cell if "–" in set_as else set_as  # the name of a row stays a name
     shown = slim._slim(row.format(cell))
     assert f"<td>{set_as}</td>" in shown and f">{head}</th>" in shown
+    if "–" not in set_as:  # a table of the text has a paragraph in each cell
+        assert f"<p>{set_as}</p>" in slim._slim(f"<title>x</title><td><p>{cell}</p></td>")
 
 
 def test_a_number_in_a_sentence_has_a_true_minus():

@@ -6,17 +6,24 @@ The reference labels each entry; whatever has a label there is linked wherever i
 import re
 
 PAGE = "book/appendix-helpers"
-CALLED = re.compile(r'<span class="n">(\w+)</span>(?=<span class="p">\()')
+CALLED = re.compile(r'(?<!<span class="o">\.</span>)<span class="n">(\w+)</span>(?=<span class="p">\()')  # no method
 
 
 def _entries(app):
-    """The anchor of each name that the reference has an entry for."""
+    """The anchor of each name that the reference has an entry for; a label does not tell `Normal` from `normal`."""
     labels = app.env.domaindata["std"]["anonlabels"]
     return {
-        label.partition("-")[2]: anchor
+        tuple(label.split("-", 1)): anchor
         for label, (page, anchor) in labels.items()
         if page == PAGE and label.startswith(("helper-", "class-"))
     }
+
+
+def _anchor(name, entries):
+    """Where a name of just this spelling has its entry, or None: functions are lower case, and classes begin large."""
+    if name[0].isupper():
+        return entries.get(("class", name.lower()))
+    return entries.get(("helper", name)) if name.islower() else None
 
 
 def link(app, page, template, context, doctree):
@@ -27,7 +34,7 @@ def link(app, page, template, context, doctree):
     address = app.builder.get_relative_uri(page, PAGE)
 
     def linked(call):
-        anchor = entries.get(call[1].lower())
+        anchor = _anchor(call[1], entries)
         if anchor is None:
             return call[0]
         return f'<a class="called" href="{address}#{anchor}" title="{call[1]} in the reference">{call[0]}</a>'

@@ -140,7 +140,7 @@ def _slim(text):
     text = re.sub(r"<(thead|tbody)>.*?</\1>", _scoped, text, flags=re.S)
     # numbers as they are set: a true minus, and a dash for what does not apply
     text = re.sub(r'(class="pasted-text">)-(?=[\d.])', r"\1−", text)
-    text = re.sub(r"(<t[dh][^>]*>\s*)-(?=[\d.,]+(?:e[-+]\d+| ?%)?\s*</t)", r"\1−", text)
+    text = re.sub(r"(<t[dh][^>]*>\s*(?:<p>\s*)?)-(?=[\d.,]+(?:e[-+]\d+| ?%)?\s*(?:</p>\s*)?</t)", r"\1−", text)
     text = re.sub(r"(<td[^>]*>\s*)(?:NaN|nan|None|&lt;NA&gt;)(?=\s*</td>)", r"\1–", text)
     text = text.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     text = text.replace(' role="doc-biblioentry"', "")
