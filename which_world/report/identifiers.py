@@ -27,7 +27,6 @@ LIKELY = 0.05  # the same of a category of the formulas, of which there are few
 STRONG = 0.05  # a shared current that is spoken of whatever it does to the interval
 FEWEST_GROUPS = 5  # with fewer, a column is a category of its own and no set of clusters
 ENOUGH_GROUPS = 20.0  # of one size, with fewer of which a clustered error is itself too small
-HEAP = 5  # times an even group's rows, from which zeros are a heap, as counts have them
 BEYOND = 1 / 3  # share of a resemblance that the smooth curve of a name leaves at least
 FLEXIBLE = 8  # most terms of the smooth curve that a measurement is told by
 SETTLED = 1e-8  # share of the treatment's variation within groups, below which there is none
@@ -200,16 +199,13 @@ def _is_name(column, labels):
 def _names_groups(column, labels, codes, residuals, design):
     """Whether values are names.
 
-    Not text that bands a response, not numbers whose smooth curve says most of what they say, nor a
-    count with its heap of zeros.
+    Not text that bands a response, nor numbers whose smooth curve says most of what they say.
     """
     if NAMES.search(column):
         return True
     numbers = _numbers(labels)
     if numbers is None:
         return not (_bands(design.y, codes) or _bands(design.t, codes))
-    if (numbers == 0).sum() * (codes.max() + 1) > HEAP * len(codes):
-        return False
     curve = _curve(numbers.to_numpy(), codes.max() + 1)
     explained = (curve @ np.linalg.lstsq(curve, residuals.T)[0]).T
     before, after = (resemblance_of(left, codes) for left in (residuals, residuals - explained))
