@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,11 +14,11 @@ from scipy.stats import norm
 from statsmodels.regression.linear_model import OLSResults, RegressionResultsWrapper
 
 from which_world import arguments
-from which_world.design import Design, check_design, check_rows
+from which_world.design import Design, check_design, check_rows, with_covariates
 from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.laplace import ascent, columns, covariance, least_squares
 from which_world.engine.likelihoods import Rows, derivatives, rows_of, scores
-from which_world.moments import as_few
+from which_world.moments import MANY, Moments, as_few, condensed, one_thread
 from which_world.tables.guards import few, separation
 
 if TYPE_CHECKING:
@@ -156,13 +156,18 @@ def ols(design: Design, *, cluster: npt.ArrayLike | None = None) -> RegressionRe
     return sm.OLS(rows.y, A).fit(method="qr", **options)
 
 
-def line(response: np.ndarray, A: pd.DataFrame, n: int) -> RegressionResults:
-    """statsmodels' least squares of rows that stand for n, each for as many as any other."""
+def line(response: np.ndarray, A: pd.DataFrame, n: int, swept: int = 0) -> RegressionResults:
+    """statsmodels' least squares of rows that stand for n, each for as many as any other.
+
+    So many columns as `swept` says count among its parameters, and are no longer there.
+    """
     if n == len(A):
         # by a QR, whose digits do not depend on the columns' units
         return sm.OLS(response, A).fit(method="qr")
     model = sm.WLS(response, A, weights=n / len(A))
     model.nobs = float(n)  # each weight counts rows
+    if swept:
+        model.df_resid = n - A.shape[1] - swept
     return model.fit(method="qr")
 
 
@@ -177,6 +182,59 @@ def _swept(few: np.ndarray, response: np.ndarray, A: pd.DataFrame) -> Regression
     model.pinv_wexog = products @ A.to_numpy().T
     model.effects = inverse.T @ (few[:, :-1].T @ few[:, -1])
     return RegressionResultsWrapper(OLSResults(model, theta, products))
+
+
+def swept(design: Design) -> Design:
+    """The design less its covariates of both equations, and less what they explain of the rest.
+
+    Parameters
+    ----------
+    design : Design
+        Of two continuous responses.
+
+    Returns
+    -------
+    Design
+        Of the same ``n``, in few rows. The effect, the other coefficients, both scales and ρ have
+        the least squares and the likelihood that they had (Frisch & Waugh 1933), and the same
+        standard errors but for the degrees of freedom. The condensed design where these covariates
+        are not many, an equation has no constant, or the effect changes with covariates.
+    """
+    few = condensed(design)
+    shared = few.in_outcome & few.in_treatment
+    constants = few.intercept_O and few.intercept_T
+    if few.moderators or not constants or shared.sum() <= MANY:
+        return few
+    if "swept" not in design.kept:
+        design.kept["swept"] = _less(few, shared)
+    return design.kept["swept"]
+
+
+def _less(few: Design, shared: np.ndarray) -> Design:
+    """`swept`, worked out: what a triangle holds below the rows of the shared columns."""
+    columns = np.column_stack([few.C[:, shared], few.C[:, ~shared], few.t, few.y])
+    with one_thread():
+        triangle = np.linalg.qr(columns - columns.mean(axis=0), mode="r")
+    left = triangle[shared.sum() :, shared.sum() :]
+    vary = np.ones(len(left))
+    rows = Moments(len(columns), 0 * vary, left, -vary, vary).few()
+    C, t, y = rows[:, :-2], rows[:, -2], rows[:, -1]
+    others = with_covariates(few, ~shared)
+    return replace(others, C=C, t=t, y=y, centre=0.0, stands_for=few.n)
+
+
+def effect_line(design: Design) -> RegressionResults:
+    """Least squares of the outcome, to be asked for the effect alone.
+
+    The same as `ols`, where covariates are many from `swept`, its degrees of freedom mended.
+    """
+    if design.kinds != ("continuous", "continuous"):
+        return ols(condensed(design))
+    few = swept(design)
+    rows = Rows.of(few, compress=False)
+    A = pd.DataFrame(rows.A, columns=rows.names_O, copy=False)
+    apart = design.in_outcome.sum() - few.in_outcome.sum()
+    return line(rows.y, A, few.n, swept=apart)
 
 
 def maximum_likelihood(
@@ -284,9 +342,10 @@ def effect_at(design: Design, rho: float, prior: Scales | None = None) -> float:
 
     The latter under a prior; for a binary outcome in percentage points.
     """
-    rows = rows_of(design)
+    if prior is None and "binary" not in design.kinds:
+        design = swept(design)
     a = np.arctanh(rho)
-    return float(average_effect(design, columns(rows, prior, [a]).mode[0], a))
+    return float(average_effect(design, columns(rows_of(design), prior, [a]).mode[0], a))
 
 
 def finite(design: Design) -> bool:

@@ -24,7 +24,7 @@ from which_world.engine.counterfactual import average_effect
 from which_world.engine.laplace import columns
 from which_world.engine.likelihoods import Columns, Rows, places, rows_of
 from which_world.maps import stepped
-from which_world.moments import AT_ONCE, condensed, cuts
+from which_world.moments import AT_ONCE, condensed, cuts, level_means, one_factor
 from which_world.priors import Scales, scales
 
 RHO = tuple(np.tanh(np.linspace(-1.1, 1.1, 9)).round(3))
@@ -232,16 +232,28 @@ def _scores(design):
     """What each row adds to the effect's equation, its error as it is without that row."""
     if "scores" not in design.kept:
         u, left = both_residuals(design)
-        used, moderating = places(design.in_outcome), places(design.moderates)
-        A = Columns(design.C, design.intercept_O, used, moderating, design.dose)
-        # of few rows that stand for all, the triangle is that of all
-        few = Rows.of(condensed(design), compress=False).A
-        root = np.linalg.inv(np.linalg.qr(few, mode="r")) * np.sqrt(len(few) / len(u))
-        spare = 1 - np.concatenate([((A[cut] @ root) ** 2).sum(1) for cut in cuts(len(u), AT_ONCE)])
+        spare = 1 - _leverage(design)
         design.kept["scores"] = np.divide(
             u * left, spare, out=np.zeros(len(u)), where=spare > SPARE
         )
     return design.kept["scores"]
+
+
+def _leverage(design):
+    """How much of each row's fitted outcome is its own."""
+    used, moderating = places(design.in_outcome), places(design.moderates)
+    factor = one_factor(design.C[:, used]) if design.intercept_O else None
+    if factor is not None:  # each level's constant is a mean
+        level, others = factor
+        dose = design.dose[:, None]
+        rest = np.hstack([design.C[:, used][:, others], design.M * dose, dose])
+        Q, _ = np.linalg.qr(rest - level_means(rest, level)[level])
+        return 1 / np.bincount(level)[level] + (Q**2).sum(axis=1)
+    A = Columns(design.C, design.intercept_O, used, moderating, design.dose)
+    # of few rows that stand for all, the triangle is that of all
+    few = Rows.of(condensed(design), compress=False).A
+    root = np.linalg.inv(np.linalg.qr(few, mode="r")) * np.sqrt(len(few) / design.n)
+    return np.concatenate([((A[cut] @ root) ** 2).sum(1) for cut in cuts(design.n, AT_ONCE)])
 
 
 def bootstrap_map(

@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 from scipy.stats import t as student
 
 from which_world import arguments
-from which_world.classical import effect_at, finite, ols
+from which_world.classical import effect_at, effect_line, finite
 from which_world.design import Design, check_design, check_few, terms_of, with_covariates
 from which_world.maps import between, chart_of, effect_of, refuse, unreliable
 from which_world.moments import condensed
@@ -247,7 +247,7 @@ def robustness_value(
     check_design(design)
     q = arguments.positive(q, "q")
     probability = arguments.optional(arguments.probability, probability, "probability")
-    result = ols(condensed(design))
+    result = effect_line(design)
     return _robustness(result.tvalues["alpha"], result.df_resid, q, probability)
 
 

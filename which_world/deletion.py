@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from scipy.stats import norm
 from which_world.design import Design, check_rows, with_covariates
 from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.likelihoods import Rows
-from which_world.moments import as_few
+from which_world.moments import as_few, level_means, one_factor
 
 MOST_ONE_BY_ONE = 10  # rows taken out one by one, those that stay being looked at again each time
 MOST_REFITTED = 50_000  # rows of a design beyond which none is looked at twice
@@ -82,40 +83,113 @@ def influence(design: Design) -> pd.DataFrame:
     >>> print(sorted(found.loc["turn the sign", "which"]))
     [7, 42]
     """
-    check_rows(design)
-    whole = _fit(design)
-    sign = _fewest(design, whole, -whole.effect)
-    moved = [_fewest(design, whole, side * whole.se) for side in (-1, 1)]
+    straight = check_rows(design).outcome_kind == "continuous" and not design.moderators
+    rows = Slope.of(design) if straight else Average(design)
+    whole = rows.fit()
+    sign = _fewest(rows, whole, -whole.effect)
+    moved = [_fewest(rows, whole, side * whole.se) for side in (-1, 1)]
     error = min(moved, key=lambda row: np.nan_to_num(row["rows"], nan=np.inf))
     return pd.DataFrame([sign, error], index=pd.Index([SIGN, ERROR], name="to"))
 
 
-def _fewest(design, whole, wanted):
+class Slope(NamedTuple):
+    """Rows of a straight line whose slope on the dose is the effect.
+
+    `others` are the covariates, (n, k), and `level` the constant that each row has, from 0; None
+    where there is none.
+    """
+
+    y: np.ndarray
+    dose: np.ndarray
+    others: np.ndarray
+    level: np.ndarray | None
+
+    @classmethod
+    def of(cls, design: Design) -> Slope:
+        """A design's rows; the levels of a factor of many are so many constants."""
+        others = design.C[:, design.in_outcome]
+        level = np.zeros(design.n, dtype=int) if design.intercept_O else None
+        factor = one_factor(others) if design.intercept_O else None
+        if factor is not None:
+            level, others = factor[0], others[:, factor[1]]
+        size = np.sqrt((others**2).mean(axis=0))
+        return cls(design.y, design.dose, others / np.where(size > 0, size, 1.0), level)
+
+    def without(self, left_out: Sequence[int]) -> Slope | None:
+        """The rows without some; None where nothing is left to fit."""
+        stay = np.delete(np.arange(len(self.y)), left_out)
+        y, dose = self.y[stay], self.dose[stay]
+        if np.ptp(dose) == 0 or np.ptp(y) == 0:
+            return None
+        level = self.level
+        if level is not None:
+            level = np.unique(level[stay], return_inverse=True)[1]
+        return Slope(y, dose, self.others[stay], level)
+
+    def fit(self) -> EffectFit:
+        """`EffectFit` of least squares."""
+        columns = np.column_stack([self.others, self.dose, self.y])
+        own = np.zeros(len(columns))  # the leverage of a constant
+        constants = 0
+        if self.level is not None:
+            columns = columns - level_means(columns, self.level)[self.level]
+            count = np.bincount(self.level)
+            own, constants = 1 / count[self.level], len(count)
+        U, size, _ = np.linalg.svd(columns[:, :-2], full_matrices=False)
+        Q = U[:, size > DEPENDENT * np.sqrt(len(U))]
+        dose, y = (columns[:, -2:] - Q @ (Q.T @ columns[:, -2:])).T
+        square = dose @ dose
+        if square <= DEPENDENT * len(dose) * self.dose.var():  # the others settle the dose
+            return EffectFit(np.nan, np.nan, np.zeros(len(dose)))
+        effect = float(dose @ y / square)
+        residual = y - effect * dose
+        spare = 1 - own - (Q**2).sum(axis=1) - dose**2 / square
+        change = -dose * residual / square / np.where(spare > LEAST_SPARE, spare, np.inf)
+        free = max(1, len(y) - constants - Q.shape[1] - 1)
+        return EffectFit(effect, float(np.sqrt(residual @ residual / free / square)), change)
+
+
+class Average(NamedTuple):
+    """Rows of a design whose effect is an average over rows."""
+
+    design: Design
+
+    def without(self, left_out: Sequence[int]) -> Average | None:
+        """The rows without some; None where nothing is left to fit."""
+        rest = _without(self.design, left_out)
+        return None if rest is None else Average(rest)
+
+    def fit(self) -> EffectFit:
+        """`EffectFit` of least squares or the probit."""
+        return _fit(self.design)
+
+
+def _fewest(rows, whole, wanted):
     """A row of `influence`: few rows without which the effect changes by `wanted`, or more."""
-    left_out = None
-    if design.n <= MOST_REFITTED:
-        left_out = _one_by_one(design, whole, wanted)
+    left_out, n = None, len(whole.change)
+    if n <= MOST_REFITTED:
+        left_out = _one_by_one(rows, whole, wanted)
     if left_out is None:
-        left_out = _added_up(design, whole, wanted)
-    rows = len(left_out) or np.nan
+        left_out = _added_up(rows, whole, wanted)
+    count = len(left_out) or np.nan
     approximate = whole.effect + whole.change[left_out].sum() if len(left_out) else np.nan
     return {
-        "rows": rows,
-        "share": rows / design.n,
+        "rows": count,
+        "share": count / n,
         "which": tuple(int(row) for row in left_out),
         "effect": whole.effect,
         "approximate": approximate,
-        "effect_without": _effect_without(design, left_out) if len(left_out) else np.nan,
+        "effect_without": _effect_without(rows, left_out) if len(left_out) else np.nan,
     }
 
 
-def _effect_without(design, left_out):
+def _effect_without(rows, left_out):
     """The effect without some rows; NaN where nothing is left to fit."""
-    rest = _without(design, left_out)
-    return np.nan if rest is None else _fit(rest).effect
+    rest = rows.without(left_out)
+    return np.nan if rest is None else rest.fit().effect
 
 
-def _added_up(design, whole, wanted):
+def _added_up(rows, whole, wanted):
     """The first of the rows by influence that add up to `wanted`; none, if half are too few.
 
     Where refitting is cheap enough, no more of them than the fit without them needs.
@@ -125,32 +199,35 @@ def _added_up(design, whole, wanted):
     order = np.argsort(-gain)
     total = np.cumsum(gain[order].clip(0))
     reach = int(np.searchsorted(total, abs(wanted))) + 1
-    if reach > design.n / 2:
+    n = len(order)
+    if reach > n / 2:
         return np.zeros(0, dtype=int)
 
     def enough(k):
-        return side * (_effect_without(design, order[:k]) - whole.effect - wanted) >= 0
+        return side * (_effect_without(rows, order[:k]) - whole.effect - wanted) >= 0
 
-    if design.n <= MOST_REFITTED and enough(reach):
+    if n <= MOST_REFITTED and enough(reach):
         reach = bisect_left(range(1, reach), True, key=enough) + 1
     return order[:reach]
 
 
-def _one_by_one(design, whole, wanted):
+def _one_by_one(rows, whole, wanted):
     """The row that helps most, then that of those that stay, until the effect has changed.
 
     None where `MOST_ONE_BY_ONE` are too few.
     """
     side = np.sign(wanted)
-    fitted, left_out, staying = whole, [], np.arange(design.n)
-    for _ in range(min(MOST_ONE_BY_ONE, design.n // 2)):
+    fitted, left_out, staying = whole, [], np.arange(len(whole.change))
+    for _ in range(min(MOST_ONE_BY_ONE, len(staying) // 2)):
         place = int(np.argmax(side * fitted.change))
         left_out.append(staying[place])
         staying = np.delete(staying, place)
-        rest = _without(design, left_out)
+        rest = rows.without(left_out)
         if rest is None:
             return None
-        fitted = _fit(rest)
+        fitted = rest.fit()
+        if np.isnan(fitted.effect):
+            return None
         if side * (fitted.effect - whole.effect - wanted) >= 0:
             return left_out
     return None

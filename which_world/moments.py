@@ -99,26 +99,40 @@ def as_few(rows: np.ndarray) -> np.ndarray:
     ndarray, shape (m, k)
         The rows themselves where half of the columns are no such dummies, or rows hardly fewer.
     """
-    n, k = rows.shape
-    if k < MANY:
+    swept = one_factor(rows)
+    if swept is None:
         return rows
-    level = _levels_apart(rows)
-    own = np.unique(level)
-    others = np.setdiff1d(np.arange(k), own)
-    if len(others) > k / 2 or len(own) + len(others) > n / 2:
-        return rows
-    order = np.argsort(level, kind="stable")
-    starts = np.flatnonzero(np.diff(level[order], prepend=-2))
-    counts = np.diff(starts, append=n)
-    apart = rows[:, others]
-    means = np.add.reduceat(apart[order], starts) / counts[:, None]
-    apart[order] -= np.repeat(means, counts, axis=0)
-    few = np.zeros((len(counts) + len(others), k))
-    few[: len(counts)] = rows[order[starts]]
+    level, others = swept
+    counts, first = np.bincount(level), np.unique(level, return_index=True)[1]
+    means = level_means(rows[:, others], level)
+    apart = rows[:, others] - means[level]
+    few = np.zeros((len(counts) + len(others), rows.shape[1]))
+    few[: len(counts)] = rows[first]
     few[: len(counts), others] = means
     few[: len(counts)] *= np.sqrt(counts)[:, None]
-    few[len(counts) :, others] = triangle_of(apart[cut] for cut in cuts(n))
+    few[len(counts) :, others] = triangle_of(apart[cut] for cut in cuts(len(rows)))
     return few
+
+
+def one_factor(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The level of each row from 0, (n,), where most columns are a factor's dummies; the others.
+
+    None where half of the columns are no such dummies, or levels are hardly fewer than rows.
+    """
+    n, k = rows.shape
+    if k < MANY:
+        return None
+    own, level = np.unique(_levels_apart(rows), return_inverse=True)
+    others = np.setdiff1d(np.arange(k), own)
+    if len(others) > k / 2 or len(own) + len(others) > n / 2:
+        return None
+    return level, others
+
+
+def level_means(columns: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """The mean of each column (n, k) in each level, (levels, k)."""
+    sums = np.array([np.bincount(level, column) for column in columns.T])
+    return (sums / np.bincount(level)).T
 
 
 def _levels_apart(rows: np.ndarray) -> np.ndarray:

@@ -17,13 +17,13 @@ from threadpoolctl import threadpool_limits
 
 from which_world import arguments
 from which_world.checks import shuffle_test, shuffles_of_normal
-from which_world.classical import ols
+from which_world.classical import effect_line
 from which_world.decisions import benchmark_rho, columns_by_variable, robustness_value
 from which_world.deletion import influence
 from which_world.design import Design, check_few, terms_of
 from which_world.effects import POINTS
 from which_world.maps import GRID, map_rho, smoothed, trusted, unreliable
-from which_world.moments import ONE_THREAD, condensed
+from which_world.moments import ONE_THREAD
 from which_world.priors import AtanhNormal, atanh_normal, check_belief, scales
 from which_world.readings import between_columns, read_map, tipping_point, weigh
 from which_world.report.examine import MISLED, data_checks, doubts
@@ -424,7 +424,7 @@ def large(design: Design) -> bool:
 def _worlds(design, chart, belief, seed, misled=False):
     """The table of worlds, and their draws."""
     read = read_of(design)
-    least_squares = ols(condensed(design))
+    least_squares = effect_line(design)
     unit, rng = unit_of_effect(design), np.random.default_rng(seed)
     rows = {"OLS": _least_squares(least_squares, read, unit)}
     draws = {"OLS": _flat(least_squares, read, unit, rng)}

@@ -12,10 +12,9 @@ import statsmodels.api as sm
 from scipy.stats import kurtosis, norm, skew
 
 from which_world.checks import SHUFFLES
-from which_world.classical import line
+from which_world.classical import line, swept
 from which_world.clusters import both_residuals, grown_by_groups, grown_by_spread
 from which_world.design import terms_of
-from which_world.moments import condensed
 from which_world.report.report import NARROW, Narrow
 from which_world.report.words import agreeing, listed, number, percent
 
@@ -165,10 +164,12 @@ def _treatment_columns(design, mask, step=1):
     return np.column_stack([np.ones(len(design.t[::step])), design.C[::step, mask]])
 
 
-def _line(design, mask):
-    """Least squares of the treatment on some covariates."""
-    design = condensed(design)
-    return line(design.t, _treatment_columns(design, mask), design.n)
+def _first_line(design, left_out=()):
+    """Least squares of the treatment's equation, some covariates left out."""
+    few = swept(design)
+    used = few.in_treatment & ~np.isin(few.covariates, left_out)
+    apart = design.in_treatment.sum() - few.in_treatment.sum()
+    return line(few.t, _treatment_columns(few, used), design.n, swept=apart)
 
 
 def _overlap(design):
@@ -227,10 +228,10 @@ def _compared(design):
 
 def _variation(design):
     """What the covariates leave of a continuous treatment."""
-    result = _line(design, design.in_treatment)
-    sd = np.sqrt(result.mse_resid)
+    result = _first_line(design)
+    sd, explained = np.sqrt(result.mse_resid), 1 - result.ssr / (design.n * design.t.var())
     return (
-        f"The covariates explain {percent(result.rsquared)} of {design.treatment}; the effect is "
+        f"The covariates explain {percent(explained)} of {design.treatment}; the effect is "
         f"learned from the rest, which has standard deviation {number(sd, sd / 10)}."
     )
 
@@ -243,9 +244,7 @@ def first_stage(design: Design) -> float:
     if not design.instruments:
         return np.nan
     if "first stage" not in design.kept:  # many sentences ask
-        alone = np.isin(design.covariates, design.instruments)
-        whole = _line(design, design.in_treatment)
-        without = _line(design, design.in_treatment & ~alone)
+        whole, without = _first_line(design), _first_line(design, design.instruments)
         design.kept["first stage"] = float(whole.compare_f_test(without)[0])
     return design.kept["first stage"]
 

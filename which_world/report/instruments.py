@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, f, norm
 
-from which_world.classical import maximum_likelihood
+from which_world.classical import maximum_likelihood, swept
 from which_world.effects import POINTS
-from which_world.moments import condensed
 from which_world.report.words import interval, listed, number, span
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class Sums(NamedTuple):
 
 def sums(design: Design) -> Sums:
     """`Sums` of a design without moderators."""
-    few = condensed(design)
+    few = swept(design)
     instruments = np.isin(few.covariates, few.instruments)
     constant = np.ones((len(few.y), int(few.intercept_O)))
     X = np.column_stack([constant, few.C[:, few.in_outcome]])
@@ -55,7 +54,8 @@ def sums(design: Design) -> Sums:
     fitted = Z @ np.linalg.lstsq(Z, responses)[0]
     rows_each = few.n / len(few.y)  # that each of the few rows stands for
     whole, explained = responses.T @ responses, fitted.T @ fitted
-    return Sums(few.n, int(instruments.sum()), X.shape[1], rows_each * whole, rows_each * explained)
+    p = int(design.intercept_O) + design.in_outcome.sum()
+    return Sums(few.n, int(instruments.sum()), p, rows_each * whole, rows_each * explained)
 
 
 def two_stages(products: Sums) -> tuple[float, float, float]:
@@ -143,7 +143,7 @@ def _row(effect, se, rho=np.nan):
 def _likelihood(design):
     """The row of maximum likelihood; empty where there is no finite maximum."""
     try:
-        fit = maximum_likelihood(design)
+        fit = maximum_likelihood(design if "binary" in design.kinds else swept(design))
     except (ValueError, RuntimeError, np.linalg.LinAlgError):
         return dict.fromkeys(COLUMNS, np.nan)
     return _row(fit.effect, fit.effect_se, fit.rho)
