@@ -8,6 +8,7 @@ from scipy import stats
 
 from which_world import (
     bart,
+    benchmark_rho,
     horseshoe,
     influence,
     joint_model,
@@ -17,9 +18,14 @@ from which_world import (
     moments,
     ols,
     read_map,
+    robustness_value,
     spike_and_slab,
     tipping_point,
 )
+from which_world.classical import effect_line
+from which_world.clusters import grown_by_spread
+from which_world.report.examine import first_stage
+from which_world.report.instruments import instrument_table
 
 LEVELS, ROWS = 130, 900
 FORMULAS = {"outcome": "Y ~ T + X + Z + shop + C(week)", "treatment": "T ~ X + Z + shop + C(week)"}
@@ -107,6 +113,68 @@ def test_what_is_swept_out_changes_no_number(monkeypatch, table, design):
     np.testing.assert_allclose(read_map(swept)["mean"], read_map(plain)["mean"], rtol=1e-7)
     plain = influence(make_design(table, **FORMULAS))
     np.testing.assert_array_equal(influence(design)["rows"], plain["rows"])
+
+
+@pytest.fixture(scope="module")
+def piped(table):
+    """The same rows with an instrument that moves the treatment, and all that follows from there."""
+    W = np.random.default_rng(8).normal(size=len(table))
+    moved = table.assign(W=W, T=table["T"] + 0.7 * W, Y=table["Y"] + 1.4 * W)
+    return moved, make_design(moved, **FORMULAS | {"treatment": FORMULAS["treatment"] + " + W"})
+
+
+def test_an_instrument_says_what_it_says_of_explicit_columns(piped):
+    table, design = piped
+    X = dummies(table).to_numpy()
+    others, t, y, W = X[:, :-1], X[:, -1], table["Y"].to_numpy(), table["W"].to_numpy()
+    stage = sm.OLS(t, np.column_stack([others, W])).fit()
+    assert first_stage(design) == pytest.approx(stage.tvalues[-1] ** 2, rel=1e-8)
+    second = sm.OLS(y, np.column_stack([others, stage.fittedvalues])).fit()
+    residuals = y - X @ second.params
+    sigma = np.sqrt(residuals @ residuals / second.df_resid)
+    se = second.bse[-1] * sigma / np.sqrt(second.scale)
+    said = instrument_table(design, pd.Series({"alpha": 0.0, "low": 0.0, "high": 0.0, "rho": 0.0}))
+    row = said.loc["two-stage least squares"]
+    assert row["effect"] == pytest.approx(second.params[-1], rel=1e-8)
+    assert row["high"] - row["low"] == pytest.approx(2 * stats.norm.ppf(0.975) * se, rel=1e-8)
+    # one instrument: the likelihood's estimate is that of two stages
+    assert said.loc["maximum likelihood", "effect"] == pytest.approx(second.params[-1], rel=1e-6)
+
+
+def test_a_report_s_numbers_are_those_of_explicit_columns(table, design, explicit):
+    t, df = explicit.tvalues["T"], explicit.df_resid
+    strength = t**2 / df  # Cinelli & Hazlett 2020, equation 19 with f = |t| / √df
+    value = 0.5 * (np.sqrt(strength**2 + 4 * strength) - strength)
+    assert robustness_value(design) == pytest.approx(value, rel=1e-8)
+    found = effect_line(design)
+    assert found.bse["alpha"] == pytest.approx(explicit.bse["T"], rel=1e-8)
+    assert found.conf_int().loc["alpha"].to_numpy() == pytest.approx(explicit.conf_int().loc["T"], rel=1e-8)
+    assert grown_by_spread(design).factor == pytest.approx(explicit.HC3_se["T"] / explicit.bse["T"], rel=1e-8)
+    benchmarks, columns = benchmark_rho(design), dummies(table)
+    for name, start in {"X": "X", "C(week)": "week_", "shop": "shop_"}.items():
+        left = sm.OLS(table["Y"], columns.loc[:, ~columns.columns.str.startswith(start)]).fit()
+        without = benchmarks.loc[name]
+        assert without["alpha_without"] == pytest.approx(left.params["T"], rel=1e-6)
+        rest = columns.drop(columns="T").loc[:, ~columns.columns[:-1].str.startswith(start)]
+        sd_T = np.sqrt(sm.OLS(table["T"], rest).fit().ssr)
+        odds = without["change"] / np.sqrt(left.ssr) * sd_T  # ρ / √(1 - ρ²)
+        assert without["rho"] == pytest.approx(odds / np.hypot(1, odds), rel=1e-5)
+
+
+def test_few_rows_that_decide_are_those_of_explicit_columns(table):
+    even = table.assign(Y=table["Y"] - 2 * table["T"])
+    far = even.copy()
+    far.loc[5, ["T", "Y"]] += [9.0, 30.0]
+    for moved, several in ((even, True), (far, False)):
+        row = influence(make_design(moved, **FORMULAS)).loc["move it by a standard error"]
+        stay = moved.drop(index=list(row["which"]))
+        again, whole = (sm.OLS(rows["Y"], dummies(rows)).fit() for rows in (stay, moved))
+        assert row["effect"] == pytest.approx(whole.params["T"], rel=1e-8)
+        assert row["effect_without"] == pytest.approx(again.params["T"], rel=1e-7)
+        assert (row["rows"] > 1) == several
+    # of one row the closed form is exact
+    assert row["approximate"] == pytest.approx(row["effect_without"], rel=1e-7)
+    assert abs(row["effect_without"] - row["effect"]) >= whole.bse["T"]
 
 
 def arrays():
