@@ -139,6 +139,13 @@ def test_an_instrument_says_what_it_says_of_explicit_columns(piped):
     assert row["high"] - row["low"] == pytest.approx(2 * stats.norm.ppf(0.975) * se, rel=1e-8)
     # one instrument: the likelihood's estimate is that of two stages
     assert said.loc["maximum likelihood", "effect"] == pytest.approx(second.params[-1], rel=1e-6)
+    likelihood = maximum_likelihood(design)
+    assert likelihood.alpha == pytest.approx(second.params[-1], rel=1e-6)
+    assert likelihood.estimates["beta_T[W]"] == pytest.approx(stage.params[-1] * table["W"].std(ddof=0), rel=1e-6)
+    # both covariances of errors are those of residuals, and α's error that of two stages but for degrees of freedom
+    assert likelihood.sigma_U == pytest.approx(np.sqrt(np.mean(residuals**2)), rel=1e-6)
+    assert likelihood.rho == pytest.approx(np.corrcoef(residuals, stage.resid)[0, 1], rel=1e-5)
+    assert likelihood.effect_se == pytest.approx(se * np.sqrt(second.df_resid / len(y)), rel=1e-3)
 
 
 def test_a_report_s_numbers_are_those_of_explicit_columns(table, design, explicit):

@@ -384,6 +384,11 @@ def _estimate_rho(design: Design, rows: Rows) -> tuple[np.ndarray, float, np.nda
             "instrument (a term of the treatment formula alone), or a prior over rho in "
             "joint_model."
         )
+    if "binary" not in design.kinds and len(swept(design).covariates) < len(design.covariates):
+        few = swept(design)
+        _, a, _ = _estimate_rho(few, rows_of(few))
+        theta = columns(rows, None, [a]).mode[0]
+        return theta, a, derivatives(rows, theta, a)[2]
     profile = columns(rows, None, np.linspace(-2.5, 2.5, 21))
     best = int(np.argmax(profile.value))
     top = climb(rows, np.r_[profile.mode[best], profile.a[best]])
