@@ -4,11 +4,13 @@ import copy
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
+from pathlib import Path
 
 import arviz as az
 import cloudpickle
@@ -26,6 +28,7 @@ from which_world.engine.likelihoods import log_likelihood, rows_of
 from which_world.sampling import _warn
 from which_world.tables import codes
 
+BOOK = Path(__file__).parent.parent / "book"
 FORMULAS = {"outcome": "y ~ t + x", "treatment": "t ~ x + z"}
 PAIRS = [(outcome, treatment) for outcome in ("continuous", "binary") for treatment in ("continuous", "binary")]
 
@@ -225,6 +228,31 @@ def test_power_scaling_finds_the_prior_that_speaks(four):
     assert (scaled["prior"].astype(float) > 0.05).all()
     other = az.psense_summary(posterior, var_names=["alpha"], prior_var_names=["intercept_T"])
     assert (other["prior"].astype(float) < 0.05).all()
+
+
+@pytest.fixture
+def slide():
+    """The lines of the slide in chapter 8, as they were and as they are today, by the signs before them."""
+    notebook = json.loads((BOOK / "08-nhefs.ipynb").read_text(encoding="utf-8"))
+    text = "\n".join("".join(cell["source"]) for cell in notebook["cells"])
+    lines = re.search(r"~~~diff\n(.*?)~~~", text, re.S)[1].splitlines()
+    return {sign: "\n".join(line[1:] for line in lines if line[0] in (" ", sign)) for sign in "-+"}
+
+
+def test_the_lines_of_the_slide_run_as_they_are_today(slide):
+    """On rows of our own, and with fewer draws; the world that they fill has an effect of 3."""
+    data = table(("continuous", "binary"), 400)
+    formulas = {"outcome": "y ~ t + x", "treatment": "t ~ x + z"}
+    known = {"model": joint_model(make_design(data, **formulas)), "pm": pm}
+    known["fixed_parameters"] = {"rho": 0.6, "alpha": 3, "beta_O_free": [1], "beta_T": [1, 1.3]}
+    few = {sign: re.sub("tune=2000, draws=500", "tune=300, draws=300", lines) for sign, lines in slide.items()}
+    with pytest.raises(AttributeError, match="extend"):
+        exec(few["-"].replace("pm.sample(", "dict("), known)  # no need to sample for an error
+    exec(few["+"], known)
+    found = known["idata_sim"]
+    assert {"prior", "posterior", "sample_stats"} <= set(found.children)
+    low, high = np.quantile(found["posterior"]["alpha"], [0.001, 0.999])
+    assert low < 3 < high < low + 4
 
 
 def test_a_changed_coefficient_is_sampled_as_it_stands(four):
