@@ -279,7 +279,7 @@ def _clustered(
     return correction * covariance @ (sums.T @ sums) @ covariance
 
 
-def effect_at(design: Design, rho: float, prior: Scales | None = None) -> float:
+def effect_at_rho(design: Design, rho: float, prior: Scales | None = None) -> float:
     """The effect at one ρ of the coefficients that fit best, or of the posterior's mode.
 
     The latter under a prior; for a binary outcome in percentage points.

@@ -72,7 +72,7 @@ def test_no_product_wraps_whatever_holds_its_parts(whole, dtype, more):
 def test_nor_does_one_in_pieces_or_in_many_rows(whole, dtype, monkeypatch):
     floats = design(whole.astype(dict.fromkeys(("wide", "deep", "far", "yes"), float)), FEW)
     alike(design(dd.from_pandas(narrowed(whole, dtype), npartitions=4), FEW), floats)
-    monkeypatch.setattr(pieces_of, "MANY", 100)
+    monkeypatch.setattr(pieces_of, "MOST_COPIED", 100)
     alike(design(narrowed(whole, dtype), FEW), floats)
 
 

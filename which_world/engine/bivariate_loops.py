@@ -7,15 +7,15 @@ from numba import float64, njit, vectorize
 from numpy.polynomial.chebyshev import cheb2poly, chebinterpolate
 from scipy.special import erfcx
 
-NODES = 24  # a multiple of what a processor multiplies at once
+QUADRATURE_NODES = 24  # a multiple of what a processor multiplies at once
 CUT = 36.0  # e^-36 is below rounding error
-FAR = 1e100  # stands for infinity
+INFINITE = 1e100  # stands for infinity
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 INV_SQRT_2PI = 1 / math.sqrt(2 * math.pi)
 CENTRE = 4.0
 TILE = 256  # rows that are worked on together
 
-_X, _W = np.polynomial.legendre.leggauss(NODES)
+_X, _W = np.polynomial.legendre.leggauss(QUADRATURE_NODES)
 X, W = 0.5 * (_X + 1), 0.5 * _W
 
 
@@ -75,7 +75,7 @@ def log_corner(h, k, A, B):
     sin_1, cos_1, sin_2, cos_2 = B / D, -h / D, A / D, -k / D
     width = 2 * CUT / (D + math.sqrt(D * D + 2 * CUT))
     total = 0.0
-    for i in range(NODES):
+    for i in range(QUADRATURE_NODES):
         w = width * X[i]
         mass = cos_1 * mills(sin_1 * (D + w)) + cos_2 * mills(sin_2 * (D + w))
         total += W[i] * decay(w * (D + 0.5 * w)) * mass
@@ -85,7 +85,7 @@ def log_corner(h, k, A, B):
 @vectorize([float64(float64, float64, float64, float64)], cache=True)
 def log_Phi2(h, k, cosh, sinh):
     """log Φ₂(h, k; tanh a), given cosh a and sinh a."""
-    h, k = min(max(h, -FAR), FAR), min(max(k, -FAR), FAR)
+    h, k = min(max(h, -INFINITE), INFINITE), min(max(k, -INFINITE), INFINITE)
     if h == 0 and k == 0:
         h = -1e-150  # the angles below are those of a direction
     flip = h + k > 0

@@ -21,7 +21,7 @@ from scipy.special import logsumexp
 from which_world.engine.laplace import Columns, ascent, start
 from which_world.engine.pairs import LOG_2PI
 
-NODES = np.linspace(-6.0, 6.0, 11)  # of each scale, in its own standard deviations
+SCALE_NODES = np.linspace(-6.0, 6.0, 11)  # of each scale, in its own standard deviations
 # for differences
 AROUND = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], indexing="ij"), axis=-1).reshape(-1, 2)
 CHUNK = 2**22  # numbers of an array held at a time
@@ -155,11 +155,11 @@ def column(sums, a, near, z):
     """
     middle, curvature = _mode(sums, a, near)
     root = np.linalg.inv(np.linalg.cholesky(-curvature)).T
-    steps = np.stack(np.meshgrid(NODES, NODES, indexing="ij"), axis=-1).reshape(-1, 2)
-    nodes = _given(sums, a, middle + steps @ root.T).reshape(len(NODES), len(NODES), 3)
-    at = z[:, :2].clip(NODES[0], NODES[-1])
+    steps = np.stack(np.meshgrid(SCALE_NODES, SCALE_NODES, indexing="ij"), axis=-1).reshape(-1, 2)
+    nodes = _given(sums, a, middle + steps @ root.T).reshape(len(SCALE_NODES), len(SCALE_NODES), 3)
+    at = z[:, :2].clip(SCALE_NODES[0], SCALE_NODES[-1])
     value, mean, log_sd = (
-        RectBivariateSpline(NODES, NODES, each, kx=5, ky=5).ev(*at.T)
+        RectBivariateSpline(SCALE_NODES, SCALE_NODES, each, kx=5, ky=5).ev(*at.T)
         for each in np.moveaxis(nodes, -1, 0)
     )
     log_q = -0.5 * (at**2).sum(axis=1) - LOG_2PI - np.log(np.diagonal(root)).sum()

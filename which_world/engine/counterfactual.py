@@ -16,7 +16,7 @@ from joblib import Parallel, cpu_count, delayed
 
 from which_world.design import total
 from which_world.engine.bivariate import Phi
-from which_world.engine.likelihoods import LOG_2PI, numbers, rows_of
+from which_world.engine.likelihoods import LOG_2PI, errors_or_indices, rows_of
 from which_world.engine.pairs import KINDS, PAIRS
 from which_world.moments import BLOCK, cuts
 
@@ -122,7 +122,7 @@ def imputed_chances(rows, theta, a, steps):
     ndarray, shape (draws, n)
     """
     pair = PAIRS[rows.kinds]
-    mu, v = numbers(rows, theta)
+    mu, v = errors_or_indices(rows, theta)
     s, q, a = 2 * rows.y - 1, 2 * rows.t - 1, a[:, None]
     kept = np.where(s > 0, np.minimum(mu, mu + steps), np.maximum(mu, mu + steps))
     stays = np.exp(pair.kernel(kept, v, s, q, a) - pair.kernel(mu, v, s, q, a))
@@ -183,7 +183,7 @@ def _slope(design, rows, block, theta, a):
     if design.kind == "binary":
         outcome = np.concatenate([(high - low) @ rows.A[:, : -B.shape[1]], high @ B])
         return np.concatenate([outcome, np.zeros(1 + rows.size - len(outcome))])
-    (_, v), cosh, sinh = numbers(rows, theta[None]), np.cosh(a), np.sinh(a)
+    (_, v), cosh, sinh = errors_or_indices(rows, theta[None]), np.cosh(a), np.sinh(a)
     outcome = (high - low) @ rows.A
     outcome[-B.shape[1] :] += design.step * (high @ B)
     treatment = (high - low) @ KINDS["continuous"].jacobian(rows.Z, v[0], rows.split(theta)[3])

@@ -36,7 +36,7 @@ def named(design, theta, a, *, forests=""):
         named |= {name: np.exp(log_sigma)} if scaled else {}
     if design.outcome_kind == "binary" and not forests:
         named["effect"] = average_effect(design, theta, a)
-    theta_O, delta = apart(design, theta_O)
+    theta_O, delta = unmoderated(design, theta_O)
     if design.moderators:
         named["delta"] = delta
     parts = {
@@ -56,7 +56,7 @@ def named(design, theta, a, *, forests=""):
     return named
 
 
-def apart(design, theta_O):
+def unmoderated(design, theta_O):
     """(intercept_O, β_O) and δ of the outcome's coefficients, which end with α."""
     end = theta_O.shape[-1] - 1
     start = end - len(design.moderators)

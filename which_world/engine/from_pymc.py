@@ -31,7 +31,7 @@ from which_world.engine.laplace import allowed
 from which_world.engine.likelihoods import Rows, log_likelihood, pointwise, rows_of
 from which_world.priors import Scales
 
-OWN = (
+OWN_VARIABLES = (
     {"alpha", "delta", "rho", "sigma_U", "sigma_V"}
     | {
         f"{part}_{e}"
@@ -97,7 +97,7 @@ class Funnel(NamedTuple):
         return beta, {"tau": tau, "c2": c2, "lambda": local, "z": z}, value
 
 
-class Trees(NamedTuple):
+class ForestPrior(NamedTuple):
     """A forest's numbers: what it sees (n, p), its trees, the prior of a split, of a leaf,
     and its level.
     """
@@ -114,7 +114,7 @@ class Trees(NamedTuple):
         return self.level + self.leaf_sd * rng.normal(size=count), {}, 0.0
 
 
-class Equation(NamedTuple):
+class EquationPriors(NamedTuple):
     """The prior of one equation in numbers.
 
     `mean` and `root` belong to its coefficients in θ's order (intercept, β[, δ, α]), as in
@@ -125,7 +125,7 @@ class Equation(NamedTuple):
     mean: np.ndarray
     root: np.ndarray
     sparse: Sieve | Funnel | None = None
-    forest: Trees | None = None
+    forest: ForestPrior | None = None
 
     @property
     def precision(self):
@@ -143,8 +143,8 @@ class Joint(NamedTuple):
     rho: object
     sigma_U: float
     sigma_V: float
-    outcome: Equation
-    treatment: Equation
+    outcome: EquationPriors
+    treatment: EquationPriors
 
     @property
     def equations(self):
@@ -194,7 +194,11 @@ def _joint(model):
         rv.name: np.asarray(evaluated(model.rvs_to_values[rv]), dtype=float)
         for rv in model.observed_RVs
     }
-    if set(seen) != set(OBSERVED) or model.potentials or not {"alpha"} <= set(free) <= OWN:
+    if (
+        set(seen) != set(OBSERVED)
+        or model.potentials
+        or not {"alpha"} <= set(free) <= OWN_VARIABLES
+    ):
         raise Unreadable
     covariates, X = tuple(model.coords["covariate"]), model["X"].get_value()
     labels = np.array(covariates, dtype=object)
@@ -262,12 +266,12 @@ def _equation(free, e, included, moderators):
         gap = np.full(count, int(line[0][0] is not None))  # where its coefficients belong
         mean = np.insert(mean, gap, 0.0)
         root = np.insert(np.insert(root, gap, 0.0, axis=0), gap, 0.0, axis=1)
-    return Equation(mean, root, sparse, forest)
+    return EquationPriors(mean, root, sparse, forest)
 
 
 def _trees(rv):
     op = rv.owner.op
-    return Trees(
+    return ForestPrior(
         np.ascontiguousarray(op.X), op.m, op.alpha, op.beta, op.Y.std() / np.sqrt(op.m), op.Y.mean()
     )
 

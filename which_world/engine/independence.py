@@ -25,7 +25,9 @@ from which_world.engine.laplace import (
 from which_world.engine.likelihoods import rows_of
 from which_world.engine.pairs import PAIRS
 
-MANY = 60  # parameters beyond which two continuous responses have only their scales and ρ proposed
+MANY_PARAMETERS = (
+    60  # parameters beyond which two continuous responses have only their scales and ρ proposed
+)
 PROPOSALS = 4000  # at least so many, and at least two for every draw that is kept
 STAY = 12.0  # steps a chain may stay in one place before better proposals are made
 ROUNDS = 4  # of better proposals, before NUTS takes over
@@ -42,7 +44,7 @@ def independence_metropolis(design, prior, rho, *, draws, chains, seed):
         rows_of(design),
         {"draws": draws, "chains": chains},
     )
-    scales_alone = PAIRS[design.kinds].compressible and rows.size > MANY
+    scales_alone = PAIRS[design.kinds].compressible and rows.size > MANY_PARAMETERS
     if scales_alone:
         sums = conjugate.sums(rows, prior)
         at = adaptive_columns(partial(conjugate.columns, sums, conjugate.guess(sums)), rho)

@@ -32,15 +32,15 @@ class Rows(NamedTuple):
     later depends on n. The outcome equation has the treatment as c = t - t̄ (c = t if binary), and
     where moderators M change the effect, M∘c.
 
-    Of more rows than a block has, A and Z are `Columns`: `cut` makes arrays of them, and vectors
+    Of more rows than a block has, A and Z are `Regressors`: `cut` makes arrays of them, and vectors
     may be multiplied.
 
     Where each row counts and they come in pieces, the rows here are few that have the means and
     covariances of all, `whole` is their design, and every sum over rows is one over its pieces.
     """
 
-    A: "np.ndarray | Columns"
-    Z: "np.ndarray | Columns"
+    A: "np.ndarray | Regressors"
+    Z: "np.ndarray | Regressors"
     y: np.ndarray
     t: np.ndarray
     n: int
@@ -56,14 +56,14 @@ class Rows(NamedTuple):
         moderators = tuple(f"delta[{label}]" for label in design.moderators)
         names_O = (*_names(design, design.intercept_O, design.in_outcome), *moderators, "alpha")
         names_T = _names(design, design.intercept_T, design.in_treatment)
-        A = Columns(
+        A = Regressors(
             design.C,
             design.intercept_O,
             places(design.in_outcome),
             places(design.moderates),
             design.dose,
         )
-        Z = Columns(design.C, design.intercept_T, places(design.in_treatment))
+        Z = Regressors(design.C, design.intercept_T, places(design.in_treatment))
         y, t, n = design.y, design.t, len(design.y)
         if compress and PAIRS[design.kinds].compressible:
             whole = np.column_stack([A[:], Z[:][:, ~np.isin(names_T, names_O)], t, y])
@@ -127,7 +127,7 @@ def places(used):
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class Regressors:
     """The columns of an equation: a constant, covariates, moderators times the dose, and the dose.
 
     They are put together for the rows that are asked for, `columns[cut]`: those of all rows would
@@ -219,13 +219,13 @@ def _log_likelihood(theta, a, design):
 def pointwise(rows, theta, a, *, offsets=(0.0, 0.0)):
     """Log-likelihood of each observation (columns) under each draw (rows); wants uncompressed rows.
 
-    `offsets`, as in `numbers`, is where a forest comes in.
+    `offsets`, as in `errors_or_indices`, is where a forest comes in.
     """
     _check_whole(rows)
     return _kernel(rows, theta, a, offsets) + _constant(rows, theta, a)[:, None]
 
 
-def numbers(rows, theta, offsets=(0.0, 0.0)):
+def errors_or_indices(rows, theta, offsets=(0.0, 0.0)):
     """u and v of many θ, each an error or an index: two arrays of shape (draws, rows).
 
     `offsets` are added to the index of the outcome and of the treatment: (draws, rows), or anything
@@ -241,7 +241,7 @@ def numbers(rows, theta, offsets=(0.0, 0.0)):
 
 def _kernel(rows, theta, a, offsets=(0.0, 0.0)):
     return PAIRS[rows.kinds].kernel(
-        *numbers(rows, theta, offsets), 2 * rows.y - 1, 2 * rows.t - 1, a[:, None]
+        *errors_or_indices(rows, theta, offsets), 2 * rows.y - 1, 2 * rows.t - 1, a[:, None]
     )
 
 
@@ -337,7 +337,7 @@ def scores(rows, theta, a):
 def _parts(rows, theta, a):
     """Each observation's derivatives in its two numbers, and the Jacobians of these in θ."""
     _, log_sigma_U, _, log_sigma_V = rows.split(theta)
-    u, v = numbers(rows, theta)
+    u, v = errors_or_indices(rows, theta)
     outcome, treatment = (KINDS[kind] for kind in rows.kinds)
     p = PAIRS[rows.kinds].partials(u, v, 2 * rows.y - 1, 2 * rows.t - 1, a)
     return p, outcome.jacobian(rows.A, u, log_sigma_U), treatment.jacobian(rows.Z, v, log_sigma_V)
@@ -386,8 +386,8 @@ def probit(Z, t, *, root=None, iterations=30):
 
 def probit_in_pieces(design, equation, root):
     """`probit` of an equation whose rows come in pieces, from that of a part of them."""
-    part = columns_of(design.all_rows.part(design), equation)
-    near, (few, _) = probit(*part, root=root), columns_of(design, equation)
+    part = regression_of(design.all_rows.part(design), equation)
+    near, (few, _) = probit(*part, root=root), regression_of(design, equation)
 
     def uphill(beta):
         return total(design, partial(_uphill_in, equation, beta))
@@ -395,14 +395,14 @@ def probit_in_pieces(design, equation, root):
     return _climb(uphill, near.beta, np.sqrt((few**2).mean(axis=0)), root)
 
 
-def columns_of(design, equation):
+def regression_of(design, equation):
     """The columns and the response of an equation."""
     rows = rows_of(design)
     return (rows.A, rows.y) if equation == "outcome" else (rows.Z, rows.t)
 
 
 def _uphill_in(equation, beta, design):
-    Z, t = columns_of(design, equation)
+    Z, t = regression_of(design, equation)
     return _uphill(Z, 2 * t - 1, beta)
 
 

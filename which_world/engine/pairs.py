@@ -33,7 +33,7 @@ from which_world.engine.bivariate import (
 )
 
 
-class Kind(NamedTuple):
+class Response(NamedTuple):
     """One equation's number of many θ, its Jacobian in (θ[, log σ]) at one θ,
     and whether it has a σ.
     """
@@ -67,10 +67,10 @@ def index(M, response, theta, log_sigma, offset=0.0):
 
 
 KINDS = {
-    "continuous": Kind(
+    "continuous": Response(
         error, lambda M, e, log_sigma: np.column_stack([-M * np.exp(-log_sigma), -e]), True
     ),
-    "binary": Kind(index, lambda M, e, log_sigma: M, False),
+    "binary": Response(index, lambda M, e, log_sigma: M, False),
 }
 
 

@@ -31,19 +31,19 @@ from which_world.engine.from_pymc import Funnel, Sieve
 from which_world.engine.laplace import PARETO_K, adaptive_columns, columns, log_prior_a
 from which_world.engine.likelihoods import LOG_2PI, log_likelihood, rows_of
 
-COARSE, FEWEST, NEAR, STRIDE = 31, 30, 6.0, 1.0  # see `_knots`
+COARSE, FEWEST_PROPOSALS, NEAR, STRIDE = 31, 30, 6.0, 1.0  # see `_knots`
 # a ρ whose log posterior lies this far below the best is left out: five standard deviations
 DROP = 12.5
 # what stands for zero while sampling, in standard errors: the data cannot tell, and no digit is
 # lost
 ZERO = 0.03
-NODES = 24  # values of λ: Gauss-Legendre nodes of the half-Cauchy's distribution function
+SPREAD_NODES = 24  # values of λ: Gauss-Legendre nodes of the half-Cauchy's distribution function
 THIN = {"sieve": 2, "funnel": 2}  # rounds of the loop between two proposals
 # for every draw that is kept: weights need something to choose from
 PROPOSALS = {"sieve": 5, "funnel": 3}
 # proposals of all chains together: fewer cannot be judged by the tail of their weights
-FEWEST = 200
-CHUNK = 1000  # precision matrices held at a time
+FEWEST_PROPOSALS = 200
+MATRICES_AT_ONCE = 1000  # precision matrices held at a time
 
 
 class Target(NamedTuple):
@@ -76,7 +76,10 @@ def sparse_gibbs(joint, *, draws, tune, chains, seed):
     xarray.DataTree or None
         None when Pareto k̂ objects, or when the grid of ρ ends too soon.
     """
-    target, proposals = _target(joint), max(draws * PROPOSALS[joint.family], FEWEST // chains)
+    target, proposals = (
+        _target(joint),
+        max(draws * PROPOSALS[joint.family], FEWEST_PROPOSALS // chains),
+    )
     generators = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(chains + 1)]
     work = (delayed(_chain)(joint, target, proposals, tune, one) for one in generators[1:])
     paths = zip(*Parallel(n_jobs=min(2, chains), require="sharedmem")(work))
@@ -102,7 +105,7 @@ def sparse_gibbs(joint, *, draws, tune, chains, seed):
     return tree(joint.design, posterior, route="spreads", pareto_k=float(pareto_k))
 
 
-def half_cauchy_nodes(count=NODES):
+def half_cauchy_nodes(count=SPREAD_NODES):
     """Values of a half-Cauchy variable and their weights:
     Gauss-Legendre on its distribution function.
     """
@@ -176,7 +179,7 @@ def _knots(joint):
     error = CubicSpline(coarse.a, np.sqrt((coarse.root**2).sum(axis=2))[:, place])(a)
     path = CubicSpline(coarse.a, coarse.mode[:, place])
     pace = np.where(np.abs(path(a)) < NEAR * error, np.abs(path(a, 1)) / (STRIDE * error), 0.0)
-    slowest = FEWEST / (a[-1] - a[0])
+    slowest = FEWEST_PROPOSALS / (a[-1] - a[0])
     walked = cumulative_trapezoid(
         np.maximum(pace.max(axis=1, initial=0.0), slowest), a, initial=0.0
     )
@@ -253,8 +256,8 @@ def _draw_theta(target, spread, a, rng):
         x if one else CubicSpline(target.a, x) for x in (target.mode, target.precision)
     )
     parts = []
-    for i in range(0, len(a), CHUNK):
-        own = slice(i, i + CHUNK)
+    for i in range(0, len(a), MATRICES_AT_ONCE):
+        own = slice(i, i + MATRICES_AT_ONCE)
         size = len(a[own])
         centre, H = (np.repeat(x, size, axis=0) if one else x(a[own]) for x in (mode, precision))
         parts.append(_draw_gaussian(target, spread[own], centre, H, rng))

@@ -13,8 +13,10 @@ import numpy as np
 from numba import njit
 
 REBUILT = 10  # rounds between two computations from scratch
-FAR = 60.0  # a column so far below the best, in log evidence, adds nothing that a sum would notice
-STEPS = 10  # Metropolis steps of τ and c² between two rounds over the coefficients
+NEGLIGIBLE = (
+    60.0  # a column so far below the best, in log evidence, adds nothing that a sum would notice
+)
+SCALE_STEPS = 10  # Metropolis steps of τ and c² between two rounds over the coefficients
 
 
 class Likelihood(NamedTuple):
@@ -54,7 +56,7 @@ class FunnelNumbers(NamedTuple):
     scale: np.ndarray  # (2,)
 
 
-class Columns(NamedTuple):
+class ColumnState(NamedTuple):
     """Prior precisions, and the columns under them: covariances, means, log evidences."""
 
     D: np.ndarray  # (m,)
@@ -149,7 +151,7 @@ def funnel(likelihood, sparse, numbers, plan, rng):
 def _blank(likelihood):
     """Columns to be filled, with the prior precisions of what is not sparse."""
     K, m = likelihood.b.shape
-    return Columns(likelihood.base.copy(), np.empty((K, m, m)), np.empty((K, m)), np.empty(K))
+    return ColumnState(likelihood.base.copy(), np.empty((K, m, m)), np.empty((K, m)), np.empty(K))
 
 
 @njit(nogil=True, cache=True)
@@ -176,7 +178,7 @@ def _move_scales(e, hyper, theta, sparse, kinds, numbers, rng):
     if not np.any(sparse.equation == e):
         return
     old = _scale_density(e, hyper[e], hyper[2 + e], theta, sparse, kinds, numbers)
-    for step in range(2 * STEPS):
+    for step in range(2 * SCALE_STEPS):
         tau, c2 = hyper[e], hyper[2 + e]
         if step % 2:
             c2 *= np.exp(rng.normal())
@@ -262,7 +264,7 @@ def _visit(p, options, log_prior, columns, log_width, rng):
             value[k] = level[k] - d * pull[k] / t[k]
             top = max(top, value[k])
         for k in range(len(E)):
-            if value[k] > top - FAR:
+            if value[k] > top - NEGLIGIBLE:
                 total += np.exp(value[k] - top) / np.sqrt(t[k])
         log_weight[s] = log_prior[s] + 0.5 * np.log(options[s]) + top + np.log(total)
     s = _choose(log_weight, rng)

@@ -18,7 +18,9 @@ import xarray as xr
 
 from which_world.priors import log_density
 
-PROBED = np.tanh(np.linspace(-4, 4, 201))  # a prior over ρ is told from another by its density here
+PROBED_AT = np.tanh(
+    np.linspace(-4, 4, 201)
+)  # a prior over ρ is told from another by its density here
 
 
 def key(*parts):
@@ -37,7 +39,7 @@ def _plain(value):
             kind.__qualname__,
             value.args,
             sorted(value.kwds.items()),
-            log_density(value, PROBED),
+            log_density(value, PROBED_AT),
         ]
     if is_dataclass(value) and not isinstance(value, type):
         return [

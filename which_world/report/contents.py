@@ -51,7 +51,9 @@ if TYPE_CHECKING:
 
 ROWS_FOR_SIZE = 300  # from which the shuffle test is known to reject what it should,
 ROWS_EACH = 20  # and so many for each coefficient
-MANY = 40_000  # rows of a binary treatment, beyond which columns and benchmarks are drawn of fewer
+THINNED_TO = (
+    40_000  # rows of a binary treatment, beyond which columns and benchmarks are drawn of fewer
+)
 LOOKED = 200_000  # rows of which each one's influence is looked at
 PROBABILITY = 0.95
 FLAT_DRAWS = 4000  # of least squares
@@ -417,8 +419,8 @@ def _tipping(chart, zero):
 
 
 def large(design: Design) -> bool:
-    """Whether a binary treatment has more than MANY rows."""
-    return design.kind == "binary" and design.n > MANY
+    """Whether a binary treatment has more than THINNED_TO rows."""
+    return design.kind == "binary" and design.n > THINNED_TO
 
 
 def _worlds(design, chart, belief, seed, misled=False):
@@ -557,10 +559,10 @@ def _reweigh(chart, old, new):
 
 
 def _thinned(design, seed):
-    """At most MANY rows of a binary design, drawn at random: a benchmark needs few digits."""
+    """At most THINNED_TO rows of a binary design, drawn at random: a benchmark needs few digits."""
     if not large(design):
         return design
-    rows = np.sort(np.random.default_rng(seed).choice(design.n, MANY, replace=False))
+    rows = np.sort(np.random.default_rng(seed).choice(design.n, THINNED_TO, replace=False))
     C = design.C[rows]
     if (np.ptp(C, axis=0) == 0).any():  # a rare level was missed
         return design

@@ -12,19 +12,19 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-FEW = 10  # as many different numbers with a unit, or dates, may be categories
-MARKS = ",.'’ \u00a0\u202f"  # what stands between thousands somewhere in the world
-NUMBER = rf"[-+]?(?:\d+(?:[{MARKS}]\d+)*|[.,]\d+)(?:[eE][-+]?\d+)?"
-DIGITS = rf"\s*[-+]?[\d{MARKS}]*\d[\d{MARKS}]*(?:[eE][-+]?\d+)?\s*"
+FEW_VALUES = 10  # as many different numbers with a unit, or dates, may be categories
+THOUSANDS_MARKS = ",.'’ \u00a0\u202f"  # what stands between thousands somewhere in the world
+NUMBER = rf"[-+]?(?:\d+(?:[{THOUSANDS_MARKS}]\d+)*|[.,]\d+)(?:[eE][-+]?\d+)?"
+LIKE_NUMBERS = rf"\s*[-+]?[\d{THOUSANDS_MARKS}]*\d[\d{THOUSANDS_MARKS}]*(?:[eE][-+]?\d+)?\s*"
 DATE = (
     r"\s*(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ]\d.*)?|\d{4}[-/]\d{2}|"
     r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s*[AaPp]\.?[Mm]\.?)?)\s*"
 )
-MEASURED = (  # what stands around it
+WITH_A_UNIT = (  # what stands around it
     rf"\s*((?:[A-Z]{{3}}\s)?[^\w\s.,+-]*)\s*{NUMBER}\s*((?:[^\d.,\s].*?)?)\s*"
 )
 # the texts that pandas takes for a missing value, beside an empty field
-MISSING = tuple(
+MISSING_TEXTS = tuple(
     "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan"
     "|null".split("|")
 )
@@ -204,7 +204,7 @@ def _share(counts, pattern):
 
 def _too_many(counts):
     """Whether different values are too many for categories."""
-    return len(counts) > FEW or len(counts) > counts.sum() / 2
+    return len(counts) > FEW_VALUES or len(counts) > counts.sum() / 2
 
 
 def _how_many(counts):
@@ -227,7 +227,7 @@ def _dated(counts, name):
 
 def _digits(counts, name):
     """Numbers that were read as text: a stray word, or marks of another country."""
-    share, values = _share(counts, DIGITS)
+    share, values = _share(counts, LIKE_NUMBERS)
     if share <= 0.5 or _share(counts, DATE)[0] > 0.5:
         return None
     if parted := _thousands(values, name):
@@ -241,14 +241,14 @@ def _digits(counts, name):
     if stray.empty:
         return Fault(values[0], f"{some} stored as text, such as ", "", accepted)
     word = stray[0]
-    if word.strip() in MISSING:
+    if word.strip() in MISSING_TEXTS:
         accepted += f"; if {word!r} is a missing value, say so as well: --missing {name}={word}"
     return Fault(word, f"{some} and " if some else "", "", accepted)
 
 
 def _thousands(values, name):
     """A mark that stands before three digits wherever it stands, as a thousands mark does."""
-    for mark in MARKS:
+    for mark in THOUSANDS_MARKS:
         decimal_mark = re.escape("," if mark == "." else ".")
         grouped = values[values.str.contains(mark, regex=False)]
         parted = rf"\s*[-+]?[1-9]\d{{0,2}}(?:{re.escape(mark)}\d{{3}})+({decimal_mark}\d+)?\s*"
@@ -270,7 +270,7 @@ def _thousands(values, name):
 
 def _measured(counts, name):
     """Numbers with a unit or a currency, the same on most."""
-    share, values = _share(counts, MEASURED)
+    share, values = _share(counts, WITH_A_UNIT)
     if share <= 0.5 or not _too_many(counts):
         return None
     around = pd.Series([_around(value) for value in values], index=values)
@@ -289,12 +289,12 @@ def _measured(counts, name):
 
 def _around(value):
     """What stands around a number."""
-    return " ".join(re.fullmatch(MEASURED, value).groups()).strip()
+    return " ".join(re.fullmatch(WITH_A_UNIT, value).groups()).strip()
 
 
 def _different(counts, name):
     """Text of which nearly every value is different."""
-    if len(counts) <= max(FEW, counts.sum() / 2):
+    if len(counts) <= max(FEW_VALUES, counts.sum() / 2):
         return None
     return Fault(
         counts.index[0],

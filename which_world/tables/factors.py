@@ -115,7 +115,7 @@ def dotted(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def function(name: str) -> Callable[..., Values] | None:
+def allowed(name: str) -> Callable[..., Values] | None:
     """A function that a formula may call, by its name there; None if it may not."""
     if name in SHAPING:
         return TRANSFORMS[name]
@@ -159,7 +159,7 @@ def _is_plain(value):
 def _check_call(node, text):
     """Refuse a call of a function that is not allowed, or of more than it may be given."""
     name = dotted(node.func)
-    known = function(name)
+    known = allowed(name)
     if known is None:
         unknown = (
             f"{name or ast.unparse(node.func)}() is no function that a formula may call, which are "
@@ -249,7 +249,7 @@ def compute(
         return tree.value
     if isinstance(tree, ast.Name):
         return data[tree.id]
-    if isinstance(tree, ast.Call) and not isinstance(function(dotted(tree.func)), np.ufunc):
+    if isinstance(tree, ast.Call) and not isinstance(allowed(dotted(tree.func)), np.ufunc):
         first, *rest = tree.args
         options = {option.arg: _option(option.value) for option in tree.keywords}
         value = compute(first, data, undefined)
@@ -305,7 +305,7 @@ def is_truth(tree: ast.expr, data: pd.DataFrame) -> bool:
     return isinstance(inner, ast.Compare)
 
 
-def compared(tree: ast.expr) -> tuple[str, str] | None:
+def compared_with_text(tree: ast.expr) -> tuple[str, str] | None:
     """The column and the text of a factor that asks whether one is the other; else None."""
     inner = _inner(tree)
     if not isinstance(inner, ast.Compare) or not isinstance(inner.ops[0], (ast.Eq, ast.NotEq)):
@@ -355,7 +355,7 @@ def with_levels(value: Values, levels: Sequence) -> Values:
 def _operation(tree):
     """The function that a tree is computed with, and the parts that it is given."""
     if isinstance(tree, ast.Call):
-        return function(dotted(tree.func)), tree.args
+        return allowed(dotted(tree.func)), tree.args
     parts = [tree.operand] if isinstance(tree, ast.UnaryOp) else [tree.left, tree.right]
     return (ARITHMETIC | LOGIC)[type(tree.op)], parts
 
@@ -424,7 +424,7 @@ def _shape(tree, value, rest, options):
             )
     name = dotted(tree.func)
     value = value if name in ("C", "I") else real(value)
-    return function(name)(value, *rest, **options)
+    return allowed(name)(value, *rest, **options)
 
 
 def _option(node):
