@@ -69,9 +69,7 @@ def log_Phi2(h, k, r):
 
 @cache
 def _loops():
-    """The compiled loops where numba is installed, loaded when they are needed;
-    else the same in NumPy.
-    """
+    """The compiled loops where numba is installed, loaded when needed; else the same in NumPy."""
     try:
         from which_world.engine import bivariate_loops
     except ModuleNotFoundError as error:
@@ -140,9 +138,7 @@ def _log(found, exactly):
 
 
 class Partials(NamedTuple):
-    """A function of two arguments and a, element by element,
-    with its first and second derivatives.
-    """
+    """A function of two arguments and a, elementwise, with its first and second derivatives."""
 
     value: np.ndarray
     first: np.ndarray

@@ -20,9 +20,7 @@ X, W = 0.5 * (_X + 1), 0.5 * _W
 
 
 def _scaled(t):
-    """(x + 4) Φ(-x)/φ(x) where t = (x - 4)/(x + 4): a polynomial,
-    nearly (Shepherd & Laframboise 1981).
-    """
+    """(x + 4) Φ(-x)/φ(x) at t = (x - 4)/(x + 4): a polynomial (Shepherd & Laframboise 1981)."""
     x = CENTRE * (1 + t) / np.maximum(1 - t, 1e-300)
     return (x + CENTRE) * math.sqrt(math.pi / 2) * erfcx(x / math.sqrt(2))
 
@@ -45,9 +43,7 @@ def mills(x):
 
 @njit(inline="always", fastmath={"contract"}, error_model="numpy")
 def decay(x):
-    """e^-x for 0 ≤ x ≤ 36, right to 14 digits of one: Taylor's series of e^(-x/64),
-    squared six times.
-    """
+    """e^-x for 0 ≤ x ≤ 36, to 14 digits of one: Taylor's series of e^(-x/64), squared six times."""
     p = E[4] + x * (E[5] + x * (E[6] + x * (E[7] + x * E[8])))
     p = E[0] + x * (E[1] + x * (E[2] + x * (E[3] + x * p)))
     p *= p
@@ -68,9 +64,7 @@ def log_Phi(x):
 
 @njit(fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
 def log_corner(h, k, A, B):
-    """log Φ₂ where the corner is its quadrant's likeliest point: h ≤ -|k|;
-    A ≥ B ≥ 0 are minus the A and B there.
-    """
+    """log Φ₂ where the corner is its quadrant's likeliest point: h ≤ -|k|; A ≥ B ≥ 0, negated."""
     D = math.sqrt(h * h + B * B)
     sin_1, cos_1, sin_2, cos_2 = B / D, -h / D, A / D, -k / D
     width = 2 * CUT / (D + math.sqrt(D * D + 2 * CUT))

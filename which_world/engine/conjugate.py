@@ -66,10 +66,8 @@ def sums(rows, scales):
     """The cross products of rows with two continuous responses, beside their prior."""
     theta_O, _, theta_T, _ = rows.split(start(rows))
     R = np.column_stack([rows.y - rows.A @ theta_O, rows.t - rows.Z @ theta_T])
-    roots, means = (
-        (scales.root_O, scales.root_T),
-        (scales.mean_O - theta_O, scales.mean_T - theta_T),
-    )
+    roots = (scales.root_O, scales.root_T)
+    means = (scales.mean_O - theta_O, scales.mean_T - theta_T)
     pairs, X, turn, turned = _paired(rows, roots)
     E = np.column_stack([rows.A[:, ~pairs[0]], rows.Z[:, ~pairs[1]]])
     own = [root[:, ~pair] for root, pair in zip(roots, pairs)]
@@ -128,9 +126,7 @@ def _parted(root):
 
 
 def guess(sums):
-    """log σ_U and log σ_V near their mode where ρ = 0: least squares,
-    the degrees of freedom counted.
-    """
+    """log σ_U and log σ_V near their mode at ρ = 0: least squares, degrees of freedom counted."""
     left = np.maximum(sums.n - np.array([len(each) for each in sums.least]), 1)
     return 0.5 * np.log(np.diagonal(sums.RR) / left)
 
@@ -175,9 +171,7 @@ def column(sums, a, near, z):
 
 
 def _mode(sums, a, point, iterations=60):
-    """The mode of (log σ_U, log σ_V) and the second derivatives there,
-    by Newton's method on central differences.
-    """
+    """Mode of (log σ_U, log σ_V) and its Hessian, by Newton's method on central differences."""
     step = float(np.clip(0.5 / np.sqrt(sums.n), 1e-6, 0.05))  # about half a standard deviation
     last = False
     for _ in range(iterations):
@@ -201,9 +195,7 @@ def _mode(sums, a, point, iterations=60):
 
 
 def columns(sums, near, a):
-    """`which_world.engine.laplace.Columns` of the two scales alone,
-    at increasing values of a = atanh ρ.
-    """
+    """`laplace.Columns` of the two scales alone, at increasing values of a = atanh ρ."""
     found = [_mode(sums, each, near + [np.log(np.cosh(each)), 0.0]) for each in a]
     point, H = (np.array(part) for part in zip(*found))
     root = np.array([np.linalg.inv(np.linalg.cholesky(-each)).T for each in H])
@@ -218,9 +210,7 @@ def evidence(sums, log_sigma, a):
 
 
 def coefficients(sums, log_sigma, a, rng):
-    """θ of the likelihood, (draws, size): both scales as given,
-    and every coefficient from its posterior given them.
-    """
+    """θ, (draws, size): the scales as given, each coefficient from its posterior given them."""
     parts = [
         _coefficients(sums, each, log_sigma[cut], rng) for cut, each in _chunks(sums, a, log_sigma)
     ]
@@ -258,9 +248,7 @@ def _chunks(sums, a, log_sigma):
 
 
 def _given(sums, a, log_sigma):
-    """Log evidence of scales (nodes, 2), with their prior,
-    and the mean and log sd of α given them: (nodes, 3).
-    """
+    """Log evidence of scales (nodes, 2) and their prior; mean and log sd of α: (nodes, 3)."""
     return np.concatenate(
         [_given_some(sums, each, log_sigma[cut]) for cut, each in _chunks(sums, a, log_sigma)]
     )

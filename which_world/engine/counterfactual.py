@@ -149,18 +149,14 @@ def _difference(design, rows, theta, a, offsets, block, share, step):
 
 
 def _columns(design, rows):
-    """Columns of some rows, of which w₀ is a combination: the outcome's without a choice,
-    or all that a dose brings.
-    """
+    """The columns that w₀ combines, of some rows: without a choice, or all that a dose brings."""
     if design.kind == "binary":
         return rows.A[:, : -1 - len(rows.moderators)]
     return np.column_stack([rows.A, rows.Z, rows.t])
 
 
 def _indices(design, rows, W, M, theta, a, offsets=(0.0, 0.0)):
-    """w₀ and w₁ of many θ in some rows with the columns W and the moderators M,
-    each of shape (draws, rows).
-    """
+    """w₀ and w₁, each (draws, rows), of many θ in rows with columns W and moderators M."""
     theta_O, _, theta_T, log_sigma_V = rows.split(theta)
     effect = theta_O[:, -1:] + theta_O[:, -1 - M.shape[1] : -1] @ M.T
     if design.kind == "binary":

@@ -138,9 +138,7 @@ def log_Phi(z):
 
 @compiled
 def above(bound, rng):
-    """A standard normal above a bound: by rejection near the middle,
-    Robert's exponential in the tail.
-    """
+    """A standard normal above a bound: by rejection, with Robert's exponential in the tail."""
     if bound < 0.5:
         while True:
             z = rng.normal()
@@ -155,9 +153,7 @@ def above(bound, rng):
 
 @compiled
 def gaussian(equation, square, target, noise, rng):
-    """Coefficients of target = columns θ + Normal(0, noise), from their posterior; `square` is
-    columns'columns.
-    """
+    """θ of target = columns θ + Normal(0, noise), from its posterior; `square`: columns'columns."""
     A, (mean, precision) = equation.columns, equation.prior
     P = square / noise**2 + precision
     L = np.linalg.cholesky(P)
@@ -291,9 +287,7 @@ def move_spread(y, outcome, treatment, mean, index, errors, now, which, rng):
 
 @compiled
 def move_equation(equation, square, share, trees, forest, theta, noise, rng):
-    """θ of one equation, and its trees, against its share of the response; `forest` (n,) changes
-    in place.
-    """
+    """θ and trees of one equation, against its share of the response; `forest` (n,) changes."""
     if equation.columns.shape[1] > 0:
         theta = gaussian(equation, square, share - forest, noise, rng)
     if equation.growth.trees > 0:
@@ -310,12 +304,8 @@ def sample(outcome, treatment, grid, start, plan, rng):
     `plan` a `Plan`.
     """
     n, errors, A, Z = len(outcome.response), start, outcome.columns, treatment.columns
-    growth_O, growth_T, answer, binary = (
-        outcome.growth,
-        treatment.growth,
-        outcome.binary,
-        treatment.binary,
-    )
+    growth_O, growth_T = outcome.growth, treatment.growth
+    answer, binary = outcome.binary, treatment.binary
     theta, gamma = outcome.prior.mean.copy(), treatment.prior.mean.copy()
     forest_O, forest_T = np.zeros(n), np.zeros(n)
     trees_O, trees_T = stumps(n, growth_O.trees), stumps(n, growth_T.trees)
@@ -392,9 +382,7 @@ def split_chance(node, growth):
 
 @compiled
 def choose(variable, kind, rng):
-    """One node of a kind (0: a leaf that may grow, 1: a parent of two leaves),
-    and how many there are.
-    """
+    """A node of a kind (0: a leaf that may grow, 1: a parent of two leaves), and their number."""
     found, count = -1, 0
     for node in range(HEAP):
         if variable[node] == -2:
@@ -416,9 +404,7 @@ def choose(variable, kind, rng):
 
 @compiled
 def rule(X, leaf, first, second, rng):
-    """A variable, and one of the values it takes among the rows of two leaves (or of one);
-    none has no rows.
-    """
+    """A variable, and a value that it takes in the rows of one or two leaves; of no rows, none."""
     row = rng.integers(0, len(leaf))
     while leaf[row] != first and leaf[row] != second:
         row = rng.integers(0, len(leaf))
@@ -450,9 +436,7 @@ def below(x, value, leaf, rest, first, second):
 
 @compiled
 def split_evidence(count, part, left, noise2, leaf2):
-    """Log evidence of `count` rows with sum `part` once those of `left` go their own way;
-    -inf if a side is empty.
-    """
+    """Log evidence of `count` rows with sum `part`, less those of `left`; -inf if one is empty."""
     if left[0] == 0 or left[0] == count:
         return -np.inf
     return leaf_evidence(left[0], left[1], noise2, leaf2) + leaf_evidence(
@@ -543,17 +527,13 @@ def _prior(node, growth):
 
 @compiled
 def _way_back(parents, leaves, stump):
-    """Log odds of proposing to prune what has just grown against proposing to grow it;
-    a stump can only grow.
-    """
+    """Log odds of proposing to prune what has grown and to grow it; a stump can only grow."""
     return math.log((PRUNE / parents) / ((1.0 if stump else GROW) / leaves))
 
 
 @compiled
 def _send(x, tree, first, second, node, c, found):
-    """Rows of two leaves (or of one) to the children of a node,
-    `found` (number and sum) to the left.
-    """
+    """Rows of one or two leaves to the children of a node, `found` (number and sum) to the left."""
     _, value, leaf, count, part = tree
     left, right = 2 * node + 1, 2 * node + 2
     value[node] = c
@@ -566,9 +546,7 @@ def _send(x, tree, first, second, node, c, found):
 
 @compiled
 def change_forest(X, growth, trees, total, target, noise, rng):
-    """Every tree in turn, against what the others leave of the target; `total` (n,) is their sum,
-    updated in place.
-    """
+    """Each tree against what the others leave of the target; `total` (n,), their sum, changes."""
     variable, value, leaf, height = trees
     n, noise2, leaf2 = len(target), noise**2, growth.leaf_sd**2
     rest, count, part = np.empty(n), np.zeros(HEAP, np.int64), np.zeros(HEAP)

@@ -58,9 +58,7 @@ class Unreadable(Exception):
 
 
 class Sieve(NamedTuple):
-    """A sieve's numbers: the free coefficients' sd (J,), and (a, b) of the inclusion's Beta,
-    or (π, -1) when fixed.
-    """
+    """The free coefficients' sd (J,), and (a, b) of the inclusion's Beta, or (π, -1) if fixed."""
 
     slab: np.ndarray
     a: float
@@ -98,9 +96,7 @@ class Funnel(NamedTuple):
 
 
 class ForestPrior(NamedTuple):
-    """A forest's numbers: what it sees (n, p), its trees, the prior of a split, of a leaf,
-    and its level.
-    """
+    """What a forest sees (n, p), its trees, the prior of a split and of a leaf, and its level."""
 
     X: np.ndarray
     trees: int
@@ -161,16 +157,12 @@ class Joint(NamedTuple):
 
     @property
     def scales(self):
-        """The priors of a model without a sparse prior,
-        as `which_world.priors.scales` gives them.
-        """
+        """The priors of a model without a sparse one, as `which_world.priors.scales` gives them."""
         return Scales(*self.outcome[:2], *self.treatment[:2], self.sigma_U, self.sigma_V)
 
 
 def observed(model):
-    """The model with its own stored data observed,
-    where the reader has not observed any herself.
-    """
+    """The model with its own stored data observed, where the reader has observed none herself."""
     waiting = {rv.name for rv in model.free_RVs} & set(OBSERVED)
     return (
         pm.observe(model, {name: model[OBSERVED[name]].get_value() for name in waiting})
@@ -234,9 +226,7 @@ def _kind(free, sigma):
 
 
 def _data(model, name, without):
-    """A number that a joint model holds: what it subtracts from the treatment,
-    or by how much it moves it.
-    """
+    """A number that a joint model holds: the centre of its treatment, or the step of it."""
     return float(model[name].get_value()) if name in model else without
 
 
@@ -254,10 +244,8 @@ def _equation(free, e, included, moderators):
     """The numbers of one equation's prior, the treatment's coefficients among the outcome's."""
     count = int(included.sum())
     beta = next((free[name] for name in (f"beta_{e}", f"beta_{e}_free") if name in free), None)
-    sparse, forest = (
-        _sparse(free, e),
-        _trees(free[f"forest_{e}"]) if f"forest_{e}" in free else None,
-    )
+    sparse = _sparse(free, e)
+    forest = _trees(free[f"forest_{e}"]) if f"forest_{e}" in free else None
     line = [(free.get(f"intercept_{e}"), 1), (beta, 0 if forest or sparse else count)]
     own = [(free.get("delta"), moderators), (free["alpha"], 1)] if e == "O" else []
     blocks = [(rv, size) for rv, size in [*line, *own] if rv is not None and size]
@@ -280,18 +268,14 @@ def _sparse(free, e):
     if f"slab_{e}" in free:
         return _sieve(free, e)
     if f"z_{e}" in free:
-        (tau_0,), more = (
-            _constants(free[f"tau_{e}"], HalfCauchyRV),
-            _constants(free[f"c2_{e}"], InvGammaRV),
-        )
+        (tau_0,) = _constants(free[f"tau_{e}"], HalfCauchyRV)
+        more = _constants(free[f"c2_{e}"], InvGammaRV)
         return Funnel(*map(float, (tau_0, *more)))
     return None
 
 
 def _jointly_normal(blocks):
-    """Mean and root precision of variables, each normal given those after it;
-    `blocks` are these and their sizes.
-    """
+    """Mean and root precision of `blocks` (variables, sizes), each normal given those after it."""
     sizes = [size for _, size in blocks]
     ends = np.cumsum([0, *sizes])
     mean, root = np.zeros(ends[-1]), np.zeros((ends[-1], ends[-1]))
@@ -305,9 +289,7 @@ def _jointly_normal(blocks):
 
 
 def _given(block, later):
-    """Of a normal variable: its mean where the later ones are zero, its slopes in them,
-    and its root covariance.
-    """
+    """Of a normal variable: mean where the later ones are zero, slopes in them, root covariance."""
     rv, size = block
     location, spread = _parameters(rv)
     used = [(other, length) for other, length in later if other in ancestors([location])]
@@ -317,11 +299,9 @@ def _given(block, later):
         raise Unreadable
     where = compiled(as_it_stands, [location, *(other for other, _ in used)])
     zero = [np.zeros(other.type.ndim * (length,)) for other, length in used]
-    level, slopes, start = (
-        np.broadcast_to(where(*zero), size),
-        np.zeros((size, sum(n for _, n in later))),
-        0,
-    )
+    level = np.broadcast_to(where(*zero), size)
+    slopes = np.zeros((size, sum(n for _, n in later)))
+    start = 0
     for other, length in later:
         for i in range(length if other in [rv for rv, _ in used] else 0):
             moved = [
@@ -340,9 +320,7 @@ def _given(block, later):
 
 
 def _parameters(rv):
-    """Mean and spread, a variable each: the standard deviation of a normal,
-    the covariance of several.
-    """
+    """Mean and spread, a variable each: a normal's standard deviation, or several's covariance."""
     if not isinstance(rv.owner.op, (NormalRV, MvNormalRV)):
         raise Unreadable
     return rv.owner.op.dist_params(rv.owner)
@@ -412,9 +390,7 @@ def _joint_log_density(variables):
 
 
 def _point(joint, rng):
-    """Values of the model's variables near the middle of the prior,
-    and their log density by the numbers.
-    """
+    """Values of the variables near the prior's middle, and their log density by the numbers."""
     design, fixed = joint.design, isinstance(joint.rho, float)
     a = np.arctanh(joint.rho) if fixed else rng.choice(_near_zero(joint.rho))
     scales = [
@@ -450,18 +426,14 @@ def _near_zero(log_density):
 
 
 def _point_of(equation, n, rng):
-    """θ of one equation, what its forest adds, the values of its other variables,
-    and their log density.
-    """
+    """θ of one equation, what its forest adds, its other variables, and their log density."""
     own = equation.root.any(axis=0)
     root, theta = equation.root[np.ix_(own, own)], np.zeros(len(own))
     z = 0.1 * rng.normal(size=own.sum())
     theta[own] = equation.mean[own] + np.linalg.solve(root, z)
-    value, offset, more = (
-        stats.norm.logpdf(z).sum() + np.log(np.abs(np.diagonal(root))).sum(),
-        0.0,
-        {},
-    )
+    value = stats.norm.logpdf(z).sum() + np.log(np.abs(np.diagonal(root))).sum()
+    offset = 0.0
+    more = {}
     if equation.sparse is not None:
         theta[~own], more, density = equation.sparse.point(int((~own).sum()), rng)
         value += density

@@ -39,11 +39,9 @@ def independence_metropolis(design, prior, rho, *, draws, chains, seed):
     Of two continuous responses with many coefficients the scales and ρ alone are proposed, and the
     coefficients drawn from their posterior given these.
     """
-    rng, rows, settings = (
-        np.random.default_rng(seed),
-        rows_of(design),
-        {"draws": draws, "chains": chains},
-    )
+    rng = np.random.default_rng(seed)
+    rows = rows_of(design)
+    settings = {"draws": draws, "chains": chains}
     scales_alone = PAIRS[design.kinds].compressible and rows.size > MANY_PARAMETERS
     if scales_alone:
         sums = conjugate.sums(rows, prior)
@@ -90,9 +88,7 @@ def _sample(log_density, at, rho, rng, *, draws, chains):
 
 
 class Proposals(NamedTuple):
-    """Independent proposals with the log weights that would make them exact;
-    z is θ in its column's own units.
-    """
+    """Proposals and the log weights that would make them exact; z is θ in its column's units."""
 
     z: np.ndarray
     theta: np.ndarray
@@ -101,9 +97,7 @@ class Proposals(NamedTuple):
 
 
 def _propose(log_density, rho, at, size, rng, centre=0.0, spread=None):
-    """Independent proposals: a from the columns' evidence, θ = mode + root z, z ~ Normal(centre,
-    spread spread').
-    """
+    """a by the columns' evidence, and θ = mode + root z with z ~ Normal(centre, spread spread')."""
     if len(at.a) == 1:
         a, log_target, log_q = np.full(size, at.a[0]), 0.0, 0.0
     else:
@@ -122,9 +116,7 @@ def _propose(log_density, rho, at, size, rng, centre=0.0, spread=None):
 
 
 def _judge(found):
-    """Pareto k̂, the steps a chain would stay at its heaviest proposal,
-    and the mean and root covariance of z.
-    """
+    """Pareto k̂, the steps a chain would stay at its heaviest, mean and root covariance of z."""
     z, log_weight = found.z, found.log_weight
     smooth, pareto_k = array_stats.psislw(-log_weight)  # it takes the negative, a log likelihood
     centre, covariance = matched(z, smooth)
@@ -137,9 +129,7 @@ def _judge(found):
 
 
 def _draw_a(at, rho, size, rng, cells=4000):
-    """a from a histogram of `cells` bars, evidence (splined) times prior (which may jump),
-    and its log height.
-    """
+    """a from a histogram of `cells` bars, splined evidence times prior, and its log height."""
     edges = np.linspace(at.a[0], at.a[-1], cells + 1)
     middle = 0.5 * (edges[1:] + edges[:-1])
     log_height = CubicSpline(at.a, at.log_evidence)(middle) + log_prior_a(rho, middle)
@@ -150,9 +140,7 @@ def _draw_a(at, rho, size, rng, cells=4000):
 
 
 def _metropolis(log_weight, rng):
-    """Independence Metropolis: which proposal each chain holds at each step,
-    and whether it moved.
-    """
+    """Which proposal each chain holds at each step, and whether it moved."""
     chains, steps = log_weight.shape
     log_u = np.log(rng.uniform(size=log_weight.shape))
     kept = np.zeros((chains, steps), dtype=int)

@@ -45,9 +45,7 @@ class Columns(NamedTuple):
     value: np.ndarray
 
     def at(self, a):
-        """Mode and root at any a between the first and the last:
-        cubic splines through the columns.
-        """
+        """Mode and root at any a between the first and the last: cubic splines of the columns."""
         if len(self.a) == 1:
             return np.broadcast_to(self.mode, (len(a), *self.mode.shape[1:])), np.broadcast_to(
                 self.root, (len(a), *self.root.shape[1:])
@@ -159,9 +157,7 @@ def log_prior_a(rho, a):
 
 
 def _guess(rows, a, found, k, step, *, most=4):
-    """The mode at a[k], guessed from the columns already found on one side of it: the polynomial
-    through the nearest of them.
-    """
+    """A guess of the mode at a[k]: the polynomial through the nearest columns on one side of it."""
     near = [j for j in range(k + step, k + (most + 1) * step, step) if j in found]
     if not near:
         return start(rows)
@@ -309,9 +305,7 @@ def _units(H):
 
 
 def matched(z, log_weight):
-    """Mean and covariance that weighted draws z show, (m,) and (m, m):
-    a better Gaussian for a skewed column.
-    """
+    """Mean (m,) and covariance (m, m) of weighted draws z: a Gaussian that fits a skewed column."""
     weight = np.exp(log_weight - logsumexp(log_weight))
     centre = weight @ z
     return centre, (z - centre).T @ (weight[:, None] * (z - centre))

@@ -95,9 +95,7 @@ class Rows(NamedTuple):
         return len(self.names_O) if outcome else None, self.size - 1 if treatment else None
 
     def split(self, theta):
-        """θ_O, log σ_U, θ_T and log σ_V of one or many θ;
-        log σ is zero where an equation has none.
-        """
+        """θ_O, log σ_U, θ_T and log σ_V of one or many θ; a log σ that is not there is zero."""
         k = len(self.names_O)
         start = k + self.scaled[0]
         log_sigma = (
@@ -157,9 +155,7 @@ class Regressors:
 
 
 def _triangle(whole, names_O, names_T):
-    """A, Z, t and y of the R of a QR; columns of the treatment's equation alone stand after the
-    outcome's.
-    """
+    """A, Z, t and y of the R of a QR; columns of the treatment's equation alone come last."""
     R = np.linalg.qr(whole, mode="r")
     names = [*names_O, *(name for name in names_T if name not in names_O)]
     Z = np.ascontiguousarray(R[:, [names.index(name) for name in names_T]])
@@ -167,9 +163,7 @@ def _triangle(whole, names_O, names_T):
 
 
 def rows_of(design):
-    """The rows of a design as the likelihood wants them, compressed where they can be;
-    built once a design.
-    """
+    """The rows of a design for the likelihood, compressed where they can be; made once a design."""
     if "rows" not in design.kept:
         design.kept["rows"] = Rows.of(
             condensed(design) if PAIRS[design.kinds].compressible else design
@@ -352,9 +346,7 @@ def _check_whole(rows):
 
 
 def _curvature(J, f, kind):
-    """Σ f ∂²: an index is linear in θ; an error (y - Aθ)/σ bends with log σ, its last column,
-    alone.
-    """
+    """Σ f ∂²: an index is linear in θ; an error (y - Aθ)/σ bends with its last, log σ, alone."""
     extra = np.zeros((J.shape[1], J.shape[1]))
     if kind.scaled:
         extra[:, -1] = extra[-1, :] = -(f @ J)

@@ -34,9 +34,7 @@ from which_world.engine.bivariate import (
 
 
 class Response(NamedTuple):
-    """One equation's number of many θ, its Jacobian in (θ[, log σ]) at one θ,
-    and whether it has a σ.
-    """
+    """A number of many θ, its Jacobian in (θ[, log σ]) at one θ, and whether there is a σ."""
 
     number: Callable
     jacobian: Callable

@@ -76,10 +76,8 @@ def sparse_gibbs(joint, *, draws, tune, chains, seed):
     xarray.DataTree or None
         None when Pareto k̂ objects, or when the grid of ρ ends too soon.
     """
-    target, proposals = (
-        _target(joint),
-        max(draws * PROPOSALS[joint.family], FEWEST_PROPOSALS // chains),
-    )
+    target = _target(joint)
+    proposals = max(draws * PROPOSALS[joint.family], FEWEST_PROPOSALS // chains)
     generators = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(chains + 1)]
     work = (delayed(_chain)(joint, target, proposals, tune, one) for one in generators[1:])
     paths = zip(*Parallel(n_jobs=min(2, chains), require="sharedmem")(work))
@@ -106,9 +104,7 @@ def sparse_gibbs(joint, *, draws, tune, chains, seed):
 
 
 def half_cauchy_nodes(count=SPREAD_NODES):
-    """Values of a half-Cauchy variable and their weights:
-    Gauss-Legendre on its distribution function.
-    """
+    """A half-Cauchy's values and weights: Gauss-Legendre on its distribution function."""
     node, weight = np.polynomial.legendre.leggauss(count)
     return np.tan(np.pi / 4 * (node + 1)), weight / 2
 
@@ -141,9 +137,7 @@ def _target(joint):
 
 
 def _hyper(joint):
-    """The free coefficients' sds, and three numbers of each equation's prior:
-    neutral where it has no covariates.
-    """
+    """Free coefficients' sds, and three numbers of each equation's prior: neutral without covariates."""
     slab, hyper = [], []
     for _, equation in joint.equations:
         if joint.family == "sieve":
@@ -222,18 +216,14 @@ def _spreads(joint, target, kinds, hyper):
     """Prior sd of every sparse coefficient in every draw, (draws, J)."""
     if joint.family == "sieve":
         return np.where(kinds == 1, target.slab, _zero(target))
-    tau, c2, local = (
-        hyper[:, target.equation],
-        hyper[:, 2 + target.equation],
-        half_cauchy_nodes()[0][kinds],
-    )
+    tau = hyper[:, target.equation]
+    c2 = hyper[:, 2 + target.equation]
+    local = half_cauchy_nodes()[0][kinds]
     return tau * local * np.sqrt(c2 / (c2 + (tau * local) ** 2))
 
 
 def _draw_a(knots, log_height, rng):
-    """a for every draw, from the density that is linear between the knots,
-    and its log height (not normalised).
-    """
+    """a of every draw, by a density linear between knots, and its log height (not normalised)."""
     if len(knots) == 1:
         return np.full(len(log_height), knots[0]), log_height[:, 0]
     top = log_height.max(axis=1, keepdims=True)
@@ -267,9 +257,7 @@ def _draw_theta(target, spread, a, rng):
 
 
 def _draw_gaussian(target, spread, mode, H, rng):
-    """θ from the product of the likelihood's Gaussian (mode, precision H) and the prior's,
-    and its log density.
-    """
+    """θ from the Gaussian of likelihood (mode, precision H) times prior, and its log density."""
     base = np.tile(target.base, (len(mode), 1))
     linear = np.einsum("nij,nj->ni", H, mode) + base * target.centre
     base[:, target.place] = spread**-2.0

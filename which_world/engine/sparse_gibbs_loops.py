@@ -172,9 +172,7 @@ def _spread(tau, c2, local):
 
 @njit(nogil=True, cache=True)
 def _move_scales(e, hyper, theta, sparse, kinds, numbers, rng):
-    """Random-walk Metropolis of log τ and log c² given the coefficients of equation e and their
-    λ.
-    """
+    """Random-walk Metropolis of log τ and log c² of equation e, given its coefficients and λ."""
     if not np.any(sparse.equation == e):
         return
     old = _scale_density(e, hyper[e], hyper[2 + e], theta, sparse, kinds, numbers)
@@ -216,9 +214,7 @@ def _rebuild(likelihood, columns):
 
 @njit(nogil=True, cache=True)
 def _invert(H, D, C):
-    """(H + diag D)⁻¹ into C, and the log determinant: Gauss and Jordan,
-    who need no pivots where all is positive.
-    """
+    """(H + diag D)⁻¹ into C, and its log determinant: Gauss-Jordan; no pivots, as all is positive."""
     log_det = 0.0
     C[:] = H + np.diag(D)
     for p in range(len(D)):
@@ -251,9 +247,7 @@ def _total(E, log_width):
 
 @njit(nogil=True, cache=True)
 def _visit(p, options, log_prior, columns, log_width, rng):
-    """Draw the kind of the coefficient at p given all others, ρ and θ summed out,
-    and change the columns to it.
-    """
+    """Draw the kind of the coefficient at p given all others, and change the columns to it."""
     D, C, M, E = columns
     log_weight, value, t = np.empty(len(options)), np.empty(len(E)), np.empty(len(E))
     level, variance, pull = E + log_width, C[:, p, p].copy(), 0.5 * M[:, p] ** 2
@@ -294,9 +288,7 @@ def _change(p, precision, columns):
 
 @njit(nogil=True, cache=True)
 def _swap(kinds, options, sparse, columns, log_width, rng):
-    """Metropolis: let a free coefficient and a zero one of the same equation change roles,
-    judged before it is done.
-    """
+    """Metropolis: a free coefficient and a zero one of an equation change roles, judged before."""
     (place, equation), (D, C, M, E) = sparse, columns
     i, j = rng.integers(0, len(kinds)), rng.integers(0, len(kinds))
     if equation[i] != equation[j] or kinds[i] == kinds[j]:

@@ -29,9 +29,7 @@ def key(*parts):
 
 
 def _plain(value):
-    """A value without what only its own process knows: a frozen SciPy distribution by its name,
-    numbers and density.
-    """
+    """A value without what one process alone knows: SciPy's priors by name, numbers, density."""
     if hasattr(value, "dist") and hasattr(value, "kwds"):
         kind = type(value.dist)
         return [
