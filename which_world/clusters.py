@@ -55,14 +55,9 @@ class Resemblance(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """By how much an error that asks less exceeds the usual one of least squares.
+    """By what `factor` an error that asks less exceeds the usual one of least squares.
 
-    Attributes
-    ----------
-    factor : float
-        Of the effect's standard error.
-    p : float
-        p-value of there being nothing that makes it grow.
+    `p` is the p-value of there being nothing that makes it grow.
     """
 
     factor: float
@@ -173,23 +168,13 @@ def _intraclass(values, codes):
 def grown_by_groups(design: Design, codes: np.ndarray, absorbed: int = 0) -> Growth:
     """How much the effect's least-squares error grows if whole groups are counted, not rows.
 
-    Parameters
-    ----------
-    design : Design
-    codes : ndarray of int, shape (n,)
-        The group of each row, from 0.
-    absorbed : int
-        How many of the outcome equation's columns are constants for these groups, which the
-        clustered error does not count among its parameters (Cameron & Miller 2015).
-
-    Returns
-    -------
-    Growth
-        ``factor``: the clustered error (Liang & Zeger 1986, with statsmodels' correction) over the
-        usual one; of a binary outcome, whose spread is uneven by nature, over the one that allows
-        for that. ``p``: of no covariance of scores within groups, the score-variance test of
-        MacKinnon, Nielsen & Webb 2023 with the squares of HC3, which constants for the groups
-        leave as they are.
+    `codes`, (n,), has the group of each row, from 0; `absorbed` is how many of the outcome
+    equation's columns are constants for these groups, which the clustered error does not count
+    among its parameters (Cameron & Miller 2015). The `factor` is the clustered error (Liang & Zeger
+    1986, with statsmodels' correction) over the usual one; of a binary outcome, whose spread is
+    uneven by nature, over the one that allows for that. `p` is of no covariance of scores within
+    groups, the score-variance test of MacKinnon, Nielsen & Webb 2023 with the squares of HC3, which
+    constants for the groups leave as they are.
     """
     u, left = both_residuals(design)
     n, groups, k = len(u), codes.max() + 1, _parameters(design)
@@ -203,18 +188,10 @@ def grown_by_groups(design: Design, codes: np.ndarray, absorbed: int = 0) -> Gro
 
 
 def grown_by_spread(design: Design) -> Growth:
-    """How much the effect's least-squares error grows if the spread of U may be uneven.
+    """How much a continuous outcome's least-squares error grows if the spread of U may be uneven.
 
-    Parameters
-    ----------
-    design : Design
-        Of a continuous outcome.
-
-    Returns
-    -------
-    Growth
-        ``factor``: the error HC3 (MacKinnon & White 1985) over the usual one. ``p``: of the spread
-        being no larger where the treatment is far from its line, by ranks (Spearman's).
+    The `factor` is the error HC3 (MacKinnon & White 1985) over the usual one; `p` is of the spread
+    being no larger where the treatment is far from its line, by ranks (Spearman's).
     """
     u, left = both_residuals(design)
     scores = _scores(design)

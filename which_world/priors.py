@@ -198,16 +198,8 @@ def atanh_normal(mean: float = 0.0, sd: float = 0.5) -> AtanhNormal:
 def check_rho(rho: Any, argument: str = "rho") -> float | RhoPrior:
     """A prior over ρ as given, or a fixed ρ as a float.
 
-    Parameters
-    ----------
-    rho : float or object with a ``logpdf`` method
-        A number fixes ρ; `atanh_normal` or a frozen distribution of ``scipy.stats`` is a prior over
-        it, restricted to (-1, 1).
-
-    Raises
-    ------
-    ValueError
-        When a number lies outside (-1, 1), or when it is neither a number nor a distribution.
+    A prior is `atanh_normal` or a frozen distribution of ``scipy.stats``, restricted to (-1, 1). A
+    ValueError says that it is neither that nor a number in (-1, 1).
     """
     if is_prior(rho):
         return rho
@@ -257,18 +249,9 @@ def is_prior(value: Any) -> TypeGuard[RhoPrior]:
 def log_density(prior: Any, rho: np.ndarray) -> np.ndarray:
     """Log prior density of ρ, normalised on (-1, 1) for a distribution that knows its ``cdf``.
 
-    Parameters
-    ----------
-    prior : distribution or callable
-        `atanh_normal`, a frozen distribution of ``scipy.stats``, or what is taken as it comes:
-        another object with a ``logpdf``, or a function from an array of ρ to densities.
-    rho : ndarray
-
-    Raises
-    ------
-    ValueError
-        When a distribution has no mass on (-1, 1), or a function gives something else than
-        densities.
+    Another object with a ``logpdf``, or a function from an array of ρ to densities, is taken as it
+    comes. A ValueError says that a distribution has no mass there, or that a function gives
+    something else than densities.
     """
     if isinstance(prior, AtanhNormal):
         return prior.logpdf(rho)

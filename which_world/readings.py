@@ -451,8 +451,11 @@ def reading_table(
         check=_effect_and_rho,
         least=1,
     )
-    rows = {name: _summary(effect, rho, probability) for name, (effect, rho) in draws.items()}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("reading")
+    rows = {
+        name: summary(effect, rho, probability, "effect") for name, (effect, rho) in draws.items()
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("reading")
+    return table[["effect", "low", "high", "P(effect>0)", "rho", "rho_sd"]]
 
 
 def _effect_and_rho(value, name):
@@ -468,14 +471,14 @@ def _effect_and_rho(value, name):
     return value[read].values, rho
 
 
-def _summary(effect, rho, probability):
-    """A row of `reading_table`, from draws."""
+def summary(effect: np.ndarray, rho: np.ndarray, probability: float, name: str) -> dict[str, float]:
+    """A row of a table: the effect's mean by name, its interval, ρ, and P(effect > 0)."""
     low, high = np.quantile(effect, ((1 - probability) / 2, (1 + probability) / 2))
     return {
-        "effect": effect.mean(),
+        name: effect.mean(),
         "low": low,
         "high": high,
-        "P(effect>0)": (effect > 0).mean(),
         "rho": rho.mean(),
         "rho_sd": rho.std(),
+        f"P({name}>0)": (effect > 0).mean(),
     }

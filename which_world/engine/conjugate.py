@@ -132,22 +132,10 @@ def guess(sums):
 
 
 def column(sums, a, near, z):
-    """α at one ρ, weighted, with the log evidence and Pareto k̂.
+    """α at one ρ = tanh a, weighted: (draws,) each, the log evidence and Pareto k̂.
 
-    Parameters
-    ----------
-    sums : Sums
-    a : float
-        atanh ρ.
-    near : ndarray, shape (2,)
-        log σ_U and log σ_V near their mode.
-    z : ndarray, shape (draws, 3)
-        Standard normals: two for the scales, one for α.
-
-    Returns
-    -------
-    alpha, log_weight : ndarray, shape (draws,)
-    log_evidence, pareto_k : float
+    `near` is log σ_U and log σ_V near their mode, (2,); `z`, (draws, 3), are standard normals: two
+    for the scales, one for α.
     """
     middle, curvature = _mode(sums, a, near)
     root = np.linalg.inv(np.linalg.cholesky(-curvature)).T

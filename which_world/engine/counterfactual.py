@@ -25,26 +25,13 @@ CHUNK = 2**16  # numbers held at a time, in the cache
 
 
 def average_effect(design, theta, a, *, offsets=(0.0, 0.0), at=None):
-    """The effect that is read, of many θ.
+    """The effect that is read, (...), of many θ, (..., size of θ), and a = atanh ρ.
 
-    Parameters
-    ----------
-    design : Design
-    theta : ndarray, shape (..., size of θ)
-    a : ndarray, shape (...), or float
-        atanh ρ of each.
-    offsets : pair of ndarray, shape (..., n), or 0
-        What forests add to each row's index, of the outcome and of the treatment.
-    at : ndarray, shape (k,), optional
-        Standardised values that every row's k moderators have in the outcome's line; left out, each
-        row has its own.
-
-    Returns
-    -------
-    ndarray, shape (...)
-        α for a continuous outcome. For a binary one the average over rows of Φ(w₁) - Φ(w₀), in
-        percentage points: T = 1 against 0, or a continuous T higher by the design's step than it
-        was.
+    α for a continuous outcome. For a binary one the average over rows of Φ(w₁) - Φ(w₀), in
+    percentage points: T = 1 against 0, or a continuous T higher by the design's step than it was.
+    `offsets`, each (..., n) or 0, are what forests add to the index of the outcome and of the
+    treatment; `at`, (k,), are standardised values that every row's k moderators have in the
+    outcome's line instead of its own.
     """
     rows, shape = rows_of(design), theta.shape[:-1]
     if design.outcome_kind == "continuous":
@@ -69,19 +56,7 @@ def average_effect(design, theta, a, *, offsets=(0.0, 0.0), at=None):
 
 
 def effect_slope(design, theta, a):
-    """The gradient of `average_effect` in (θ, a), at many points.
-
-    Parameters
-    ----------
-    design : Design
-    theta : ndarray, shape (..., size of θ)
-    a : ndarray, shape (...), or float
-
-    Returns
-    -------
-    ndarray, shape (..., size of θ + 1)
-        The last entry belongs to a.
-    """
+    """The gradient of `average_effect` in (θ, a) of many, (..., size of θ + 1); a is last."""
     rows, shape = rows_of(design), (*theta.shape[:-1], theta.shape[-1] + 1)
     if design.outcome_kind == "continuous":
         return np.broadcast_to(np.eye(rows.size + 1)[len(rows.names_O) - 1], shape)
@@ -101,25 +76,12 @@ def _summed(average, theta, a, design):
 
 
 def imputed_chances(rows, theta, a, steps):
-    """The chance of Y = 1 after a step in the treatment, given the row's own answer, averaged over
-    groups of rows.
+    """The chance of Y = 1 after a step in the treatment, given each row's own answer, (draws, n).
 
     The latent error stays with the row: U > -μ where y = 1, and the index moves from μ to μ + step.
     With K(m) = P(U > -m, T) the chance is K(min(μ, μ + step))/K(μ) for a yes; a no likewise keeps
-    its own side.
-
-    Parameters
-    ----------
-    rows : Rows
-        All n of them, with a binary outcome.
-    theta : ndarray, shape (draws, rows.size)
-    a : ndarray, shape (draws,)
-    steps : ndarray, shape (draws, n)
-        What the step adds to each row's index, draw by draw.
-
-    Returns
-    -------
-    ndarray, shape (draws, n)
+    its own side. `rows` are all n of them, with a binary outcome; θ is (draws, rows.size), a
+    (draws,), and `steps`, (draws, n), what the step adds to each row's index.
     """
     pair = PAIRS[rows.kinds]
     mu, v = errors_or_indices(rows, theta)

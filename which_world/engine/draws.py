@@ -83,16 +83,10 @@ def vectors(posterior, design):
 
 
 def tree(design, posterior, *, route, stats=None, **attrs):
-    """The DataTree of some named draws, with labelled dims, the data, and what made it.
+    """The DataTree of named draws, (chains, draws, ...): labelled dims, the data, its `route`.
 
-    Parameters
-    ----------
-    design : Design
-    posterior : dict of str to ndarray, (chains, draws, ...)
-    route : str
-        For the attributes, as are `attrs`.
-    stats : dict, optional
-        More sample statistics; no route without gradients diverges.
+    `stats` are more sample statistics, `attrs` more attributes; no route without gradients
+    diverges.
     """
     labels = np.array(design.covariates, dtype=object)
     coords = {

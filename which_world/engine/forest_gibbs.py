@@ -25,18 +25,7 @@ THIN = 6  # sweeps for every draw that is kept
 
 
 def forest_gibbs(joint, *, draws, tune, chains, seed):
-    """The posterior of a joint model with a forest: every chain from its own seed and its own ρ.
-
-    Parameters
-    ----------
-    joint : which_world.engine.from_pymc.Joint
-    draws, tune, chains, seed
-        As in `which_world.sampling.fit`.
-
-    Returns
-    -------
-    xarray.DataTree
-    """
+    """The posterior of a `Joint` with a forest: each chain from a seed and a ρ of its own."""
     rngs = np.random.default_rng(seed).spawn(chains)
     fixed = isinstance(joint.rho, float)  # one point is then the whole grid
     points = np.array([np.arctanh(joint.rho)]) if fixed else ATANH_RHO

@@ -31,25 +31,9 @@ from which_world.engine.laplace import allowed
 from which_world.engine.likelihoods import Rows, log_likelihood, pointwise, rows_of
 from which_world.priors import Scales
 
-OWN_VARIABLES = (
-    {"alpha", "delta", "rho", "sigma_U", "sigma_V"}
-    | {
-        f"{part}_{e}"
-        for e in "OT"
-        for part in (
-            "intercept",
-            "beta",
-            "forest",
-            "inclusion",
-            "included",
-            "slab",
-            "tau",
-            "c2",
-            "lambda",
-            "z",
-        )
-    }
-    | {"beta_O_free", "beta_T_free"}
+OF_AN_EQUATION = "intercept beta forest inclusion included slab tau c2 lambda z".split()
+OWN_VARIABLES = {f"{name}_{e}" for name in OF_AN_EQUATION for e in "OT"} | set(
+    "alpha delta rho sigma_U sigma_V beta_O_free beta_T_free".split()
 )
 
 

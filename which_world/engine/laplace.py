@@ -54,21 +54,11 @@ class Columns(NamedTuple):
 
 
 def columns(rows, scales, a):
-    """Fit every column, each from its neighbour's mode, starting where ρ is nearest to zero.
+    """Fit columns at increasing a, (K,): first where ρ is nearest to 0, then each from the last.
 
-    Where rows come in pieces each starts from its mode in a part of them, and all go on together.
-
-    Parameters
-    ----------
-    rows : Rows
-    scales : Scales or None
-        The prior; None is the flat one, and the columns are then the profile likelihood.
-    a : ndarray, shape (K,), increasing
-
-    Raises
-    ------
-    RuntimeError
-        When no maximum is found at some ρ, naming it.
+    Without `scales` the prior is flat, and the columns are the profile likelihood. Where rows come
+    in pieces each starts from its mode in a part of them, and all go on together. A ρ where no
+    maximum is found is named in a RuntimeError.
     """
     a = np.asarray(a, dtype=float)
     find, prior = _one_by_one if rows.whole is None else _all_at_once, _prior_numbers(rows, scales)
@@ -110,19 +100,10 @@ def _all_at_once(rows, prior, a, scales):
 def adaptive_columns(fit, rho, *, size=31, drop=25.0):
     """Columns over the values of a = atanh ρ that hold the posterior.
 
-    The window starts at |ρ| < 0.96, grows while its edge still matters and is then closed in on the
-    mass.
-
-    Parameters
-    ----------
-    fit : function
-        From increasing values of a to `Columns`.
-    rho : float or function
-        The value ρ is fixed at (one column), or its log prior density.
-    size : int
-        Columns in the window.
-    drop : float
-        A ρ whose log posterior lies this far below the best is left out.
+    The window of `size` columns starts at |ρ| < 0.96, grows while its edge still matters and is
+    then closed in on the mass: what lies `drop` below the best log posterior is left out. `fit`
+    makes `Columns` of increasing a; `rho` is the value ρ is fixed at (one column), or its log prior
+    density.
     """
     if isinstance(rho, float):
         return fit([np.arctanh(rho)])
@@ -249,13 +230,7 @@ def answered(searches, answer):
 
 
 def mode(rows, prior, a, theta):
-    """Newton's method with step halving at fixed a.
-
-    Returns
-    -------
-    theta, value, hessian
-        The mode, the log posterior there, and its matrix of second derivatives in θ.
-    """
+    """Newton's method with step halving at fixed a: mode, log posterior there, its Hessian."""
     return answered([_ascend(theta, a)], partial(_posterior_derivatives, rows, prior))[0]
 
 

@@ -172,21 +172,10 @@ def rows_of(design):
 
 
 def log_likelihood(rows, theta, a, *, chunk=2**16):
-    """Log-likelihood of many parameter vectors.
+    """Log-likelihood, (draws,), of many θ, (draws, rows.size), and their a = atanh ρ, (draws,).
 
-    Parameters
-    ----------
-    rows : Rows
-    theta : ndarray, shape (draws, rows.size)
-    a : ndarray, shape (draws,)
-        atanh ρ of each draw.
-    chunk : int
-        Numbers held at a time: what fits a processor's cache, and memory does not grow with draws
-        times rows.
-
-    Returns
-    -------
-    ndarray, shape (draws,)
+    `chunk` numbers are held at a time: what fits a processor's cache, whatever the draws and the
+    rows.
     """
     theta, a = np.atleast_2d(theta), np.atleast_1d(a)
     if rows.whole is not None:
@@ -253,15 +242,7 @@ def _constant(rows, theta, a):
 
 
 def derivatives(rows, theta, a):
-    """Value, gradient and Hessian of the log-likelihood in (θ, a), at one point.
-
-    Returns
-    -------
-    value : float
-    gradient : ndarray, shape (rows.size + 1,)
-    hessian : ndarray, shape (rows.size + 1, rows.size + 1)
-        The last entry of each belongs to a = atanh ρ.
-    """
+    """Value, gradient and Hessian of the log-likelihood in (θ, a), at one point; a comes last."""
     if rows.whole is not None:
         return derivatives_at(rows, [(theta, a)])[0]
     blocks = cuts(len(rows.y), BLOCK)
@@ -312,13 +293,9 @@ def _derivatives(rows, block, theta, a):
 
 
 def scores(rows, theta, a):
-    """The gradient in (θ, a) of each observation's log-likelihood, at one point; wants uncompressed
-    rows.
+    """Each observation's gradient in (θ, a) at one point, (rows.n, rows.size + 1).
 
-    Returns
-    -------
-    ndarray, shape (rows.n, rows.size + 1)
-        The last column belongs to a = atanh ρ.
+    It wants uncompressed rows; the last column belongs to a = atanh ρ.
     """
     _check_whole(rows)
     p, J_u, J_v = _parts(rows, theta, a)

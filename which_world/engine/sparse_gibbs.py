@@ -63,18 +63,9 @@ class Target(NamedTuple):
 
 
 def sparse_gibbs(joint, *, draws, tune, chains, seed):
-    """The posterior of a sparse joint model.
+    """The posterior of a sparse `Joint`, as a DataTree.
 
-    Parameters
-    ----------
-    joint : which_world.engine.from_pymc.Joint
-    draws, tune, chains, seed
-        As in `which_world.sampling.fit`.
-
-    Returns
-    -------
-    xarray.DataTree or None
-        None when Pareto k̂ objects, or when the grid of ρ ends too soon.
+    None when Pareto k̂ objects, or when the grid of ρ ends too soon.
     """
     target = _target(joint)
     proposals = max(draws * PROPOSALS[joint.family], FEWEST_PROPOSALS // chains)

@@ -214,7 +214,7 @@ def _rebuild(likelihood, columns):
 
 @njit(nogil=True, cache=True)
 def _invert(H, D, C):
-    """(H + diag D)⁻¹ into C, and its log determinant: Gauss-Jordan; no pivots, as all is positive."""
+    """(H + diag D)⁻¹ into C, and its log determinant: Gauss-Jordan, without pivots."""
     log_det = 0.0
     C[:] = H + np.diag(D)
     for p in range(len(D)):

@@ -25,7 +25,7 @@ from which_world.effects import POINTS
 from which_world.maps import GRID, map_rho, smoothed, trusted, unreliable
 from which_world.moments import ONE_THREAD, condensed
 from which_world.priors import AtanhNormal, atanh_normal, check_belief, scales
-from which_world.readings import between_columns, read_map, tipping_point, weigh
+from which_world.readings import between_columns, read_map, summary, tipping_point, weigh
 from which_world.report.examine import MISLED, data_checks, doubts
 from which_world.report.identifiers import belonging, identifiers, narrowed
 from which_world.report.instruments import instrument_table, instruments_said
@@ -500,18 +500,8 @@ def _no_row(read):
 
 def _row(reading, read):
     """The row of a world, from its draws."""
-    effect, rho, tail = reading[read].values, reading.rho.values, (1 - PROBABILITY) / 2
-    low, high = np.quantile(effect, [tail, 1 - tail])
-    row = {
-        read: effect.mean(),
-        "low": low,
-        "high": high,
-        "rho": rho.mean(),
-        "rho_sd": rho.std(),
-        f"P({read}>0)": (effect > 0).mean(),
-        "pareto_k": reading.attrs["pareto_k"],
-        "ess": reading.attrs["ess"],
-    }
+    row = summary(reading[read].values, reading.rho.values, PROBABILITY, read)
+    row |= {name: reading.attrs[name] for name in ("pareto_k", "ess")}
     return {name: float(value) for name, value in row.items()}
 
 

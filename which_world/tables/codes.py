@@ -33,17 +33,9 @@ FILLS = [
 
 
 def ends(values: npt.ArrayLike) -> pd.Series:
-    """How often each of a column's few lowest and few highest values occurs.
+    """How often each of a column's few lowest and few highest finite values occurs, in order.
 
-    Parameters
-    ----------
-    values : array_like
-        Numbers; those that are missing or infinite are left out.
-
-    Returns
-    -------
-    Series
-        Counts by value, in order. Those of two parts of a column add up by `together`.
+    Counts of two parts of a column add up by `together`.
     """
     numbers = np.asarray(values, dtype=float)
     return _ends(pd.Series(numbers[np.isfinite(numbers)]).value_counts())
@@ -65,21 +57,11 @@ def _ends(counts):
 
 
 def found(counts: pd.Series) -> pd.Series:
-    """The values that may be codes, and how often they occur.
+    """The values that may be codes, and how often they occur, among the `ends` of a column.
 
     Such a value looks like a code, stands in several rows, lies at an end of the column and apart
     from the rest: by several steps between the values there, and either by a good part of their
     range, or below zero where nothing else is. Beside a yes and a no, 1 and 0, a rare -1 is one.
-
-    Parameters
-    ----------
-    counts : Series
-        From `ends`.
-
-    Returns
-    -------
-    Series
-        Counts by value; what is left are the values that were measured.
     """
     rest, codes = counts, []
     while outermost := _codes(rest, -1) or _codes(rest, 1):
@@ -89,15 +71,9 @@ def found(counts: pd.Series) -> pd.Series:
 
 
 def ask(counts: pd.Series, name: str, rows: int) -> list[str]:
-    """A question about the codes of a column, with what to do if they are; none without.
+    """A question about the codes among a column's `ends`, and what to do if they are; none without.
 
-    Parameters
-    ----------
-    counts : Series
-        From `ends`.
-    name : str
-    rows : int
-        How many there are.
+    `rows` is how many there are.
     """
     codes = found(counts)
     if codes.empty:

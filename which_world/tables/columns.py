@@ -45,24 +45,11 @@ class Fault(NamedTuple):
 def for_formulas(
     column: pd.Series, name: str, *, categorical: bool = False, whole: bool = True
 ) -> pd.Series:
-    """A column as formulas use it, whichever way pandas holds it.
+    """A column as formulas use it, whichever way pandas holds it; missing values stay missing.
 
-    Parameters
-    ----------
-    column : Series
-        Missing values stay missing.
-    name : str
-        As a sentence calls it.
-    categorical : bool
-        Whether it stands in ``C(...)`` alone: then anything that has levels will do.
-    whole : bool
-        Whether these are all rows. If not, text is not judged, which `check_text` does, and no
-        level is taken out.
-
-    Returns
-    -------
-    Series
-        Of NumPy numbers or truth values, of text, or categorical with the levels that occur.
+    NumPy numbers or truth values, text, or categories that occur. If it is `categorical`, that is,
+    stands in ``C(...)`` alone, anything that has levels will do. If these are not the `whole` of
+    its rows, text is not judged, which `check_text` does, and no level is taken out.
 
     Raises
     ------
@@ -180,13 +167,7 @@ def _text(column, name, judged):
 def check_text(counts: pd.Series, name: str, row: Callable[[str], int] | None = None) -> None:
     """Refuse text that is no categories: numbers, dates, or nearly every value different.
 
-    Parameters
-    ----------
-    counts : Series
-        How often each value occurs.
-    name : str
-    row : function, optional
-        From a value to the row in which it first stands.
+    `counts` says how often each value occurs, `row` in which row it first stands.
     """
     for fault_of in (_dated, _digits, _measured, _different):
         fault = fault_of(counts, name)

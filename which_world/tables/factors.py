@@ -59,21 +59,9 @@ LISTED = (
 
 
 def parse(text: str) -> ast.expr:
-    """The tree of a factor whose every part is allowed.
+    """The tree of a factor, such as ``log(x)``, whose every part is allowed.
 
-    Parameters
-    ----------
-    text : str
-        As the formula has it: ``log(x)``.
-
-    Returns
-    -------
-    ast.expr
-
-    Raises
-    ------
-    ValueError
-        Naming what is not allowed, and what to write instead.
+    A ValueError names what is not, and what to write instead.
     """
     try:
         tree = ast.parse(text, mode="eval").body
@@ -227,12 +215,10 @@ def compute(
     data: pd.DataFrame,
     undefined: dict[str, tuple[np.ndarray, tuple[str, ...]]] | None = None,
 ) -> Values:
-    """The values of a factor, row by row.
+    """The values of a factor, row by row, from its tree.
 
     Parameters
     ----------
-    tree : ast.expr
-        From `parse`.
     data : DataFrame
         Its columns as `columns.for_formulas` gives them. Before anything is worked out from them,
         whole numbers, truth values and short floats become real numbers, so nothing overflows; what
@@ -240,10 +226,6 @@ def compute(
     undefined : dict, optional
         Filled with the rows in which a part of the factor is undefined or infinite while what it is
         made of is not: ``{"log(x)": (mask, names)}``.
-
-    Returns
-    -------
-    Series, ndarray or what formulaic makes of a categorical factor or one of several columns
     """
     if isinstance(tree, ast.Constant):
         return tree.value

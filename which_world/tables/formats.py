@@ -66,20 +66,10 @@ def kind_of(suffix: str) -> str:
 
 
 def read(path: Path, **options: Any) -> pd.DataFrame:
-    """A file that is no CSV, as it stands.
+    """A file that is no CSV, as it stands; `options` are those of `pandas.read_excel`.
 
-    Parameters
-    ----------
-    path : Path
-    **options
-        Of `pandas.read_excel`: which texts are missing.
-
-    Raises
-    ------
-    ImportError
-        When a package is missing that reads this kind.
-    ValueError
-        When it is no such file.
+    An ImportError names a package that reads this kind and is missing; a ValueError says that it is
+    no such file.
     """
     suffix = path.suffix.lower()
     try:

@@ -68,10 +68,7 @@ def merged(maps: Iterable[Mapping[str, bool]]) -> dict[str, bool]:
 def parse(text: str, argument: str) -> ParsedFormula:
     """A formula, read and checked in every part before anything is computed.
 
-    Raises
-    ------
-    TypeError, ValueError
-        With a sentence that says what to type instead.
+    A TypeError or a ValueError says what to type instead.
     """
     if not isinstance(text, str):
         several_given = isinstance(text, (list, tuple, dict, set))
@@ -206,22 +203,11 @@ def _check_signs(node, text, argument):
 def usable(
     data: pd.DataFrame, equations: Sequence[ParsedFormula], *, whole: bool = True
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The columns that formulas need, over all rows, as `columns.for_formulas` gives them.
+    """The columns that formulas need, with a fresh index, and sentences on what was decided.
 
-    `whole` says if these are all rows.
-
-    Returns
-    -------
-    data : DataFrame
-        With a fresh index.
-    notes : list of str
-        What was decided on the way, in sentences.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming a column that is not there, has missing or infinite values, or holds what no equation
-        can use.
+    `whole` says if these are all rows; columns are as `columns.for_formulas` gives them. A
+    TypeError or a ValueError names a column that is not there, has missing or infinite values, or
+    holds what no equation can use.
     """
     for equation in equations:
         check_names(data.columns, equation)
@@ -376,14 +362,9 @@ def refuse_infinite(infinite: int, name: str, argument: str) -> None:
 
 
 def undefined(data: pd.DataFrame, equations: Sequence[ParsedFormula]) -> Undefined:
-    """The rows in which a part of a formula is undefined though its columns are not.
+    """The rows where a part of a formula is undefined and its columns are not: ``log(-1)``.
 
-    The log of a negative number, for one.
-
-    Returns
-    -------
-    dict
-        A part of a formula → a mask of rows, and the names of the columns in it.
+    By part: a mask of rows, and the names of the columns in it.
     """
     parts: Undefined = {}
     for equation in equations:
@@ -450,13 +431,10 @@ def columns_of(
     *,
     levels: Mapping[str, list] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame, pd.DataFrame]:
-    """Both responses and both sets of covariates, computed once and over the same rows.
+    """Both responses and both sets of covariates, computed once over the same rows.
 
     Parameters
     ----------
-    data : DataFrame
-        From `usable`.
-    outcome, treatment : ParsedFormula
     terms : sequence of Term
         Of the outcome equation's covariates, without the treatment.
     levels : mapping of str to list, optional

@@ -203,26 +203,14 @@ def refuse_pieces(reason: str) -> NoReturn:
 
 
 def separation(design: Design, equation: str, used: np.ndarray | None = None) -> list[str]:
-    """What predicts a binary response without error, in some rows or in all.
+    """Labels of what predicts a binary response without error, in some rows or in all; else none.
 
     A maximum of the probit likelihood that is found proves that one exists. Only if none is found
     is the question put to a linear programme (Konis 2007): is there a direction in which no row is
     on the wrong side? Of rows in pieces a part is asked first, and then those that turn up on the
-    wrong side of the direction that the rows before them leave open.
-
-    Parameters
-    ----------
-    design : Design
-    equation : {"outcome", "treatment"}
-    used : ndarray of bool, shape (p,), optional
-        The covariates that predict, beside a constant; left out, all that the equation has. The
-        outcome equation has the treatment as well.
-
-    Returns
-    -------
-    list of str
-        Their labels; empty when the response is not binary, or the probit coefficients have a
-        finite maximum.
+    wrong side of the direction that the rows before them leave open. `used`, (p,), are the
+    covariates that predict, beside a constant and, in the outcome's equation, the treatment; left
+    out, all it has.
     """
     kind, mask = {
         "outcome": (design.outcome_kind, design.in_outcome),

@@ -190,23 +190,9 @@ def better_in_pieces(data: pd.DataFrame, equations: Equations) -> bool:
 def condense(data: Source, equations: Equations, terms: Sequence[Term]) -> Evaluated:
     """Both responses and both sets of covariates, condensed.
 
-    Parameters
-    ----------
-    data : dask.dataframe.DataFrame, path or pandas.DataFrame
-    equations : pair of formulas.ParsedFormula
-        Of outcome and treatment.
-    terms : sequence of Term
-        Of the outcome equation's covariates, without the treatment.
-
-    Returns
-    -------
-    Columns
-
-    Raises
-    ------
-    ValueError
-        As `formulas.usable` and `formulas.columns_of`; and for a function of whole columns, such as
-        ``poly``.
+    `terms` are those of the outcome equation's covariates, without the treatment. A ValueError is
+    as of `formulas.usable` and `formulas.columns_of`, or names a function of whole columns, such as
+    ``poly``.
     """
     opened = _opened(data)
     for equation in equations:
@@ -254,15 +240,7 @@ def standardised_rows(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Outcome, treatment and standardised covariates of rows in memory: (n,), (n,) and (n, p).
 
-    Parameters
-    ----------
-    data : pandas.DataFrame
-    equations, terms
-        As in `condense`.
-    levels : dict
-        Of `Evaluated`.
-    scales : DataFrame
-        ``mean`` and ``sd`` of each covariate.
+    `levels` are those of `Evaluated`; `scales` has the ``mean`` and ``sd`` of each covariate.
     """
     n, mean, sd = len(data), scales["mean"].to_numpy(), scales["sd"].to_numpy()
     y, t, C = np.empty(n), np.empty(n), np.empty((n, len(scales)))
