@@ -128,7 +128,7 @@ def _target(joint):
 
 
 def _hyper(joint):
-    """Free coefficients' sds, and three numbers of each equation's prior: neutral without covariates."""
+    """Free coefficients' sds, and each equation's three numbers: neutral without covariates."""
     slab, hyper = [], []
     for _, equation in joint.equations:
         if joint.family == "sieve":
