@@ -150,12 +150,8 @@ def column(sums, a, near, z):
     log_ratio = value - log_q
     smoothed, k_hat = array_stats.psislw(-log_ratio)  # it takes the negative, a log likelihood
     alpha = sums.least[0][-1] + mean + np.exp(log_sd) * z[:, 2]
-    return (
-        alpha,
-        smoothed - logsumexp(smoothed),
-        logsumexp(log_ratio) - np.log(len(z)),
-        float(k_hat),
-    )
+    log_evidence = logsumexp(log_ratio) - np.log(len(z))
+    return alpha, smoothed - logsumexp(smoothed), log_evidence, float(k_hat)
 
 
 def _mode(sums, a, point, iterations=60):
@@ -166,12 +162,9 @@ def _mode(sums, a, point, iterations=60):
         f = _given(sums, a, point + step * AROUND)[:, 0].reshape(3, 3)
         gradient = np.array([f[2, 1] - f[0, 1], f[1, 2] - f[1, 0]]) / (2 * step)
         mixed = (f[2, 2] - f[2, 0] - f[0, 2] + f[0, 0]) / 4
-        H = (
-            np.array(
-                [[f[2, 1] + f[0, 1] - 2 * f[1, 1], mixed], [mixed, f[1, 2] + f[1, 0] - 2 * f[1, 1]]]
-            )
-            / step**2
-        )
+        down = f[2, 1] + f[0, 1] - 2 * f[1, 1]
+        right = f[1, 2] + f[1, 0] - 2 * f[1, 1]
+        H = np.array([[down, mixed], [mixed, right]]) / step**2
         if last:
             return point, H
         move = ascent(gradient, H)

@@ -52,10 +52,8 @@ class Sieve(NamedTuple):
         """β, the variables that make it, and their log prior density."""
         share = self.a if self.b < 0 else 0.4
         included, free = rng.integers(0, 2, count), 0.1 * self.slab * rng.normal(size=count)
-        value = (
-            stats.bernoulli.logpmf(included, share).sum()
-            + stats.norm.logpdf(free, 0, self.slab).sum()
-        )
+        value = stats.bernoulli.logpmf(included, share).sum()
+        value += stats.norm.logpdf(free, 0, self.slab).sum()
         value += 0.0 if self.b < 0 else stats.beta.logpdf(share, self.a, self.b)
         return included * free, {"inclusion": share, "included": included, "slab": free}, value
 
@@ -71,9 +69,8 @@ class Funnel(NamedTuple):
         """β, the variables that make it, and their log prior density."""
         tau, c2 = self.tau_0 * rng.uniform(0.5, 2), self.scale / self.shape * rng.uniform(0.5, 2)
         local, z = np.exp(rng.normal(size=count)), rng.normal(size=count)
-        value = stats.halfcauchy.logpdf(tau, scale=self.tau_0) + stats.invgamma.logpdf(
-            c2, self.shape, scale=self.scale
-        )
+        value = stats.halfcauchy.logpdf(tau, scale=self.tau_0)
+        value += stats.invgamma.logpdf(c2, self.shape, scale=self.scale)
         value += stats.halfcauchy.logpdf(local).sum() + stats.norm.logpdf(z).sum()
         beta = z * tau * local * np.sqrt(c2 / (c2 + (tau * local) ** 2))
         return beta, {"tau": tau, "c2": c2, "lambda": local, "z": z}, value
@@ -148,11 +145,9 @@ class Joint(NamedTuple):
 def observed(model):
     """The model with its own stored data observed, where the reader has observed none herself."""
     waiting = {rv.name for rv in model.free_RVs} & set(OBSERVED)
-    return (
-        pm.observe(model, {name: model[OBSERVED[name]].get_value() for name in waiting})
-        if waiting
-        else model
-    )
+    if not waiting:
+        return model
+    return pm.observe(model, {name: model[OBSERVED[name]].get_value() for name in waiting})
 
 
 def extract(model):
@@ -170,11 +165,8 @@ def _joint(model):
         rv.name: np.asarray(evaluated(model.rvs_to_values[rv]), dtype=float)
         for rv in model.observed_RVs
     }
-    if (
-        set(seen) != set(OBSERVED)
-        or model.potentials
-        or not {"alpha"} <= set(free) <= OWN_VARIABLES
-    ):
+    ours = set(seen) == set(OBSERVED) and {"alpha"} <= set(free) <= OWN_VARIABLES
+    if not ours or model.potentials:
         raise Unreadable
     covariates, X = tuple(model.coords["covariate"]), model["X"].get_value()
     labels = np.array(covariates, dtype=object)
@@ -277,9 +269,8 @@ def _given(block, later):
     rv, size = block
     location, spread = _parameters(rv)
     used = [(other, length) for other, length in later if other in ancestors([location])]
-    if set(pm.pytensorf.rvs_in_graph([location])) - {
-        other for other, _ in used
-    } or pm.pytensorf.rvs_in_graph([spread]):
+    others = set(pm.pytensorf.rvs_in_graph([location])) - {other for other, _ in used}
+    if others or pm.pytensorf.rvs_in_graph([spread]):
         raise Unreadable
     where = compiled(as_it_stands, [location, *(other for other, _ in used)])
     zero = [np.zeros(other.type.ndim * (length,)) for other, length in used]
@@ -296,11 +287,8 @@ def _given(block, later):
         start += length
     spread = evaluated(spread)
     normal = isinstance(rv.owner.op, NormalRV)
-    return (
-        level,
-        slopes,
-        np.diag(np.broadcast_to(spread, size)) if normal else np.linalg.cholesky(spread),
-    )
+    root = np.diag(np.broadcast_to(spread, size)) if normal else np.linalg.cholesky(spread)
+    return level, slopes, root
 
 
 def _parameters(rv):

@@ -25,9 +25,8 @@ from which_world.engine.laplace import (
 from which_world.engine.likelihoods import rows_of
 from which_world.engine.pairs import PAIRS
 
-MANY_PARAMETERS = (
-    60  # parameters beyond which two continuous responses have only their scales and ρ proposed
-)
+# beyond which two continuous responses have only their scales and ρ proposed
+MANY_PARAMETERS = 60
 PROPOSALS = 4000  # at least so many, and at least two for every draw that is kept
 STAY = 12.0  # steps a chain may stay in one place before better proposals are made
 ROUNDS = 4  # of better proposals, before NUTS takes over
@@ -121,11 +120,8 @@ def _judge(found):
     smooth, pareto_k = array_stats.psislw(-log_weight)  # it takes the negative, a log likelihood
     centre, covariance = matched(z, smooth)
     root = np.linalg.cholesky(1.1 * covariance + 1e-6 * np.eye(z.shape[1]))
-    return (
-        float(pareto_k),
-        len(z) * np.exp(log_weight.max() - logsumexp(log_weight)),
-        (centre, root),
-    )
+    stay = len(z) * np.exp(log_weight.max() - logsumexp(log_weight))
+    return float(pareto_k), stay, (centre, root)
 
 
 def _draw_a(at, rho, size, rng, cells=4000):

@@ -98,16 +98,12 @@ class Rows(NamedTuple):
         """θ_O, log σ_U, θ_T and log σ_V of one or many θ; a log σ that is not there is zero."""
         k = len(self.names_O)
         start = k + self.scaled[0]
-        log_sigma = (
+        log_sigma_U, log_sigma_V = (
             np.zeros(theta.shape[:-1]) if place is None else theta[..., place]
             for place in self.places
         )
-        return (
-            theta[..., :k],
-            next(log_sigma),
-            theta[..., start : start + len(self.names_T)],
-            next(log_sigma),
-        )
+        theta_T = theta[..., start : start + len(self.names_T)]
+        return theta[..., :k], log_sigma_U, theta_T, log_sigma_V
 
 
 def _names(design, intercept, used):

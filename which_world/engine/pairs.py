@@ -148,11 +148,9 @@ def two_indices(u, v, s, q, a):
 
 
 def two_indices_partials(u, v, s, q, a):
-    value = (
-        log_Phi2_rows((s * u)[None], (q * v)[None], s * q, np.array([a]))[0]
-        if np.ndim(a) == 0
-        else None
-    )
+    value = None
+    if np.ndim(a) == 0:
+        value = log_Phi2_rows((s * u)[None], (q * v)[None], s * q, np.array([a]))[0]
     p = log_Phi2_partials(s * u, q * v, s * q * a, value)
     return Partials(
         p.value,

@@ -77,12 +77,9 @@ def sparse_gibbs(joint, *, draws, tune, chains, seed):
     a, log_q = _draw_a(target.a, log_height, rng)
     spread = _spreads(joint, target, kinds, hyper)
     theta, log_density = _draw_theta(target, spread, a, rng)
-    log_weight = log_likelihood(rows_of(joint.design), theta, a) + _log_prior(
-        joint, target, theta, spread
-    )
-    log_weight += (
-        (0.0 if isinstance(joint.rho, float) else log_prior_a(joint.rho, a)) - log_q - log_density
-    )
+    log_weight = log_likelihood(rows_of(joint.design), theta, a)
+    log_weight += _log_prior(joint, target, theta, spread)
+    log_weight += _log_prior_rho(joint, a) - log_q - log_density
     smooth, pareto_k = array_stats.psislw(-log_weight)
     if pareto_k > PARETO_K or _edge(target.a, log_height) > 1e-3:
         return None
@@ -90,7 +87,9 @@ def sparse_gibbs(joint, *, draws, tune, chains, seed):
     if joint.family == "sieve":
         theta[:, target.place] *= kinds  # exactly zero
     posterior = named(joint.design, theta[kept], a[kept])
-    posterior |= _told(joint, target, theta[kept], kinds[kept], hyper[kept], spread[kept], rng)
+    posterior |= _prior_variables(
+        joint, target, theta[kept], kinds[kept], hyper[kept], spread[kept], rng
+    )
     return tree(joint.design, posterior, route="spreads", pareto_k=float(pareto_k))
 
 
@@ -104,7 +103,7 @@ def _target(joint):
     knots = _knots(joint)
     precision = np.array([np.linalg.inv(root @ root.T) for root in knots.root])
     height = knots.value + _log_prior_sigma(joint, knots.mode)
-    height += 0.0 if isinstance(joint.rho, float) else log_prior_a(joint.rho, knots.a)
+    height += _log_prior_rho(joint, knots.a)
     places = _places(joint.design)
     equation = np.repeat([0, 1], [len(p) for p in places])
     # each log σ follows its equation
@@ -242,9 +241,8 @@ def _draw_theta(target, spread, a, rng):
         size = len(a[own])
         centre, H = (np.repeat(x, size, axis=0) if one else x(a[own]) for x in (mode, precision))
         parts.append(_draw_gaussian(target, spread[own], centre, H, rng))
-    return np.concatenate([theta for theta, _ in parts]), np.concatenate(
-        [density for _, density in parts]
-    )
+    theta, log_density = map(np.concatenate, zip(*parts))
+    return theta, log_density
 
 
 def _draw_gaussian(target, spread, mode, H, rng):
@@ -264,14 +262,15 @@ def _draw_gaussian(target, spread, mode, H, rng):
 def _log_prior(joint, target, theta, spread):
     """Log prior of θ given the spreads; the loop has the prior of the spreads in it already."""
     plain = np.flatnonzero(target.base)
-    normal = norm.logpdf(theta[:, plain], target.centre[plain], target.base[plain] ** -0.5).sum(
-        axis=1
-    )
-    return (
-        normal
-        + norm.logpdf(theta[:, target.place], 0.0, spread).sum(axis=1)
-        + _log_prior_sigma(joint, theta)
-    )
+    sd = target.base[plain] ** -0.5
+    normal = norm.logpdf(theta[:, plain], target.centre[plain], sd).sum(axis=1)
+    sparse = norm.logpdf(theta[:, target.place], 0.0, spread).sum(axis=1)
+    return normal + sparse + _log_prior_sigma(joint, theta)
+
+
+def _log_prior_rho(joint, a):
+    """Log prior of a = atanh ρ; none where ρ is fixed."""
+    return 0.0 if isinstance(joint.rho, float) else log_prior_a(joint.rho, a)
 
 
 def _log_prior_sigma(joint, theta):
@@ -310,26 +309,25 @@ def _resample(log_weight, draws, rng):
     return np.array(chosen) + steps * np.arange(chains)[:, None]
 
 
-def _told(joint, target, theta, kinds, hyper, spread, rng):
+def _prior_variables(joint, target, theta, kinds, hyper, spread, rng):
     """The prior's own variables under the model's names."""
-    told = {}
+    variables = {}
     for e, label in enumerate("OT"):
         mine = target.equation == e
         if not mine.any():
             continue
         beta, kind = theta[..., target.place[mine]], kinds[..., mine]
         if joint.family == "sieve":
-            told |= {f"included_{label}": kind} | (
-                {f"inclusion_{label}": hyper[..., e]} if target.hyper[e][1] > 0 else {}
-            )
-            told[f"slab_{label}"] = np.where(
-                kind == 1, beta, target.slab[mine] * rng.normal(size=beta.shape)
-            )
+            variables[f"included_{label}"] = kind
+            if target.hyper[e][1] > 0:
+                variables[f"inclusion_{label}"] = hyper[..., e]
+            unused = target.slab[mine] * rng.normal(size=beta.shape)
+            variables[f"slab_{label}"] = np.where(kind == 1, beta, unused)
         else:
-            told |= {
+            variables |= {
                 f"tau_{label}": hyper[..., e],
                 f"c2_{label}": hyper[..., 2 + e],
                 f"lambda_{label}": half_cauchy_nodes()[0][kind],
                 f"z_{label}": beta / spread[..., mine],
             }
-    return told
+    return variables

@@ -49,11 +49,9 @@ def together(one: pd.Series, other: pd.Series) -> pd.Series:
 def _ends(counts):
     """Counts of the few lowest and the few highest values, in order."""
     counts = counts.sort_index()
-    return (
-        counts
-        if len(counts) <= 2 * KEPT_AT_EITHER_END
-        else pd.concat([counts[:KEPT_AT_EITHER_END], counts[-KEPT_AT_EITHER_END:]])
-    )
+    if len(counts) <= 2 * KEPT_AT_EITHER_END:
+        return counts
+    return pd.concat([counts[:KEPT_AT_EITHER_END], counts[-KEPT_AT_EITHER_END:]])
 
 
 def found(counts: pd.Series) -> pd.Series:

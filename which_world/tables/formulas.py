@@ -246,11 +246,9 @@ def measured(column: pd.Series, categorical: bool) -> bool:
 
 def _text(column):
     """Whether a column holds text, as such or as the levels of a category."""
-    dtype = (
-        column.cat.categories.dtype
-        if isinstance(column.dtype, pd.CategoricalDtype)
-        else column.dtype
-    )
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        dtype = dtype.categories.dtype
     return pd.api.types.is_string_dtype(dtype)
 
 
