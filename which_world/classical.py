@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -430,22 +430,10 @@ def _in_equation(names: Sequence[str], label: str) -> list[str]:
 
 
 def _stack(points: list[MaximumLikelihood]) -> MaximumLikelihood:
-    """The points of a profile as one result, an array for each number."""
-
-    def numbers(name):
-        return np.array([getattr(point, name) for point in points])
-
-    def table(name):
-        return pd.DataFrame([getattr(point, name) for point in points]).reset_index(drop=True)
-
-    return MaximumLikelihood(
-        alpha=numbers("alpha"),
-        rho=numbers("rho"),
-        sigma_U=numbers("sigma_U"),
-        log_likelihood=numbers("log_likelihood"),
-        estimates=table("estimates"),
-        standard_errors=table("standard_errors"),
-        effect=numbers("effect"),
-        effect_se=numbers("effect_se"),
-        step=points[0].step,
-    )
+    """The points of a profile as one result, an array for each number and a table for each row."""
+    stacked: dict[str, Any] = {}
+    for name in vars(points[0]):
+        values = [getattr(point, name) for point in points]
+        rows = isinstance(values[0], pd.Series)
+        stacked[name] = pd.DataFrame(values).reset_index(drop=True) if rows else np.array(values)
+    return MaximumLikelihood(**stacked | {"step": points[0].step})

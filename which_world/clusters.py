@@ -22,7 +22,7 @@ from which_world import arguments
 from which_world.design import Design, check_rows
 from which_world.engine.counterfactual import average_effect
 from which_world.engine.laplace import columns
-from which_world.engine.likelihoods import Regressors, Rows, places, rows_of
+from which_world.engine.likelihoods import Regressors, Rows, rows_of
 from which_world.maps import stepped
 from which_world.moments import AT_ONCE, condensed, cuts
 from which_world.priors import Scales, scales
@@ -209,8 +209,7 @@ def _scores(design):
     """What each row adds to the effect's equation, its error as it is without that row."""
     if "scores" not in design.kept:
         u, left = both_residuals(design)
-        used, moderating = places(design.in_outcome), places(design.moderates)
-        A = Regressors(design.C, design.intercept_O, used, moderating, design.dose)
+        A = Regressors.of(design, "outcome")
         # of few rows that stand for all, the triangle is that of all
         few = Rows.of(condensed(design), compress=False).A
         root = np.linalg.inv(np.linalg.qr(few, mode="r")) * np.sqrt(len(few) / len(u))

@@ -22,7 +22,6 @@ from which_world import arguments
 from which_world.design import Design, total
 from which_world.engine.likelihoods import (
     Regressors,
-    places,
     probit,
     probit_in_pieces,
     regression_of,
@@ -459,14 +458,8 @@ def _equations(design: Design, informed: Informed) -> tuple[_Regression, _Regres
     few = condensed(design)
     for_outcome = few if design.outcome_kind == "continuous" else design
     for_treatment = few if design.kind == "continuous" else design
-    columns_O = Regressors(
-        for_outcome.C,
-        design.intercept_O,
-        places(design.in_outcome),
-        places(design.moderates),
-        for_outcome.dose,
-    )
-    columns_T = Regressors(for_treatment.C, design.intercept_T, places(design.in_treatment))
+    columns_O = Regressors.of(for_outcome, "outcome")
+    columns_T = Regressors.of(for_treatment, "treatment")
     equations = []
     for columns, (equation, response, kind) in zip((columns_O, columns_T), _responses(design)):
         if kind == "binary":

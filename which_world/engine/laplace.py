@@ -152,12 +152,8 @@ def start(rows):
     Where a response is predicted without error the probit has no finite maximum, and zero is the
     start.
     """
-    return np.concatenate(
-        [
-            START[kind](M, response, rows.n)
-            for kind, M, response in zip(rows.kinds, (rows.A, rows.Z), (rows.y, rows.t))
-        ]
-    )
+    equations = zip(rows.kinds, (rows.A, rows.Z), (rows.y, rows.t))
+    return np.concatenate([START[kind](M, response, rows.n) for kind, M, response in equations])
 
 
 def least_squares(M, response):

@@ -56,14 +56,7 @@ class Rows(NamedTuple):
         moderators = tuple(f"delta[{label}]" for label in design.moderators)
         names_O = (*_names(design, design.intercept_O, design.in_outcome), *moderators, "alpha")
         names_T = _names(design, design.intercept_T, design.in_treatment)
-        A = Regressors(
-            design.C,
-            design.intercept_O,
-            places(design.in_outcome),
-            places(design.moderates),
-            design.dose,
-        )
-        Z = Regressors(design.C, design.intercept_T, places(design.in_treatment))
+        A, Z = Regressors.of(design, "outcome"), Regressors.of(design, "treatment")
         y, t, n = design.y, design.t, len(design.y)
         if compress and PAIRS[design.kinds].compressible:
             whole = np.column_stack([A[:], Z[:][:, ~np.isin(names_T, names_O)], t, y])
@@ -133,6 +126,13 @@ class Regressors:
     used: slice | np.ndarray
     moderates: slice | np.ndarray | None = None
     dose: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, design, equation):
+        if equation == "treatment":
+            return cls(design.C, design.intercept_T, places(design.in_treatment))
+        own, moderating = places(design.in_outcome), places(design.moderates)
+        return cls(design.C, design.intercept_O, own, moderating, design.dose)
 
     @property
     def shape(self):

@@ -64,8 +64,7 @@ def check_writable(folder):
     except OSError as error:
         raise type(error)(
             f"folder={str(folder)!r} cannot be written in ({error.strerror or error}); accepted is "
-            "a folder where you "
-            "may write, or folder=None to keep nothing on disk."
+            "a folder where you may write, or folder=None to keep nothing on disk."
         ) from None
 
 
@@ -79,8 +78,8 @@ def keep(idata, folder, name):
         beside.unlink(missing_ok=True)
         warnings.warn(
             f"a finished world could not be kept in {str(folder)!r} ({error}); it is in the "
-            "result, and would be "
-            "fitted again by another run. Save the result elsewhere, or give another folder=...",
+            "result, and would be fitted again by another run. Save the result elsewhere, or give "
+            "another folder=...",
             UserWarning,
             stacklevel=3,
         )

@@ -17,7 +17,7 @@ SHEETS = ".xlsx", ".xlsm", ".xls", ".ods"
 LINES = ".jsonl", ".ndjson"
 FROM_R = ".rds", ".rda", ".rdata"
 READABLE = "a CSV, Parquet, Feather, Excel, Stata, SPSS, SAS or JSON file"
-READERS = {
+PANDAS_NAMES = {
     ".xlsx": "excel",
     ".xlsm": "excel",
     ".xls": "excel",
@@ -148,7 +148,7 @@ def check_file(path: Path) -> None:
     remote = re.match(r"([A-Za-z][\w+.-]+):/+(?=\w)", text)
     if remote and not path.exists():
         address = f"{remote[1]}://{text[remote.end() :]}"
-        kind = "csv" if reader(suffix) is None else READERS.get(suffix, suffix.strip("."))
+        kind = "csv" if reader(suffix) is None else PANDAS_NAMES.get(suffix, suffix.strip("."))
         raise ValueError(
             f"path={address!r} is an address, and a report names the file that it was made from, "
             f"with its checksum; accepted is {READABLE} on this machine: curl -L -o "
