@@ -309,10 +309,9 @@ def _check_finite(design: Design) -> None:
         if guilty:
             raise ValueError(
                 f"a combination of {few(guilty)} predicts the {equation} "
-                f"{getattr(design, equation)!r} without error for some rows, so the "
-                f"{equation} equation's maximum likelihood estimate is infinite. Accepted are "
-                "routes with priors: map_rho(design), make_report(design) or "
-                "fit(joint_model(design))."
+                f"{getattr(design, equation)!r} without error for some rows, so the {equation} "
+                "equation's maximum likelihood estimate is infinite. Accepted are routes with "
+                "priors: map_rho(design), make_report(design) or fit(joint_model(design))."
             )
 
 

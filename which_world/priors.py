@@ -221,8 +221,7 @@ def check_belief(belief: Any, argument: str = "belief") -> RhoPrior:
         hint = f"; rho={belief!r} is a world of its own"
     raise TypeError(
         f"{argument}={arguments.brief(belief)} is no prior over rho; accepted are "
-        "atanh_normal(mean, sd) and a frozen scipy.stats distribution, such as "
-        f"norm(0, 0.3){hint}."
+        f"atanh_normal(mean, sd) and a frozen scipy.stats distribution, such as norm(0, 0.3){hint}."
     )
 
 

@@ -113,8 +113,7 @@ def _check_left(left, text, argument):
         raise ValueError(f"{argument}={text!r}: {one_at_a_time(whole, names, argument)}.")
     raise ValueError(
         f"{argument}={text!r}: {whole!r} is more than one term; accepted on the left is one name "
-        "or one function, and what is to be worked out stands in I(...): "
-        f"'I({whole}) ~ ...'."
+        f"or one function, and what is to be worked out stands in I(...): 'I({whole}) ~ ...'."
     )
 
 
@@ -266,8 +265,7 @@ def check_compared(
                 some = ", ".join(map(repr, sorted(map(str, values[name]))[:6]))
                 raise ValueError(
                     f"{equation.argument}={equation.text!r}: no row of {name!r} is {text!r}, so "
-                    f"{written!r} is the same in every row; accepted is one of its values: "
-                    f"{some}."
+                    f"{written!r} is the same in every row; accepted is one of its values: {some}."
                 )
 
 

@@ -268,8 +268,7 @@ def _opened(data):
         said = " ".join(str(error).split())
         raise ValueError(
             f"data={str(data)!r} could not be read as Parquet: {said}; accepted is the path of a "
-            "Parquet file or of a folder of them; a CSV is read by read_table or "
-            "pandas.read_csv."
+            "Parquet file or of a folder of them; a CSV is read by read_table or pandas.read_csv."
         ) from error
 
 
