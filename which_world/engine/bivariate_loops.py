@@ -120,7 +120,7 @@ def Phi2(h, k, sign, sine, bend, weight):
     once.
     """
     draws, rows = h.shape
-    found = np.empty((draws, rows))
+    chances = np.empty((draws, rows))
     squares, product, total = np.empty(TILE), np.empty(TILE), np.empty(TILE)
     for j in range(draws):
         for start in range(0, rows, TILE):
@@ -134,5 +134,5 @@ def Phi2(h, k, sign, sine, bend, weight):
                     total[i] += w * decay(min(b * squares[i] - c * product[i], CUT))
             for i in range(size):
                 x, y = h[j, start + i], k[j, start + i]
-                found[j, start + i] = chance(x) * chance(y) + sign[start + i] * total[i]
-    return found
+                chances[j, start + i] = chance(x) * chance(y) + sign[start + i] * total[i]
+    return chances

@@ -83,10 +83,10 @@ def compiled(write, variables):
 
     def function(*values):
         with ONE_AT_A_TIME:
-            FUNCTIONS[key] = found = FUNCTIONS.pop(key, None) or _compile(write, variables, graph)
+            FUNCTIONS[key] = run = FUNCTIONS.pop(key, None) or _compile(write, variables, graph)
             while len(FUNCTIONS) > KEPT_FUNCTIONS:
                 del FUNCTIONS[next(iter(FUNCTIONS))]
-            return found(*values, *graph.numbers)
+            return run(*values, *graph.numbers)
 
     return function
 

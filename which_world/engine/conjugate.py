@@ -177,8 +177,8 @@ def _mode(sums, a, point, iterations=60):
 
 def columns(sums, near, a):
     """`laplace.Columns` of the two scales alone, at increasing values of a = atanh ρ."""
-    found = [_mode(sums, each, near + [np.log(np.cosh(each)), 0.0]) for each in a]
-    point, H = (np.array(part) for part in zip(*found))
+    modes = [_mode(sums, each, near + [np.log(np.cosh(each)), 0.0]) for each in a]
+    point, H = (np.array(part) for part in zip(*modes))
     root = np.array([np.linalg.inv(np.linalg.cholesky(-each)).T for each in H])
     value = evidence(sums, point, np.asarray(a))
     log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)

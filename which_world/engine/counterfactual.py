@@ -100,14 +100,14 @@ def _moved(design, at):
 
 def _difference(design, rows, theta, a, offsets, block, share, step):
     """Φ(w₁) - Φ(w₀) of some θ, summed over a block of rows, `step` of them at a time."""
-    part, M, found = rows.cut(block), design.C[block][:, design.moderates], []
+    part, M, sums = rows.cut(block), design.C[block][:, design.moderates], []
     W = _columns(design, part)
     for k in cuts(share.stop - share.start, step):
         some = slice(share.start + k.start, share.start + k.stop)
         here = [each[some, block] if np.ndim(each) else each for each in offsets]
         before, after = _indices(design, part, W, M, theta[some], a[some], here)
-        found.append((Phi(after) - Phi(before)).sum(axis=1))
-    return np.concatenate(found)
+        sums.append((Phi(after) - Phi(before)).sum(axis=1))
+    return np.concatenate(sums)
 
 
 def _columns(design, rows):

@@ -383,7 +383,7 @@ def split_chance(node, growth):
 @compiled
 def choose(variable, kind, rng):
     """A node of a kind (0: a leaf that may grow, 1: a parent of two leaves), and their number."""
-    found, count = -1, 0
+    chosen, count = -1, 0
     for node in range(HEAP):
         if variable[node] == -2:
             continue
@@ -398,8 +398,8 @@ def choose(variable, kind, rng):
         if fits:
             count += 1
             if rng.random() * count < 1.0:
-                found = node
-    return found, count
+                chosen = node
+    return chosen, count
 
 
 @compiled
@@ -465,8 +465,8 @@ def grow(X, tree, rest, noise2, growth, rng):
     if node < 0:
         return
     k, c = rule(X, leaf, node, node, rng)
-    found = below(X[k], c, leaf, rest, node, node)
-    gain = split_evidence(count[node], part[node], found, noise2, leaf2) - leaf_evidence(
+    lower = below(X[k], c, leaf, rest, node, node)
+    gain = split_evidence(count[node], part[node], lower, noise2, leaf2) - leaf_evidence(
         count[node], part[node], noise2, leaf2
     )
     if gain == -np.inf:
@@ -476,7 +476,7 @@ def grow(X, tree, rest, noise2, growth, rng):
     _, parents = choose(variable, 1, rng)
     gain += _prior(node, growth) + _way_back(parents, leaves, stump)
     if math.log(1.0 - rng.random()) < gain:
-        _send(X[k], tree, node, node, node, c, found)
+        _send(X[k], tree, node, node, node, c, lower)
     else:
         variable[node], variable[left], variable[right] = -1, -2, -2
 
@@ -512,10 +512,10 @@ def change_rule(X, tree, rest, noise2, growth, rng):
     both = count[left] + count[right], part[left] + part[right]
     before = split_evidence(*both, (count[left], part[left]), noise2, leaf2)
     k, c = rule(X, leaf, left, right, rng)
-    found = below(X[k], c, leaf, rest, left, right)
-    if math.log(1.0 - rng.random()) < split_evidence(*both, found, noise2, leaf2) - before:
+    lower = below(X[k], c, leaf, rest, left, right)
+    if math.log(1.0 - rng.random()) < split_evidence(*both, lower, noise2, leaf2) - before:
         variable[node], count[node], part[node] = k, both[0], both[1]
-        _send(X[k], tree, left, right, node, c, found)
+        _send(X[k], tree, left, right, node, c, lower)
 
 
 @compiled
@@ -532,16 +532,16 @@ def _way_back(parents, leaves, stump):
 
 
 @compiled
-def _send(x, tree, first, second, node, c, found):
-    """Rows of one or two leaves to the children of a node, `found` (number and sum) to the left."""
+def _send(x, tree, first, second, node, c, lower):
+    """Rows of one or two leaves to the children of a node, `lower` (number and sum) to the left."""
     _, value, leaf, count, part = tree
     left, right = 2 * node + 1, 2 * node + 2
     value[node] = c
     for i in range(len(leaf)):
         if leaf[i] == first or leaf[i] == second:
             leaf[i] = left if x[i] <= c else right
-    count[left], part[left] = found
-    count[right], part[right] = count[node] - found[0], part[node] - found[1]
+    count[left], part[left] = lower
+    count[right], part[right] = count[node] - lower[0], part[node] - lower[1]
 
 
 @compiled

@@ -45,13 +45,13 @@ def independence_metropolis(design, prior, rho, *, draws, chains, seed):
     if scales_alone:
         sums = conjugate.sums(rows, prior)
         at = adaptive_columns(partial(conjugate.columns, sums, conjugate.guess(sums)), rho)
-        found = _sample(partial(conjugate.evidence, sums), at, rho, rng, **settings)
+        sampled = _sample(partial(conjugate.evidence, sums), at, rho, rng, **settings)
     else:
         at = adaptive_columns(partial(columns, rows, prior), rho)
-        found = _sample(partial(log_posterior, rows, prior), at, rho, rng, **settings)
-    if found is None:
+        sampled = _sample(partial(log_posterior, rows, prior), at, rho, rng, **settings)
+    if sampled is None:
         return None
-    theta, a, accepted, pareto_k = found
+    theta, a, accepted, pareto_k = sampled
     if scales_alone:
         flat = conjugate.coefficients(sums, theta.reshape(-1, 2), a.ravel(), rng)
         theta = flat.reshape(*a.shape, rows.size)
@@ -70,20 +70,20 @@ def _sample(log_density, at, rho, rng, *, draws, chains):
     `log_density` is a function of θ and a, (proposals, ...): the posterior without the prior of ρ.
     """
     thin = max(2, -(-PROPOSALS // (draws * chains)))
-    found = _propose(log_density, rho, at, chains * (thin * draws + 1), rng)
-    pareto_k, stay, moments = _judge(found)
+    proposals = _propose(log_density, rho, at, chains * (thin * draws + 1), rng)
+    pareto_k, stay, moments = _judge(proposals)
     thin *= 1 if stay < STAY and pareto_k < 0.5 else 4
     for _ in range(ROUNDS):
         if stay < STAY and pareto_k < 0.5:
             break
         # a skewed column: propose again, and more, with the mean and spread that the weights show
-        found = _propose(log_density, rho, at, chains * (thin * draws + 1), rng, *moments)
-        pareto_k, stay, moments = _judge(found)
+        proposals = _propose(log_density, rho, at, chains * (thin * draws + 1), rng, *moments)
+        pareto_k, stay, moments = _judge(proposals)
     if pareto_k > PARETO_K or stay > 0.1 * thin * draws:
         return None
-    paths = _metropolis(found.log_weight.reshape(chains, -1), rng)
+    paths = _metropolis(proposals.log_weight.reshape(chains, -1), rng)
     kept, accepted = (path[:, thin - 1 :: thin] for path in paths)
-    return found.theta[kept], found.a[kept], accepted, pareto_k
+    return proposals.theta[kept], proposals.a[kept], accepted, pareto_k
 
 
 class Proposals(NamedTuple):
@@ -114,9 +114,9 @@ def _propose(log_density, rho, at, size, rng, centre=0.0, spread=None):
     return Proposals(z, theta, a, log_density(theta, a) + log_target - log_q)
 
 
-def _judge(found):
+def _judge(proposals):
     """Pareto k̂, the steps a chain would stay at its heaviest, mean and root covariance of z."""
-    z, log_weight = found.z, found.log_weight
+    z, log_weight = proposals.z, proposals.log_weight
     smooth, pareto_k = array_stats.psislw(-log_weight)  # it takes the negative, a log likelihood
     centre, covariance = matched(z, smooth)
     root = np.linalg.cholesky(1.1 * covariance + 1e-6 * np.eye(z.shape[1]))

@@ -74,12 +74,12 @@ def columns(rows, scales, a):
 def _one_by_one(rows, prior, a, _):
     """θ, value and Hessian of each column, from its neighbour's mode."""
     first = int(np.argmin(np.abs(a)))
-    found = {}
+    fitted = {}
     for path in (range(first, len(a)), range(first - 1, -1, -1)):
         for k in path:
             step = 1 if k < first else -1
-            found[k] = mode(rows, prior, a[k], _guess(rows, a, found, k, step))
-    return [found[k] for k in range(len(a))]
+            fitted[k] = mode(rows, prior, a[k], _guess(rows, a, fitted, k, step))
+    return [fitted[k] for k in range(len(a))]
 
 
 def _all_at_once(rows, prior, a, scales):
@@ -91,10 +91,10 @@ def _all_at_once(rows, prior, a, scales):
     else:
         modes = near(a)
     searches = [_ascend(*point) for point in zip(modes, a)]
-    found = answered(searches, partial(_posterior_derivatives, rows, prior))
+    fitted = answered(searches, partial(_posterior_derivatives, rows, prior))
     if len(a) > 1:
-        rows.whole.kept["modes"] = CubicSpline(a, [theta for theta, *_ in found])
-    return found
+        rows.whole.kept["modes"] = CubicSpline(a, [theta for theta, *_ in fitted])
+    return fitted
 
 
 def adaptive_columns(fit, rho, *, size=31, drop=25.0):
@@ -109,8 +109,8 @@ def adaptive_columns(fit, rho, *, size=31, drop=25.0):
         return fit([np.arctanh(rho)])
     low, high = -2.0, 2.0
     while True:
-        found = fit(np.linspace(low, high, size))
-        density = found.log_evidence + log_prior_a(rho, found.a)
+        fitted = fit(np.linspace(low, high, size))
+        density = fitted.log_evidence + log_prior_a(rho, fitted.a)
         if not np.isfinite(density).any():  # the prior lies between two columns
             place = allowed(rho)
             low, high = place[0] - 0.01, place[-1] + 0.01
@@ -120,10 +120,10 @@ def adaptive_columns(fit, rho, *, size=31, drop=25.0):
             low, high = max(-REACH, low - near[0]), min(REACH, high + near[-1])
             continue
         inside = np.flatnonzero(near)
-        step = found.a[1] - found.a[0]
+        step = fitted.a[1] - fitted.a[0]
         if step * (inside[-1] - inside[0] + 2) > 0.5 * (high - low):
-            return found
-        low, high = found.a[inside[0]] - step, found.a[inside[-1]] + step
+            return fitted
+        low, high = fitted.a[inside[0]] - step, fitted.a[inside[-1]] + step
 
 
 def allowed(rho):
@@ -137,13 +137,13 @@ def log_prior_a(rho, a):
     return rho(np.tanh(a)) - 2 * np.log(np.cosh(a))
 
 
-def _guess(rows, a, found, k, step, *, most=4):
+def _guess(rows, a, fitted, k, step, *, most=4):
     """A guess of the mode at a[k]: the polynomial through the nearest columns on one side of it."""
-    near = [j for j in range(k + step, k + (most + 1) * step, step) if j in found]
+    near = [j for j in range(k + step, k + (most + 1) * step, step) if j in fitted]
     if not near:
         return start(rows)
     shares = [np.prod([(a[k] - a[j]) / (a[i] - a[j]) for j in near if j != i]) for i in near]
-    return np.array(shares) @ [found[i][0] for i in near]
+    return np.array(shares) @ [fitted[i][0] for i in near]
 
 
 def start(rows):
@@ -177,8 +177,8 @@ def _least_squares(M, response, n):
 
 
 def _probit(M, response, n):
-    found = probit(M, response)
-    return found.beta if found.converged else np.zeros_like(found.beta)
+    fit = probit(M, response)
+    return fit.beta if fit.converged else np.zeros_like(fit.beta)
 
 
 START = {"continuous": _least_squares, "binary": _probit}
@@ -214,15 +214,15 @@ def answered(searches, answer):
     `answer` replies to a list of questions, one of each search that goes on, so that rows are read
     once for all of them.
     """
-    found, asked = [None] * len(searches), {k: next(search) for k, search in enumerate(searches)}
+    results, asked = [None] * len(searches), {k: next(search) for k, search in enumerate(searches)}
     while asked:
         replies, asked = zip(list(asked), answer(list(asked.values()))), {}
         for k, reply in replies:
             try:
                 asked[k] = searches[k].send(reply)
             except StopIteration as end:
-                found[k] = end.value
-    return found
+                results[k] = end.value
+    return results
 
 
 def mode(rows, prior, a, theta):
@@ -284,8 +284,8 @@ def matched(z, log_weight):
 
 def _posterior_derivatives(rows, prior, points):
     """Value, gradient and Hessian in θ of the log posterior, at each of some points (θ, a)."""
-    found = derivatives_at(rows, points)
-    return [_with_prior(prior, theta, *each) for (theta, _), each in zip(points, found)]
+    of_likelihood = derivatives_at(rows, points)
+    return [_with_prior(prior, theta, *each) for (theta, _), each in zip(points, of_likelihood)]
 
 
 def _with_prior(prior, theta, value, gradient, H):

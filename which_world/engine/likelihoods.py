@@ -243,12 +243,12 @@ def derivatives(rows, theta, a):
         return derivatives_at(rows, [(theta, a)])[0]
     blocks = cuts(len(rows.y), BLOCK)
     if len(blocks) < THREADED:
-        found = [_derivatives(rows, block, theta, a) for block in blocks]
+        parts = [_derivatives(rows, block, theta, a) for block in blocks]
     else:
         with one_thread():
             work = (delayed(_derivatives)(rows, block, theta, a) for block in blocks)
-            found = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(work)
-    return tuple(sum(each) for each in zip(*found))
+            parts = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(work)
+    return tuple(sum(each) for each in zip(*parts))
 
 
 def derivatives_at(rows, points):
@@ -256,16 +256,16 @@ def derivatives_at(rows, points):
     if rows.whole is None:
         return [derivatives(rows, *point) for point in points]
     size = rows.size + 1
-    found = total(rows.whole, partial(_flat_derivatives, points))
+    flat = total(rows.whole, partial(_flat_derivatives, points))
     return [
-        (float(each[0]), each[1 : size + 1], each[size + 1 :].reshape(size, size)) for each in found
+        (float(each[0]), each[1 : size + 1], each[size + 1 :].reshape(size, size)) for each in flat
     ]
 
 
 def _flat_derivatives(points, design):
     """Value, gradient and Hessian in one row of numbers for each point, which can be added up."""
-    found = derivatives_at(rows_of(design), points)
-    return np.array([np.r_[value, gradient, H.ravel()] for value, gradient, H in found])
+    triples = derivatives_at(rows_of(design), points)
+    return np.array([np.r_[value, gradient, H.ravel()] for value, gradient, H in triples])
 
 
 def _derivatives(rows, block, theta, a):
@@ -377,8 +377,8 @@ def _climb(uphill, beta, unit, root, iterations=30):
     unit = np.where(unit > 0, unit, 1.0)
     beta = beta * unit
     for _ in range(iterations):
-        found = uphill(beta / unit)
-        curvature, slope = found[:, :-1] + precision, found[:, -1] - precision @ (beta / unit)
+        slopes = uphill(beta / unit)
+        curvature, slope = slopes[:, :-1] + precision, slopes[:, -1] - precision @ (beta / unit)
         try:
             step = np.linalg.solve(curvature / np.outer(unit, unit), slope / unit)
         except np.linalg.LinAlgError:

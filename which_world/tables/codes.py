@@ -54,7 +54,7 @@ def _ends(counts):
     return pd.concat([counts[:KEPT_AT_EITHER_END], counts[-KEPT_AT_EITHER_END:]])
 
 
-def found(counts: pd.Series) -> pd.Series:
+def candidates(counts: pd.Series) -> pd.Series:
     """The values that may be codes, and how often they occur, among the `ends` of a column.
 
     Such a value looks like a code, stands in several rows, lies at an end of the column and apart
@@ -73,7 +73,7 @@ def ask(counts: pd.Series, name: str, rows: int) -> list[str]:
 
     `rows` is how many there are.
     """
-    codes = found(counts)
+    codes = candidates(counts)
     if codes.empty:
         return []
     measured = counts.index.difference(codes.index)
