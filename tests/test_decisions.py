@@ -113,7 +113,7 @@ def test_by_default_the_dummies_of_a_term_are_one_group(smokers):
 
 
 def test_a_benchmark_out_of_reach_is_nan_and_says_why(tanks, monkeypatch):
-    monkeypatch.setattr("which_world.decisions.FARTHEST", 0.2)
+    monkeypatch.setattr("which_world.decisions.FARTHEST_BENCHMARK", 0.2)
     row = benchmark_rho(make_design(tanks["continuous"].data, **TANK)).loc["X0"]
     assert np.isnan(row["rho"]) and "no rho within 0.2 of zero" in row["reason"]
     assert row["change"] < -0.1

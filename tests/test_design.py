@@ -171,7 +171,7 @@ def test_a_moderator_is_no_instrument():
 @pytest.mark.parametrize("hidden, refused", [(True, True), (False, False)])
 def test_separation_is_seen_in_all_rows_and_believed_of_no_part(hidden, refused, monkeypatch):
     """A rare level whose rows are all treated stands where the few rows that are asked first do not look."""
-    monkeypatch.setattr(guards, "ENOUGH", 50)
+    monkeypatch.setattr(guards, "PLENTY", 50)
     rng, n = np.random.default_rng(0), 400
     data = pd.DataFrame({"x": rng.normal(size=n), "t": rng.integers(0, 2, n), "g": "common"})
     data["y"] = data.x + data.t + rng.normal(size=n)

@@ -18,7 +18,7 @@ from helpers import (
     potential_outcomes,
     read_map,
 )
-from which_world.classical import effect_at
+from which_world.classical import effect_at_rho
 from which_world.engine.laplace import columns
 from which_world.engine.likelihoods import rows_of
 from which_world.priors import scales
@@ -186,7 +186,9 @@ def test_a_constant_by_another_name_is_the_same_model(covariates, response, trea
     ours, theirs = (means_and_sds(map_rho(each, rho=FEW)) for each in (with_zero, plain))
     assert (np.abs(ours - theirs)[:, 0] < 0.1 * theirs[:, 1]).all()
     np.testing.assert_allclose(ours[:, 1], theirs[:, 1], rtol=0.1)
-    assert effect_at(with_zero, 0.3, scales(with_zero)) == pytest.approx(effect_at(plain, 0.3, scales(plain)), rel=1e-5)
+    assert effect_at_rho(with_zero, 0.3, scales(with_zero)) == pytest.approx(
+        effect_at_rho(plain, 0.3, scales(plain)), rel=1e-5
+    )
 
 
 def test_what_is_left_out_is_told_once_and_by_name():

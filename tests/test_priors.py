@@ -28,7 +28,7 @@ from helpers import (
     unit_information,
     weigh,
 )
-from which_world.classical import effect_at
+from which_world.classical import effect_at_rho
 from which_world.engine.from_pymc import extract, observed
 from which_world.engine.laplace import columns
 from which_world.engine.likelihoods import rows_of
@@ -189,7 +189,7 @@ def written():
             found[pair] = (
                 data,
                 map_rho(design, rho=FEW),
-                effect_at(design, 0.0, scales(design)),
+                effect_at_rho(design, 0.0, scales(design)),
                 robustness_value(design),
             )
         return found[pair]
@@ -203,7 +203,7 @@ def test_the_map_does_not_know_how_the_columns_are_written_down(pair, way, writt
     data, chart, mode, rv = written(pair)
     change, covariates = RECODED[way]
     design = design_of(change(data), covariates)
-    assert effect_at(design, 0.0, scales(design)) == pytest.approx(mode, rel=1e-5)
+    assert effect_at_rho(design, 0.0, scales(design)) == pytest.approx(mode, rel=1e-5)
     assert robustness_value(design) == pytest.approx(rv, rel=1e-6)
     found = map_rho(design, rho=FEW)
     if "binary" not in pair:

@@ -51,7 +51,7 @@ def test_scales_alone_proposed_equal_nuts(nuts, monkeypatch):
     design, far = nuts
     if design.kind == "binary":
         pytest.skip("its errors are not integrated in closed form")
-    monkeypatch.setattr(independence, "MANY", 0)
+    monkeypatch.setattr(independence, "MANY_PARAMETERS", 0)
     ours = fit(joint_model(design))
     assert ours.attrs["route"] == "columns"
     assert far(ours, list(ours["posterior"])) < NOISE

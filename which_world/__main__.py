@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 SIGNS = {"−": "-", "⁄": "/", "×": "x", "≤": "<=", "≥": ">=", "→": "->"}
-KINDS = {"Pd": "-", "Zs": " ", "Mn": ""}  # dashes, spaces, and marks over a letter
+BY_CATEGORY = {"Pd": "-", "Zs": " ", "Mn": ""}  # dashes, spaces, and marks over a letter
 QUOTES = {"Pi", "Pf"}
 
 
@@ -24,8 +24,8 @@ def _in_ascii(sign: str) -> str:
         return word.capitalize() if sign.isupper() else word.lower()
     if kind in QUOTES:
         return '"' if "DOUBLE" in name else "'"
-    if kind in KINDS:
-        return KINDS[kind]
+    if kind in BY_CATEGORY:
+        return BY_CATEGORY[kind]
     parts = unicodedata.normalize("NFKD", sign)
     if parts == sign:
         return "?"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from which_world.design import Design, check_design, check_rows, with_covariates
 from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.laplace import ascent, columns, covariance, least_squares
 from which_world.engine.likelihoods import Rows, derivatives, rows_of, scores
-from which_world.moments import MANY, Moments, as_few, condensed, one_thread
+from which_world.moments import MANY_COLUMNS, Moments, as_few, condensed, one_thread
 from which_world.tables.guards import few, separation
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def swept(design: Design) -> Design:
     few = condensed(design)
     shared = few.in_outcome & few.in_treatment
     constants = few.intercept_O and few.intercept_T
-    if few.moderators or not constants or shared.sum() <= MANY:
+    if few.moderators or not constants or shared.sum() <= MANY_COLUMNS:
         return few
     if "swept" not in design.kept:
         design.kept["swept"] = _less(few, shared)
@@ -337,7 +337,7 @@ def _clustered(
     return correction * covariance @ (sums.T @ sums) @ covariance
 
 
-def effect_at(design: Design, rho: float, prior: Scales | None = None) -> float:
+def effect_at_rho(design: Design, rho: float, prior: Scales | None = None) -> float:
     """The effect at one ρ of the coefficients that fit best, or of the posterior's mode.
 
     The latter under a prior; for a binary outcome in percentage points.
@@ -368,10 +368,9 @@ def _check_finite(design: Design) -> None:
         if guilty:
             raise ValueError(
                 f"a combination of {few(guilty)} predicts the {equation} "
-                f"{getattr(design, equation)!r} without error for some rows, so the "
-                f"{equation} equation's maximum likelihood estimate is infinite. Accepted are "
-                "routes with priors: map_rho(design), make_report(design) or "
-                "fit(joint_model(design))."
+                f"{getattr(design, equation)!r} without error for some rows, so the {equation} "
+                "equation's maximum likelihood estimate is infinite. Accepted are routes with "
+                "priors: map_rho(design), make_report(design) or fit(joint_model(design))."
             )
 
 
@@ -494,22 +493,10 @@ def _in_equation(names: Sequence[str], label: str) -> list[str]:
 
 
 def _stack(points: list[MaximumLikelihood]) -> MaximumLikelihood:
-    """The points of a profile as one result, an array for each number."""
-
-    def numbers(name):
-        return np.array([getattr(point, name) for point in points])
-
-    def table(name):
-        return pd.DataFrame([getattr(point, name) for point in points]).reset_index(drop=True)
-
-    return MaximumLikelihood(
-        alpha=numbers("alpha"),
-        rho=numbers("rho"),
-        sigma_U=numbers("sigma_U"),
-        log_likelihood=numbers("log_likelihood"),
-        estimates=table("estimates"),
-        standard_errors=table("standard_errors"),
-        effect=numbers("effect"),
-        effect_se=numbers("effect_se"),
-        step=points[0].step,
-    )
+    """The points of a profile as one result, an array for each number and a table for each row."""
+    stacked: dict[str, Any] = {}
+    for name in vars(points[0]):
+        values = [getattr(point, name) for point in points]
+        rows = isinstance(values[0], pd.Series)
+        stacked[name] = pd.DataFrame(values).reset_index(drop=True) if rows else np.array(values)
+    return MaximumLikelihood(**stacked | {"step": points[0].step})

@@ -22,7 +22,7 @@ from which_world import arguments
 from which_world.design import Design, check_rows
 from which_world.engine.counterfactual import average_effect
 from which_world.engine.laplace import columns
-from which_world.engine.likelihoods import Columns, Rows, places, rows_of
+from which_world.engine.likelihoods import Regressors, Rows, places, rows_of
 from which_world.maps import stepped
 from which_world.moments import AT_ONCE, condensed, cuts, level_means, one_factor
 from which_world.priors import Scales, scales
@@ -55,14 +55,9 @@ class Resemblance(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """By how much an error that asks less exceeds the usual one of least squares.
+    """By what `factor` an error that asks less exceeds the usual one of least squares.
 
-    Attributes
-    ----------
-    factor : float
-        Of the effect's standard error.
-    p : float
-        p-value of there being nothing that makes it grow.
+    `p` is the p-value of there being nothing that makes it grow.
     """
 
     factor: float
@@ -173,23 +168,13 @@ def _intraclass(values, codes):
 def grown_by_groups(design: Design, codes: np.ndarray, absorbed: int = 0) -> Growth:
     """How much the effect's least-squares error grows if whole groups are counted, not rows.
 
-    Parameters
-    ----------
-    design : Design
-    codes : ndarray of int, shape (n,)
-        The group of each row, from 0.
-    absorbed : int
-        How many of the outcome equation's columns are constants for these groups, which the
-        clustered error does not count among its parameters (Cameron & Miller 2015).
-
-    Returns
-    -------
-    Growth
-        ``factor``: the clustered error (Liang & Zeger 1986, with statsmodels' correction) over the
-        usual one; of a binary outcome, whose spread is uneven by nature, over the one that allows
-        for that. ``p``: of no covariance of scores within groups, the score-variance test of
-        MacKinnon, Nielsen & Webb 2023 with the squares of HC3, which constants for the groups
-        leave as they are.
+    `codes`, (n,), has the group of each row, from 0; `absorbed` is how many of the outcome
+    equation's columns are constants for these groups, which the clustered error does not count
+    among its parameters (Cameron & Miller 2015). The `factor` is the clustered error (Liang & Zeger
+    1986, with statsmodels' correction) over the usual one; of a binary outcome, whose spread is
+    uneven by nature, over the one that allows for that. `p` is of no covariance of scores within
+    groups, the score-variance test of MacKinnon, Nielsen & Webb 2023 with the squares of HC3, which
+    constants for the groups leave as they are.
     """
     u, left = both_residuals(design)
     n, groups, k = len(u), codes.max() + 1, _parameters(design)
@@ -203,18 +188,10 @@ def grown_by_groups(design: Design, codes: np.ndarray, absorbed: int = 0) -> Gro
 
 
 def grown_by_spread(design: Design) -> Growth:
-    """How much the effect's least-squares error grows if the spread of U may be uneven.
+    """How much a continuous outcome's least-squares error grows if the spread of U may be uneven.
 
-    Parameters
-    ----------
-    design : Design
-        Of a continuous outcome.
-
-    Returns
-    -------
-    Growth
-        ``factor``: the error HC3 (MacKinnon & White 1985) over the usual one. ``p``: of the spread
-        being no larger where the treatment is far from its line, by ranks (Spearman's).
+    The `factor` is the error HC3 (MacKinnon & White 1985) over the usual one; `p` is of the spread
+    being no larger where the treatment is far from its line, by ranks (Spearman's).
     """
     u, left = both_residuals(design)
     scores = _scores(design)
@@ -241,15 +218,15 @@ def _scores(design):
 
 def _leverage(design):
     """How much of each row's fitted outcome is its own."""
-    used, moderating = places(design.in_outcome), places(design.moderates)
-    factor = one_factor(design.C[:, used]) if design.intercept_O else None
+    C = design.C[:, places(design.in_outcome)]
+    factor = one_factor(C) if design.intercept_O else None
     if factor is not None:  # each level's constant is a mean
         level, others = factor
         dose = design.dose[:, None]
-        rest = np.hstack([design.C[:, used][:, others], design.M * dose, dose])
+        rest = np.hstack([C[:, others], design.M * dose, dose])
         Q, _ = np.linalg.qr(rest - level_means(rest, level)[level])
         return 1 / np.bincount(level)[level] + (Q**2).sum(axis=1)
-    A = Columns(design.C, design.intercept_O, used, moderating, design.dose)
+    A = Regressors.of(design, "outcome")
     # of few rows that stand for all, the triangle is that of all
     few = Rows.of(condensed(design), compress=False).A
     root = np.linalg.inv(np.linalg.qr(few, mode="r")) * np.sqrt(len(few) / design.n)

@@ -15,9 +15,9 @@ from scipy.optimize import brentq
 from scipy.stats import t as student
 
 from which_world import arguments
-from which_world.classical import effect_at, effect_line, finite
+from which_world.classical import effect_at_rho, effect_line, finite
 from which_world.design import Design, check_design, check_few, terms_of, with_covariates
-from which_world.maps import between, chart_of, effect_of, refuse, unreliable
+from which_world.maps import between, chart_of, effect_of, refuse_columns, unreliable
 from which_world.moments import condensed
 from which_world.priors import atanh_normal, check_reading, scales
 from which_world.readings import weigh
@@ -25,7 +25,7 @@ from which_world.readings import weigh
 if TYPE_CHECKING:
     from which_world.readings import Belief
 
-FARTHEST = 0.99  # |ρ| beyond which no benchmark is looked for
+FARTHEST_BENCHMARK = 0.99  # |ρ| beyond which no benchmark is looked for
 FIRST_STEP = 0.1  # outwards from ρ = 0, in atanh ρ; each step doubles the one before
 FINE = 2001  # points at which actions are compared
 GROUPS = "a mapping of a name to its covariates: {'age': ['age']}"
@@ -98,7 +98,7 @@ def benchmark_rho(
         design = condensed(design)
     has_estimates = finite(design)  # and so with fewer columns
     prior = None if has_estimates else scales(design)
-    full = effect_at(design, 0.0, prior)
+    full = effect_at_rho(design, 0.0, prior)
     groups = _groups(design, groups)
     rows = []
     for labels in groups.values():
@@ -118,9 +118,9 @@ def restoring_rho(short: Design, full: float, has_estimates: bool = True) -> dic
     prior = None if has_estimates else scales(short)
 
     def excess(a):
-        return effect_at(short, np.tanh(a), prior) - full
+        return effect_at_rho(short, np.tanh(a), prior) - full
 
-    change, end = excess(0.0), np.arctanh(FARTHEST)
+    change, end = excess(0.0), np.arctanh(FARTHEST_BENCHMARK)
     row = {"rho": 0.0, "without": full + change, "change": change, "reason": ""}
     if change == 0:
         return row
@@ -132,7 +132,7 @@ def restoring_rho(short: Design, full: float, has_estimates: bool = True) -> dic
             low, high = sorted((side * near, side * far))
             return row | {"rho": float(np.tanh(brentq(excess, low, high, xtol=1e-7)))}
         near, step = far, 2 * step
-    reason = f"no rho within {FARTHEST} of zero brings the full effect back"
+    reason = f"no rho within {FARTHEST_BENCHMARK} of zero brings the full effect back"
     return row | {"rho": np.nan, "reason": reason}
 
 
@@ -464,7 +464,7 @@ def _plausible(map, within):
             f"within={within!r}; accepted is a pair (low, high) of increasing values of rho on the "
             f"map, which runs from {rho[0]:.3f} to {rho[-1]:.3f}."
         )
-    refuse(map, unreliable(map) & between(rho, low, high), "among the worlds to decide in")
+    refuse_columns(map, unreliable(map) & between(rho, low, high), "among the worlds to decide in")
     return np.arctanh(low), np.arctanh(high)
 
 

@@ -18,8 +18,8 @@ from which_world.moments import as_few, level_means, one_factor
 
 MOST_ONE_BY_ONE = 10  # rows taken out one by one, those that stay being looked at again each time
 MOST_REFITTED = 50_000  # rows of a design beyond which none is looked at twice
-ROUNDS = 50  # of Newton's method, which needs five or six
-RIDGE = 1e-6  # a trace of a prior for what has no maximum
+NEWTON_STEPS = 50  # of Newton's method, which needs five or six
+TRACE_OF_A_PRIOR = 1e-6  # a trace of a prior for what has no maximum
 DEPENDENT = 1e-12  # singular values below this share of the largest are zero
 LEAST_SPARE = 1e-8  # a row of less leverage to spare is fitted by a coefficient of its own
 SIGN, ERROR = "turn the sign", "move it by a standard error"
@@ -284,11 +284,11 @@ def _probit(design, A):
     What settles some rows for good runs off, and leaves the others to themselves.
     """
     side, theta = 2 * design.y - 1, np.zeros(A.shape[1])
-    ridge = RIDGE * np.eye(A.shape[1])
-    for _ in range(ROUNDS):
+    ridge = TRACE_OF_A_PRIOR * np.eye(A.shape[1])
+    for _ in range(NEWTON_STEPS):
         score, weight = _probit_score(A @ theta, side)
         covariance = np.linalg.inv((A.T * weight) @ A + ridge)
-        step = covariance @ (A.T @ score - RIDGE * theta)
+        step = covariance @ (A.T @ score - TRACE_OF_A_PRIOR * theta)
         theta = theta + step
         if (A.T @ score) @ step < 1e-10:
             break

@@ -315,8 +315,7 @@ def _values(values: Any, design: Design) -> dict[str, np.ndarray]:
     if strangers:
         raise ValueError(
             f"values={arguments.brief(values)} names {strangers}, which do not change the effect "
-            "in "
-            f"this design; accepted are its moderators {list(design.moderators)}: multiply the "
+            f"in this design; accepted are its moderators {list(design.moderators)}: multiply the "
             "treatment by them in the outcome formula."
         )
     accepted = "equally many finite numbers for each moderator"

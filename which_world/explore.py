@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from which_world import arguments
-from which_world.maps import chart_of, effect_of, refuse, trusted, unreliable
+from which_world.maps import chart_of, effect_of, refuse_columns, trusted, unreliable
 from which_world.plots import JOINT, OLS, PRIOR, TRUTH, labelled, per_step, plot_map
 from which_world.readings import between_columns, digits, read_map, tipping_point
 from which_world.vega import (
@@ -210,7 +210,9 @@ def relied_on(map):
     chart = chart_of(map)
     kept = chart.isel(rho=trusted(chart))
     if kept.sizes["rho"] < FEWEST:
-        refuse(chart, unreliable(chart), "so near to zero that too little is left to be drawn")
+        refuse_columns(
+            chart, unreliable(chart), "so near to zero that too little is left to be drawn"
+        )
     columns = read_map(kept)
     weight, effect = np.exp(kept.log_weight.values), effect_of(kept)
     centre = (weight * effect).sum(axis=1, keepdims=True)

@@ -41,19 +41,10 @@ class Forest:
     def index(
         self, name: str, X: np.ndarray, level: float, spread: float, *, dims: str = "obs"
     ) -> TensorVariable:
-        """The forest's value in each row of X, inside a model context.
+        """The forest's value in each row of X, (n,), inside a model context.
 
-        Parameters
-        ----------
-        name : str
-        X : ndarray, shape (n, p)
-        level, spread : float
-            Prior mean and (unless the forest has its own) sd of its value at a point.
-        dims : str
-
-        Returns
-        -------
-        TensorVariable, shape (n,)
+        `level` and (unless the forest has its own) `spread` are the prior mean and sd of its value
+        there.
         """
         from which_world.engine import pymc_bart_parts  # only a forest needs it
 

@@ -23,7 +23,7 @@ from scipy.stats import chi2, norm
 from scipy.stats.qmc import Sobol
 
 from which_world import arguments
-from which_world.classical import effect_at, finite, maximum_likelihood
+from which_world.classical import effect_at_rho, finite, maximum_likelihood
 from which_world.design import check_design, terms_of, warn_long
 from which_world.engine import conjugate
 from which_world.engine.counterfactual import average_effect, effect_slope
@@ -201,7 +201,11 @@ def _pulled(design, rows, prior, columns_of):
         if not finite(design):
             return {}
         classical = maximum_likelihood(design, rho=0.0)
-        estimate, se, column = classical.effect, classical.effect_se, effect_at(design, 0.0, prior)
+        estimate, se, column = (
+            classical.effect,
+            classical.effect_se,
+            effect_at_rho(design, 0.0, prior),
+        )
     else:
         estimate, se = _least_squares(rows)
         alpha, _, weight, *_ = columns_of([0.0], PROBED, 0)[0]
@@ -259,7 +263,7 @@ def _warn(rho, bad):
     if bad.any():
         arguments.warn(
             f"Pareto k̂ exceeds {PARETO_K} in {bad.sum()} of {len(bad)} columns, rho "
-            f"{runs(rho, bad)}: "
+            f"{stretches(rho, bad)}: "
             "their weighted draws stand for too little, and readings leave them out or refuse. "
             "Accepted are more "
             "draws, fewer terms, tighter priors, or NUTS: fit(joint_model(design, rho=...))."
@@ -643,7 +647,7 @@ def unreliable(map):
     return ~(map.pareto_k.values <= PARETO_K)
 
 
-def runs(rho, bad):
+def stretches(rho, bad):
     """Some of a map's columns in words: ``-0.98 to -0.95, 0.29``."""
     places = np.flatnonzero(bad)
     each = [
@@ -669,7 +673,7 @@ def between(rho, low, high):
     return (rho >= first) & (rho <= last)
 
 
-def refuse(map, bad, where):
+def refuse_columns(map, bad, where):
     if bad.any():
         raise ValueError(
             f"Pareto k̂ exceeds {PARETO_K} at rho = {np.round(map.rho.values[bad], 2).tolist()}, "

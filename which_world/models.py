@@ -34,7 +34,7 @@ from which_world.priors import (
 )
 from which_world.selection import (
     Coefficients,
-    Equation,
+    EquationSummary,
     Horseshoe,
     SpikeAndSlab,
     equations,
@@ -312,7 +312,7 @@ def _linear_index(
 def _sparse_beta(
     model: pm.Model,
     design: Design,
-    equation: Equation,
+    equation: EquationSummary,
     included: np.ndarray,
     coefficients: SpikeAndSlab | Horseshoe,
 ) -> TensorVariable:

@@ -24,7 +24,7 @@ AT_ONCE = 2**14  # rows of a table that are worked on together
 BLOCK = 2**13  # rows of which arrays of one number each fit a processor's cache
 CACHED = 2**12  # rows that a processor's cache holds
 ONE_THREAD = {"limits": 1, "user_api": "blas"}  # these triangles are too small to share
-MANY = 100  # columns from which a factor's dummies are looked for
+MANY_COLUMNS = 100  # columns from which a factor's dummies are looked for
 WORTH = 4  # rows for each column: a design of more is condensed
 
 
@@ -120,7 +120,7 @@ def one_factor(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     None where half of the columns are no such dummies, or levels are hardly fewer than rows.
     """
     n, k = rows.shape
-    if k < MANY:
+    if k < MANY_COLUMNS:
         return None
     own, level = np.unique(_levels_apart(rows), return_inverse=True)
     others = np.setdiff1d(np.arange(k), own)

@@ -21,15 +21,14 @@ from scipy.stats import norm
 from which_world import arguments
 from which_world.design import Design, total
 from which_world.engine.likelihoods import (
-    Columns,
-    columns_of,
-    places,
+    Regressors,
     probit,
     probit_in_pieces,
+    regression_of,
 )
 from which_world.moments import Moments, condensed, cuts, triangle_of
 
-FARTHEST = 18.0  # |atanh ρ| beyond which ρ is 1 in a computer's numbers
+FARTHEST_ATANH = 18.0  # |atanh ρ| beyond which ρ is 1 in a computer's numbers
 PROBES = np.linspace(-0.9, 0.9, 7)  # correlations at which a density is tried out
 WIDTH = 2.5  # prior sd of a continuous response's intercept, in standard deviations of the response
 
@@ -188,24 +187,18 @@ def atanh_normal(mean: float = 0.0, sd: float = 0.5) -> AtanhNormal:
     >>> round(float(mass), 2)
     0.95
     """
-    accepted = f"a number in (-{FARTHEST:g}, {FARTHEST:g}), such as 0: beyond, rho is 1"
-    mean = arguments.number(mean, "mean", low=-FARTHEST, high=FARTHEST, accepted=accepted)
+    accepted = f"a number in (-{FARTHEST_ATANH:g}, {FARTHEST_ATANH:g}), such as 0: beyond, rho is 1"
+    mean = arguments.number(
+        mean, "mean", low=-FARTHEST_ATANH, high=FARTHEST_ATANH, accepted=accepted
+    )
     return AtanhNormal(mean, arguments.positive(sd, "sd"))
 
 
 def check_rho(rho: Any, argument: str = "rho") -> float | RhoPrior:
     """A prior over ρ as given, or a fixed ρ as a float.
 
-    Parameters
-    ----------
-    rho : float or object with a ``logpdf`` method
-        A number fixes ρ; `atanh_normal` or a frozen distribution of ``scipy.stats`` is a prior over
-        it, restricted to (-1, 1).
-
-    Raises
-    ------
-    ValueError
-        When a number lies outside (-1, 1), or when it is neither a number nor a distribution.
+    A prior is `atanh_normal` or a frozen distribution of ``scipy.stats``, restricted to (-1, 1). A
+    ValueError says that it is neither that nor a number in (-1, 1).
     """
     if is_prior(rho):
         return rho
@@ -228,8 +221,7 @@ def check_belief(belief: Any, argument: str = "belief") -> RhoPrior:
         hint = f"; rho={belief!r} is a world of its own"
     raise TypeError(
         f"{argument}={arguments.brief(belief)} is no prior over rho; accepted are "
-        "atanh_normal(mean, sd) and a frozen scipy.stats distribution, such as "
-        f"norm(0, 0.3){hint}."
+        f"atanh_normal(mean, sd) and a frozen scipy.stats distribution, such as norm(0, 0.3){hint}."
     )
 
 
@@ -255,18 +247,9 @@ def is_prior(value: Any) -> TypeGuard[RhoPrior]:
 def log_density(prior: Any, rho: np.ndarray) -> np.ndarray:
     """Log prior density of ρ, normalised on (-1, 1) for a distribution that knows its ``cdf``.
 
-    Parameters
-    ----------
-    prior : distribution or callable
-        `atanh_normal`, a frozen distribution of ``scipy.stats``, or what is taken as it comes:
-        another object with a ``logpdf``, or a function from an array of ρ to densities.
-    rho : ndarray
-
-    Raises
-    ------
-    ValueError
-        When a distribution has no mass on (-1, 1), or a function gives something else than
-        densities.
+    Another object with a ``logpdf``, or a function from an array of ρ to densities, is taken as it
+    comes. A ValueError says that a distribution has no mass there, or that a function gives
+    something else than densities.
     """
     if isinstance(prior, AtanhNormal):
         return prior.logpdf(rho)
@@ -416,7 +399,7 @@ def rough(design: Design) -> Scales:
     )
 
 
-def _outcome_sds(design: Design, coefficients: Normal, outcome: _Equation) -> np.ndarray:
+def _outcome_sds(design: Design, coefficients: Normal, outcome: _Regression) -> np.ndarray:
     """Prior sds of (β_O, δ, α) that are independent; α has the default's."""
     alpha = 1 / abs(outcome.root[-1, -1])
     beta = coefficients.beta_O or coefficients.scale * outcome.sd
@@ -426,10 +409,10 @@ def _outcome_sds(design: Design, coefficients: Normal, outcome: _Equation) -> np
     ]
 
 
-class _Equation(NamedTuple):
+class _Regression(NamedTuple):
     """An equation's columns, and what its response says of a line through them."""
 
-    columns: Columns
+    columns: Regressors
     centre: float  # of the response
     sd: float  # of the response, or of the latent error of a binary one
     width: float  # prior sd of the intercept of an average row, in sd
@@ -447,7 +430,7 @@ class _Equation(NamedTuple):
         return np.diag(1 / np.r_[intercept, sds])
 
 
-def _worth_a_row(columns: Columns, information: float | np.ndarray) -> np.ndarray:
+def _worth_a_row(columns: Regressors, information: float | np.ndarray) -> np.ndarray:
     """Root of the prior that is worth one row, upper triangular: the R of a QR.
 
     The information of one row about its index is a number for each, or one for all. A constant
@@ -463,10 +446,10 @@ def _upright(root: np.ndarray) -> np.ndarray:
     return root * np.sign(np.diag(root))[:, None]
 
 
-Informed = Callable[[Design, str, Columns], np.ndarray]  # the root that a binary response has
+Informed = Callable[[Design, str, Regressors], np.ndarray]  # the root that a binary response has
 
 
-def _equations(design: Design, informed: Informed) -> tuple[_Equation, _Equation]:
+def _equations(design: Design, informed: Informed) -> tuple[_Regression, _Regression]:
     """The outcome's and the treatment's equation.
 
     That of a continuous response needs no more rows than least squares does.
@@ -474,19 +457,13 @@ def _equations(design: Design, informed: Informed) -> tuple[_Equation, _Equation
     few = condensed(design)
     for_outcome = few if design.outcome_kind == "continuous" else design
     for_treatment = few if design.kind == "continuous" else design
-    columns_O = Columns(
-        for_outcome.C,
-        design.intercept_O,
-        places(design.in_outcome),
-        places(design.moderates),
-        for_outcome.dose,
-    )
-    columns_T = Columns(for_treatment.C, design.intercept_T, places(design.in_treatment))
+    columns_O = Regressors.of(for_outcome, "outcome")
+    columns_T = Regressors.of(for_treatment, "treatment")
     equations = []
     for columns, (equation, response, kind) in zip((columns_O, columns_T), _responses(design)):
         if kind == "binary":
             root = informed(design, equation, columns)
-            equations.append(_Equation(columns, 0.0, 1.0, 1.0, root))
+            equations.append(_Regression(columns, 0.0, 1.0, 1.0, root))
         else:
             equations.append(_straight(columns, response))
     return equations[0], equations[1]
@@ -498,7 +475,7 @@ def _responses(design: Design) -> tuple[tuple[str, np.ndarray, str], tuple[str, 
     return outcome, ("treatment", design.t, design.kind)
 
 
-def _straight(columns: Columns, response: np.ndarray) -> _Equation:
+def _straight(columns: Regressors, response: np.ndarray) -> _Regression:
     """The equation of a continuous response.
 
     Without an intercept the plane goes through zero, from which the spread is then measured.
@@ -509,16 +486,16 @@ def _straight(columns: Columns, response: np.ndarray) -> _Equation:
     root = _worth_a_row(columns, float(sd) ** -2.0)
     if columns.intercept:
         root[0] /= WIDTH
-    return _Equation(columns, centre, float(sd), WIDTH, root)
+    return _Regression(columns, centre, float(sd), WIDTH, root)
 
 
-def _evenly(design: Design, equation: str, columns: Columns) -> np.ndarray:
+def _evenly(design: Design, equation: str, columns: Regressors) -> np.ndarray:
     """A quarter of a row's worth, where all rows say as much as one at the average share."""
     share = (design.y if equation == "outcome" else design.t).mean()
     return _worth_a_row(columns, index_sd(share) ** -2.0 / 4)
 
 
-def _informed(design: Design, equation: str, columns: Columns) -> np.ndarray:
+def _informed(design: Design, equation: str, columns: Regressors) -> np.ndarray:
     """A row's worth, where each says of its index as much as it does where a probit puts it."""
     near = _evenly(design, equation, columns)
     if design.all_rows is not None:
@@ -541,7 +518,7 @@ def _informed_in_pieces(design: Design, equation: str, near: np.ndarray) -> np.n
 
 def _weighted(equation: str, beta: np.ndarray, design: Design) -> Moments:
     """An equation's columns, each row weighted by what it says of its index."""
-    columns, _ = columns_of(design, equation)
+    columns, _ = regression_of(design, equation)
     return Moments.of(np.sqrt(_information(columns @ beta))[:, None] * columns)
 
 

@@ -21,7 +21,7 @@ from scipy.special import logsumexp
 
 from which_world import arguments
 from which_world.engine.laplace import REACH
-from which_world.maps import chart_of, effect_of, refuse, stepped, trusted, unreliable
+from which_world.maps import chart_of, effect_of, refuse_columns, stepped, trusted, unreliable
 from which_world.priors import (
     AtanhNormal,
     atanh_normal,
@@ -213,7 +213,7 @@ def _check_support(map, knots, a, share, beyond):
     """Refuse a reading that leans on columns that cannot carry it, or on none; else report."""
     weight = _column_weights(knots, a, share)
     bad = unreliable(map) & (weight > NEGLIGIBLE)
-    refuse(map, bad, f"which hold {weight[bad].sum():.1%} of the posterior")
+    refuse_columns(map, bad, f"which hold {weight[bad].sum():.1%} of the posterior")
     alone = beyond is not None
     outside = beyond if alone else 0.0
     at_ends = float(weight[0] + weight[-1])
@@ -288,7 +288,7 @@ def read_map(map: xr.Dataset, probability: float = 0.95) -> pd.DataFrame:
     chart_of(map)
     bad = unreliable(map)
     if bad.all():
-        refuse(map, bad, "the whole map")
+        refuse_columns(map, bad, "the whole map")
     effect, weight = effect_of(map), np.exp(map.log_weight.values)
     tail = (1 - probability) / 2
     log_evidence = map.log_evidence.values
@@ -376,7 +376,7 @@ def tipping_point(map: xr.Dataset, *, probability: float = 0.95) -> pd.Series:
     reliable = trusted(map)
     near = a[reliable]
     if len(near) < 2 or not near[0] <= 0 <= near[-1]:
-        refuse(map, bad, "on the way")
+        refuse_columns(map, bad, "on the way")
     names = ["mean", "low", "high"]
     mean, low, high = (CubicSpline(near, table[name].to_numpy()[reliable]) for name in names)
     at_zero = float(mean(0.0))
@@ -387,7 +387,7 @@ def tipping_point(map: xr.Dataset, *, probability: float = 0.95) -> pd.Series:
     crossings = {"interval": interval, "mean": _crossing(mean)}
     # a column nearer to zero than a crossing, or any where there is none, might have held another
     farthest = np.max(np.abs(list(crossings.values())))
-    refuse(map, bad & ~(np.abs(table.index) > farthest), "on the way")
+    refuse_columns(map, bad & ~(np.abs(table.index) > farthest), "on the way")
     return pd.Series(crossings | {"at_zero": at_zero})
 
 
@@ -451,8 +451,11 @@ def reading_table(
         check=_effect_and_rho,
         least=1,
     )
-    rows = {name: _summary(effect, rho, probability) for name, (effect, rho) in draws.items()}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("reading")
+    rows = {
+        name: summary(effect, rho, probability, "effect") for name, (effect, rho) in draws.items()
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("reading")
+    return table[["effect", "low", "high", "P(effect>0)", "rho", "rho_sd"]]
 
 
 def _effect_and_rho(value, name):
@@ -468,14 +471,14 @@ def _effect_and_rho(value, name):
     return value[read].values, rho
 
 
-def _summary(effect, rho, probability):
-    """A row of `reading_table`, from draws."""
+def summary(effect: np.ndarray, rho: np.ndarray, probability: float, name: str) -> dict[str, float]:
+    """A row of a table: the effect's mean by name, its interval, ρ, and P(effect > 0)."""
     low, high = np.quantile(effect, ((1 - probability) / 2, (1 + probability) / 2))
     return {
-        "effect": effect.mean(),
+        name: effect.mean(),
         "low": low,
         "high": high,
-        "P(effect>0)": (effect > 0).mean(),
         "rho": rho.mean(),
         "rho_sd": rho.std(),
+        f"P({name}>0)": (effect > 0).mean(),
     }

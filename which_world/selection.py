@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
 
 
-class Equation(NamedTuple):
+class EquationSummary(NamedTuple):
     """What a prior over coefficients may lean on: one equation's label, size and scales.
 
     ``sd`` is the response's; ``noise`` the least-squares error sd, with which the coefficients are
@@ -45,7 +45,7 @@ class SpikeAndSlab:
     size: float | None = None
     slab: float = 1.0
 
-    def beta(self, equation: Equation, dims: str) -> TensorVariable:
+    def beta(self, equation: EquationSummary, dims: str) -> TensorVariable:
         """β of one equation, inside a model context."""
         import pymc as pm
 
@@ -132,7 +132,7 @@ class Horseshoe:
     slab: float = 1.0
     nu: float = 4.0
 
-    def beta(self, equation: Equation, dims: str) -> TensorVariable:
+    def beta(self, equation: EquationSummary, dims: str) -> TensorVariable:
         """β of one equation, inside a model context."""
         import pymc as pm
         import pytensor.tensor as pt
@@ -194,7 +194,7 @@ def horseshoe(*, p0: float | None = None, slab: float = 1.0, nu: float = 4.0) ->
     return Horseshoe(p0, arguments.positive(slab, "slab"), arguments.positive(nu, "nu"))
 
 
-def _remaining(matter: float, equation: Equation, argument: str) -> float:
+def _remaining(matter: float, equation: EquationSummary, argument: str) -> float:
     """p less the number of covariates that matter, and never quite zero."""
     if matter > equation.covariates:
         raise ValueError(
@@ -296,7 +296,7 @@ def restrict(design: Design, coefficients: Coefficients) -> tuple[Design, Linear
     return restrict(restricted, coefficients.others)
 
 
-def equations(design: Design) -> tuple[Equation, Equation]:
+def equations(design: Design) -> tuple[EquationSummary, EquationSummary]:
     """What the outcome's and the treatment's equation tell the prior of their coefficients."""
     rows = rows_of(design)
     _, log_sigma_U, _, log_sigma_V = rows.split(start(rows))
@@ -305,7 +305,7 @@ def equations(design: Design) -> tuple[Equation, Equation]:
         sd, noise = response.std(), float(np.exp(log_sigma))
         if kind == "binary":
             sd, noise = 1.0, index_sd(response.mean())
-        return Equation(label, int(included.sum()), design.n, sd, noise)
+        return EquationSummary(label, int(included.sum()), design.n, sd, noise)
 
     return (
         equation("O", design.outcome_kind, design.y, design.in_outcome, log_sigma_U),

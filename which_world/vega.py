@@ -110,9 +110,8 @@ def _of_page(spec):
         words = layer_of({"type": "text"} | title, "currentColor", **corner)
         layers.append({"name": HEADLINE} | words)
     for k, layer in enumerate(layers):
-        if layer.get("name", "").startswith(
-            HEADLINE
-        ):  # without a size it takes no room from the drawing
+        if layer.get("name", "").startswith(HEADLINE):
+            # without a size it takes no room from the drawing
             layers[k] = layer | {"mark": layer["mark"] | {"fontSize": 0}}
     return page | {"layer": layers}
 

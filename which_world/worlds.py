@@ -28,6 +28,7 @@ from which_world.forest import check_forest
 from which_world.maps import stepped
 from which_world.models import joint_model
 from which_world.priors import AtanhNormal, check_rho
+from which_world.readings import summary
 from which_world.sampling import diagnostics, fit
 from which_world.selection import check_coefficients
 
@@ -425,18 +426,8 @@ def _row(idata, probability, read):
     posterior = idata["posterior"]
     effect = posterior[read].values
     rho = posterior["rho"].values if "rho" in posterior else np.array([np.nan])
-    low, high = np.quantile(effect, [(1 - probability) / 2, (1 + probability) / 2])
-    row = {
-        read: effect.mean(),
-        "low": low,
-        "high": high,
-        "rho": rho.mean(),
-        "rho_sd": rho.std(),
-        f"P({read}>0)": (effect > 0).mean(),
-        "elpd": np.nan,
-        "d_elpd": np.nan,
-        "d_se": np.nan,
-    }
+    row = summary(effect, rho, probability, read)
+    row |= dict.fromkeys(["elpd", "d_elpd", "d_se"], np.nan)
     if read == "effect":
         row["alpha"] = float(posterior["alpha"].mean()) if "alpha" in posterior else np.nan
     return row

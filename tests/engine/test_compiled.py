@@ -23,7 +23,7 @@ from which_world import (
     spike_and_slab,
 )
 from which_world.engine import compiled
-from which_world.engine.compiled import FUNCTIONS, KEPT, evaluated
+from which_world.engine.compiled import FUNCTIONS, KEPT_FUNCTIONS, evaluated
 from which_world.engine.from_pymc import _log_density, extract, observed
 from which_world.priors import scales
 
@@ -203,9 +203,9 @@ def test_data_that_are_set_are_read():
 
 def test_few_functions_are_kept_and_no_data():
     FUNCTIONS.clear()
-    for power in range(KEPT + 5):
+    for power in range(KEPT_FUNCTIONS + 5):
         assert evaluated(pt.constant(1.5, dtype="float64") ** power) == pytest.approx(1.5**power)
-    assert len(FUNCTIONS) == KEPT
+    assert len(FUNCTIONS) == KEPT_FUNCTIONS
     FUNCTIONS.clear()
     model = observed(joint_model(tank(8)))
     assert extract(model) is not None

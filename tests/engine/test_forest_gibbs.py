@@ -27,10 +27,10 @@ from helpers import horseshoe as funnel
 from which_world.engine.forest_gibbs_loops import (
     DEPTH,
     Errors,
-    Growth,
+    TreePrior,
     above,
     change_forest,
-    log_density,
+    log_likelihood,
     log_Phi,
     pull,
     stumps,
@@ -103,7 +103,7 @@ def fit_quietly(model, **settings):
 def test_without_data_trees_and_heights_follow_their_prior():
     rng, n, trees = np.random.default_rng(0), 200, 10
     X, total = rng.normal(size=(n, 3)), np.zeros(n)
-    growth = Growth(trees, alpha=0.95, beta=2.0, leaf_sd=1.5 / np.sqrt(trees))
+    growth = TreePrior(trees, alpha=0.95, beta=2.0, leaf_sd=1.5 / np.sqrt(trees))
     forest, shallow, heights = stumps(n, trees), [], []
     for sweep in range(4000):
         change_forest(X.T.copy(), growth, forest, total, np.zeros(n), 1e6, rng)
@@ -120,7 +120,7 @@ def test_a_forest_follows_a_curve_that_it_can_see():
     rng, n = np.random.default_rng(1), 400
     X = rng.uniform(-2, 2, size=(n, 2))
     curve = np.abs(X[:, 0])
-    growth = Growth(30, alpha=0.95, beta=2.0, leaf_sd=0.1)
+    growth = TreePrior(30, alpha=0.95, beta=2.0, leaf_sd=0.1)
     forest, total, mean = stumps(n, 30), np.zeros(n), np.zeros(n)
     for sweep in range(600):
         change_forest(X.T.copy(), growth, forest, total, curve + 0.2 * rng.normal(size=n), 0.2, rng)
@@ -300,7 +300,7 @@ def test_a_tree_with_data_has_as_many_leaves_as_its_posterior_says():
 def leaves_seen(target, noise, leaf_sd, sweeps=60_000):
     """Shares of 1, 2, 3, … leaves of one tree over rows in a line."""
     rng, n = np.random.default_rng(3), len(target)
-    growth = Growth(1, alpha=0.5, beta=2.0, leaf_sd=leaf_sd)
+    growth = TreePrior(1, alpha=0.5, beta=2.0, leaf_sd=leaf_sd)
     forest, total, seen = stumps(n, 1), np.zeros(n), np.zeros(2**DEPTH)
     for _ in range(sweeps):
         change_forest(np.arange(float(n))[None], growth, forest, total, target, noise, rng)
@@ -311,7 +311,7 @@ def leaves_seen(target, noise, leaf_sd, sweeps=60_000):
 def test_every_row_has_the_height_of_the_leaf_that_its_values_lead_to():
     rng, n = np.random.default_rng(5), 300
     X, total = rng.normal(size=(2, n)), np.zeros(n)
-    growth = Growth(5, alpha=0.95, beta=2.0, leaf_sd=0.5)
+    growth = TreePrior(5, alpha=0.95, beta=2.0, leaf_sd=0.5)
     variable, value, leaf, height = forest = stumps(n, 5)
     for _ in range(200):
         change_forest(X, growth, forest, total, 3 * np.abs(X[0]) + X[1], 0.3, rng)
@@ -342,7 +342,7 @@ def test_the_density_and_the_pull_are_those_of_scipy(binary):
         both = multivariate_normal(cov=[[sigma_U**2, cross], [cross, sigma_V**2]])
         expected = both.logpdf(np.c_[y - mean, t - index]).sum() + n * np.log(2 * np.pi)
         pulled = (t - index) / sigma_V
-    ours = log_density(y, t, mean, index, Errors(a, np.log(sigma_U), np.log(sigma_V)), binary)
+    ours = log_likelihood(y, t, mean, index, Errors(a, np.log(sigma_U), np.log(sigma_V)), binary)
     assert ours == pytest.approx(expected, rel=1e-9)
     np.testing.assert_allclose(pull(t, index, np.log(sigma_V), binary), pulled, rtol=1e-6)
 

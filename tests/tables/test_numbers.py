@@ -8,7 +8,7 @@ import pytest
 
 from helpers import make_design, ols
 from which_world.tables import pieces as pieces_of
-from which_world.tables.codes import ends, found, together
+from which_world.tables.codes import candidates, ends, together
 
 NARROW = [
     "int8",
@@ -72,7 +72,7 @@ def test_no_product_wraps_whatever_holds_its_parts(whole, dtype, more):
 def test_nor_does_one_in_pieces_or_in_many_rows(whole, dtype, monkeypatch):
     floats = design(whole.astype(dict.fromkeys(("wide", "deep", "far", "yes"), float)), FEW)
     alike(design(dd.from_pandas(narrowed(whole, dtype), npartitions=4), FEW), floats)
-    monkeypatch.setattr(pieces_of, "MANY", 100)
+    monkeypatch.setattr(pieces_of, "MOST_COPIED", 100)
     alike(design(narrowed(whole, dtype), FEW), floats)
 
 
@@ -176,9 +176,9 @@ def test_several_codes_are_asked_about_together(base, codes):
     values = MEASURED[base].astype(float)
     for k, code in enumerate(codes):
         values[10 * k : 10 * k + 8] = code
-    assert found(ends(values)).to_dict() == dict.fromkeys(map(float, codes), 8)
+    assert candidates(ends(values)).to_dict() == dict.fromkeys(map(float, codes), 8)
     parts = [ends(values[k::4]) for k in range(4)]
-    assert found(together(together(parts[0], parts[1]), together(parts[2], parts[3]))).to_dict() == dict.fromkeys(
+    assert candidates(together(together(parts[0], parts[1]), together(parts[2], parts[3]))).to_dict() == dict.fromkeys(
         codes, 8
     )
 
@@ -210,14 +210,14 @@ def test_hardly_a_number_that_was_measured_is_asked_about():
     rng, asked = np.random.default_rng(31), []
     for _ in range(25):
         n = int(np.exp(rng.uniform(np.log(60), np.log(5000))))
-        asked += [name for name, values in genuine(rng, n) if len(found(ends(values)))]
+        asked += [name for name, values in genuine(rng, n) if len(candidates(ends(values)))]
     assert len(asked) <= 2, asked  # of 475
 
 
 def test_two_rows_are_no_code_and_a_category_has_none():
     values = MEASURED["a scale from 1 to 7"].astype(float)
     values[:2] = 99
-    assert found(ends(values)).empty
+    assert candidates(ends(values)).empty
     data = pd.DataFrame({"k": held(MEASURED["a scale from 1 to 7"], 9, 40, 500), "t": RNG.normal(size=500)})
     data["y"] = data.t + RNG.normal(size=500)
     assert make_design(data, outcome="y ~ t + C(k)", treatment="t ~ 1").notes == ()

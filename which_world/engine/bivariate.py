@@ -69,9 +69,7 @@ def log_Phi2(h, k, r):
 
 @cache
 def _loops():
-    """The compiled loops where numba is installed, loaded when they are needed;
-    else the same in NumPy.
-    """
+    """The compiled loops where numba is installed, loaded when needed; else the same in NumPy."""
     try:
         from which_world.engine import bivariate_loops
     except ModuleNotFoundError as error:
@@ -110,8 +108,10 @@ def log_Phi2_rows(h, k, sign, a):
     h, k, sign = (np.ascontiguousarray(each, dtype=float) for each in (h, k, sign))
     half = 0.5 * np.arcsin(np.tanh(a))[:, None]
     sine = np.sin(half * (x + 1))
-    found = _loops().Phi2(h, k, sign, sine, 0.5 / (1 - sine**2), half * w / (2 * np.pi))
-    return _log(found, lambda small: log_Phi2_atanh(h[small], k[small], (sign * a[:, None])[small]))
+    chances = _loops().Phi2(h, k, sign, sine, 0.5 / (1 - sine**2), half * w / (2 * np.pi))
+    return _log(
+        chances, lambda small: log_Phi2_atanh(h[small], k[small], (sign * a[:, None])[small])
+    )
 
 
 @cache
@@ -130,19 +130,17 @@ def log_Phi(x):
     return _log(Phi(x), lambda small: log_ndtr(x[small]))
 
 
-def _log(found, exactly):
+def _log(chances, exactly):
     """Of chances that are right to 14 digits of one: of a small one as it is given."""
-    small = ~(found > SMALL)
-    found = np.log(np.where(small, 1.0, found))
+    small = ~(chances > SMALL)
+    chances = np.log(np.where(small, 1.0, chances))
     if small.any():
-        found[small] = exactly(small)
-    return found
+        chances[small] = exactly(small)
+    return chances
 
 
 class Partials(NamedTuple):
-    """A function of two arguments and a, element by element,
-    with its first and second derivatives.
-    """
+    """A function of two arguments and a, elementwise, with its first and second derivatives."""
 
     value: np.ndarray
     first: np.ndarray

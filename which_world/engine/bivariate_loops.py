@@ -7,22 +7,20 @@ from numba import float64, njit, vectorize
 from numpy.polynomial.chebyshev import cheb2poly, chebinterpolate
 from scipy.special import erfcx
 
-NODES = 24  # a multiple of what a processor multiplies at once
+QUADRATURE_NODES = 24  # a multiple of what a processor multiplies at once
 CUT = 36.0  # e^-36 is below rounding error
-FAR = 1e100  # stands for infinity
+INFINITE = 1e100  # stands for infinity
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 INV_SQRT_2PI = 1 / math.sqrt(2 * math.pi)
 CENTRE = 4.0
 TILE = 256  # rows that are worked on together
 
-_X, _W = np.polynomial.legendre.leggauss(NODES)
+_X, _W = np.polynomial.legendre.leggauss(QUADRATURE_NODES)
 X, W = 0.5 * (_X + 1), 0.5 * _W
 
 
 def _scaled(t):
-    """(x + 4) Φ(-x)/φ(x) where t = (x - 4)/(x + 4): a polynomial,
-    nearly (Shepherd & Laframboise 1981).
-    """
+    """(x + 4) Φ(-x)/φ(x) at t = (x - 4)/(x + 4): a polynomial (Shepherd & Laframboise 1981)."""
     x = CENTRE * (1 + t) / np.maximum(1 - t, 1e-300)
     return (x + CENTRE) * math.sqrt(math.pi / 2) * erfcx(x / math.sqrt(2))
 
@@ -45,9 +43,7 @@ def mills(x):
 
 @njit(inline="always", fastmath={"contract"}, error_model="numpy")
 def decay(x):
-    """e^-x for 0 ≤ x ≤ 36, right to 14 digits of one: Taylor's series of e^(-x/64),
-    squared six times.
-    """
+    """e^-x for 0 ≤ x ≤ 36, to 14 digits of one: Taylor's series of e^(-x/64), squared six times."""
     p = E[4] + x * (E[5] + x * (E[6] + x * (E[7] + x * E[8])))
     p = E[0] + x * (E[1] + x * (E[2] + x * (E[3] + x * p)))
     p *= p
@@ -68,14 +64,12 @@ def log_Phi(x):
 
 @njit(fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
 def log_corner(h, k, A, B):
-    """log Φ₂ where the corner is its quadrant's likeliest point: h ≤ -|k|;
-    A ≥ B ≥ 0 are minus the A and B there.
-    """
+    """log Φ₂ where the corner is its quadrant's likeliest point: h ≤ -|k|; A ≥ B ≥ 0, negated."""
     D = math.sqrt(h * h + B * B)
     sin_1, cos_1, sin_2, cos_2 = B / D, -h / D, A / D, -k / D
     width = 2 * CUT / (D + math.sqrt(D * D + 2 * CUT))
     total = 0.0
-    for i in range(NODES):
+    for i in range(QUADRATURE_NODES):
         w = width * X[i]
         mass = cos_1 * mills(sin_1 * (D + w)) + cos_2 * mills(sin_2 * (D + w))
         total += W[i] * decay(w * (D + 0.5 * w)) * mass
@@ -85,7 +79,7 @@ def log_corner(h, k, A, B):
 @vectorize([float64(float64, float64, float64, float64)], cache=True)
 def log_Phi2(h, k, cosh, sinh):
     """log Φ₂(h, k; tanh a), given cosh a and sinh a."""
-    h, k = min(max(h, -FAR), FAR), min(max(k, -FAR), FAR)
+    h, k = min(max(h, -INFINITE), INFINITE), min(max(k, -INFINITE), INFINITE)
     if h == 0 and k == 0:
         h = -1e-150  # the angles below are those of a direction
     flip = h + k > 0
@@ -126,7 +120,7 @@ def Phi2(h, k, sign, sine, bend, weight):
     once.
     """
     draws, rows = h.shape
-    found = np.empty((draws, rows))
+    chances = np.empty((draws, rows))
     squares, product, total = np.empty(TILE), np.empty(TILE), np.empty(TILE)
     for j in range(draws):
         for start in range(0, rows, TILE):
@@ -140,5 +134,5 @@ def Phi2(h, k, sign, sine, bend, weight):
                     total[i] += w * decay(min(b * squares[i] - c * product[i], CUT))
             for i in range(size):
                 x, y = h[j, start + i], k[j, start + i]
-                found[j, start + i] = chance(x) * chance(y) + sign[start + i] * total[i]
-    return found
+                chances[j, start + i] = chance(x) * chance(y) + sign[start + i] * total[i]
+    return chances

@@ -3,12 +3,12 @@
 import numpy as np
 from scipy.special import erfcx, log_ndtr, ndtr
 
-NODES = 24
+QUADRATURE_NODES = 24
 CUT = 36.0  # e^-36 is below rounding error
-FAR = 1e100  # stands for infinity
+INFINITE = 1e100  # stands for infinity
 LOG_2PI = np.log(2 * np.pi)
 
-_X, _W = np.polynomial.legendre.leggauss(NODES)
+_X, _W = np.polynomial.legendre.leggauss(QUADRATURE_NODES)
 X, W = 0.5 * (_X + 1), 0.5 * _W
 
 Phi = ndtr
@@ -34,7 +34,7 @@ def log_corner(h, k, A, B):
 def log_Phi2(h, k, cosh, sinh):
     """log Φ₂(h, k; tanh a), given cosh a and sinh a, of arrays that broadcast."""
     h, k, cosh, sinh = np.broadcast_arrays(h, k, cosh, sinh)
-    h, k = np.clip(h, -FAR, FAR), np.clip(k, -FAR, FAR)
+    h, k = np.clip(h, -INFINITE, INFINITE), np.clip(k, -INFINITE, INFINITE)
     h = np.where((h == 0) & (k == 0), -1e-150, h)  # the angles below are those of a direction
     above = h + k > 0
     h, k = np.where(above, -h, h), np.where(above, -k, k)

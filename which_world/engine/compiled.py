@@ -34,8 +34,8 @@ from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.type import TensorType
 
 QUICK = "FAST_COMPILE"
-KEPT = 64  # compiled functions; a joint model has about eight
-KNOWN = (
+KEPT_FUNCTIONS = 64  # compiled functions; a joint model has about eight
+KNOWN_DISTRIBUTIONS = (
     NormalRV,
     MvNormalRV,
     HalfNormalRV,
@@ -83,10 +83,10 @@ def compiled(write, variables):
 
     def function(*values):
         with ONE_AT_A_TIME:
-            FUNCTIONS[key] = found = FUNCTIONS.pop(key, None) or _compile(write, variables, graph)
-            while len(FUNCTIONS) > KEPT:
+            FUNCTIONS[key] = run = FUNCTIONS.pop(key, None) or _compile(write, variables, graph)
+            while len(FUNCTIONS) > KEPT_FUNCTIONS:
                 del FUNCTIONS[next(iter(FUNCTIONS))]
-            return found(*values, *graph.numbers)
+            return run(*values, *graph.numbers)
 
     return function
 
@@ -169,7 +169,10 @@ def _meaning(op):
         return type(op), op.fgraph, op.is_inline, op.extended_signature  # ours, by name
     if type(op).__base__.__name__ == "BARTRV":  # so does PyMC-BART, and gives none a density
         return type(op).__base__
-    if isinstance(op, (RandomVariable, SymbolicRandomVariable)) and type(op) not in KNOWN:
+    if (
+        isinstance(op, (RandomVariable, SymbolicRandomVariable))
+        and type(op) not in KNOWN_DISTRIBUTIONS
+    ):
         raise Unknown
     return op
 

@@ -21,7 +21,7 @@ from scipy.special import logsumexp
 from which_world.engine.laplace import Columns, ascent, start
 from which_world.engine.pairs import LOG_2PI
 
-NODES = np.linspace(-6.0, 6.0, 11)  # of each scale, in its own standard deviations
+SCALE_NODES = np.linspace(-6.0, 6.0, 11)  # of each scale, in its own standard deviations
 # for differences
 AROUND = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], indexing="ij"), axis=-1).reshape(-1, 2)
 CHUNK = 2**22  # numbers of an array held at a time
@@ -66,10 +66,8 @@ def sums(rows, scales):
     """The cross products of rows with two continuous responses, beside their prior."""
     theta_O, _, theta_T, _ = rows.split(start(rows))
     R = np.column_stack([rows.y - rows.A @ theta_O, rows.t - rows.Z @ theta_T])
-    roots, means = (
-        (scales.root_O, scales.root_T),
-        (scales.mean_O - theta_O, scales.mean_T - theta_T),
-    )
+    roots = (scales.root_O, scales.root_T)
+    means = (scales.mean_O - theta_O, scales.mean_T - theta_T)
     pairs, X, turn, turned = _paired(rows, roots)
     E = np.column_stack([rows.A[:, ~pairs[0]], rows.Z[:, ~pairs[1]]])
     own = [root[:, ~pair] for root, pair in zip(roots, pairs)]
@@ -128,68 +126,45 @@ def _parted(root):
 
 
 def guess(sums):
-    """log σ_U and log σ_V near their mode where ρ = 0: least squares,
-    the degrees of freedom counted.
-    """
+    """log σ_U and log σ_V near their mode at ρ = 0: least squares, degrees of freedom counted."""
     left = np.maximum(sums.n - np.array([len(each) for each in sums.least]), 1)
     return 0.5 * np.log(np.diagonal(sums.RR) / left)
 
 
 def column(sums, a, near, z):
-    """α at one ρ, weighted, with the log evidence and Pareto k̂.
+    """α at one ρ = tanh a, weighted: (draws,) each, the log evidence and Pareto k̂.
 
-    Parameters
-    ----------
-    sums : Sums
-    a : float
-        atanh ρ.
-    near : ndarray, shape (2,)
-        log σ_U and log σ_V near their mode.
-    z : ndarray, shape (draws, 3)
-        Standard normals: two for the scales, one for α.
-
-    Returns
-    -------
-    alpha, log_weight : ndarray, shape (draws,)
-    log_evidence, pareto_k : float
+    `near` is log σ_U and log σ_V near their mode, (2,); `z`, (draws, 3), are standard normals: two
+    for the scales, one for α.
     """
     middle, curvature = _mode(sums, a, near)
     root = np.linalg.inv(np.linalg.cholesky(-curvature)).T
-    steps = np.stack(np.meshgrid(NODES, NODES, indexing="ij"), axis=-1).reshape(-1, 2)
-    nodes = _given(sums, a, middle + steps @ root.T).reshape(len(NODES), len(NODES), 3)
-    at = z[:, :2].clip(NODES[0], NODES[-1])
+    steps = np.stack(np.meshgrid(SCALE_NODES, SCALE_NODES, indexing="ij"), axis=-1).reshape(-1, 2)
+    nodes = _given(sums, a, middle + steps @ root.T).reshape(len(SCALE_NODES), len(SCALE_NODES), 3)
+    at = z[:, :2].clip(SCALE_NODES[0], SCALE_NODES[-1])
     value, mean, log_sd = (
-        RectBivariateSpline(NODES, NODES, each, kx=5, ky=5).ev(*at.T)
+        RectBivariateSpline(SCALE_NODES, SCALE_NODES, each, kx=5, ky=5).ev(*at.T)
         for each in np.moveaxis(nodes, -1, 0)
     )
     log_q = -0.5 * (at**2).sum(axis=1) - LOG_2PI - np.log(np.diagonal(root)).sum()
     log_ratio = value - log_q
     smoothed, k_hat = array_stats.psislw(-log_ratio)  # it takes the negative, a log likelihood
     alpha = sums.least[0][-1] + mean + np.exp(log_sd) * z[:, 2]
-    return (
-        alpha,
-        smoothed - logsumexp(smoothed),
-        logsumexp(log_ratio) - np.log(len(z)),
-        float(k_hat),
-    )
+    log_evidence = logsumexp(log_ratio) - np.log(len(z))
+    return alpha, smoothed - logsumexp(smoothed), log_evidence, float(k_hat)
 
 
 def _mode(sums, a, point, iterations=60):
-    """The mode of (log σ_U, log σ_V) and the second derivatives there,
-    by Newton's method on central differences.
-    """
+    """Mode of (log σ_U, log σ_V) and its Hessian, by Newton's method on central differences."""
     step = float(np.clip(0.5 / np.sqrt(sums.n), 1e-6, 0.05))  # about half a standard deviation
     last = False
     for _ in range(iterations):
         f = _given(sums, a, point + step * AROUND)[:, 0].reshape(3, 3)
         gradient = np.array([f[2, 1] - f[0, 1], f[1, 2] - f[1, 0]]) / (2 * step)
         mixed = (f[2, 2] - f[2, 0] - f[0, 2] + f[0, 0]) / 4
-        H = (
-            np.array(
-                [[f[2, 1] + f[0, 1] - 2 * f[1, 1], mixed], [mixed, f[1, 2] + f[1, 0] - 2 * f[1, 1]]]
-            )
-            / step**2
-        )
+        down = f[2, 1] + f[0, 1] - 2 * f[1, 1]
+        right = f[1, 2] + f[1, 0] - 2 * f[1, 1]
+        H = np.array([[down, mixed], [mixed, right]]) / step**2
         if last:
             return point, H
         move = ascent(gradient, H)
@@ -201,11 +176,9 @@ def _mode(sums, a, point, iterations=60):
 
 
 def columns(sums, near, a):
-    """`which_world.engine.laplace.Columns` of the two scales alone,
-    at increasing values of a = atanh ρ.
-    """
-    found = [_mode(sums, each, near + [np.log(np.cosh(each)), 0.0]) for each in a]
-    point, H = (np.array(part) for part in zip(*found))
+    """`laplace.Columns` of the two scales alone, at increasing values of a = atanh ρ."""
+    modes = [_mode(sums, each, near + [np.log(np.cosh(each)), 0.0]) for each in a]
+    point, H = (np.array(part) for part in zip(*modes))
     root = np.array([np.linalg.inv(np.linalg.cholesky(-each)).T for each in H])
     value = evidence(sums, point, np.asarray(a))
     log_det = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
@@ -218,9 +191,7 @@ def evidence(sums, log_sigma, a):
 
 
 def coefficients(sums, log_sigma, a, rng):
-    """θ of the likelihood, (draws, size): both scales as given,
-    and every coefficient from its posterior given them.
-    """
+    """θ, (draws, size): the scales as given, each coefficient from its posterior given them."""
     parts = [
         _coefficients(sums, each, log_sigma[cut], rng) for cut, each in _chunks(sums, a, log_sigma)
     ]
@@ -258,9 +229,7 @@ def _chunks(sums, a, log_sigma):
 
 
 def _given(sums, a, log_sigma):
-    """Log evidence of scales (nodes, 2), with their prior,
-    and the mean and log sd of α given them: (nodes, 3).
-    """
+    """Log evidence of scales (nodes, 2) and their prior; mean and log sd of α: (nodes, 3)."""
     return np.concatenate(
         [_given_some(sums, each, log_sigma[cut]) for cut, each in _chunks(sums, a, log_sigma)]
     )

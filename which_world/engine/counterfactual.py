@@ -16,7 +16,7 @@ from joblib import Parallel, cpu_count, delayed
 
 from which_world.design import total
 from which_world.engine.bivariate import Phi
-from which_world.engine.likelihoods import LOG_2PI, numbers, rows_of
+from which_world.engine.likelihoods import LOG_2PI, errors_or_indices, rows_of
 from which_world.engine.pairs import KINDS, PAIRS
 from which_world.moments import BLOCK, cuts
 
@@ -25,26 +25,13 @@ CHUNK = 2**16  # numbers held at a time, in the cache
 
 
 def average_effect(design, theta, a, *, offsets=(0.0, 0.0), at=None):
-    """The effect that is read, of many θ.
+    """The effect that is read, (...), of many θ, (..., size of θ), and a = atanh ρ.
 
-    Parameters
-    ----------
-    design : Design
-    theta : ndarray, shape (..., size of θ)
-    a : ndarray, shape (...), or float
-        atanh ρ of each.
-    offsets : pair of ndarray, shape (..., n), or 0
-        What forests add to each row's index, of the outcome and of the treatment.
-    at : ndarray, shape (k,), optional
-        Standardised values that every row's k moderators have in the outcome's line; left out, each
-        row has its own.
-
-    Returns
-    -------
-    ndarray, shape (...)
-        α for a continuous outcome. For a binary one the average over rows of Φ(w₁) - Φ(w₀), in
-        percentage points: T = 1 against 0, or a continuous T higher by the design's step than it
-        was.
+    α for a continuous outcome. For a binary one the average over rows of Φ(w₁) - Φ(w₀), in
+    percentage points: T = 1 against 0, or a continuous T higher by the design's step than it was.
+    `offsets`, each (..., n) or 0, are what forests add to the index of the outcome and of the
+    treatment; `at`, (k,), are standardised values that every row's k moderators have in the
+    outcome's line instead of its own.
     """
     rows, shape = rows_of(design), theta.shape[:-1]
     if design.outcome_kind == "continuous":
@@ -69,19 +56,7 @@ def average_effect(design, theta, a, *, offsets=(0.0, 0.0), at=None):
 
 
 def effect_slope(design, theta, a):
-    """The gradient of `average_effect` in (θ, a), at many points.
-
-    Parameters
-    ----------
-    design : Design
-    theta : ndarray, shape (..., size of θ)
-    a : ndarray, shape (...), or float
-
-    Returns
-    -------
-    ndarray, shape (..., size of θ + 1)
-        The last entry belongs to a.
-    """
+    """The gradient of `average_effect` in (θ, a) of many, (..., size of θ + 1); a is last."""
     rows, shape = rows_of(design), (*theta.shape[:-1], theta.shape[-1] + 1)
     if design.outcome_kind == "continuous":
         return np.broadcast_to(np.eye(rows.size + 1)[len(rows.names_O) - 1], shape)
@@ -101,28 +76,15 @@ def _summed(average, theta, a, design):
 
 
 def imputed_chances(rows, theta, a, steps):
-    """The chance of Y = 1 after a step in the treatment, given the row's own answer, averaged over
-    groups of rows.
+    """The chance of Y = 1 after a step in the treatment, given each row's own answer, (draws, n).
 
     The latent error stays with the row: U > -μ where y = 1, and the index moves from μ to μ + step.
     With K(m) = P(U > -m, T) the chance is K(min(μ, μ + step))/K(μ) for a yes; a no likewise keeps
-    its own side.
-
-    Parameters
-    ----------
-    rows : Rows
-        All n of them, with a binary outcome.
-    theta : ndarray, shape (draws, rows.size)
-    a : ndarray, shape (draws,)
-    steps : ndarray, shape (draws, n)
-        What the step adds to each row's index, draw by draw.
-
-    Returns
-    -------
-    ndarray, shape (draws, n)
+    its own side. `rows` are all n of them, with a binary outcome; θ is (draws, rows.size), a
+    (draws,), and `steps`, (draws, n), what the step adds to each row's index.
     """
     pair = PAIRS[rows.kinds]
-    mu, v = numbers(rows, theta)
+    mu, v = errors_or_indices(rows, theta)
     s, q, a = 2 * rows.y - 1, 2 * rows.t - 1, a[:, None]
     kept = np.where(s > 0, np.minimum(mu, mu + steps), np.maximum(mu, mu + steps))
     stays = np.exp(pair.kernel(kept, v, s, q, a) - pair.kernel(mu, v, s, q, a))
@@ -138,29 +100,25 @@ def _moved(design, at):
 
 def _difference(design, rows, theta, a, offsets, block, share, step):
     """Φ(w₁) - Φ(w₀) of some θ, summed over a block of rows, `step` of them at a time."""
-    part, M, found = rows.cut(block), design.C[block][:, design.moderates], []
+    part, M, sums = rows.cut(block), design.C[block][:, design.moderates], []
     W = _columns(design, part)
     for k in cuts(share.stop - share.start, step):
         some = slice(share.start + k.start, share.start + k.stop)
         here = [each[some, block] if np.ndim(each) else each for each in offsets]
         before, after = _indices(design, part, W, M, theta[some], a[some], here)
-        found.append((Phi(after) - Phi(before)).sum(axis=1))
-    return np.concatenate(found)
+        sums.append((Phi(after) - Phi(before)).sum(axis=1))
+    return np.concatenate(sums)
 
 
 def _columns(design, rows):
-    """Columns of some rows, of which w₀ is a combination: the outcome's without a choice,
-    or all that a dose brings.
-    """
+    """The columns that w₀ combines, of some rows: without a choice, or all that a dose brings."""
     if design.kind == "binary":
         return rows.A[:, : -1 - len(rows.moderators)]
     return np.column_stack([rows.A, rows.Z, rows.t])
 
 
 def _indices(design, rows, W, M, theta, a, offsets=(0.0, 0.0)):
-    """w₀ and w₁ of many θ in some rows with the columns W and the moderators M,
-    each of shape (draws, rows).
-    """
+    """w₀ and w₁, each (draws, rows), of many θ in rows with columns W and moderators M."""
     theta_O, _, theta_T, log_sigma_V = rows.split(theta)
     effect = theta_O[:, -1:] + theta_O[:, -1 - M.shape[1] : -1] @ M.T
     if design.kind == "binary":
@@ -183,7 +141,7 @@ def _slope(design, rows, block, theta, a):
     if design.kind == "binary":
         outcome = np.concatenate([(high - low) @ rows.A[:, : -B.shape[1]], high @ B])
         return np.concatenate([outcome, np.zeros(1 + rows.size - len(outcome))])
-    (_, v), cosh, sinh = numbers(rows, theta[None]), np.cosh(a), np.sinh(a)
+    (_, v), cosh, sinh = errors_or_indices(rows, theta[None]), np.cosh(a), np.sinh(a)
     outcome = (high - low) @ rows.A
     outcome[-B.shape[1] :] += design.step * (high @ B)
     treatment = (high - low) @ KINDS["continuous"].jacobian(rows.Z, v[0], rows.split(theta)[3])

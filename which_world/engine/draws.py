@@ -36,7 +36,7 @@ def named(design, theta, a, *, forests=""):
         named |= {name: np.exp(log_sigma)} if scaled else {}
     if design.outcome_kind == "binary" and not forests:
         named["effect"] = average_effect(design, theta, a)
-    theta_O, delta = apart(design, theta_O)
+    theta_O, delta = unmoderated(design, theta_O)
     if design.moderators:
         named["delta"] = delta
     parts = {
@@ -56,7 +56,7 @@ def named(design, theta, a, *, forests=""):
     return named
 
 
-def apart(design, theta_O):
+def unmoderated(design, theta_O):
     """(intercept_O, β_O) and δ of the outcome's coefficients, which end with α."""
     end = theta_O.shape[-1] - 1
     start = end - len(design.moderators)
@@ -83,16 +83,10 @@ def vectors(posterior, design):
 
 
 def tree(design, posterior, *, route, stats=None, **attrs):
-    """The DataTree of some named draws, with labelled dims, the data, and what made it.
+    """The DataTree of named draws, (chains, draws, ...): labelled dims, the data, its `route`.
 
-    Parameters
-    ----------
-    design : Design
-    posterior : dict of str to ndarray, (chains, draws, ...)
-    route : str
-        For the attributes, as are `attrs`.
-    stats : dict, optional
-        More sample statistics; no route without gradients diverges.
+    `stats` are more sample statistics, `attrs` more attributes; no route without gradients
+    diverges.
     """
     labels = np.array(design.covariates, dtype=object)
     coords = {

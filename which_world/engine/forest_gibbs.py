@@ -8,13 +8,13 @@ from joblib import Parallel, cpu_count, delayed
 from which_world.engine.counterfactual import average_effect
 from which_world.engine.draws import named, tree
 from which_world.engine.forest_gibbs_loops import (
-    Equation,
+    CoefficientPrior,
     Errors,
+    ForestEquation,
     Grid,
-    Growth,
     Kept,
-    Normal,
     Plan,
+    TreePrior,
     sample,
 )
 from which_world.engine.laplace import log_prior_a
@@ -25,18 +25,7 @@ THIN = 6  # sweeps for every draw that is kept
 
 
 def forest_gibbs(joint, *, draws, tune, chains, seed):
-    """The posterior of a joint model with a forest: every chain from its own seed and its own ρ.
-
-    Parameters
-    ----------
-    joint : which_world.engine.from_pymc.Joint
-    draws, tune, chains, seed
-        As in `which_world.sampling.fit`.
-
-    Returns
-    -------
-    xarray.DataTree
-    """
+    """The posterior of a `Joint` with a forest: each chain from a seed and a ρ of its own."""
     rngs = np.random.default_rng(seed).spawn(chains)
     fixed = isinstance(joint.rho, float)  # one point is then the whole grid
     points = np.array([np.arctanh(joint.rho)]) if fixed else ATANH_RHO
@@ -63,15 +52,15 @@ def _chain(joint, grid, plan, rng):
 def _equation(joint, name, response, columns, sigma_scale):
     """One equation as the compiled loops take it."""
     design, equation = joint.design, dict(joint.equations)[name]
-    trees, X, growth = equation.forest, np.empty((0, design.n)), Growth()
+    trees, X, growth = equation.forest, np.empty((0, design.n)), TreePrior()
     if trees is not None:
         X = np.ascontiguousarray(trees.X.T)
         numbers = trees.alpha, trees.beta, trees.leaf_sd, trees.level
-        growth = Growth(trees.trees, *map(float, numbers))
-    prior = Normal(equation.mean, equation.precision)
+        growth = TreePrior(trees.trees, *map(float, numbers))
+    prior = CoefficientPrior(equation.mean, equation.precision)
     binary = design.kinds["OT".index(name)] == "binary"
     columns = np.ascontiguousarray(columns)  # one layout is compiled once
-    return Equation(response, columns, X, prior, growth, sigma_scale, binary)
+    return ForestEquation(response, columns, X, prior, growth, sigma_scale, binary)
 
 
 def _posterior(joint, kept):

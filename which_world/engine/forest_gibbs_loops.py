@@ -32,20 +32,20 @@ summed = njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})
 
 # by default one prior branch in twenty thousand would go deeper; a byte holds a node up to depth 7
 DEPTH = 5
-NODES = 2 ** (DEPTH + 1) - 1
+HEAP = 2 ** (DEPTH + 1) - 1
 GROW, PRUNE = 0.35, 0.35  # chances of a step's kind; the rest changes a rule
-STEPS = 8  # of a tree between two draws of its heights
-RIDGE = 4  # moves of ρ in a sweep
+TREE_STEPS = 8  # of a tree between two draws of its heights
+RIDGE_MOVES = 4  # moves of ρ in a sweep
 
 
-class Normal(NamedTuple):
+class CoefficientPrior(NamedTuple):
     """The prior of an equation's coefficients."""
 
     mean: np.ndarray  # (p,)
     precision: np.ndarray  # (p, p)
 
 
-class Growth(NamedTuple):
+class TreePrior(NamedTuple):
     """The prior of an equation's forest; 0 trees where it has none."""
 
     trees: int = 0
@@ -55,14 +55,14 @@ class Growth(NamedTuple):
     level: float = 0.0  # what a forest of stumps at zero stands for
 
 
-class Equation(NamedTuple):
+class ForestEquation(NamedTuple):
     """One equation: what is seen of it, and its priors."""
 
     response: np.ndarray  # (n,)
     columns: np.ndarray  # (n, p), what has coefficients
     X: np.ndarray  # (covariates, n), what the forest sees
-    prior: Normal
-    growth: Growth
+    prior: CoefficientPrior
+    growth: TreePrior
     sigma_scale: float  # of the half-normal prior of its σ; a binary response has none
     binary: bool
 
@@ -138,9 +138,7 @@ def log_Phi(z):
 
 @compiled
 def above(bound, rng):
-    """A standard normal above a bound: by rejection near the middle,
-    Robert's exponential in the tail.
-    """
+    """A standard normal above a bound: by rejection, with Robert's exponential in the tail."""
     if bound < 0.5:
         while True:
             z = rng.normal()
@@ -155,9 +153,7 @@ def above(bound, rng):
 
 @compiled
 def gaussian(equation, square, target, noise, rng):
-    """Coefficients of target = columns θ + Normal(0, noise), from their posterior; `square` is
-    columns'columns.
-    """
+    """θ of target = columns θ + Normal(0, noise), from its posterior; `square`: columns'columns."""
     A, (mean, precision) = equation.columns, equation.prior
     P = square / noise**2 + precision
     L = np.linalg.cholesky(P)
@@ -166,7 +162,7 @@ def gaussian(equation, square, target, noise, rng):
 
 
 @compiled
-def log_density(y, t, mean, index, errors, binary):
+def log_likelihood(y, t, mean, index, errors, binary):
     """The log-likelihood of `which_world.engine.likelihoods`, given both indices."""
     a, log_U, log_V = errors
     sinh, cosh, scale_U, scale_V = math.sinh(a), math.cosh(a), math.exp(-log_U), math.exp(-log_V)
@@ -202,7 +198,7 @@ def latent(y, t, mean, index, errors, rng):
 
 
 @compiled
-def answered(yes, mean, V, errors, rng):
+def latent_outcome(yes, mean, V, errors, rng):
     """y of a binary outcome given its side and the treatment's error; its σ is 1."""
     rho, y = math.tanh(errors.a), np.empty(len(yes))
     spread = math.sqrt(1.0 - rho * rho)
@@ -252,18 +248,18 @@ def move_rho(y, outcome, treatment, inverse, rest, index, theta, errors, grid, r
     """
     A, t, scale_U = outcome.columns, treatment.response, outcome.sigma_scale
     answer, binary = outcome.binary, treatment.binary
-    now = log_density(y, t, A @ theta + rest, index, errors, binary)
+    now = log_likelihood(y, t, A @ theta + rest, index, errors, binary)
     if len(grid.a) == 1:
         return theta, errors, now
     a, log_U, log_V = errors
     way = inverse @ (A.T @ pull(t, index, log_V, binary))
-    for _ in range(RIDGE):
+    for _ in range(RIDGE_MOVES):
         new = a + np.array([0.05, 0.2, 0.6])[rng.integers(0, 3)] * rng.normal()
         log_new = log_U
         if not (answer or binary):
             log_new = log_U + math.log(math.cosh(new)) - math.log(math.cosh(a))
         moved = theta - (math.tanh(new) * math.exp(log_new) - math.tanh(a) * math.exp(log_U)) * way
-        then = log_density(y, t, A @ moved + rest, index, Errors(new, log_new, log_V), binary)
+        then = log_likelihood(y, t, A @ moved + rest, index, Errors(new, log_new, log_V), binary)
         gain = then - now
         gain += np.interp(new, grid.a, grid.log_density)
         gain -= np.interp(a, grid.a, grid.log_density)
@@ -281,7 +277,7 @@ def move_spread(y, outcome, treatment, mean, index, errors, now, which, rng):
     scale_U, scale_V = outcome.sigma_scale, treatment.sigma_scale
     step = 1.7 / math.sqrt(len(y)) * rng.normal()
     new = Errors(a, log_U + step * (which == 0), log_V + step * (which == 1))
-    then = log_density(y, treatment.response, mean, index, new, treatment.binary)
+    then = log_likelihood(y, treatment.response, mean, index, new, treatment.binary)
     gain = then - now + half_normal(new.log_U, scale_U) - half_normal(log_U, scale_U)
     gain += half_normal(new.log_V, scale_V) - half_normal(log_V, scale_V)
     if math.log(1.0 - rng.random()) < gain:
@@ -291,9 +287,7 @@ def move_spread(y, outcome, treatment, mean, index, errors, now, which, rng):
 
 @compiled
 def move_equation(equation, square, share, trees, forest, theta, noise, rng):
-    """θ of one equation, and its trees, against its share of the response; `forest` (n,) changes
-    in place.
-    """
+    """θ and trees of one equation, against its share of the response; `forest` (n,) changes."""
     if equation.columns.shape[1] > 0:
         theta = gaussian(equation, square, share - forest, noise, rng)
     if equation.growth.trees > 0:
@@ -306,16 +300,12 @@ def move_equation(equation, square, share, trees, forest, theta, noise, rng):
 def sample(outcome, treatment, grid, start, plan, rng):
     """Draws of everything, as `Kept`.
 
-    `outcome` and `treatment` are each an `Equation`, `start` is `Errors`; `grid` a `Grid` and
+    `outcome` and `treatment` are each an `ForestEquation`, `start` is `Errors`; `grid` a `Grid` and
     `plan` a `Plan`.
     """
     n, errors, A, Z = len(outcome.response), start, outcome.columns, treatment.columns
-    growth_O, growth_T, answer, binary = (
-        outcome.growth,
-        treatment.growth,
-        outcome.binary,
-        treatment.binary,
-    )
+    growth_O, growth_T = outcome.growth, treatment.growth
+    answer, binary = outcome.binary, treatment.binary
     theta, gamma = outcome.prior.mean.copy(), treatment.prior.mean.copy()
     forest_O, forest_T = np.zeros(n), np.zeros(n)
     trees_O, trees_T = stumps(n, growth_O.trees), stumps(n, growth_T.trees)
@@ -340,7 +330,7 @@ def sample(outcome, treatment, grid, start, plan, rng):
             errors, now = move_spread(y, outcome, treatment, mean, index, errors, now, which, rng)
         V = latent(y, t, mean, index, errors, rng) if binary else t - index
         if answer:
-            y = answered(outcome.response, mean, V, errors, rng)
+            y = latent_outcome(outcome.response, mean, V, errors, rng)
         T = index + V  # a binary treatment's latent index, and its error
         rho, ratio = math.tanh(errors.a), math.exp(errors.log_U - errors.log_V)
         noise = math.sqrt(1.0 - rho * rho)
@@ -371,7 +361,7 @@ def sample(outcome, treatment, grid, start, plan, rng):
 
 
 @compiled
-def evidence(count, total, noise2, leaf2):
+def leaf_evidence(count, total, noise2, leaf2):
     """Log evidence of a leaf's rows, up to what does not depend on the tree."""
     seen = noise2 + count * leaf2
     return -0.5 * math.log(seen / noise2) + 0.5 * leaf2 * total * total / (noise2 * seen)
@@ -392,11 +382,9 @@ def split_chance(node, growth):
 
 @compiled
 def choose(variable, kind, rng):
-    """One node of a kind (0: a leaf that may grow, 1: a parent of two leaves),
-    and how many there are.
-    """
-    found, count = -1, 0
-    for node in range(NODES):
+    """A node of a kind (0: a leaf that may grow, 1: a parent of two leaves), and their number."""
+    chosen, count = -1, 0
+    for node in range(HEAP):
         if variable[node] == -2:
             continue
         if kind == 0:
@@ -410,15 +398,13 @@ def choose(variable, kind, rng):
         if fits:
             count += 1
             if rng.random() * count < 1.0:
-                found = node
-    return found, count
+                chosen = node
+    return chosen, count
 
 
 @compiled
 def rule(X, leaf, first, second, rng):
-    """A variable, and one of the values it takes among the rows of two leaves (or of one);
-    none has no rows.
-    """
+    """A variable, and a value that it takes in the rows of one or two leaves; of no rows, none."""
     row = rng.integers(0, len(leaf))
     while leaf[row] != first and leaf[row] != second:
         row = rng.integers(0, len(leaf))
@@ -449,13 +435,11 @@ def below(x, value, leaf, rest, first, second):
 
 
 @compiled
-def apart(count, part, left, noise2, leaf2):
-    """Log evidence of `count` rows with sum `part` once those of `left` go their own way;
-    -inf if a side is empty.
-    """
+def split_evidence(count, part, left, noise2, leaf2):
+    """Log evidence of `count` rows with sum `part`, less those of `left`; -inf if one is empty."""
     if left[0] == 0 or left[0] == count:
         return -np.inf
-    return evidence(left[0], left[1], noise2, leaf2) + evidence(
+    return leaf_evidence(left[0], left[1], noise2, leaf2) + leaf_evidence(
         count - left[0], part - left[1], noise2, leaf2
     )
 
@@ -481,8 +465,8 @@ def grow(X, tree, rest, noise2, growth, rng):
     if node < 0:
         return
     k, c = rule(X, leaf, node, node, rng)
-    found = below(X[k], c, leaf, rest, node, node)
-    gain = apart(count[node], part[node], found, noise2, leaf2) - evidence(
+    lower = below(X[k], c, leaf, rest, node, node)
+    gain = split_evidence(count[node], part[node], lower, noise2, leaf2) - leaf_evidence(
         count[node], part[node], noise2, leaf2
     )
     if gain == -np.inf:
@@ -492,7 +476,7 @@ def grow(X, tree, rest, noise2, growth, rng):
     _, parents = choose(variable, 1, rng)
     gain += _prior(node, growth) + _way_back(parents, leaves, stump)
     if math.log(1.0 - rng.random()) < gain:
-        _send(X[k], tree, node, node, node, c, found)
+        _send(X[k], tree, node, node, node, c, lower)
     else:
         variable[node], variable[left], variable[right] = -1, -2, -2
 
@@ -505,10 +489,10 @@ def prune(tree, noise2, growth, rng):
     node, parents = choose(variable, 1, rng)
     left, right, k = 2 * node + 1, 2 * node + 2, variable[node]
     both = count[left] + count[right], part[left] + part[right]
-    before = apart(*both, (count[left], part[left]), noise2, leaf2)
+    before = split_evidence(*both, (count[left], part[left]), noise2, leaf2)
     variable[node], variable[left], variable[right] = -1, -2, -2
     _, leaves = choose(variable, 0, rng)
-    gain = evidence(*both, noise2, leaf2) - before - _prior(node, growth)
+    gain = leaf_evidence(*both, noise2, leaf2) - before - _prior(node, growth)
     if math.log(1.0 - rng.random()) < gain - _way_back(parents, leaves, variable[0] == -1):
         count[node], part[node] = both
         for i in range(len(leaf)):
@@ -526,12 +510,12 @@ def change_rule(X, tree, rest, noise2, growth, rng):
     node, _ = choose(variable, 1, rng)
     left, right = 2 * node + 1, 2 * node + 2
     both = count[left] + count[right], part[left] + part[right]
-    before = apart(*both, (count[left], part[left]), noise2, leaf2)
+    before = split_evidence(*both, (count[left], part[left]), noise2, leaf2)
     k, c = rule(X, leaf, left, right, rng)
-    found = below(X[k], c, leaf, rest, left, right)
-    if math.log(1.0 - rng.random()) < apart(*both, found, noise2, leaf2) - before:
+    lower = below(X[k], c, leaf, rest, left, right)
+    if math.log(1.0 - rng.random()) < split_evidence(*both, lower, noise2, leaf2) - before:
         variable[node], count[node], part[node] = k, both[0], both[1]
-        _send(X[k], tree, left, right, node, c, found)
+        _send(X[k], tree, left, right, node, c, lower)
 
 
 @compiled
@@ -543,46 +527,40 @@ def _prior(node, growth):
 
 @compiled
 def _way_back(parents, leaves, stump):
-    """Log odds of proposing to prune what has just grown against proposing to grow it;
-    a stump can only grow.
-    """
+    """Log odds of proposing to prune what has grown and to grow it; a stump can only grow."""
     return math.log((PRUNE / parents) / ((1.0 if stump else GROW) / leaves))
 
 
 @compiled
-def _send(x, tree, first, second, node, c, found):
-    """Rows of two leaves (or of one) to the children of a node,
-    `found` (number and sum) to the left.
-    """
+def _send(x, tree, first, second, node, c, lower):
+    """Rows of one or two leaves to the children of a node, `lower` (number and sum) to the left."""
     _, value, leaf, count, part = tree
     left, right = 2 * node + 1, 2 * node + 2
     value[node] = c
     for i in range(len(leaf)):
         if leaf[i] == first or leaf[i] == second:
             leaf[i] = left if x[i] <= c else right
-    count[left], part[left] = found
-    count[right], part[right] = count[node] - found[0], part[node] - found[1]
+    count[left], part[left] = lower
+    count[right], part[right] = count[node] - lower[0], part[node] - lower[1]
 
 
 @compiled
 def change_forest(X, growth, trees, total, target, noise, rng):
-    """Every tree in turn, against what the others leave of the target; `total` (n,) is their sum,
-    updated in place.
-    """
+    """Each tree against what the others leave of the target; `total` (n,), their sum, changes."""
     variable, value, leaf, height = trees
     n, noise2, leaf2 = len(target), noise**2, growth.leaf_sd**2
-    rest, count, part = np.empty(n), np.zeros(NODES, np.int64), np.zeros(NODES)
+    rest, count, part = np.empty(n), np.zeros(HEAP, np.int64), np.zeros(HEAP)
     for j in range(len(variable)):
         for i in range(n):
             total[i] -= height[j, leaf[j, i]]
             rest[i] = target[i] - total[i]
-        for node in range(NODES):
+        for node in range(HEAP):
             if variable[j, node] == -1:
                 count[node], part[node] = inside(leaf[j], rest, node)
         tree = Tree(variable[j], value[j], leaf[j], count, part)
-        for _ in range(STEPS):
+        for _ in range(TREE_STEPS):
             change_tree(X, tree, rest, noise2, growth, rng)
-        for node in range(NODES):
+        for node in range(HEAP):
             if variable[j, node] == -1:
                 seen = noise2 + count[node] * leaf2
                 spread = math.sqrt(noise2 * leaf2 / seen)
@@ -594,7 +572,7 @@ def change_forest(X, growth, trees, total, target, noise, rng):
 @compiled
 def stumps(n, trees):
     """So many trees without a split."""
-    variable = np.full((trees, NODES), -2)
+    variable = np.full((trees, HEAP), -2)
     variable[:, 0] = -1
-    value, leaf = np.zeros((trees, NODES)), np.zeros((trees, n), np.uint8)
-    return Trees(variable, value, leaf, np.zeros((trees, NODES)))
+    value, leaf = np.zeros((trees, HEAP)), np.zeros((trees, n), np.uint8)
+    return Trees(variable, value, leaf, np.zeros((trees, HEAP)))

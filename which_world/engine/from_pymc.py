@@ -31,25 +31,9 @@ from which_world.engine.laplace import allowed
 from which_world.engine.likelihoods import Rows, log_likelihood, pointwise, rows_of
 from which_world.priors import Scales
 
-OWN = (
-    {"alpha", "delta", "rho", "sigma_U", "sigma_V"}
-    | {
-        f"{part}_{e}"
-        for e in "OT"
-        for part in (
-            "intercept",
-            "beta",
-            "forest",
-            "inclusion",
-            "included",
-            "slab",
-            "tau",
-            "c2",
-            "lambda",
-            "z",
-        )
-    }
-    | {"beta_O_free", "beta_T_free"}
+OF_AN_EQUATION = "intercept beta forest inclusion included slab tau c2 lambda z".split()
+OWN_VARIABLES = {f"{name}_{e}" for name in OF_AN_EQUATION for e in "OT"} | set(
+    "alpha delta rho sigma_U sigma_V beta_O_free beta_T_free".split()
 )
 
 
@@ -58,9 +42,7 @@ class Unreadable(Exception):
 
 
 class Sieve(NamedTuple):
-    """A sieve's numbers: the free coefficients' sd (J,), and (a, b) of the inclusion's Beta,
-    or (π, -1) when fixed.
-    """
+    """The free coefficients' sd (J,), and (a, b) of the inclusion's Beta, or (π, -1) if fixed."""
 
     slab: np.ndarray
     a: float
@@ -70,10 +52,8 @@ class Sieve(NamedTuple):
         """β, the variables that make it, and their log prior density."""
         share = self.a if self.b < 0 else 0.4
         included, free = rng.integers(0, 2, count), 0.1 * self.slab * rng.normal(size=count)
-        value = (
-            stats.bernoulli.logpmf(included, share).sum()
-            + stats.norm.logpdf(free, 0, self.slab).sum()
-        )
+        value = stats.bernoulli.logpmf(included, share).sum()
+        value += stats.norm.logpdf(free, 0, self.slab).sum()
         value += 0.0 if self.b < 0 else stats.beta.logpdf(share, self.a, self.b)
         return included * free, {"inclusion": share, "included": included, "slab": free}, value
 
@@ -89,18 +69,15 @@ class Funnel(NamedTuple):
         """β, the variables that make it, and their log prior density."""
         tau, c2 = self.tau_0 * rng.uniform(0.5, 2), self.scale / self.shape * rng.uniform(0.5, 2)
         local, z = np.exp(rng.normal(size=count)), rng.normal(size=count)
-        value = stats.halfcauchy.logpdf(tau, scale=self.tau_0) + stats.invgamma.logpdf(
-            c2, self.shape, scale=self.scale
-        )
+        value = stats.halfcauchy.logpdf(tau, scale=self.tau_0)
+        value += stats.invgamma.logpdf(c2, self.shape, scale=self.scale)
         value += stats.halfcauchy.logpdf(local).sum() + stats.norm.logpdf(z).sum()
         beta = z * tau * local * np.sqrt(c2 / (c2 + (tau * local) ** 2))
         return beta, {"tau": tau, "c2": c2, "lambda": local, "z": z}, value
 
 
-class Trees(NamedTuple):
-    """A forest's numbers: what it sees (n, p), its trees, the prior of a split, of a leaf,
-    and its level.
-    """
+class ForestPrior(NamedTuple):
+    """What a forest sees (n, p), its trees, the prior of a split and of a leaf, and its level."""
 
     X: np.ndarray
     trees: int
@@ -114,7 +91,7 @@ class Trees(NamedTuple):
         return self.level + self.leaf_sd * rng.normal(size=count), {}, 0.0
 
 
-class Equation(NamedTuple):
+class EquationPriors(NamedTuple):
     """The prior of one equation in numbers.
 
     `mean` and `root` belong to its coefficients in θ's order (intercept, β[, δ, α]), as in
@@ -125,7 +102,7 @@ class Equation(NamedTuple):
     mean: np.ndarray
     root: np.ndarray
     sparse: Sieve | Funnel | None = None
-    forest: Trees | None = None
+    forest: ForestPrior | None = None
 
     @property
     def precision(self):
@@ -143,8 +120,8 @@ class Joint(NamedTuple):
     rho: object
     sigma_U: float
     sigma_V: float
-    outcome: Equation
-    treatment: Equation
+    outcome: EquationPriors
+    treatment: EquationPriors
 
     @property
     def equations(self):
@@ -161,22 +138,16 @@ class Joint(NamedTuple):
 
     @property
     def scales(self):
-        """The priors of a model without a sparse prior,
-        as `which_world.priors.scales` gives them.
-        """
+        """The priors of a model without a sparse one, as `which_world.priors.scales` gives them."""
         return Scales(*self.outcome[:2], *self.treatment[:2], self.sigma_U, self.sigma_V)
 
 
 def observed(model):
-    """The model with its own stored data observed,
-    where the reader has not observed any herself.
-    """
+    """The model with its own stored data observed, where the reader has observed none herself."""
     waiting = {rv.name for rv in model.free_RVs} & set(OBSERVED)
-    return (
-        pm.observe(model, {name: model[OBSERVED[name]].get_value() for name in waiting})
-        if waiting
-        else model
-    )
+    if not waiting:
+        return model
+    return pm.observe(model, {name: model[OBSERVED[name]].get_value() for name in waiting})
 
 
 def extract(model):
@@ -194,7 +165,8 @@ def _joint(model):
         rv.name: np.asarray(evaluated(model.rvs_to_values[rv]), dtype=float)
         for rv in model.observed_RVs
     }
-    if set(seen) != set(OBSERVED) or model.potentials or not {"alpha"} <= set(free) <= OWN:
+    ours = set(seen) == set(OBSERVED) and {"alpha"} <= set(free) <= OWN_VARIABLES
+    if not ours or model.potentials:
         raise Unreadable
     covariates, X = tuple(model.coords["covariate"]), model["X"].get_value()
     labels = np.array(covariates, dtype=object)
@@ -230,9 +202,7 @@ def _kind(free, sigma):
 
 
 def _data(model, name, without):
-    """A number that a joint model holds: what it subtracts from the treatment,
-    or by how much it moves it.
-    """
+    """A number that a joint model holds: the centre of its treatment, or the step of it."""
     return float(model[name].get_value()) if name in model else without
 
 
@@ -250,10 +220,8 @@ def _equation(free, e, included, moderators):
     """The numbers of one equation's prior, the treatment's coefficients among the outcome's."""
     count = int(included.sum())
     beta = next((free[name] for name in (f"beta_{e}", f"beta_{e}_free") if name in free), None)
-    sparse, forest = (
-        _sparse(free, e),
-        _trees(free[f"forest_{e}"]) if f"forest_{e}" in free else None,
-    )
+    sparse = _sparse(free, e)
+    forest = _trees(free[f"forest_{e}"]) if f"forest_{e}" in free else None
     line = [(free.get(f"intercept_{e}"), 1), (beta, 0 if forest or sparse else count)]
     own = [(free.get("delta"), moderators), (free["alpha"], 1)] if e == "O" else []
     blocks = [(rv, size) for rv, size in [*line, *own] if rv is not None and size]
@@ -262,12 +230,12 @@ def _equation(free, e, included, moderators):
         gap = np.full(count, int(line[0][0] is not None))  # where its coefficients belong
         mean = np.insert(mean, gap, 0.0)
         root = np.insert(np.insert(root, gap, 0.0, axis=0), gap, 0.0, axis=1)
-    return Equation(mean, root, sparse, forest)
+    return EquationPriors(mean, root, sparse, forest)
 
 
 def _trees(rv):
     op = rv.owner.op
-    return Trees(
+    return ForestPrior(
         np.ascontiguousarray(op.X), op.m, op.alpha, op.beta, op.Y.std() / np.sqrt(op.m), op.Y.mean()
     )
 
@@ -276,18 +244,14 @@ def _sparse(free, e):
     if f"slab_{e}" in free:
         return _sieve(free, e)
     if f"z_{e}" in free:
-        (tau_0,), more = (
-            _constants(free[f"tau_{e}"], HalfCauchyRV),
-            _constants(free[f"c2_{e}"], InvGammaRV),
-        )
+        (tau_0,) = _constants(free[f"tau_{e}"], HalfCauchyRV)
+        more = _constants(free[f"c2_{e}"], InvGammaRV)
         return Funnel(*map(float, (tau_0, *more)))
     return None
 
 
 def _jointly_normal(blocks):
-    """Mean and root precision of variables, each normal given those after it;
-    `blocks` are these and their sizes.
-    """
+    """Mean and root precision of `blocks` (variables, sizes), each normal given those after it."""
     sizes = [size for _, size in blocks]
     ends = np.cumsum([0, *sizes])
     mean, root = np.zeros(ends[-1]), np.zeros((ends[-1], ends[-1]))
@@ -301,23 +265,18 @@ def _jointly_normal(blocks):
 
 
 def _given(block, later):
-    """Of a normal variable: its mean where the later ones are zero, its slopes in them,
-    and its root covariance.
-    """
+    """Of a normal variable: mean where the later ones are zero, slopes in them, root covariance."""
     rv, size = block
     location, spread = _parameters(rv)
     used = [(other, length) for other, length in later if other in ancestors([location])]
-    if set(pm.pytensorf.rvs_in_graph([location])) - {
-        other for other, _ in used
-    } or pm.pytensorf.rvs_in_graph([spread]):
+    others = set(pm.pytensorf.rvs_in_graph([location])) - {other for other, _ in used}
+    if others or pm.pytensorf.rvs_in_graph([spread]):
         raise Unreadable
     where = compiled(as_it_stands, [location, *(other for other, _ in used)])
     zero = [np.zeros(other.type.ndim * (length,)) for other, length in used]
-    level, slopes, start = (
-        np.broadcast_to(where(*zero), size),
-        np.zeros((size, sum(n for _, n in later))),
-        0,
-    )
+    level = np.broadcast_to(where(*zero), size)
+    slopes = np.zeros((size, sum(n for _, n in later)))
+    start = 0
     for other, length in later:
         for i in range(length if other in [rv for rv, _ in used] else 0):
             moved = [
@@ -328,17 +287,12 @@ def _given(block, later):
         start += length
     spread = evaluated(spread)
     normal = isinstance(rv.owner.op, NormalRV)
-    return (
-        level,
-        slopes,
-        np.diag(np.broadcast_to(spread, size)) if normal else np.linalg.cholesky(spread),
-    )
+    root = np.diag(np.broadcast_to(spread, size)) if normal else np.linalg.cholesky(spread)
+    return level, slopes, root
 
 
 def _parameters(rv):
-    """Mean and spread, a variable each: the standard deviation of a normal,
-    the covariance of several.
-    """
+    """Mean and spread, a variable each: a normal's standard deviation, or several's covariance."""
     if not isinstance(rv.owner.op, (NormalRV, MvNormalRV)):
         raise Unreadable
     return rv.owner.op.dist_params(rv.owner)
@@ -408,9 +362,7 @@ def _joint_log_density(variables):
 
 
 def _point(joint, rng):
-    """Values of the model's variables near the middle of the prior,
-    and their log density by the numbers.
-    """
+    """Values of the variables near the prior's middle, and their log density by the numbers."""
     design, fixed = joint.design, isinstance(joint.rho, float)
     a = np.arctanh(joint.rho) if fixed else rng.choice(_near_zero(joint.rho))
     scales = [
@@ -446,18 +398,14 @@ def _near_zero(log_density):
 
 
 def _point_of(equation, n, rng):
-    """θ of one equation, what its forest adds, the values of its other variables,
-    and their log density.
-    """
+    """θ of one equation, what its forest adds, its other variables, and their log density."""
     own = equation.root.any(axis=0)
     root, theta = equation.root[np.ix_(own, own)], np.zeros(len(own))
     z = 0.1 * rng.normal(size=own.sum())
     theta[own] = equation.mean[own] + np.linalg.solve(root, z)
-    value, offset, more = (
-        stats.norm.logpdf(z).sum() + np.log(np.abs(np.diagonal(root))).sum(),
-        0.0,
-        {},
-    )
+    value = stats.norm.logpdf(z).sum() + np.log(np.abs(np.diagonal(root))).sum()
+    offset = 0.0
+    more = {}
     if equation.sparse is not None:
         theta[~own], more, density = equation.sparse.point(int((~own).sum()), rng)
         value += density

@@ -25,7 +25,8 @@ from which_world.engine.laplace import (
 from which_world.engine.likelihoods import rows_of
 from which_world.engine.pairs import PAIRS
 
-MANY = 60  # parameters beyond which two continuous responses have only their scales and ρ proposed
+# beyond which two continuous responses have only their scales and ρ proposed
+MANY_PARAMETERS = 60
 PROPOSALS = 4000  # at least so many, and at least two for every draw that is kept
 STAY = 12.0  # steps a chain may stay in one place before better proposals are made
 ROUNDS = 4  # of better proposals, before NUTS takes over
@@ -37,22 +38,20 @@ def independence_metropolis(design, prior, rho, *, draws, chains, seed):
     Of two continuous responses with many coefficients the scales and ρ alone are proposed, and the
     coefficients drawn from their posterior given these.
     """
-    rng, rows, settings = (
-        np.random.default_rng(seed),
-        rows_of(design),
-        {"draws": draws, "chains": chains},
-    )
-    scales_alone = PAIRS[design.kinds].compressible and rows.size > MANY
+    rng = np.random.default_rng(seed)
+    rows = rows_of(design)
+    settings = {"draws": draws, "chains": chains}
+    scales_alone = PAIRS[design.kinds].compressible and rows.size > MANY_PARAMETERS
     if scales_alone:
         sums = conjugate.sums(rows, prior)
         at = adaptive_columns(partial(conjugate.columns, sums, conjugate.guess(sums)), rho)
-        found = _sample(partial(conjugate.evidence, sums), at, rho, rng, **settings)
+        sampled = _sample(partial(conjugate.evidence, sums), at, rho, rng, **settings)
     else:
         at = adaptive_columns(partial(columns, rows, prior), rho)
-        found = _sample(partial(log_posterior, rows, prior), at, rho, rng, **settings)
-    if found is None:
+        sampled = _sample(partial(log_posterior, rows, prior), at, rho, rng, **settings)
+    if sampled is None:
         return None
-    theta, a, accepted, pareto_k = found
+    theta, a, accepted, pareto_k = sampled
     if scales_alone:
         flat = conjugate.coefficients(sums, theta.reshape(-1, 2), a.ravel(), rng)
         theta = flat.reshape(*a.shape, rows.size)
@@ -71,26 +70,24 @@ def _sample(log_density, at, rho, rng, *, draws, chains):
     `log_density` is a function of θ and a, (proposals, ...): the posterior without the prior of ρ.
     """
     thin = max(2, -(-PROPOSALS // (draws * chains)))
-    found = _propose(log_density, rho, at, chains * (thin * draws + 1), rng)
-    pareto_k, stay, moments = _judge(found)
+    proposals = _propose(log_density, rho, at, chains * (thin * draws + 1), rng)
+    pareto_k, stay, moments = _judge(proposals)
     thin *= 1 if stay < STAY and pareto_k < 0.5 else 4
     for _ in range(ROUNDS):
         if stay < STAY and pareto_k < 0.5:
             break
         # a skewed column: propose again, and more, with the mean and spread that the weights show
-        found = _propose(log_density, rho, at, chains * (thin * draws + 1), rng, *moments)
-        pareto_k, stay, moments = _judge(found)
+        proposals = _propose(log_density, rho, at, chains * (thin * draws + 1), rng, *moments)
+        pareto_k, stay, moments = _judge(proposals)
     if pareto_k > PARETO_K or stay > 0.1 * thin * draws:
         return None
-    paths = _metropolis(found.log_weight.reshape(chains, -1), rng)
+    paths = _metropolis(proposals.log_weight.reshape(chains, -1), rng)
     kept, accepted = (path[:, thin - 1 :: thin] for path in paths)
-    return found.theta[kept], found.a[kept], accepted, pareto_k
+    return proposals.theta[kept], proposals.a[kept], accepted, pareto_k
 
 
 class Proposals(NamedTuple):
-    """Independent proposals with the log weights that would make them exact;
-    z is θ in its column's own units.
-    """
+    """Proposals and the log weights that would make them exact; z is θ in its column's units."""
 
     z: np.ndarray
     theta: np.ndarray
@@ -99,9 +96,7 @@ class Proposals(NamedTuple):
 
 
 def _propose(log_density, rho, at, size, rng, centre=0.0, spread=None):
-    """Independent proposals: a from the columns' evidence, θ = mode + root z, z ~ Normal(centre,
-    spread spread').
-    """
+    """a by the columns' evidence, and θ = mode + root z with z ~ Normal(centre, spread spread')."""
     if len(at.a) == 1:
         a, log_target, log_q = np.full(size, at.a[0]), 0.0, 0.0
     else:
@@ -119,25 +114,18 @@ def _propose(log_density, rho, at, size, rng, centre=0.0, spread=None):
     return Proposals(z, theta, a, log_density(theta, a) + log_target - log_q)
 
 
-def _judge(found):
-    """Pareto k̂, the steps a chain would stay at its heaviest proposal,
-    and the mean and root covariance of z.
-    """
-    z, log_weight = found.z, found.log_weight
+def _judge(proposals):
+    """Pareto k̂, the steps a chain would stay at its heaviest, mean and root covariance of z."""
+    z, log_weight = proposals.z, proposals.log_weight
     smooth, pareto_k = array_stats.psislw(-log_weight)  # it takes the negative, a log likelihood
     centre, covariance = matched(z, smooth)
     root = np.linalg.cholesky(1.1 * covariance + 1e-6 * np.eye(z.shape[1]))
-    return (
-        float(pareto_k),
-        len(z) * np.exp(log_weight.max() - logsumexp(log_weight)),
-        (centre, root),
-    )
+    stay = len(z) * np.exp(log_weight.max() - logsumexp(log_weight))
+    return float(pareto_k), stay, (centre, root)
 
 
 def _draw_a(at, rho, size, rng, cells=4000):
-    """a from a histogram of `cells` bars, evidence (splined) times prior (which may jump),
-    and its log height.
-    """
+    """a from a histogram of `cells` bars, splined evidence times prior, and its log height."""
     edges = np.linspace(at.a[0], at.a[-1], cells + 1)
     middle = 0.5 * (edges[1:] + edges[:-1])
     log_height = CubicSpline(at.a, at.log_evidence)(middle) + log_prior_a(rho, middle)
@@ -148,9 +136,7 @@ def _draw_a(at, rho, size, rng, cells=4000):
 
 
 def _metropolis(log_weight, rng):
-    """Independence Metropolis: which proposal each chain holds at each step,
-    and whether it moved.
-    """
+    """Which proposal each chain holds at each step, and whether it moved."""
     chains, steps = log_weight.shape
     log_u = np.log(rng.uniform(size=log_weight.shape))
     kept = np.zeros((chains, steps), dtype=int)

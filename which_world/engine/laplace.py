@@ -45,9 +45,7 @@ class Columns(NamedTuple):
     value: np.ndarray
 
     def at(self, a):
-        """Mode and root at any a between the first and the last:
-        cubic splines through the columns.
-        """
+        """Mode and root at any a between the first and the last: cubic splines of the columns."""
         if len(self.a) == 1:
             return np.broadcast_to(self.mode, (len(a), *self.mode.shape[1:])), np.broadcast_to(
                 self.root, (len(a), *self.root.shape[1:])
@@ -56,21 +54,11 @@ class Columns(NamedTuple):
 
 
 def columns(rows, scales, a):
-    """Fit every column, each from its neighbour's mode, starting where ρ is nearest to zero.
+    """Fit columns at increasing a, (K,): first where ρ is nearest to 0, then each from the last.
 
-    Where rows come in pieces each starts from its mode in a part of them, and all go on together.
-
-    Parameters
-    ----------
-    rows : Rows
-    scales : Scales or None
-        The prior; None is the flat one, and the columns are then the profile likelihood.
-    a : ndarray, shape (K,), increasing
-
-    Raises
-    ------
-    RuntimeError
-        When no maximum is found at some ρ, naming it.
+    Without `scales` the prior is flat, and the columns are the profile likelihood. Where rows come
+    in pieces each starts from its mode in a part of them, and all go on together. A ρ where no
+    maximum is found is named in a RuntimeError.
     """
     a = np.asarray(a, dtype=float)
     find, prior = _one_by_one if rows.whole is None else _all_at_once, _prior_numbers(rows, scales)
@@ -86,12 +74,12 @@ def columns(rows, scales, a):
 def _one_by_one(rows, prior, a, _):
     """θ, value and Hessian of each column, from its neighbour's mode."""
     first = int(np.argmin(np.abs(a)))
-    found = {}
+    fitted = {}
     for path in (range(first, len(a)), range(first - 1, -1, -1)):
         for k in path:
             step = 1 if k < first else -1
-            found[k] = mode(rows, prior, a[k], _guess(rows, a, found, k, step))
-    return [found[k] for k in range(len(a))]
+            fitted[k] = mode(rows, prior, a[k], _guess(rows, a, fitted, k, step))
+    return [fitted[k] for k in range(len(a))]
 
 
 def _all_at_once(rows, prior, a, scales):
@@ -103,35 +91,26 @@ def _all_at_once(rows, prior, a, scales):
     else:
         modes = near(a)
     searches = [_ascend(*point) for point in zip(modes, a)]
-    found = answered(searches, partial(_posterior_derivatives, rows, prior))
+    fitted = answered(searches, partial(_posterior_derivatives, rows, prior))
     if len(a) > 1:
-        rows.whole.kept["modes"] = CubicSpline(a, [theta for theta, *_ in found])
-    return found
+        rows.whole.kept["modes"] = CubicSpline(a, [theta for theta, *_ in fitted])
+    return fitted
 
 
 def adaptive_columns(fit, rho, *, size=31, drop=25.0):
     """Columns over the values of a = atanh ρ that hold the posterior.
 
-    The window starts at |ρ| < 0.96, grows while its edge still matters and is then closed in on the
-    mass.
-
-    Parameters
-    ----------
-    fit : function
-        From increasing values of a to `Columns`.
-    rho : float or function
-        The value ρ is fixed at (one column), or its log prior density.
-    size : int
-        Columns in the window.
-    drop : float
-        A ρ whose log posterior lies this far below the best is left out.
+    The window of `size` columns starts at |ρ| < 0.96, grows while its edge still matters and is
+    then closed in on the mass: what lies `drop` below the best log posterior is left out. `fit`
+    makes `Columns` of increasing a; `rho` is the value ρ is fixed at (one column), or its log prior
+    density.
     """
     if isinstance(rho, float):
         return fit([np.arctanh(rho)])
     low, high = -2.0, 2.0
     while True:
-        found = fit(np.linspace(low, high, size))
-        density = found.log_evidence + log_prior_a(rho, found.a)
+        fitted = fit(np.linspace(low, high, size))
+        density = fitted.log_evidence + log_prior_a(rho, fitted.a)
         if not np.isfinite(density).any():  # the prior lies between two columns
             place = allowed(rho)
             low, high = place[0] - 0.01, place[-1] + 0.01
@@ -141,10 +120,10 @@ def adaptive_columns(fit, rho, *, size=31, drop=25.0):
             low, high = max(-REACH, low - near[0]), min(REACH, high + near[-1])
             continue
         inside = np.flatnonzero(near)
-        step = found.a[1] - found.a[0]
+        step = fitted.a[1] - fitted.a[0]
         if step * (inside[-1] - inside[0] + 2) > 0.5 * (high - low):
-            return found
-        low, high = found.a[inside[0]] - step, found.a[inside[-1]] + step
+            return fitted
+        low, high = fitted.a[inside[0]] - step, fitted.a[inside[-1]] + step
 
 
 def allowed(rho):
@@ -158,15 +137,13 @@ def log_prior_a(rho, a):
     return rho(np.tanh(a)) - 2 * np.log(np.cosh(a))
 
 
-def _guess(rows, a, found, k, step, *, most=4):
-    """The mode at a[k], guessed from the columns already found on one side of it: the polynomial
-    through the nearest of them.
-    """
-    near = [j for j in range(k + step, k + (most + 1) * step, step) if j in found]
+def _guess(rows, a, fitted, k, step, *, most=4):
+    """A guess of the mode at a[k]: the polynomial through the nearest columns on one side of it."""
+    near = [j for j in range(k + step, k + (most + 1) * step, step) if j in fitted]
     if not near:
         return start(rows)
     shares = [np.prod([(a[k] - a[j]) / (a[i] - a[j]) for j in near if j != i]) for i in near]
-    return np.array(shares) @ [found[i][0] for i in near]
+    return np.array(shares) @ [fitted[i][0] for i in near]
 
 
 def start(rows):
@@ -175,12 +152,8 @@ def start(rows):
     Where a response is predicted without error the probit has no finite maximum, and zero is the
     start.
     """
-    return np.concatenate(
-        [
-            START[kind](M, response, rows.n)
-            for kind, M, response in zip(rows.kinds, (rows.A, rows.Z), (rows.y, rows.t))
-        ]
-    )
+    equations = zip(rows.kinds, (rows.A, rows.Z), (rows.y, rows.t))
+    return np.concatenate([START[kind](M, response, rows.n) for kind, M, response in equations])
 
 
 def least_squares(M, response):
@@ -204,8 +177,8 @@ def _least_squares(M, response, n):
 
 
 def _probit(M, response, n):
-    found = probit(M, response)
-    return found.beta if found.converged else np.zeros_like(found.beta)
+    fit = probit(M, response)
+    return fit.beta if fit.converged else np.zeros_like(fit.beta)
 
 
 START = {"continuous": _least_squares, "binary": _probit}
@@ -241,25 +214,19 @@ def answered(searches, answer):
     `answer` replies to a list of questions, one of each search that goes on, so that rows are read
     once for all of them.
     """
-    found, asked = [None] * len(searches), {k: next(search) for k, search in enumerate(searches)}
+    results, asked = [None] * len(searches), {k: next(search) for k, search in enumerate(searches)}
     while asked:
         replies, asked = zip(list(asked), answer(list(asked.values()))), {}
         for k, reply in replies:
             try:
                 asked[k] = searches[k].send(reply)
             except StopIteration as end:
-                found[k] = end.value
-    return found
+                results[k] = end.value
+    return results
 
 
 def mode(rows, prior, a, theta):
-    """Newton's method with step halving at fixed a.
-
-    Returns
-    -------
-    theta, value, hessian
-        The mode, the log posterior there, and its matrix of second derivatives in θ.
-    """
+    """Newton's method with step halving at fixed a: mode, log posterior there, its Hessian."""
     return answered([_ascend(theta, a)], partial(_posterior_derivatives, rows, prior))[0]
 
 
@@ -309,9 +276,7 @@ def _units(H):
 
 
 def matched(z, log_weight):
-    """Mean and covariance that weighted draws z show, (m,) and (m, m):
-    a better Gaussian for a skewed column.
-    """
+    """Mean (m,) and covariance (m, m) of weighted draws z: a Gaussian that fits a skewed column."""
     weight = np.exp(log_weight - logsumexp(log_weight))
     centre = weight @ z
     return centre, (z - centre).T @ (weight[:, None] * (z - centre))
@@ -319,8 +284,8 @@ def matched(z, log_weight):
 
 def _posterior_derivatives(rows, prior, points):
     """Value, gradient and Hessian in θ of the log posterior, at each of some points (θ, a)."""
-    found = derivatives_at(rows, points)
-    return [_with_prior(prior, theta, *each) for (theta, _), each in zip(points, found)]
+    of_likelihood = derivatives_at(rows, points)
+    return [_with_prior(prior, theta, *each) for (theta, _), each in zip(points, of_likelihood)]
 
 
 def _with_prior(prior, theta, value, gradient, H):

@@ -32,15 +32,15 @@ class Rows(NamedTuple):
     later depends on n. The outcome equation has the treatment as c = t - t̄ (c = t if binary), and
     where moderators M change the effect, M∘c.
 
-    Of more rows than a block has, A and Z are `Columns`: `cut` makes arrays of them, and vectors
+    Of more rows than a block has, A and Z are `Regressors`: `cut` makes arrays of them, and vectors
     may be multiplied.
 
     Where each row counts and they come in pieces, the rows here are few that have the means and
     covariances of all, `whole` is their design, and every sum over rows is one over its pieces.
     """
 
-    A: "np.ndarray | Columns"
-    Z: "np.ndarray | Columns"
+    A: "np.ndarray | Regressors"
+    Z: "np.ndarray | Regressors"
     y: np.ndarray
     t: np.ndarray
     n: int
@@ -56,14 +56,7 @@ class Rows(NamedTuple):
         moderators = tuple(f"delta[{label}]" for label in design.moderators)
         names_O = (*_names(design, design.intercept_O, design.in_outcome), *moderators, "alpha")
         names_T = _names(design, design.intercept_T, design.in_treatment)
-        A = Columns(
-            design.C,
-            design.intercept_O,
-            places(design.in_outcome),
-            places(design.moderates),
-            design.dose,
-        )
-        Z = Columns(design.C, design.intercept_T, places(design.in_treatment))
+        A, Z = Regressors.of(design, "outcome"), Regressors.of(design, "treatment")
         y, t, n = design.y, design.t, len(design.y)
         if compress and PAIRS[design.kinds].compressible:
             whole = np.column_stack([A[:], Z[:][:, ~np.isin(names_T, names_O)], t, y])
@@ -95,21 +88,15 @@ class Rows(NamedTuple):
         return len(self.names_O) if outcome else None, self.size - 1 if treatment else None
 
     def split(self, theta):
-        """θ_O, log σ_U, θ_T and log σ_V of one or many θ;
-        log σ is zero where an equation has none.
-        """
+        """θ_O, log σ_U, θ_T and log σ_V of one or many θ; a log σ that is not there is zero."""
         k = len(self.names_O)
         start = k + self.scaled[0]
-        log_sigma = (
+        log_sigma_U, log_sigma_V = (
             np.zeros(theta.shape[:-1]) if place is None else theta[..., place]
             for place in self.places
         )
-        return (
-            theta[..., :k],
-            next(log_sigma),
-            theta[..., start : start + len(self.names_T)],
-            next(log_sigma),
-        )
+        theta_T = theta[..., start : start + len(self.names_T)]
+        return theta[..., :k], log_sigma_U, theta_T, log_sigma_V
 
 
 def _names(design, intercept, used):
@@ -127,7 +114,7 @@ def places(used):
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class Regressors:
     """The columns of an equation: a constant, covariates, moderators times the dose, and the dose.
 
     They are put together for the rows that are asked for, `columns[cut]`: those of all rows would
@@ -139,6 +126,13 @@ class Columns:
     used: slice | np.ndarray
     moderates: slice | np.ndarray | None = None
     dose: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, design, equation):
+        if equation == "treatment":
+            return cls(design.C, design.intercept_T, places(design.in_treatment))
+        own, moderating = places(design.in_outcome), places(design.moderates)
+        return cls(design.C, design.intercept_O, own, moderating, design.dose)
 
     @property
     def shape(self):
@@ -157,9 +151,7 @@ class Columns:
 
 
 def _triangle(whole, names_O, names_T):
-    """A, Z, t and y of the R of a QR; columns of the treatment's equation alone stand after the
-    outcome's.
-    """
+    """A, Z, t and y of the R of a QR; columns of the treatment's equation alone come last."""
     R = np.linalg.qr(whole, mode="r")
     names = [*names_O, *(name for name in names_T if name not in names_O)]
     Z = np.ascontiguousarray(R[:, [names.index(name) for name in names_T]])
@@ -167,9 +159,7 @@ def _triangle(whole, names_O, names_T):
 
 
 def rows_of(design):
-    """The rows of a design as the likelihood wants them, compressed where they can be;
-    built once a design.
-    """
+    """The rows of a design for the likelihood, compressed where they can be; made once a design."""
     if "rows" not in design.kept:
         design.kept["rows"] = Rows.of(
             condensed(design) if PAIRS[design.kinds].compressible else design
@@ -178,21 +168,10 @@ def rows_of(design):
 
 
 def log_likelihood(rows, theta, a, *, chunk=2**16):
-    """Log-likelihood of many parameter vectors.
+    """Log-likelihood, (draws,), of many θ, (draws, rows.size), and their a = atanh ρ, (draws,).
 
-    Parameters
-    ----------
-    rows : Rows
-    theta : ndarray, shape (draws, rows.size)
-    a : ndarray, shape (draws,)
-        atanh ρ of each draw.
-    chunk : int
-        Numbers held at a time: what fits a processor's cache, and memory does not grow with draws
-        times rows.
-
-    Returns
-    -------
-    ndarray, shape (draws,)
+    `chunk` numbers are held at a time: what fits a processor's cache, whatever the draws and the
+    rows.
     """
     theta, a = np.atleast_2d(theta), np.atleast_1d(a)
     if rows.whole is not None:
@@ -219,13 +198,13 @@ def _log_likelihood(theta, a, design):
 def pointwise(rows, theta, a, *, offsets=(0.0, 0.0)):
     """Log-likelihood of each observation (columns) under each draw (rows); wants uncompressed rows.
 
-    `offsets`, as in `numbers`, is where a forest comes in.
+    `offsets`, as in `errors_or_indices`, is where a forest comes in.
     """
     _check_whole(rows)
     return _kernel(rows, theta, a, offsets) + _constant(rows, theta, a)[:, None]
 
 
-def numbers(rows, theta, offsets=(0.0, 0.0)):
+def errors_or_indices(rows, theta, offsets=(0.0, 0.0)):
     """u and v of many θ, each an error or an index: two arrays of shape (draws, rows).
 
     `offsets` are added to the index of the outcome and of the treatment: (draws, rows), or anything
@@ -241,7 +220,7 @@ def numbers(rows, theta, offsets=(0.0, 0.0)):
 
 def _kernel(rows, theta, a, offsets=(0.0, 0.0)):
     return PAIRS[rows.kinds].kernel(
-        *numbers(rows, theta, offsets), 2 * rows.y - 1, 2 * rows.t - 1, a[:, None]
+        *errors_or_indices(rows, theta, offsets), 2 * rows.y - 1, 2 * rows.t - 1, a[:, None]
     )
 
 
@@ -259,25 +238,17 @@ def _constant(rows, theta, a):
 
 
 def derivatives(rows, theta, a):
-    """Value, gradient and Hessian of the log-likelihood in (θ, a), at one point.
-
-    Returns
-    -------
-    value : float
-    gradient : ndarray, shape (rows.size + 1,)
-    hessian : ndarray, shape (rows.size + 1, rows.size + 1)
-        The last entry of each belongs to a = atanh ρ.
-    """
+    """Value, gradient and Hessian of the log-likelihood in (θ, a), at one point; a comes last."""
     if rows.whole is not None:
         return derivatives_at(rows, [(theta, a)])[0]
     blocks = cuts(len(rows.y), BLOCK)
     if len(blocks) < THREADED:
-        found = [_derivatives(rows, block, theta, a) for block in blocks]
+        parts = [_derivatives(rows, block, theta, a) for block in blocks]
     else:
         with one_thread():
             work = (delayed(_derivatives)(rows, block, theta, a) for block in blocks)
-            found = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(work)
-    return tuple(sum(each) for each in zip(*found))
+            parts = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(work)
+    return tuple(sum(each) for each in zip(*parts))
 
 
 def derivatives_at(rows, points):
@@ -285,16 +256,16 @@ def derivatives_at(rows, points):
     if rows.whole is None:
         return [derivatives(rows, *point) for point in points]
     size = rows.size + 1
-    found = total(rows.whole, partial(_flat_derivatives, points))
+    flat = total(rows.whole, partial(_flat_derivatives, points))
     return [
-        (float(each[0]), each[1 : size + 1], each[size + 1 :].reshape(size, size)) for each in found
+        (float(each[0]), each[1 : size + 1], each[size + 1 :].reshape(size, size)) for each in flat
     ]
 
 
 def _flat_derivatives(points, design):
     """Value, gradient and Hessian in one row of numbers for each point, which can be added up."""
-    found = derivatives_at(rows_of(design), points)
-    return np.array([np.r_[value, gradient, H.ravel()] for value, gradient, H in found])
+    triples = derivatives_at(rows_of(design), points)
+    return np.array([np.r_[value, gradient, H.ravel()] for value, gradient, H in triples])
 
 
 def _derivatives(rows, block, theta, a):
@@ -318,13 +289,9 @@ def _derivatives(rows, block, theta, a):
 
 
 def scores(rows, theta, a):
-    """The gradient in (θ, a) of each observation's log-likelihood, at one point; wants uncompressed
-    rows.
+    """Each observation's gradient in (θ, a) at one point, (rows.n, rows.size + 1).
 
-    Returns
-    -------
-    ndarray, shape (rows.n, rows.size + 1)
-        The last column belongs to a = atanh ρ.
+    It wants uncompressed rows; the last column belongs to a = atanh ρ.
     """
     _check_whole(rows)
     p, J_u, J_v = _parts(rows, theta, a)
@@ -337,7 +304,7 @@ def scores(rows, theta, a):
 def _parts(rows, theta, a):
     """Each observation's derivatives in its two numbers, and the Jacobians of these in θ."""
     _, log_sigma_U, _, log_sigma_V = rows.split(theta)
-    u, v = numbers(rows, theta)
+    u, v = errors_or_indices(rows, theta)
     outcome, treatment = (KINDS[kind] for kind in rows.kinds)
     p = PAIRS[rows.kinds].partials(u, v, 2 * rows.y - 1, 2 * rows.t - 1, a)
     return p, outcome.jacobian(rows.A, u, log_sigma_U), treatment.jacobian(rows.Z, v, log_sigma_V)
@@ -352,9 +319,7 @@ def _check_whole(rows):
 
 
 def _curvature(J, f, kind):
-    """Σ f ∂²: an index is linear in θ; an error (y - Aθ)/σ bends with log σ, its last column,
-    alone.
-    """
+    """Σ f ∂²: an index is linear in θ; an error (y - Aθ)/σ bends with its last, log σ, alone."""
     extra = np.zeros((J.shape[1], J.shape[1]))
     if kind.scaled:
         extra[:, -1] = extra[-1, :] = -(f @ J)
@@ -386,8 +351,8 @@ def probit(Z, t, *, root=None, iterations=30):
 
 def probit_in_pieces(design, equation, root):
     """`probit` of an equation whose rows come in pieces, from that of a part of them."""
-    part = columns_of(design.all_rows.part(design), equation)
-    near, (few, _) = probit(*part, root=root), columns_of(design, equation)
+    part = regression_of(design.all_rows.part(design), equation)
+    near, (few, _) = probit(*part, root=root), regression_of(design, equation)
 
     def uphill(beta):
         return total(design, partial(_uphill_in, equation, beta))
@@ -395,14 +360,14 @@ def probit_in_pieces(design, equation, root):
     return _climb(uphill, near.beta, np.sqrt((few**2).mean(axis=0)), root)
 
 
-def columns_of(design, equation):
+def regression_of(design, equation):
     """The columns and the response of an equation."""
     rows = rows_of(design)
     return (rows.A, rows.y) if equation == "outcome" else (rows.Z, rows.t)
 
 
 def _uphill_in(equation, beta, design):
-    Z, t = columns_of(design, equation)
+    Z, t = regression_of(design, equation)
     return _uphill(Z, 2 * t - 1, beta)
 
 
@@ -412,8 +377,8 @@ def _climb(uphill, beta, unit, root, iterations=30):
     unit = np.where(unit > 0, unit, 1.0)
     beta = beta * unit
     for _ in range(iterations):
-        found = uphill(beta / unit)
-        curvature, slope = found[:, :-1] + precision, found[:, -1] - precision @ (beta / unit)
+        slopes = uphill(beta / unit)
+        curvature, slope = slopes[:, :-1] + precision, slopes[:, -1] - precision @ (beta / unit)
         try:
             step = np.linalg.solve(curvature / np.outer(unit, unit), slope / unit)
         except np.linalg.LinAlgError:

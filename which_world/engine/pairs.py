@@ -33,10 +33,8 @@ from which_world.engine.bivariate import (
 )
 
 
-class Kind(NamedTuple):
-    """One equation's number of many θ, its Jacobian in (θ[, log σ]) at one θ,
-    and whether it has a σ.
-    """
+class Response(NamedTuple):
+    """A number of many θ, its Jacobian in (θ[, log σ]) at one θ, and whether there is a σ."""
 
     number: Callable
     jacobian: Callable
@@ -67,10 +65,10 @@ def index(M, response, theta, log_sigma, offset=0.0):
 
 
 KINDS = {
-    "continuous": Kind(
+    "continuous": Response(
         error, lambda M, e, log_sigma: np.column_stack([-M * np.exp(-log_sigma), -e]), True
     ),
-    "binary": Kind(index, lambda M, e, log_sigma: M, False),
+    "binary": Response(index, lambda M, e, log_sigma: M, False),
 }
 
 
@@ -150,11 +148,9 @@ def two_indices(u, v, s, q, a):
 
 
 def two_indices_partials(u, v, s, q, a):
-    value = (
-        log_Phi2_rows((s * u)[None], (q * v)[None], s * q, np.array([a]))[0]
-        if np.ndim(a) == 0
-        else None
-    )
+    value = None
+    if np.ndim(a) == 0:
+        value = log_Phi2_rows((s * u)[None], (q * v)[None], s * q, np.array([a]))[0]
     p = log_Phi2_partials(s * u, q * v, s * q * a, value)
     return Partials(
         p.value,

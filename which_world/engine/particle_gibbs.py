@@ -18,9 +18,7 @@ STATS = ("diverging", "energy", "tree_depth", "step_size", "acceptance_rate")
 
 
 def particle_gibbs(model, *, draws, tune, chains, seed, progressbar, names=None):
-    """PyMC's way: particle Gibbs for the forests and NUTS for everything else,
-    one after the other in each step.
-    """
+    """PyMC's way: in each step particle Gibbs for the forests, then NUTS for everything else."""
     forests = filter(is_forest, model.free_RVs)
     alone = multiprocessing.current_process().daemon  # a worker of a cluster may not have workers
     with model, _quiet("pymc"):

@@ -31,19 +31,19 @@ from which_world.engine.from_pymc import Funnel, Sieve
 from which_world.engine.laplace import PARETO_K, adaptive_columns, columns, log_prior_a
 from which_world.engine.likelihoods import LOG_2PI, log_likelihood, rows_of
 
-COARSE, FEWEST, NEAR, STRIDE = 31, 30, 6.0, 1.0  # see `_knots`
+COARSE, FEWEST_PROPOSALS, NEAR, STRIDE = 31, 30, 6.0, 1.0  # see `_knots`
 # a ρ whose log posterior lies this far below the best is left out: five standard deviations
 DROP = 12.5
 # what stands for zero while sampling, in standard errors: the data cannot tell, and no digit is
 # lost
 ZERO = 0.03
-NODES = 24  # values of λ: Gauss-Legendre nodes of the half-Cauchy's distribution function
+SPREAD_NODES = 24  # values of λ: Gauss-Legendre nodes of the half-Cauchy's distribution function
 THIN = {"sieve": 2, "funnel": 2}  # rounds of the loop between two proposals
 # for every draw that is kept: weights need something to choose from
 PROPOSALS = {"sieve": 5, "funnel": 3}
 # proposals of all chains together: fewer cannot be judged by the tail of their weights
-FEWEST = 200
-CHUNK = 1000  # precision matrices held at a time
+FEWEST_PROPOSALS = 200
+MATRICES_AT_ONCE = 1000  # precision matrices held at a time
 
 
 class Target(NamedTuple):
@@ -63,20 +63,12 @@ class Target(NamedTuple):
 
 
 def sparse_gibbs(joint, *, draws, tune, chains, seed):
-    """The posterior of a sparse joint model.
+    """The posterior of a sparse `Joint`, as a DataTree.
 
-    Parameters
-    ----------
-    joint : which_world.engine.from_pymc.Joint
-    draws, tune, chains, seed
-        As in `which_world.sampling.fit`.
-
-    Returns
-    -------
-    xarray.DataTree or None
-        None when Pareto k̂ objects, or when the grid of ρ ends too soon.
+    None when Pareto k̂ objects, or when the grid of ρ ends too soon.
     """
-    target, proposals = _target(joint), max(draws * PROPOSALS[joint.family], FEWEST // chains)
+    target = _target(joint)
+    proposals = max(draws * PROPOSALS[joint.family], FEWEST_PROPOSALS // chains)
     generators = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(chains + 1)]
     work = (delayed(_chain)(joint, target, proposals, tune, one) for one in generators[1:])
     paths = zip(*Parallel(n_jobs=min(2, chains), require="sharedmem")(work))
@@ -85,12 +77,9 @@ def sparse_gibbs(joint, *, draws, tune, chains, seed):
     a, log_q = _draw_a(target.a, log_height, rng)
     spread = _spreads(joint, target, kinds, hyper)
     theta, log_density = _draw_theta(target, spread, a, rng)
-    log_weight = log_likelihood(rows_of(joint.design), theta, a) + _log_prior(
-        joint, target, theta, spread
-    )
-    log_weight += (
-        (0.0 if isinstance(joint.rho, float) else log_prior_a(joint.rho, a)) - log_q - log_density
-    )
+    log_weight = log_likelihood(rows_of(joint.design), theta, a)
+    log_weight += _log_prior(joint, target, theta, spread)
+    log_weight += _log_prior_rho(joint, a) - log_q - log_density
     smooth, pareto_k = array_stats.psislw(-log_weight)
     if pareto_k > PARETO_K or _edge(target.a, log_height) > 1e-3:
         return None
@@ -98,14 +87,14 @@ def sparse_gibbs(joint, *, draws, tune, chains, seed):
     if joint.family == "sieve":
         theta[:, target.place] *= kinds  # exactly zero
     posterior = named(joint.design, theta[kept], a[kept])
-    posterior |= _told(joint, target, theta[kept], kinds[kept], hyper[kept], spread[kept], rng)
+    posterior |= _prior_variables(
+        joint, target, theta[kept], kinds[kept], hyper[kept], spread[kept], rng
+    )
     return tree(joint.design, posterior, route="spreads", pareto_k=float(pareto_k))
 
 
-def half_cauchy_nodes(count=NODES):
-    """Values of a half-Cauchy variable and their weights:
-    Gauss-Legendre on its distribution function.
-    """
+def half_cauchy_nodes(count=SPREAD_NODES):
+    """A half-Cauchy's values and weights: Gauss-Legendre on its distribution function."""
     node, weight = np.polynomial.legendre.leggauss(count)
     return np.tan(np.pi / 4 * (node + 1)), weight / 2
 
@@ -114,7 +103,7 @@ def _target(joint):
     knots = _knots(joint)
     precision = np.array([np.linalg.inv(root @ root.T) for root in knots.root])
     height = knots.value + _log_prior_sigma(joint, knots.mode)
-    height += 0.0 if isinstance(joint.rho, float) else log_prior_a(joint.rho, knots.a)
+    height += _log_prior_rho(joint, knots.a)
     places = _places(joint.design)
     equation = np.repeat([0, 1], [len(p) for p in places])
     # each log σ follows its equation
@@ -138,9 +127,7 @@ def _target(joint):
 
 
 def _hyper(joint):
-    """The free coefficients' sds, and three numbers of each equation's prior:
-    neutral where it has no covariates.
-    """
+    """Free coefficients' sds, and each equation's three numbers: neutral without covariates."""
     slab, hyper = [], []
     for _, equation in joint.equations:
         if joint.family == "sieve":
@@ -176,7 +163,7 @@ def _knots(joint):
     error = CubicSpline(coarse.a, np.sqrt((coarse.root**2).sum(axis=2))[:, place])(a)
     path = CubicSpline(coarse.a, coarse.mode[:, place])
     pace = np.where(np.abs(path(a)) < NEAR * error, np.abs(path(a, 1)) / (STRIDE * error), 0.0)
-    slowest = FEWEST / (a[-1] - a[0])
+    slowest = FEWEST_PROPOSALS / (a[-1] - a[0])
     walked = cumulative_trapezoid(
         np.maximum(pace.max(axis=1, initial=0.0), slowest), a, initial=0.0
     )
@@ -219,18 +206,14 @@ def _spreads(joint, target, kinds, hyper):
     """Prior sd of every sparse coefficient in every draw, (draws, J)."""
     if joint.family == "sieve":
         return np.where(kinds == 1, target.slab, _zero(target))
-    tau, c2, local = (
-        hyper[:, target.equation],
-        hyper[:, 2 + target.equation],
-        half_cauchy_nodes()[0][kinds],
-    )
+    tau = hyper[:, target.equation]
+    c2 = hyper[:, 2 + target.equation]
+    local = half_cauchy_nodes()[0][kinds]
     return tau * local * np.sqrt(c2 / (c2 + (tau * local) ** 2))
 
 
 def _draw_a(knots, log_height, rng):
-    """a for every draw, from the density that is linear between the knots,
-    and its log height (not normalised).
-    """
+    """a of every draw, by a density linear between knots, and its log height (not normalised)."""
     if len(knots) == 1:
         return np.full(len(log_height), knots[0]), log_height[:, 0]
     top = log_height.max(axis=1, keepdims=True)
@@ -253,20 +236,17 @@ def _draw_theta(target, spread, a, rng):
         x if one else CubicSpline(target.a, x) for x in (target.mode, target.precision)
     )
     parts = []
-    for i in range(0, len(a), CHUNK):
-        own = slice(i, i + CHUNK)
+    for i in range(0, len(a), MATRICES_AT_ONCE):
+        own = slice(i, i + MATRICES_AT_ONCE)
         size = len(a[own])
         centre, H = (np.repeat(x, size, axis=0) if one else x(a[own]) for x in (mode, precision))
         parts.append(_draw_gaussian(target, spread[own], centre, H, rng))
-    return np.concatenate([theta for theta, _ in parts]), np.concatenate(
-        [density for _, density in parts]
-    )
+    theta, log_density = map(np.concatenate, zip(*parts))
+    return theta, log_density
 
 
 def _draw_gaussian(target, spread, mode, H, rng):
-    """θ from the product of the likelihood's Gaussian (mode, precision H) and the prior's,
-    and its log density.
-    """
+    """θ from the Gaussian of likelihood (mode, precision H) times prior, and its log density."""
     base = np.tile(target.base, (len(mode), 1))
     linear = np.einsum("nij,nj->ni", H, mode) + base * target.centre
     base[:, target.place] = spread**-2.0
@@ -282,14 +262,15 @@ def _draw_gaussian(target, spread, mode, H, rng):
 def _log_prior(joint, target, theta, spread):
     """Log prior of θ given the spreads; the loop has the prior of the spreads in it already."""
     plain = np.flatnonzero(target.base)
-    normal = norm.logpdf(theta[:, plain], target.centre[plain], target.base[plain] ** -0.5).sum(
-        axis=1
-    )
-    return (
-        normal
-        + norm.logpdf(theta[:, target.place], 0.0, spread).sum(axis=1)
-        + _log_prior_sigma(joint, theta)
-    )
+    sd = target.base[plain] ** -0.5
+    normal = norm.logpdf(theta[:, plain], target.centre[plain], sd).sum(axis=1)
+    sparse = norm.logpdf(theta[:, target.place], 0.0, spread).sum(axis=1)
+    return normal + sparse + _log_prior_sigma(joint, theta)
+
+
+def _log_prior_rho(joint, a):
+    """Log prior of a = atanh ρ; none where ρ is fixed."""
+    return 0.0 if isinstance(joint.rho, float) else log_prior_a(joint.rho, a)
 
 
 def _log_prior_sigma(joint, theta):
@@ -328,26 +309,25 @@ def _resample(log_weight, draws, rng):
     return np.array(chosen) + steps * np.arange(chains)[:, None]
 
 
-def _told(joint, target, theta, kinds, hyper, spread, rng):
+def _prior_variables(joint, target, theta, kinds, hyper, spread, rng):
     """The prior's own variables under the model's names."""
-    told = {}
+    variables = {}
     for e, label in enumerate("OT"):
         mine = target.equation == e
         if not mine.any():
             continue
         beta, kind = theta[..., target.place[mine]], kinds[..., mine]
         if joint.family == "sieve":
-            told |= {f"included_{label}": kind} | (
-                {f"inclusion_{label}": hyper[..., e]} if target.hyper[e][1] > 0 else {}
-            )
-            told[f"slab_{label}"] = np.where(
-                kind == 1, beta, target.slab[mine] * rng.normal(size=beta.shape)
-            )
+            variables[f"included_{label}"] = kind
+            if target.hyper[e][1] > 0:
+                variables[f"inclusion_{label}"] = hyper[..., e]
+            unused = target.slab[mine] * rng.normal(size=beta.shape)
+            variables[f"slab_{label}"] = np.where(kind == 1, beta, unused)
         else:
-            told |= {
+            variables |= {
                 f"tau_{label}": hyper[..., e],
                 f"c2_{label}": hyper[..., 2 + e],
                 f"lambda_{label}": half_cauchy_nodes()[0][kind],
                 f"z_{label}": beta / spread[..., mine],
             }
-    return told
+    return variables

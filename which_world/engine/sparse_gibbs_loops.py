@@ -13,8 +13,10 @@ import numpy as np
 from numba import njit
 
 REBUILT = 10  # rounds between two computations from scratch
-FAR = 60.0  # a column so far below the best, in log evidence, adds nothing that a sum would notice
-STEPS = 10  # Metropolis steps of τ and c² between two rounds over the coefficients
+NEGLIGIBLE = (
+    60.0  # a column so far below the best, in log evidence, adds nothing that a sum would notice
+)
+SCALE_STEPS = 10  # Metropolis steps of τ and c² between two rounds over the coefficients
 
 
 class Likelihood(NamedTuple):
@@ -54,7 +56,7 @@ class FunnelNumbers(NamedTuple):
     scale: np.ndarray  # (2,)
 
 
-class Columns(NamedTuple):
+class ColumnState(NamedTuple):
     """Prior precisions, and the columns under them: covariances, means, log evidences."""
 
     D: np.ndarray  # (m,)
@@ -149,7 +151,7 @@ def funnel(likelihood, sparse, numbers, plan, rng):
 def _blank(likelihood):
     """Columns to be filled, with the prior precisions of what is not sparse."""
     K, m = likelihood.b.shape
-    return Columns(likelihood.base.copy(), np.empty((K, m, m)), np.empty((K, m)), np.empty(K))
+    return ColumnState(likelihood.base.copy(), np.empty((K, m, m)), np.empty((K, m)), np.empty(K))
 
 
 @njit(nogil=True, cache=True)
@@ -170,13 +172,11 @@ def _spread(tau, c2, local):
 
 @njit(nogil=True, cache=True)
 def _move_scales(e, hyper, theta, sparse, kinds, numbers, rng):
-    """Random-walk Metropolis of log τ and log c² given the coefficients of equation e and their
-    λ.
-    """
+    """Random-walk Metropolis of log τ and log c² of equation e, given its coefficients and λ."""
     if not np.any(sparse.equation == e):
         return
     old = _scale_density(e, hyper[e], hyper[2 + e], theta, sparse, kinds, numbers)
-    for step in range(2 * STEPS):
+    for step in range(2 * SCALE_STEPS):
         tau, c2 = hyper[e], hyper[2 + e]
         if step % 2:
             c2 *= np.exp(rng.normal())
@@ -214,9 +214,7 @@ def _rebuild(likelihood, columns):
 
 @njit(nogil=True, cache=True)
 def _invert(H, D, C):
-    """(H + diag D)⁻¹ into C, and the log determinant: Gauss and Jordan,
-    who need no pivots where all is positive.
-    """
+    """(H + diag D)⁻¹ into C, and its log determinant: Gauss-Jordan, without pivots."""
     log_det = 0.0
     C[:] = H + np.diag(D)
     for p in range(len(D)):
@@ -249,9 +247,7 @@ def _total(E, log_width):
 
 @njit(nogil=True, cache=True)
 def _visit(p, options, log_prior, columns, log_width, rng):
-    """Draw the kind of the coefficient at p given all others, ρ and θ summed out,
-    and change the columns to it.
-    """
+    """Draw the kind of the coefficient at p given all others, and change the columns to it."""
     D, C, M, E = columns
     log_weight, value, t = np.empty(len(options)), np.empty(len(E)), np.empty(len(E))
     level, variance, pull = E + log_width, C[:, p, p].copy(), 0.5 * M[:, p] ** 2
@@ -262,7 +258,7 @@ def _visit(p, options, log_prior, columns, log_width, rng):
             value[k] = level[k] - d * pull[k] / t[k]
             top = max(top, value[k])
         for k in range(len(E)):
-            if value[k] > top - FAR:
+            if value[k] > top - NEGLIGIBLE:
                 total += np.exp(value[k] - top) / np.sqrt(t[k])
         log_weight[s] = log_prior[s] + 0.5 * np.log(options[s]) + top + np.log(total)
     s = _choose(log_weight, rng)
@@ -292,9 +288,7 @@ def _change(p, precision, columns):
 
 @njit(nogil=True, cache=True)
 def _swap(kinds, options, sparse, columns, log_width, rng):
-    """Metropolis: let a free coefficient and a zero one of the same equation change roles,
-    judged before it is done.
-    """
+    """Metropolis: a free coefficient and a zero one of an equation change roles, judged before."""
     (place, equation), (D, C, M, E) = sparse, columns
     i, j = rng.integers(0, len(kinds)), rng.integers(0, len(kinds))
     if equation[i] != equation[j] or kinds[i] == kinds[j]:

@@ -18,7 +18,9 @@ import xarray as xr
 
 from which_world.priors import log_density
 
-PROBED = np.tanh(np.linspace(-4, 4, 201))  # a prior over ρ is told from another by its density here
+PROBED_AT = np.tanh(
+    np.linspace(-4, 4, 201)
+)  # a prior over ρ is told from another by its density here
 
 
 def key(*parts):
@@ -27,9 +29,7 @@ def key(*parts):
 
 
 def _plain(value):
-    """A value without what only its own process knows: a frozen SciPy distribution by its name,
-    numbers and density.
-    """
+    """A value without what one process alone knows: SciPy's priors by name, numbers, density."""
     if hasattr(value, "dist") and hasattr(value, "kwds"):
         kind = type(value.dist)
         return [
@@ -37,7 +37,7 @@ def _plain(value):
             kind.__qualname__,
             value.args,
             sorted(value.kwds.items()),
-            log_density(value, PROBED),
+            log_density(value, PROBED_AT),
         ]
     if is_dataclass(value) and not isinstance(value, type):
         return [
@@ -64,8 +64,7 @@ def check_writable(folder):
     except OSError as error:
         raise type(error)(
             f"folder={str(folder)!r} cannot be written in ({error.strerror or error}); accepted is "
-            "a folder where you "
-            "may write, or folder=None to keep nothing on disk."
+            "a folder where you may write, or folder=None to keep nothing on disk."
         ) from None
 
 
@@ -79,8 +78,8 @@ def keep(idata, folder, name):
         beside.unlink(missing_ok=True)
         warnings.warn(
             f"a finished world could not be kept in {str(folder)!r} ({error}); it is in the "
-            "result, and would be "
-            "fitted again by another run. Save the result elsewhere, or give another folder=...",
+            "result, and would be fitted again by another run. Save the result elsewhere, or give "
+            "another folder=...",
             UserWarning,
             stacklevel=3,
         )

@@ -25,7 +25,7 @@ from which_world.effects import POINTS
 from which_world.maps import GRID, map_rho, smoothed, trusted, unreliable
 from which_world.moments import ONE_THREAD
 from which_world.priors import AtanhNormal, atanh_normal, check_belief, scales
-from which_world.readings import between_columns, read_map, tipping_point, weigh
+from which_world.readings import between_columns, read_map, summary, tipping_point, weigh
 from which_world.report.examine import MISLED, data_checks, doubts
 from which_world.report.identifiers import belonging, identifiers, narrowed
 from which_world.report.instruments import instrument_table, instruments_said
@@ -51,7 +51,9 @@ if TYPE_CHECKING:
 
 ROWS_FOR_SIZE = 300  # from which the shuffle test is known to reject what it should,
 ROWS_EACH = 20  # and so many for each coefficient
-MANY = 40_000  # rows of a binary treatment, beyond which columns and benchmarks are drawn of fewer
+THINNED_TO = (
+    40_000  # rows of a binary treatment, beyond which columns and benchmarks are drawn of fewer
+)
 LOOKED = 200_000  # rows of which each one's influence is looked at
 PROBABILITY = 0.95
 FLAT_DRAWS = 4000  # of least squares
@@ -417,8 +419,8 @@ def _tipping(chart, zero):
 
 
 def large(design: Design) -> bool:
-    """Whether a binary treatment has more than MANY rows."""
-    return design.kind == "binary" and design.n > MANY
+    """Whether a binary treatment has more than THINNED_TO rows."""
+    return design.kind == "binary" and design.n > THINNED_TO
 
 
 def _worlds(design, chart, belief, seed, misled=False):
@@ -498,18 +500,8 @@ def _no_row(read):
 
 def _row(reading, read):
     """The row of a world, from its draws."""
-    effect, rho, tail = reading[read].values, reading.rho.values, (1 - PROBABILITY) / 2
-    low, high = np.quantile(effect, [tail, 1 - tail])
-    row = {
-        read: effect.mean(),
-        "low": low,
-        "high": high,
-        "rho": rho.mean(),
-        "rho_sd": rho.std(),
-        f"P({read}>0)": (effect > 0).mean(),
-        "pareto_k": reading.attrs["pareto_k"],
-        "ess": reading.attrs["ess"],
-    }
+    row = summary(reading[read].values, reading.rho.values, PROBABILITY, read)
+    row |= {name: reading.attrs[name] for name in ("pareto_k", "ess")}
     return {name: float(value) for name, value in row.items()}
 
 
@@ -557,10 +549,10 @@ def _reweigh(chart, old, new):
 
 
 def _thinned(design, seed):
-    """At most MANY rows of a binary design, drawn at random: a benchmark needs few digits."""
+    """At most THINNED_TO rows of a binary design, drawn at random: a benchmark needs few digits."""
     if not large(design):
         return design
-    rows = np.sort(np.random.default_rng(seed).choice(design.n, MANY, replace=False))
+    rows = np.sort(np.random.default_rng(seed).choice(design.n, THINNED_TO, replace=False))
     C = design.C[rows]
     if (np.ptp(C, axis=0) == 0).any():  # a rare level was missed
         return design

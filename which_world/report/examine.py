@@ -34,7 +34,7 @@ ODDS = 100  # of being alike in one part, the other alike or not: asked about fr
 MOSTLY = 0.5  # share of the rows alike in the outcome, or in all else, that are alike in all
 HASH = 0x9E3779B97F4A7C15  # an odd number whose powers look like chance
 REPEATED = 0.01  # share of the rows, from which those that repeat are asked about
-MANY = 50_000  # rows, evenly spread, to which the chance of treatment is fitted
+SPREAD_OVER = 50_000  # rows, evenly spread, to which the chance of treatment is fitted
 NEAR = 0.02  # a fitted probability of treatment this close to 0 or 1 is beyond overlap
 EXTRAPOLATED = 0.1  # share of rows beyond overlap, from which a report warns
 DIFFERENT = 0.5  # standard deviations between the groups, from which a report warns
@@ -200,7 +200,7 @@ def _overlap(design):
 def _chance_of_treatment(design):
     """The chance of treatment that a probit fits to what stands in both formulas, row by row."""
     both = _compared(design)
-    for step in (max(1, design.n // MANY), 1):
+    for step in (max(1, design.n // SPREAD_OVER), 1):
         columns = _treatment_columns(design, both, step)
         independent = step == 1 or np.linalg.matrix_rank(columns) == columns.shape[1]
         if independent:  # no rare level was missed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from which_world.classical import effect_at, finite
+from which_world.classical import effect_at_rho, finite
 from which_world.clusters import both_residuals, grown_by_groups, resemblance_of
 from which_world.decisions import restoring_rho
 from which_world.design import terms_of
@@ -241,7 +241,7 @@ def _shared(design, codes):
     """The effect with a constant for each group, and the ρ at which the model has it without."""
     unit = POINTS * design.step if design.outcome_kind == "binary" else 1.0
     likely = finite(design)
-    effect = effect_at(design, 0.0, None if likely else scales(design))
+    effect = effect_at_rho(design, 0.0, None if likely else scales(design))
     without, _ = _slope(design, np.zeros(len(codes), dtype=int))
     slope, se = _slope(design, codes)
     if np.isnan(slope):

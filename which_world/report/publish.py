@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from which_world import arguments
-from which_world.report.contents import MANY, large
+from which_world.report.contents import THINNED_TO, large
 from which_world.report.examine import MISLED
 from which_world.report.figure import draw, moving
 from which_world.report.folder import MANIFEST, written
@@ -73,8 +73,8 @@ WITHOUT_PRIOR = (
 )
 OTHER_PRIORS = "The row “ρ free” again, under priors half and twice as wide."
 MANY_ROWS = (
-    f"With so many rows these come from {MANY:,} of them, drawn at random, and the map from fewer "
-    "columns and draws than usual."
+    f"With so many rows these come from {THINNED_TO:,} of them, drawn at random, and the map from "
+    "fewer columns and draws than usual."
 )
 MARKDOWN = """# {{ title }}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from which_world.maps import PULLED, runs
+from which_world.maps import PULLED, stretches
 from which_world.priors import AtanhNormal, described, moments, scales
 from which_world.report.examine import MISLED, WEAK, by_normal_errors, count, first_stage
 from which_world.report.words import (
@@ -313,8 +313,8 @@ def unread(rho: np.ndarray, bad: np.ndarray) -> list[str]:
     if not np.any(bad):
         return []
     return [
-        f"There are too few rows for these terms to draw the map at ρ = {runs(rho, bad)} (Pareto "
-        "k̂ above 0.7): the figure is shaded there, and no number leans on it."
+        f"There are too few rows for these terms to draw the map at ρ = {stretches(rho, bad)} "
+        "(Pareto k̂ above 0.7): the figure is shaded there, and no number leans on it."
     ]
 
 

@@ -8,14 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-KEPT = 40  # different values at either end of a column, which tell a code from what is measured
-MOST = 5  # codes at one end: refused, unknown, not asked
+KEPT_AT_EITHER_END = (
+    40  # different values at either end of a column, which tell a code from what is measured
+)
+MOST_CODES = 5  # codes at one end: refused, unknown, not asked
 OFTEN = 3  # rows with it, from which a value is a code and no outlier
 APART = 4  # how far codes lie from the rest, in steps between the values there
 RARE = 0.1  # share of the rows below which -1 beside 0 and 1 may be a code
 WIDE = 0.15  # and in the range of the rest
 # 99, 88, 77, 66; 98, 97, 96 beside 99; of any length
-DIGITS = re.compile(r"6+|7+|8+|9+[6-9]?")
+REPEATED_DIGIT = re.compile(r"6+|7+|8+|9+[6-9]?")
 # the same below zero, where no amount lies, and -1 to -9
 BELOW = re.compile(r"[1-9]|6+|7+|8+|9+[6-9]?|99925|10+")
 EDGES = [2**k - 1 for k in (7, 8, 15, 16, 31, 32, 63, 64)] + [2**k for k in (7, 15, 31, 63)]
@@ -31,17 +33,9 @@ FILLS = [
 
 
 def ends(values: npt.ArrayLike) -> pd.Series:
-    """How often each of a column's few lowest and few highest values occurs.
+    """How often each of a column's few lowest and few highest finite values occurs, in order.
 
-    Parameters
-    ----------
-    values : array_like
-        Numbers; those that are missing or infinite are left out.
-
-    Returns
-    -------
-    Series
-        Counts by value, in order. Those of two parts of a column add up by `together`.
+    Counts of two parts of a column add up by `together`.
     """
     numbers = np.asarray(values, dtype=float)
     return _ends(pd.Series(numbers[np.isfinite(numbers)]).value_counts())
@@ -55,25 +49,17 @@ def together(one: pd.Series, other: pd.Series) -> pd.Series:
 def _ends(counts):
     """Counts of the few lowest and the few highest values, in order."""
     counts = counts.sort_index()
-    return counts if len(counts) <= 2 * KEPT else pd.concat([counts[:KEPT], counts[-KEPT:]])
+    if len(counts) <= 2 * KEPT_AT_EITHER_END:
+        return counts
+    return pd.concat([counts[:KEPT_AT_EITHER_END], counts[-KEPT_AT_EITHER_END:]])
 
 
-def found(counts: pd.Series) -> pd.Series:
-    """The values that may be codes, and how often they occur.
+def candidates(counts: pd.Series) -> pd.Series:
+    """The values that may be codes, and how often they occur, among the `ends` of a column.
 
     Such a value looks like a code, stands in several rows, lies at an end of the column and apart
     from the rest: by several steps between the values there, and either by a good part of their
     range, or below zero where nothing else is. Beside a yes and a no, 1 and 0, a rare -1 is one.
-
-    Parameters
-    ----------
-    counts : Series
-        From `ends`.
-
-    Returns
-    -------
-    Series
-        Counts by value; what is left are the values that were measured.
     """
     rest, codes = counts, []
     while outermost := _codes(rest, -1) or _codes(rest, 1):
@@ -83,17 +69,11 @@ def found(counts: pd.Series) -> pd.Series:
 
 
 def ask(counts: pd.Series, name: str, rows: int) -> list[str]:
-    """A question about the codes of a column, with what to do if they are; none without.
+    """A question about the codes among a column's `ends`, and what to do if they are; none without.
 
-    Parameters
-    ----------
-    counts : Series
-        From `ends`.
-    name : str
-    rows : int
-        How many there are.
+    `rows` is how many there are.
     """
-    codes = found(counts)
+    codes = candidates(counts)
     if codes.empty:
         return []
     measured = counts.index.difference(codes.index)
@@ -114,7 +94,7 @@ def ask(counts: pd.Series, name: str, rows: int) -> list[str]:
 def _codes(counts, side):
     """The codes at the lower (-1) or the upper (1) end of a column."""
     levels = counts.index.to_numpy()[::-side]  # the end comes first
-    for k in range(min(MOST, len(levels) - 2), 0, -1):
+    for k in range(min(MOST_CODES, len(levels) - 2), 0, -1):
         codes, rest = levels[:k], levels[k:]
         known = all(_looks(code, side) for code in codes)
         beside_an_answer = side < 0 and list(rest) == [0, 1] and _rare(counts, codes)
@@ -137,14 +117,14 @@ def _looks(value, side):
     if np.isclose(size, EDGES + FILLS, rtol=1e-7, atol=0).any():
         return True
     digits = f"{size:.15g}".replace(".", "")
-    return bool((DIGITS if side > 0 else BELOW).fullmatch(digits))
+    return bool((REPEATED_DIGIT if side > 0 else BELOW).fullmatch(digits))
 
 
 def _apart(codes, rest, side):
     """Whether codes lie apart from a column's other values, which begin at the codes' end."""
     gap, width = abs(codes[-1] - rest[0]), abs(rest[-1] - rest[0])
     steps = np.abs(np.diff(rest))
-    near = steps[: max(1, min(len(steps), KEPT) // 2)].max()
+    near = steps[: max(1, min(len(steps), KEPT_AT_EITHER_END) // 2)].max()
     if side < 0 <= rest[0]:  # below zero, where nothing else is
         half_of_a_scale = 2 * max(abs(codes)) >= max(rest[-1], 4)  # such as -2 to 2
         if gap >= 2 * near and not half_of_a_scale:

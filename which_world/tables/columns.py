@@ -12,19 +12,19 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-FEW = 10  # as many different numbers with a unit, or dates, may be categories
-MARKS = ",.'’ \u00a0\u202f"  # what stands between thousands somewhere in the world
-NUMBER = rf"[-+]?(?:\d+(?:[{MARKS}]\d+)*|[.,]\d+)(?:[eE][-+]?\d+)?"
-DIGITS = rf"\s*[-+]?[\d{MARKS}]*\d[\d{MARKS}]*(?:[eE][-+]?\d+)?\s*"
+FEW_VALUES = 10  # as many different numbers with a unit, or dates, may be categories
+THOUSANDS_MARKS = ",.'’ \u00a0\u202f"  # what stands between thousands somewhere in the world
+NUMBER = rf"[-+]?(?:\d+(?:[{THOUSANDS_MARKS}]\d+)*|[.,]\d+)(?:[eE][-+]?\d+)?"
+LIKE_NUMBERS = rf"\s*[-+]?[\d{THOUSANDS_MARKS}]*\d[\d{THOUSANDS_MARKS}]*(?:[eE][-+]?\d+)?\s*"
 DATE = (
     r"\s*(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[T ]\d.*)?|\d{4}[-/]\d{2}|"
     r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s*[AaPp]\.?[Mm]\.?)?)\s*"
 )
-MEASURED = (  # what stands around it
+WITH_A_UNIT = (  # what stands around it
     rf"\s*((?:[A-Z]{{3}}\s)?[^\w\s.,+-]*)\s*{NUMBER}\s*((?:[^\d.,\s].*?)?)\s*"
 )
 # the texts that pandas takes for a missing value, beside an empty field
-MISSING = tuple(
+MISSING_TEXTS = tuple(
     "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan"
     "|null".split("|")
 )
@@ -45,24 +45,11 @@ class Fault(NamedTuple):
 def for_formulas(
     column: pd.Series, name: str, *, categorical: bool = False, whole: bool = True
 ) -> pd.Series:
-    """A column as formulas use it, whichever way pandas holds it.
+    """A column as formulas use it, whichever way pandas holds it; missing values stay missing.
 
-    Parameters
-    ----------
-    column : Series
-        Missing values stay missing.
-    name : str
-        As a sentence calls it.
-    categorical : bool
-        Whether it stands in ``C(...)`` alone: then anything that has levels will do.
-    whole : bool
-        Whether these are all rows. If not, text is not judged, which `check_text` does, and no
-        level is taken out.
-
-    Returns
-    -------
-    Series
-        Of NumPy numbers or truth values, of text, or categorical with the levels that occur.
+    NumPy numbers or truth values, text, or categories that occur. If it is `categorical`, that is,
+    stands in ``C(...)`` alone, anything that has levels will do. If these are not the `whole` of
+    its rows, text is not judged, which `check_text` does, and no level is taken out.
 
     Raises
     ------
@@ -196,13 +183,7 @@ def _text(column, name, judged):
 def check_text(counts: pd.Series, name: str, row: Callable[[str], int] | None = None) -> None:
     """Refuse text that is no categories: numbers, dates, or nearly every value different.
 
-    Parameters
-    ----------
-    counts : Series
-        How often each value occurs.
-    name : str
-    row : function, optional
-        From a value to the row in which it first stands.
+    `counts` says how often each value occurs, `row` in which row it first stands.
     """
     for fault_of in (_dated, _digits, _measured, _different):
         fault = fault_of(counts, name)
@@ -220,7 +201,7 @@ def _share(counts, pattern):
 
 def _too_many(counts):
     """Whether different values are too many for categories."""
-    return len(counts) > FEW or len(counts) > counts.sum() / 2
+    return len(counts) > FEW_VALUES or len(counts) > counts.sum() / 2
 
 
 def _how_many(counts):
@@ -243,7 +224,7 @@ def _dated(counts, name):
 
 def _digits(counts, name):
     """Numbers that were read as text: a stray word, or marks of another country."""
-    share, values = _share(counts, DIGITS)
+    share, values = _share(counts, LIKE_NUMBERS)
     if share <= 0.5 or _share(counts, DATE)[0] > 0.5:
         return None
     if parted := _thousands(values, name):
@@ -257,14 +238,14 @@ def _digits(counts, name):
     if stray.empty:
         return Fault(values[0], f"{some} stored as text, such as ", "", accepted)
     word = stray[0]
-    if word.strip() in MISSING:
+    if word.strip() in MISSING_TEXTS:
         accepted += f"; if {word!r} is a missing value, say so as well: --missing {name}={word}"
     return Fault(word, f"{some} and " if some else "", "", accepted)
 
 
 def _thousands(values, name):
     """A mark that stands before three digits wherever it stands, as a thousands mark does."""
-    for mark in MARKS:
+    for mark in THOUSANDS_MARKS:
         decimal_mark = re.escape("," if mark == "." else ".")
         grouped = values[values.str.contains(mark, regex=False)]
         parted = rf"\s*[-+]?[1-9]\d{{0,2}}(?:{re.escape(mark)}\d{{3}})+({decimal_mark}\d+)?\s*"
@@ -286,7 +267,7 @@ def _thousands(values, name):
 
 def _measured(counts, name):
     """Numbers with a unit or a currency, the same on most."""
-    share, values = _share(counts, MEASURED)
+    share, values = _share(counts, WITH_A_UNIT)
     if share <= 0.5 or not _too_many(counts):
         return None
     around = pd.Series([_around(value) for value in values], index=values)
@@ -305,12 +286,12 @@ def _measured(counts, name):
 
 def _around(value):
     """What stands around a number."""
-    return " ".join(re.fullmatch(MEASURED, value).groups()).strip()
+    return " ".join(re.fullmatch(WITH_A_UNIT, value).groups()).strip()
 
 
 def _different(counts, name):
     """Text of which nearly every value is different."""
-    if len(counts) <= max(FEW, counts.sum() / 2):
+    if len(counts) <= max(FEW_VALUES, counts.sum() / 2):
         return None
     return Fault(
         counts.index[0],

@@ -96,8 +96,8 @@ PATTERNS = (
 )
 
 NAME = r"(?:`[^`]+`|[A-Za-z_][\w.]*)"
-NAMES = rf"{NAME}(?:\s*(?:[,&]|\band\b)\s*{NAME})+"
-SEVERAL = rf"\s*(?:cbind|mvbind|c|list)?\s*[(\[{{]?\s*({NAMES})\s*[)\]}}]?\s*"
+NAME_LIST = rf"{NAME}(?:\s*(?:[,&]|\band\b)\s*{NAME})+"
+SEVERAL = rf"\s*(?:cbind|mvbind|c|list)?\s*[(\[{{]?\s*({NAME_LIST})\s*[)\]}}]?\s*"
 
 
 def several(text: str, argument: str) -> str:

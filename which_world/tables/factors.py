@@ -59,21 +59,9 @@ LISTED = (
 
 
 def parse(text: str) -> ast.expr:
-    """The tree of a factor whose every part is allowed.
+    """The tree of a factor, such as ``log(x)``, whose every part is allowed.
 
-    Parameters
-    ----------
-    text : str
-        As the formula has it: ``log(x)``.
-
-    Returns
-    -------
-    ast.expr
-
-    Raises
-    ------
-    ValueError
-        Naming what is not allowed, and what to write instead.
+    A ValueError names what is not, and what to write instead.
     """
     try:
         tree = ast.parse(text, mode="eval").body
@@ -115,7 +103,7 @@ def dotted(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def function(name: str) -> Callable[..., Values] | None:
+def allowed(name: str) -> Callable[..., Values] | None:
     """A function that a formula may call, by its name there; None if it may not."""
     if name in SHAPING:
         return TRANSFORMS[name]
@@ -159,7 +147,7 @@ def _is_plain(value):
 def _check_call(node, text):
     """Refuse a call of a function that is not allowed, or of more than it may be given."""
     name = dotted(node.func)
-    known = function(name)
+    known = allowed(name)
     if known is None:
         unknown = (
             f"{name or ast.unparse(node.func)}() is no function that a formula may call, which are "
@@ -227,12 +215,10 @@ def compute(
     data: pd.DataFrame,
     undefined: dict[str, tuple[np.ndarray, tuple[str, ...]]] | None = None,
 ) -> Values:
-    """The values of a factor, row by row.
+    """The values of a factor, row by row, from its tree.
 
     Parameters
     ----------
-    tree : ast.expr
-        From `parse`.
     data : DataFrame
         Its columns as `columns.for_formulas` gives them. Before anything is worked out from them,
         whole numbers, truth values and short floats become real numbers, so nothing overflows; what
@@ -240,16 +226,12 @@ def compute(
     undefined : dict, optional
         Filled with the rows in which a part of the factor is undefined or infinite while what it is
         made of is not: ``{"log(x)": (mask, names)}``.
-
-    Returns
-    -------
-    Series, ndarray or what formulaic makes of a categorical factor or one of several columns
     """
     if isinstance(tree, ast.Constant):
         return tree.value
     if isinstance(tree, ast.Name):
         return data[tree.id]
-    if isinstance(tree, ast.Call) and not isinstance(function(dotted(tree.func)), np.ufunc):
+    if isinstance(tree, ast.Call) and not isinstance(allowed(dotted(tree.func)), np.ufunc):
         first, *rest = tree.args
         options = {option.arg: _option(option.value) for option in tree.keywords}
         value = compute(first, data, undefined)
@@ -305,7 +287,7 @@ def is_truth(tree: ast.expr, data: pd.DataFrame) -> bool:
     return isinstance(inner, ast.Compare)
 
 
-def compared(tree: ast.expr) -> tuple[str, str] | None:
+def compared_with_text(tree: ast.expr) -> tuple[str, str] | None:
     """The column and the text of a factor that asks whether one is the other; else None."""
     inner = _inner(tree)
     if not isinstance(inner, ast.Compare) or not isinstance(inner.ops[0], (ast.Eq, ast.NotEq)):
@@ -355,7 +337,7 @@ def with_levels(value: Values, levels: Sequence) -> Values:
 def _operation(tree):
     """The function that a tree is computed with, and the parts that it is given."""
     if isinstance(tree, ast.Call):
-        return function(dotted(tree.func)), tree.args
+        return allowed(dotted(tree.func)), tree.args
     parts = [tree.operand] if isinstance(tree, ast.UnaryOp) else [tree.left, tree.right]
     return (ARITHMETIC | LOGIC)[type(tree.op)], parts
 
@@ -424,7 +406,7 @@ def _shape(tree, value, rest, options):
             )
     name = dotted(tree.func)
     value = value if name in ("C", "I") else real(value)
-    return function(name)(value, *rest, **options)
+    return allowed(name)(value, *rest, **options)
 
 
 def _option(node):

@@ -16,8 +16,8 @@ PARQUET = ".parquet", ".pq"
 SHEETS = ".xlsx", ".xlsm", ".xls", ".ods"
 LINES = ".jsonl", ".ndjson"
 FROM_R = ".rds", ".rda", ".rdata"
-KNOWN = "a CSV, Parquet, Feather, Excel, Stata, SPSS, SAS or JSON file"
-NAMED = {
+READABLE = "a CSV, Parquet, Feather, Excel, Stata, SPSS, SAS or JSON file"
+PANDAS_NAMES = {
     ".xlsx": "excel",
     ".xlsm": "excel",
     ".xls": "excel",
@@ -66,20 +66,10 @@ def kind_of(suffix: str) -> str:
 
 
 def read(path: Path, **options: Any) -> pd.DataFrame:
-    """A file that is no CSV, as it stands.
+    """A file that is no CSV, as it stands; `options` are those of `pandas.read_excel`.
 
-    Parameters
-    ----------
-    path : Path
-    **options
-        Of `pandas.read_excel`: which texts are missing.
-
-    Raises
-    ------
-    ImportError
-        When a package is missing that reads this kind.
-    ValueError
-        When it is no such file.
+    An ImportError names a package that reads this kind and is missing; a ValueError says that it is
+    no such file.
     """
     suffix = path.suffix.lower()
     try:
@@ -158,18 +148,18 @@ def check_file(path: Path) -> None:
     remote = re.match(r"([A-Za-z][\w+.-]+):/+(?=\w)", text)
     if remote and not path.exists():
         address = f"{remote[1]}://{text[remote.end() :]}"
-        kind = "csv" if reader(suffix) is None else NAMED.get(suffix, suffix.strip("."))
+        kind = "csv" if reader(suffix) is None else PANDAS_NAMES.get(suffix, suffix.strip("."))
         raise ValueError(
             f"path={address!r} is an address, and a report names the file that it was made from, "
-            f"with its checksum; accepted is {KNOWN} on this machine: curl -L -o "
+            f"with its checksum; accepted is {READABLE} on this machine: curl -L -o "
             f"data{suffix or '.csv'} '{address}'; or two lines of Python: data = "
             f"pandas.read_{kind}({address!r}); table = read_table(data, outcome=..., "
             "treatment=...)."
         )
     if not path.is_file():
-        raise FileNotFoundError(f"path={text!r} is no file; accepted is the path of {KNOWN}.")
+        raise FileNotFoundError(f"path={text!r} is no file; accepted is the path of {READABLE}.")
     if suffix in FROM_R:
         raise ValueError(
-            f"{path} is of an R session; accepted is {KNOWN}, which one line of R writes: "
+            f"{path} is of an R session; accepted is {READABLE}, which one line of R writes: "
             "write.csv(data, 'data.csv', row.names = FALSE, na = '')."
         )

@@ -27,10 +27,10 @@ from which_world.tables.dialects import foreign, one_at_a_time, several
 
 Undefined = dict[str, tuple[np.ndarray, tuple[str, ...]]]  # rows and names, by part of a formula
 
-OWN = ("Intercept", "intercept", "alpha")  # labels that the equations need for themselves
+OWN_LABELS = ("Intercept", "intercept", "alpha")  # labels that the equations need for themselves
 
 
-class Equation(NamedTuple):
+class ParsedFormula(NamedTuple):
     """A formula taken apart.
 
     Its text; the argument that it was given as; the factor on its left; the terms on its right,
@@ -65,13 +65,10 @@ def merged(maps: Iterable[Mapping[str, bool]]) -> dict[str, bool]:
     return categories
 
 
-def read(text: str, argument: str) -> Equation:
+def parse(text: str, argument: str) -> ParsedFormula:
     """A formula, read and checked in every part before anything is computed.
 
-    Raises
-    ------
-    TypeError, ValueError
-        With a sentence that says what to type instead.
+    A TypeError or a ValueError says what to type instead.
     """
     if not isinstance(text, str):
         several_given = isinstance(text, (list, tuple, dict, set))
@@ -86,18 +83,18 @@ def read(text: str, argument: str) -> Equation:
     left, right = _sides(text, argument)
     _check_left(left, text, argument)
     _check_signs(right, text, argument)
-    terms = list(_parse(text, argument, lambda: formulaic.Formula(text)).rhs)
+    terms = list(_by_formulaic(text, argument, lambda: formulaic.Formula(text)).rhs)
     response = left.to_factor()
     every = [factor for term in terms for factor in term.factors if not _literal(factor)]
     used = {factor.expr: factor for factor in [*every, response]}
     trees = {name: _tree(factor, text, argument) for name, factor in used.items()}
     own_terms = tuple(term for term in terms if term != "1")
-    return Equation(text, argument, response, own_terms, "1" in terms, trees)
+    return ParsedFormula(text, argument, response, own_terms, "1" in terms, trees)
 
 
 def _sides(text, argument):
     """The two sides of a formula, as formulaic parses it."""
-    tree = _parse(text, argument, lambda: DefaultFormulaParser().get_ast(text))
+    tree = _by_formulaic(text, argument, lambda: DefaultFormulaParser().get_ast(text))
     if not isinstance(tree, ASTNode) or tree.operator.symbol != "~" or len(tree.args) != 2:
         raise ValueError(
             f"{argument}={text!r} is no formula; accepted is a two-sided formula such as 'y ~ t + "
@@ -116,8 +113,7 @@ def _check_left(left, text, argument):
         raise ValueError(f"{argument}={text!r}: {one_at_a_time(whole, names, argument)}.")
     raise ValueError(
         f"{argument}={text!r}: {whole!r} is more than one term; accepted on the left is one name "
-        "or one function, and what is to be worked out stands in I(...): "
-        f"'I({whole}) ~ ...'."
+        f"or one function, and what is to be worked out stands in I(...): 'I({whole}) ~ ...'."
     )
 
 
@@ -138,9 +134,9 @@ def _bare(quoted):
     return quoted[0] if keyword.iskeyword(quoted[1]) else quoted[1]
 
 
-def _parse(text, argument, parse):
+def _by_formulaic(text, argument, read):
     try:
-        return parse()
+        return read()
     except (FormulaicError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(
             f"{argument}={text!r} cannot be read as a formula such as 'y ~ t + x'; a name with "
@@ -204,24 +200,13 @@ def _check_signs(node, text, argument):
 
 
 def usable(
-    data: pd.DataFrame, equations: Sequence[Equation], *, whole: bool = True
+    data: pd.DataFrame, equations: Sequence[ParsedFormula], *, whole: bool = True
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The columns that formulas need, over all rows, as `columns.for_formulas` gives them.
+    """The columns that formulas need, with a fresh index, and sentences on what was decided.
 
-    `whole` says if these are all rows.
-
-    Returns
-    -------
-    data : DataFrame
-        With a fresh index.
-    notes : list of str
-        What was decided on the way, in sentences.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming a column that is not there, has missing or infinite values, or holds what no equation
-        can use.
+    `whole` says if these are all rows; columns are as `columns.for_formulas` gives them. A
+    TypeError or a ValueError names a column that is not there, has missing or infinite values, or
+    holds what no equation can use.
     """
     for equation in equations:
         check_names(data.columns, equation)
@@ -229,7 +214,7 @@ def usable(
         counts = {str(name): int(count) for name, count in holes.items() if count}
         refuse_holes(counts, len(data), equation)
     kept: dict[str, pd.Series] = {}
-    notes, rows = told(data) + shared(equations), data.reset_index(drop=True)
+    notes, rows = notes_of(data) + shared(equations), data.reset_index(drop=True)
     for name, categorical in merged(equation.names for equation in equations).items():
         column = columns.for_formulas(rows[name], name, categorical=categorical, whole=whole)
         kept[name] = column
@@ -260,37 +245,36 @@ def measured(column: pd.Series, categorical: bool) -> bool:
 
 def _text(column):
     """Whether a column holds text, as such or as the levels of a category."""
-    dtype = (
-        column.cat.categories.dtype
-        if isinstance(column.dtype, pd.CategoricalDtype)
-        else column.dtype
-    )
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        dtype = dtype.categories.dtype
     return pd.api.types.is_string_dtype(dtype)
 
 
-def check_compared(equations: Sequence[Equation], values: Mapping[str, Collection[str]]) -> None:
+def check_compared(
+    equations: Sequence[ParsedFormula], values: Mapping[str, Collection[str]]
+) -> None:
     """Refuse to ask whether a column is a text that stands in none of its rows.
 
     `values` are those of some columns, by name.
     """
     for equation in equations:
         for written, tree in equation.trees.items():
-            name, text = factors.compared(tree) or ("", "")
+            name, text = factors.compared_with_text(tree) or ("", "")
             if name in values and text not in values[name]:
                 some = ", ".join(map(repr, sorted(map(str, values[name]))[:6]))
                 raise ValueError(
                     f"{equation.argument}={equation.text!r}: no row of {name!r} is {text!r}, so "
-                    f"{written!r} is the same in every row; accepted is one of its values: "
-                    f"{some}."
+                    f"{written!r} is the same in every row; accepted is one of its values: {some}."
                 )
 
 
-def told(data: Any) -> list[str]:
+def notes_of(data: Any) -> list[str]:
     """What `read_table` has to say of the rows it read, in sentences."""
     return list(data.attrs.get("notes", [])) if isinstance(data, pd.DataFrame) else []
 
 
-def shared(equations: Sequence[Equation]) -> list[str]:
+def shared(equations: Sequence[ParsedFormula]) -> list[str]:
     """A sentence where outcome and treatment are both made with one column: a price index."""
     uses = [equation.uses(equation.response) for equation in equations]
     both = sorted(uses[0] & uses[1]) if len(uses) == 2 else []
@@ -302,7 +286,7 @@ def shared(equations: Sequence[Equation]) -> list[str]:
     ]
 
 
-def check_names(names: Iterable, equation: Equation) -> None:
+def check_names(names: Iterable, equation: ParsedFormula) -> None:
     """Refuse an equation that names a column that is not there."""
     missing = [name for name in sorted(equation.names) if name not in names]
     if missing:
@@ -312,7 +296,7 @@ def check_names(names: Iterable, equation: Equation) -> None:
         )
 
 
-def refuse_holes(holes: Mapping[str, int], rows: int, equation: Equation) -> None:
+def refuse_holes(holes: Mapping[str, int], rows: int, equation: ParsedFormula) -> None:
     """Refuse missing values, counted by column."""
     if holes:
         counts = ", ".join(f"{name!r} has {count}" for name, count in holes.items())
@@ -373,15 +357,10 @@ def refuse_infinite(infinite: int, name: str, argument: str) -> None:
         )
 
 
-def undefined(data: pd.DataFrame, equations: Sequence[Equation]) -> Undefined:
-    """The rows in which a part of a formula is undefined though its columns are not.
+def undefined(data: pd.DataFrame, equations: Sequence[ParsedFormula]) -> Undefined:
+    """The rows where a part of a formula is undefined and its columns are not: ``log(-1)``.
 
-    The log of a negative number, for one.
-
-    Returns
-    -------
-    dict
-        A part of a formula → a mask of rows, and the names of the columns in it.
+    By part: a mask of rows, and the names of the columns in it.
     """
     parts: Undefined = {}
     for equation in equations:
@@ -431,7 +410,7 @@ def _compute(equation, name, data, undefined=None):
         ) from error
 
 
-def values_of(data: pd.DataFrame, equations: Sequence[Equation]) -> dict[str, factors.Values]:
+def values_of(data: pd.DataFrame, equations: Sequence[ParsedFormula]) -> dict[str, factors.Values]:
     """Each factor's values, by its text; numbers in double precision."""
     return {
         name: factors.real(_compute(equation, name, data))
@@ -442,19 +421,16 @@ def values_of(data: pd.DataFrame, equations: Sequence[Equation]) -> dict[str, fa
 
 def columns_of(
     data: pd.DataFrame,
-    outcome: Equation,
-    treatment: Equation,
+    outcome: ParsedFormula,
+    treatment: ParsedFormula,
     terms: Sequence[Term],
     *,
     levels: Mapping[str, list] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame, pd.DataFrame]:
-    """Both responses and both sets of covariates, computed once and over the same rows.
+    """Both responses and both sets of covariates, computed once over the same rows.
 
     Parameters
     ----------
-    data : DataFrame
-        From `usable`.
-    outcome, treatment : Equation
     terms : sequence of Term
         Of the outcome equation's covariates, without the treatment.
     levels : mapping of str to list, optional
@@ -533,7 +509,7 @@ def _frame(matrix, terms, argument):
             raise ValueError(
                 f"{argument}: {str(term)!r} has one level only, so it is constant; leave it out."
             )
-        if str(term) in OWN:
+        if str(term) in OWN_LABELS:
             raise ValueError(
                 f"{argument}: {str(term)!r} is a name that the equations need; rename that column."
             )
@@ -548,7 +524,7 @@ def _frame(matrix, terms, argument):
     return frame
 
 
-def has_constant(equation: Equation, categories: Collection[str]) -> bool:
+def has_constant(equation: ParsedFormula, categories: Collection[str]) -> bool:
     """Whether an equation has a constant: unless ``0 +`` says no, or the levels of a factor yes.
 
     A yes or a no, False and True, has two levels, in R and in statsmodels too; zeros and ones are
@@ -601,7 +577,9 @@ def advised(values: np.ndarray, name: str, argument: str) -> str:
     return asked[0].rstrip(".") if asked else recoded(name, np.max(values).item(), argument)
 
 
-def split_moderators(outcome: Equation, treatment: Equation) -> tuple[list[Term], list[Term]]:
+def split_moderators(
+    outcome: ParsedFormula, treatment: ParsedFormula
+) -> tuple[list[Term], list[Term]]:
     """The covariates' terms of the outcome equation, and those the treatment is multiplied by."""
     t, formula = treatment.response.expr, outcome.text
     factors = {frozenset(map(str, term.factors)): term for term in outcome.terms}
@@ -623,7 +601,7 @@ def split_moderators(outcome: Equation, treatment: Equation) -> tuple[list[Term]
     return list(plain.values()), [plain[names] for names in moderators]
 
 
-def check_apart(outcome: Equation, treatment: Equation, terms: Sequence[Term]) -> None:
+def check_apart(outcome: ParsedFormula, treatment: ParsedFormula, terms: Sequence[Term]) -> None:
     """Refuse a response or a covariate that is made from the treatment, or from the outcome.
 
     Two parts may share a column, as two prices share the index that both are divided by; one is

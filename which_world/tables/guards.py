@@ -20,15 +20,15 @@ from which_world.moments import as_few
 SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
 WELL_APART = 1e-6  # one over a condition number, of columns that need no closer look
 FULL_RANK = 1e-8  # share of the first pivot, below which a column adds nothing
-DIGITS = 1e-12  # a covariate that varies by less of its mean has lost too many digits
+LOST_DIGITS = 1e-12  # a covariate that varies by less of its mean has lost too many digits
 # the same of a response, which is not centred: a search for its maximum works on the digits left
-FAR = 1e-7
+LOST_DIGITS_OF_A_RESPONSE = 1e-7
 # a standard deviation beyond this, or its inverse, leaves no room for squares and ratios
 ROOM = 1e50
 # the same of a treatment, which stands unscaled beside a constant and standardised columns
 BESIDE = 1e15
-ENOUGH = 20_000  # rows that tell at once that nothing separates the treated from the untreated
-NAMED = 3  # labels that a refusal names, of many
+PLENTY = 20_000  # rows that tell at once that nothing separates the treated from the untreated
+NAMED_AT_MOST = 3  # labels that a refusal names, of many
 FINITE = 1e3  # a probit's coefficient beyond this is on its way to infinity
 WRONG = 1e-6  # by how much a row is on the wrong side of a direction, beyond rounding
 WORST = 500  # rows on the wrong side of a direction that are kept of all
@@ -38,13 +38,13 @@ def check_spread(y: np.ndarray, outcome: str, *frames: pd.DataFrame) -> None:
     """Refuse an outcome or covariates that are constant, or too far for arithmetic."""
     if np.ptp(y) == 0:
         raise ValueError(f"the outcome {outcome!r} is constant at {y[0]:g}; it must vary.")
-    check_unit(y, f"the outcome {outcome!r}", digits=FAR)
+    check_unit(y, f"the outcome {outcome!r}", digits=LOST_DIGITS_OF_A_RESPONSE)
     for frame in frames:
         # all at once, and none taken out of the frame: thousands of levels are thousands of columns
         columns = frame.to_numpy()
         with np.errstate(over="ignore", invalid="ignore"):
             sd, mean = columns.std(axis=0), np.abs(columns.mean(axis=0))
-        well = (sd >= 1 / ROOM) & (sd <= ROOM) & (sd >= DIGITS * mean)
+        well = (sd >= 1 / ROOM) & (sd <= ROOM) & (sd >= LOST_DIGITS * mean)
         for place in map(int, np.flatnonzero(~well | (np.ptp(columns, axis=0) == 0))):
             name, values = frame.columns[place], columns[:, place]
             if np.ptp(values) == 0:
@@ -55,7 +55,9 @@ def check_spread(y: np.ndarray, outcome: str, *frames: pd.DataFrame) -> None:
             check_unit(values, f"the covariate {name!r}")
 
 
-def check_unit(values: np.ndarray, name: str, room: float = ROOM, digits: float = DIGITS) -> None:
+def check_unit(
+    values: np.ndarray, name: str, room: float = ROOM, digits: float = LOST_DIGITS
+) -> None:
     """Refuse numbers so large, so small or so far from zero that arithmetic loses them."""
     with np.errstate(over="ignore", invalid="ignore"):
         sd, mean = float(values.std()), float(values.mean())
@@ -157,9 +159,9 @@ def _way_out(culprit, partners):
 
 def few(labels: list[str]) -> str:
     """Labels as a list, of more than a sentence holds three, and how many others there are."""
-    if len(labels) <= NAMED + 1:
+    if len(labels) <= NAMED_AT_MOST + 1:
         return str(labels)
-    return f"{labels[:NAMED]} and {len(labels) - NAMED:,} others"
+    return f"{labels[:NAMED_AT_MOST]} and {len(labels) - NAMED_AT_MOST:,} others"
 
 
 def check_overlap(design: Design) -> None:
@@ -201,26 +203,14 @@ def refuse_pieces(reason: str) -> NoReturn:
 
 
 def separation(design: Design, equation: str, used: np.ndarray | None = None) -> list[str]:
-    """What predicts a binary response without error, in some rows or in all.
+    """Labels of what predicts a binary response without error, in some rows or in all; else none.
 
     A maximum of the probit likelihood that is found proves that one exists. Only if none is found
     is the question put to a linear programme (Konis 2007): is there a direction in which no row is
     on the wrong side? Of rows in pieces a part is asked first, and then those that turn up on the
-    wrong side of the direction that the rows before them leave open.
-
-    Parameters
-    ----------
-    design : Design
-    equation : {"outcome", "treatment"}
-    used : ndarray of bool, shape (p,), optional
-        The covariates that predict, beside a constant; left out, all that the equation has. The
-        outcome equation has the treatment as well.
-
-    Returns
-    -------
-    list of str
-        Their labels; empty when the response is not binary, or the probit coefficients have a
-        finite maximum.
+    wrong side of the direction that the rows before them leave open. `used`, (p,), are the
+    covariates that predict, beside a constant and, in the outcome's equation, the treatment; left
+    out, all it has.
     """
     kind, mask = {
         "outcome": (design.outcome_kind, design.in_outcome),
@@ -236,7 +226,7 @@ def separation(design: Design, equation: str, used: np.ndarray | None = None) ->
         labels += [*_products(design), design.treatment]
     # what separates all rows separates each part of them whose columns are independent, and a part
     # is soon asked
-    for step in sorted({max(1, len(part.y) // ENOUGH), 1}, reverse=True):
+    for step in sorted({max(1, len(part.y) // PLENTY), 1}, reverse=True):
         M, response = predict(part, step=step)
         all_there = step == 1 and part is design
         independent = all_there or np.linalg.matrix_rank(M) == M.shape[1]

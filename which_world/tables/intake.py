@@ -17,7 +17,7 @@ import pandas as pd
 from which_world import arguments
 from which_world.tables import columns, formats, formulas
 
-AT_ONCE = 2**18  # rows of a CSV that are parsed together
+PARSED_AT_ONCE = 2**18  # rows of a CSV that are parsed together
 IN_A_FRAME = "nothing for a data frame, where it is NaN or None: data.replace({'age': {-99: None}})"
 LARGE = 1_000_000_000  # bytes of a Parquet file beyond which it is read in pieces
 IN_BACKTICKS = re.compile("`([^`]+)`")
@@ -138,7 +138,7 @@ def read_table(
     outcome, treatment = (_in_words(formula, words) for formula in (outcome, treatment))
     names = {word: name for name, word in words.items() if word != name}
 
-    equations = formulas.read(outcome, "outcome"), formulas.read(treatment, "treatment")
+    equations = formulas.parse(outcome, "outcome"), formulas.parse(treatment, "treatment")
     needed = formulas.merged(equation.names for equation in equations)
     if strangers := sorted(needed.keys() - set(data.columns)):
         _refuse_strangers([names.get(name, name) for name in strangers], header, source)
@@ -361,7 +361,7 @@ def _as_missing(missing, header):
             f"missing={arguments.brief(missing)} names {strangers[0]!r}, which the file does not "
             f"have; accepted are its columns: {header}."
         )
-    lists = {name: ["", *missing.get(name, columns.MISSING)] for name in header}
+    lists = {name: ["", *missing.get(name, columns.MISSING_TEXTS)] for name in header}
     return {"keep_default_na": False, "na_values": lists}
 
 
@@ -372,7 +372,7 @@ def _in_parts(path, **options):
     """
     # with an index, a first column without a name would shift all others
     options |= {"low_memory": False, "index_col": False}
-    parts = list(pd.read_csv(path, chunksize=AT_ONCE, **options))
+    parts = list(pd.read_csv(path, chunksize=PARSED_AT_ONCE, **options))
     if len({_kinds(part) for part in parts}) != 1:
         return pd.read_csv(path, **options)
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
@@ -403,7 +403,7 @@ def _check_marks(path, names, separator, decimal, thousands):
         return
     raw = pd.read_csv(path, sep=separator, dtype=str, index_col=False, usecols=names)
     for name, column in raw.items():
-        values = column[column.str.fullmatch(columns.DIGITS, na=False)]
+        values = column[column.str.fullmatch(columns.LIKE_NUMBERS, na=False)]
         if thousands is None:
             _check_decimal(name, values, decimal)
         else:

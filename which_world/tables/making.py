@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,8 @@ from which_world.design import Design, warn_long
 from which_world.tables import formulas, pieces
 from which_world.tables.guards import (
     BESIDE,
-    DIGITS,
-    FAR,
+    LOST_DIGITS,
+    LOST_DIGITS_OF_A_RESPONSE,
     SAME,
     check_answers,
     check_overlap,
@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from formulaic.parser.types import Term
 
 Kind = Literal["binary", "continuous"]
-Equations = tuple[formulas.Equation, formulas.Equation]  # of the outcome and of the treatment
+Equations = tuple[
+    formulas.ParsedFormula, formulas.ParsedFormula
+]  # of the outcome and of the treatment
 
-KINDS = "binary", "continuous"
+
 FEWEST_DOSES = 5  # a treatment with fewer distinct values is neither binary nor continuous
 # seconds for each row and squared column, without and with a binary response
 PER_SQUARE = {False: 4e-10, True: 8e-9}
@@ -151,8 +153,8 @@ def make_design(
     in_pieces = pieces.in_pieces(data)
     if not in_pieces:
         data = formulas.check_frame(data)
-    arguments.one_of(outcome_kind, (None, *KINDS), "outcome_kind")
-    equations = formulas.read(outcome, "outcome"), formulas.read(treatment, "treatment")
+    arguments.one_of(outcome_kind, (None, *get_args(Kind)), "outcome_kind")
+    equations = formulas.parse(outcome, "outcome"), formulas.parse(treatment, "treatment")
     _warn_of_levels(data, equations)
     terms, moderators = formulas.split_moderators(*equations)
     formulas.check_apart(*equations, terms)
@@ -171,7 +173,7 @@ def make_design(
 
 def _columns(
     data, equations: Equations, terms: list[Term], moderators: list[Term]
-) -> pieces.Columns:
+) -> pieces.Evaluated:
     """Responses and covariates of both equations, row by row or condensed."""
     in_pieces = pieces.in_pieces(data)
     if in_pieces and moderators:
@@ -182,11 +184,11 @@ def _columns(
     rows, notes = formulas.usable(data, equations)
     y, t, outcome, treatment = formulas.columns_of(rows, *equations, terms)
     responses = {"outcome": y, "treatment": t}
-    return pieces.Columns(y, t, outcome, treatment, None, notes, responses, {})
+    return pieces.Evaluated(y, t, outcome, treatment, None, notes, responses, {})
 
 
 def _design(
-    read: pieces.Columns,
+    read: pieces.Evaluated,
     equations: Equations,
     moderators: list[Term],
     outcome_kind: Kind | None,
@@ -194,7 +196,7 @@ def _design(
     """A design of what was read, and the columns of its treatment equation."""
     outcome, treatment = (equation.response.expr for equation in equations)
     kind = _treatment_kind(read.values["treatment"], treatment)
-    check_unit(read.t, f"the treatment {treatment!r}", BESIDE, FAR)
+    check_unit(read.t, f"the treatment {treatment!r}", BESIDE, LOST_DIGITS_OF_A_RESPONSE)
     labels = read.outcome.attrs["labels"]
     moderating = [label for term in moderators for label in labels[term]]
     made_of = _made_of(equations, (read.outcome, read.treatment))
@@ -238,7 +240,7 @@ def _scales(columns: pd.DataFrame, centred: bool) -> pd.DataFrame:
 
 def _with_all_rows(condensed, data, equations, terms, levels, step):
     """A condensed design with the rows it stands for; what it was is kept for least squares."""
-    y, t, C = pieces.rows_of(data, equations, terms, levels, condensed.scales)
+    y, t, C = pieces.standardised_rows(data, equations, terms, levels, condensed.scales)
     design = _stepped(replace(condensed, y=y, t=t, C=C, stands_for=None), step)
     design.kept["condensed"] = condensed
     return design
@@ -292,7 +294,7 @@ def _levels(column: pd.Series, made: bool) -> int:
     return len(values) if made or not number else 1
 
 
-def _widths(equation: formulas.Equation, levels: Mapping[str, int], rows: int) -> list[float]:
+def _widths(equation: formulas.ParsedFormula, levels: Mapping[str, int], rows: int) -> list[float]:
     """How many columns each term of an equation makes, at most one a row.
 
     Those of the factor that makes most come first, or a zero where there is no factor.
@@ -326,7 +328,7 @@ def _with_intercept(frame: pd.DataFrame, moderating: Collection[str] = ()) -> Si
     roots = np.sqrt((frame**2).mean().clip(lower=1e-300))
     scaled = frame.to_numpy() / roots.to_numpy()
     parts, *_ = np.linalg.lstsq(scaled, np.ones(len(scaled)))
-    digits = SAME * (scaled * parts).std(axis=0).max() + DIGITS
+    digits = SAME * (scaled * parts).std(axis=0).max() + LOST_DIGITS
     if np.abs(scaled @ parts - 1).max() > digits:
         return Side(frame, False, [])
     adding_up = frame.columns[np.abs(parts) > SAME * np.abs(parts).max()]
@@ -401,7 +403,9 @@ def _outcome_kind(y: np.ndarray, name: str, wanted: Kind | None) -> Kind:
         return wanted or "binary"
     if wanted == "binary" or (len(levels) == 2 and wanted is None):
         low, high = (f"{level:.15g}" for level in levels[[0, -1]])
-        how_many = f"{len(levels)} or more" if len(levels) == pieces.FEW + 1 else f"{len(levels)}"
+        how_many = (
+            f"{len(levels)} or more" if len(levels) == pieces.FEW_VALUES + 1 else f"{len(levels)}"
+        )
         raise ValueError(
             f"the outcome {name!r} has {how_many} values, from {low} to {high}; accepted as a yes "
             f"or a no are 0 and 1: {formulas.advised(y, name, 'outcome')}; or "

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from formulaic.parser.types import Term
 
     Source = pd.DataFrame | dd.DataFrame | str | PathLike[str]
-    Equations = tuple[formulas.Equation, formulas.Equation]
+    Equations = tuple[formulas.ParsedFormula, formulas.ParsedFormula]
 
-MANY = 100_000  # rows in memory beyond which copies of all columns are too many
+MOST_COPIED = 100_000  # rows in memory beyond which copies of all columns are too many
 PART = 2**16  # rows of many pieces that are held in memory, where each row counts
-FEW = 5  # different values of a response that tell its kind
+FEW_VALUES = 5  # different values of a response that tell its kind
 FAN = 8  # results that are added up in one task
 
 
@@ -102,7 +102,7 @@ class Reduced(NamedTuple):
         return self._replace(moments=self.moments + other.moments, part=part)
 
 
-class Columns(NamedTuple):
+class Evaluated(NamedTuple):
     """Both responses and both sets of covariates, as `formulas.columns_of` gives them.
 
     In as many rows as there are, or in few that stand for `n`. `values` has some different values
@@ -184,29 +184,15 @@ def better_in_pieces(data: pd.DataFrame, equations: Equations) -> bool:
 
     Their formulas must be such as can be read in pieces.
     """
-    return len(data) > MANY and not any(_whole_column(equation) for equation in equations)
+    return len(data) > MOST_COPIED and not any(_whole_column(equation) for equation in equations)
 
 
-def condense(data: Source, equations: Equations, terms: Sequence[Term]) -> Columns:
+def condense(data: Source, equations: Equations, terms: Sequence[Term]) -> Evaluated:
     """Both responses and both sets of covariates, condensed.
 
-    Parameters
-    ----------
-    data : dask.dataframe.DataFrame, path or pandas.DataFrame
-    equations : pair of formulas.Equation
-        Of outcome and treatment.
-    terms : sequence of Term
-        Of the outcome equation's covariates, without the treatment.
-
-    Returns
-    -------
-    Columns
-
-    Raises
-    ------
-    ValueError
-        As `formulas.usable` and `formulas.columns_of`; and for a function of whole columns, such as
-        ``poly``.
+    `terms` are those of the outcome equation's covariates, without the treatment. A ValueError is
+    as of `formulas.usable` and `formulas.columns_of`, or names a function of whole columns, such as
+    ``poly``.
     """
     opened = _opened(data)
     for equation in equations:
@@ -225,7 +211,7 @@ def condense(data: Source, equations: Equations, terms: Sequence[Term]) -> Colum
         raise ValueError("data has 0 rows; accepted is one with rows.")
     _check_look(look, equations)
     levels, gone = _levels(look, equations)
-    notes = [*formulas.told(opened), *formulas.shared(equations), *gone]
+    notes = [*formulas.notes_of(opened), *formulas.shared(equations), *gone]
     for name, counts in look.ends.items():
         notes += codes.ask(counts, name, look.n)
 
@@ -242,10 +228,10 @@ def condense(data: Source, equations: Equations, terms: Sequence[Term]) -> Colum
     n, all_rows = reduced.moments.n, None
     if counted:
         all_rows = AllRows(opened, read, pd.DataFrame(reduced.part, columns=[*labels, "t", "y"]))
-    return Columns(rows[:, -1], rows[:, -2], *sides, n, notes, look.values, levels, all_rows)
+    return Evaluated(rows[:, -1], rows[:, -2], *sides, n, notes, look.values, levels, all_rows)
 
 
-def rows_of(
+def standardised_rows(
     data: pd.DataFrame,
     equations: Equations,
     terms: Sequence[Term],
@@ -254,15 +240,7 @@ def rows_of(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Outcome, treatment and standardised covariates of rows in memory: (n,), (n,) and (n, p).
 
-    Parameters
-    ----------
-    data : pandas.DataFrame
-    equations, terms
-        As in `condense`.
-    levels : dict
-        Of `Columns`.
-    scales : DataFrame
-        ``mean`` and ``sd`` of each covariate.
+    `levels` are those of `Evaluated`; `scales` has the ``mean`` and ``sd`` of each covariate.
     """
     n, mean, sd = len(data), scales["mean"].to_numpy(), scales["sd"].to_numpy()
     y, t, C = np.empty(n), np.empty(n), np.empty((n, len(scales)))
@@ -290,8 +268,7 @@ def _opened(data):
         said = " ".join(str(error).split())
         raise ValueError(
             f"data={str(data)!r} could not be read as Parquet: {said}; accepted is the path of a "
-            "Parquet file or of a folder of them; a CSV is read by read_table or "
-            "pandas.read_csv."
+            "Parquet file or of a folder of them; a CSV is read by read_table or pandas.read_csv."
         ) from error
 
 
@@ -396,7 +373,7 @@ def _look_at_responses(factor_values, equations):
 def _smallest(values):
     """A few different values, the largest among them."""
     values = np.unique(values)
-    return np.r_[values[:FEW], values[FEW:][-1:]]
+    return np.r_[values[:FEW_VALUES], values[FEW_VALUES:][-1:]]
 
 
 def _check_look(look, equations):

@@ -37,6 +37,7 @@ def alpha(data, outcome, treatment="t ~ x"):
         ("y ~ t + C + C(g)", lambda d: [d.w, *(d.g == level for level in "bcd")]),
         ("y ~ t + np + np.exp(x)", lambda d: [d.w, np.exp(d.x)]),
         ("y ~ t + I((x > 0) & ~(w > 1))", lambda d: [(d.x > 0) & ~(d.w > 1)]),
+        ("y ~ t + I((x > 0) + (w > 0))", lambda d: [1 * (d.x > 0) + 1 * (d.w > 0)]),
         ("y ~ t + (x + w)**2", lambda d: [d.x, d.w, d.x * d.w]),
         ("{y * 100} ~ t + x", lambda d: [d.x]),
         ("I(y - pre) ~ t + x", lambda d: [d.x]),
@@ -150,6 +151,17 @@ def test_undefined_values_are_counted_by_term_and_never_shift_a_row():
     X = sm.add_constant(whole[["dose", "size"]])
     found = ols(make_design(table.data, outcome=table.outcome, treatment=table.treatment)).params["alpha"]
     assert found == pytest.approx(sm.OLS(whole["price"], X).fit().params["dose"], rel=1e-9)
+
+
+@pytest.mark.parametrize("term", ["I(log(x) > 0)", "np.fmax(log(x), 0)", "np.isfinite(log(x))", "I(~(log(x) > 0))"])
+def test_nothing_undefined_hides_inside_a_term(data, term):
+    with pytest.raises(ValueError, match=rf"log\(x\): {int((data.x < 0).sum())} of 200 values are undefined"):
+        make_design(data, outcome=f"y ~ t + {term}", treatment="t ~ w")
+
+
+def test_text_is_not_added_up(data):
+    with pytest.raises(ValueError, match="'g' holds no numbers"):
+        make_design(data, outcome="y ~ t + I(g + g)", treatment="t ~ x")
 
 
 def test_a_zero_under_a_logarithm_is_undefined_too(data):

@@ -220,7 +220,7 @@ def test_a_worker_killed_on_the_way_loses_nothing(table, tmp_path):
 def test_many_rows_in_memory_make_the_design_that_few_would(table, monkeypatch):
     """The route by blocks against the one by whole columns."""
     plain = make_design(table, outcome=OUTCOME, treatment=TREATMENT)
-    monkeypatch.setattr(pieces_of, "MANY", 100)
+    monkeypatch.setattr(pieces_of, "MOST_COPIED", 100)
     monkeypatch.setattr(pieces_of, "AT_ONCE", 257)
     blocks = make_design(table, outcome=OUTCOME, treatment=TREATMENT)
     assert blocks.covariates == plain.covariates and blocks.notes == plain.notes and blocks.n == len(blocks.y) == 3_000
@@ -331,7 +331,7 @@ def test_the_command_line_reads_parquet_in_pieces(table, tmp_path, monkeypatch, 
 
 def test_a_large_csv_whose_parts_disagree_is_read_whole(tmp_path, monkeypatch):
     """As pandas reads it at once: a stray word far down makes text of the column, which is then refused by name."""
-    monkeypatch.setattr(intake, "AT_ONCE", 50)
+    monkeypatch.setattr(intake, "PARSED_AT_ONCE", 50)
     rng = np.random.default_rng(0)
     data = pd.DataFrame(rng.normal(size=(180, 3)), columns=["y", "t", "x"])
     whole = np.arange(180)

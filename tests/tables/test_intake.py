@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import which_world
 from helpers import make_design, ols, read_table
 from which_world.__main__ import main
-from which_world.tables.columns import MISSING
+from which_world.tables.columns import MISSING_TEXTS
 
 FORMULAS = {"outcome": "y ~ t * land", "treatment": "t ~ land"}
 
@@ -117,7 +117,7 @@ def test_names_with_spaces_are_said_as_they_stand_in_the_file(lands, tmp_path):
 
 
 def test_the_texts_left_out_are_those_of_pandas(tmp_path):
-    rows = [f'{k},"{text}"' for k, text in enumerate(MISSING)]
+    rows = [f'{k},"{text}"' for k, text in enumerate(MISSING_TEXTS)]
     (tmp_path / "texts.csv").write_text("\n".join(["k,text", *rows, "99,"]) + "\n")
     assert pd.read_csv(tmp_path / "texts.csv").text.isna().all()
 
