@@ -19,6 +19,7 @@ from which_world.report.sentences import (
     instruments_alone,
     shared_by,
     two_stages_of,
+    wide_tip,
     yardsticks,
 )
 from which_world.report.words import (
@@ -289,7 +290,7 @@ def _by_instruments(report) -> Verdict:
 
 def _hidden_cause(report) -> Verdict:
     """The verdict on an effect that takes ρ for zero: how strong a hidden cause overturns it."""
-    tip = report.tipping["interval"]
+    tip, plain = wide_tip(report), report.tipping["interval"]
     if report.tipping.get("refused"):
         return UNREADABLE
     if not np.isfinite(tip) or tip == 0:
@@ -298,10 +299,18 @@ def _hidden_cause(report) -> Verdict:
     along = yardsticks(report) * np.sign(tip)
     why = (
         f"A hidden cause that {cause}, with a correlation of {abs(tip):z.2f} between what is "
-        f"unmeasured, would put its sign in doubt{_nearest(along)}."
+        f"unmeasured{_plain(tip, plain)}, would put its sign in doubt{_nearest(along)}."
     )
     advice, licence = _advice(report, along, abs(tip))
     return Verdict(why, advice, licence, frozenset({"tipping"}))
+
+
+def _plain(tip, plain):
+    """What a tipping point would be by the interval as it is, where that is too narrow."""
+    if tip == plain:
+        return ""
+    at = f"{abs(plain):z.2f}" if np.isfinite(plain) else "none"
+    return f" ({at} by the interval as it is)"
 
 
 def _beyond_doubt(tipping):
