@@ -174,6 +174,35 @@ def test_a_number_that_a_curve_says_nearly_whole_is_no_name():
     assert list(table.index) == ["'other'"] and "'dose'" in looked  # the same groups, in no order of size
 
 
+ANSWERS = {
+    "a yes, by what was seen": lambda y: (y > 0).astype(int),
+    "a score of six": lambda y: np.digitize(y, [-2.0, -1.0, 0.0, 1.0, 2.0]),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_the_outcome_in_other_words_is_no_group_that_belongs_together(kind):
+    """A trial with an effect: what the patient looked like afterwards, in words, takes it away and is no cause."""
+    rng = np.random.default_rng(0)
+    t, (x, u) = rng.integers(0, 2, 300), rng.normal(size=(2, 300))
+    seen = np.digitize(1.5 * t - 0.7 + 0.3 * x + u, [-2.0, -1.0, 0.0, 1.0, 2.0])
+    words = np.array(["far worse", "worse", "a bit worse", "a bit better", "better", "far better"])[seen]
+    data = pd.DataFrame({"y": ANSWERS[kind](seen - 2.5), "t": t, "x": x, "seen": words})
+    table, looked = identifiers(make_design(data, outcome="y ~ t + x", treatment="t ~ x"), data)
+    assert table.empty and looked == []
+
+
+def test_regions_with_one_outcome_each_are_clusters_without_an_effect_within():
+    rng = np.random.default_rng(1)
+    region = np.repeat(np.arange(15), 30)
+    own = rng.normal(size=(2, 15))[:, region]
+    data = pd.DataFrame({"y": own[0], "t": own[1] + rng.normal(size=450), "region": [f"r{k}" for k in region]})
+    design = make_design(data, outcome="y ~ t", treatment="t ~ 1")
+    table, _ = identifiers(design, data)
+    assert table.loc["'region'", "factor"] > 2 and np.isnan(table.loc["'region'", "within"])
+    assert belonging(table, design)[0].endswith("nothing is left to compare, so what they share stays in it.")
+
+
 def test_villages_written_as_numbers_in_a_text_are_found_all_the_same():
     rng = np.random.default_rng(2)
     village = np.repeat(rng.permutation(np.arange(100, 160)), 10)

@@ -16,6 +16,7 @@ from which_world.design import terms_of
 from which_world.effects import POINTS
 from which_world.moments import condensed
 from which_world.priors import scales
+from which_world.report.examine import SCALE
 from which_world.report.report import NARROW, Narrow
 from which_world.report.words import interval, number
 
@@ -86,10 +87,12 @@ def identifiers(
         codes = _groups(data[column])
         if codes is None or any(_same(codes, others) for _, others in known.values()):
             continue
-        name = repr(own_names.get(column, column))
+        name, enough = repr(own_names.get(column, column)), _evenly(codes) >= ENOUGH_GROUPS
+        if not enough and _rewrites(design.y, codes):
+            continue
         looked.append(name)
         growth = grown_by_groups(design, codes)
-        alike, enough = resemblance_of(residuals, codes), _evenly(codes) >= ENOUGH_GROUPS
+        alike = resemblance_of(residuals, codes)
         factor = growth.factor if enough else min(growth.factor, alike.factor)
         together = enough and growth.p < CERTAIN and growth.factor > NARROW
         if alike.p < CERTAIN and _names_groups(column, data[column], codes, residuals, design):
@@ -237,6 +240,17 @@ def _bands(values, codes):
     return bool(apart and (low < high).mean() > 0.5)
 
 
+def _rewrites(values, codes):
+    """Whether groups are an answer of few kinds in other words: each has one value of it."""
+    return len(np.unique(values)) <= SCALE and _settled(values, codes)
+
+
+def _settled(values, codes):
+    """Whether all rows of a group have one value, in every group."""
+    ends = pd.Series(values).groupby(codes).agg(["min", "max"])
+    return bool((ends["min"] == ends["max"]).all())
+
+
 def _shared(design, codes):
     """The effect with a constant for each group, and the ρ at which the model has it without."""
     unit = POINTS * design.step if design.outcome_kind == "binary" else 1.0
@@ -261,7 +275,7 @@ def _shared(design, codes):
 def _slope(design, codes):
     """The least-squares slope of the treatment within groups, and its error by groups.
 
-    Both NaN where all rows of a group have one treatment.
+    Both NaN where all rows of a group have one treatment, or one outcome.
     """
     dose = design.dose[:, None]
     columns = np.column_stack([dose, design.M * dose, design.C[:, design.in_outcome]])
@@ -269,7 +283,7 @@ def _slope(design, codes):
     others = columns[:, 1:]
     left = _residuals(columns[:, 0], others)
     deviation = dose[:, 0] - dose.mean()
-    if left @ left < SETTLED * deviation @ deviation:
+    if left @ left < SETTLED * deviation @ deviation or _settled(design.y, codes):
         return np.nan, np.nan
     y = _less_means(design.y[:, None], codes)[:, 0]
     slope = left @ y / (left @ left)
@@ -340,10 +354,10 @@ def _question(name, row, design):
     if row["factor"] > NARROW:
         question += f" If it does, {_wider(name, row, 'the')}"
     if np.isnan(row["within"]):
-        return (
-            f"{question} All rows of one {name} have the same {design.treatment}, so what they "
-            "share stays in it."
-        )
+        alone = f"All rows of one {name} have the same {design.treatment}"
+        if row["alone"] < row["groups"]:
+            alone = "With a constant for each nothing is left to compare"
+        return f"{question} {alone}, so what they share stays in it."
     width = row["high"] - row["low"]
     within = f"{number(row['within'], width)} ({interval(row['low'], row['high'])})"
     about = " about" if design.outcome_kind == "binary" else ""
