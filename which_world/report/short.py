@@ -9,6 +9,7 @@ import pandas as pd
 
 from which_world.classical import ols
 from which_world.readings import between_columns, read_map
+from which_world.report.examine import EXTRAPOLATED, beyond_overlap
 from which_world.report.instruments import REJECTED, holds_zero, region
 from which_world.report.report import Narrow
 from which_world.report.sentences import (
@@ -29,6 +30,7 @@ from which_world.report.words import (
     listed,
     more_of,
     number,
+    percent,
     span,
     unit_of,
     width_in,
@@ -115,6 +117,8 @@ def opening(report: Report) -> Opening:
     effect += _by_moderator(report)  # last: what is said of "the interval" is of the effect itself
     led = learned or alone
     few, verdict = decisive(report), _judged(report, (low, high), led, narrow)
+    if verdict.licence and not led and beyond_overlap(report.design) > EXTRAPOLATED:
+        verdict = _extrapolated(report.design)
     told = frozenset({"exclusion"} if led else ())
     if few and (verdict.licence or report.influence["rows"].iloc[0] <= FEW):
         return Opening([effect, few, LITTLE], told | {"few"})  # no licence rests on a row or two
@@ -134,6 +138,17 @@ def _judged(report, ends, learned, narrow) -> Verdict:
             False,
         )
     return _by_instruments(report) if learned else _hidden_cause(report)
+
+
+def _extrapolated(design) -> Verdict:
+    """The verdict where many rows have nobody to be compared with."""
+    share = percent(beyond_overlap(design))
+    return Verdict(
+        f"For {share} of the rows the covariates all but settle {design.treatment}: nobody like "
+        "them has the other, and a straight line stands in for those who are missing.",
+        "Do not act before the rows that can be compared, alone, say the same.",
+        False,
+    )
 
 
 def _changes(report):
