@@ -349,15 +349,21 @@ def _counts(y, values):
 
 def doubts(design: Design) -> list[Narrow]:
     """Why the rows themselves make the interval at ρ = 0 too narrow: uneven spread, repeats."""
-    found, uneven, (_, repeats) = [], _uneven(design), _repeats(design)
+    found, uneven = repeated(design), _uneven(design)
     if uneven > NARROW:
         since = f"Since {design.outcome} is spread unevenly"
         remedy = "ols(design).HC3_se allows for it"
-        found.append(Narrow(uneven, since, remedy))
-    if repeats > NARROW:
-        since = "If rows that repeat are one row each"
-        found.append(Narrow(repeats, since, "count each row that repeats once"))
+        found.insert(0, Narrow(uneven, since, remedy))
     return found
+
+
+def repeated(design: Design) -> list[Narrow]:
+    """Whether rows that repeat make an interval too narrow."""
+    _, repeats = _repeats(design)
+    if repeats <= NARROW:
+        return []
+    since = "If rows that repeat are one row each"
+    return [Narrow(repeats, since, "count each row that repeats once")]
 
 
 def _uneven(design):

@@ -17,6 +17,7 @@ from which_world.effects import POINTS
 from which_world.moments import condensed
 from which_world.priors import scales
 from which_world.report.examine import SCALE
+from which_world.report.instruments import grown_by_instruments
 from which_world.report.report import NARROW, Narrow
 from which_world.report.words import interval, number
 
@@ -65,10 +66,11 @@ def identifiers(
         category in them, else empty; ``groups``; the intraclass correlations ``outcome`` and
         ``treatment``; ``factor``, by how much the interval at ρ = 0 is then too narrow, the
         clustered error of least squares over the usual one, or of too few groups Moulton's factor
-        if that is less; ``alone``, how many groups have one
-        treatment only; ``within``, the effect with a constant for each group (``low`` to ``high``,
-        by clusters), ``effect`` being the one without; ``rho``, the current that the formulas make
-        by leaving it out. NaN where rows move together and do not resemble each other.
+        if that is less; ``instrumented``, the same of two-stage least squares, NaN without
+        instruments; ``alone``, how many groups have one treatment only; ``within``, the effect with
+        a constant for each group (``low`` to ``high``, by clusters), ``effect`` being the one
+        without; ``rho``, the current that the formulas make by leaving it out. NaN where rows move
+        together and do not resemble each other.
     looked : list of str
         The columns that were looked at.
     """
@@ -81,7 +83,8 @@ def identifiers(
         looked.append(name)
         growth = grown_by_groups(design, codes, absorbed=codes.max())
         if growth.p < LIKELY and growth.factor > NARROW:
-            rows[name] = _row(design, column, codes, growth.factor, term)
+            factors = growth.factor, _by_instruments(design, codes, absorbed=codes.max())
+            rows[name] = _row(design, column, codes, factors, term)
     data = pd.DataFrame() if data is None else data
     for column in nameable(data).columns.difference(_used(design), sort=False):
         codes = _groups(data[column])
@@ -93,19 +96,28 @@ def identifiers(
         looked.append(name)
         growth = grown_by_groups(design, codes)
         alike = resemblance_of(residuals, codes)
-        factor = growth.factor if enough else min(growth.factor, alike.factor)
+        factors = growth.factor, _by_instruments(design, codes)
+        if not enough:
+            factors = min(growth.factor, alike.factor), np.fmin(factors[1], alike.factor)
         together = enough and growth.p < CERTAIN and growth.factor > NARROW
         if alike.p < CERTAIN and _names_groups(column, data[column], codes, residuals, design):
             shared = {"outcome": alike.outcome, "treatment": alike.treatment}
             shared |= _shared(design, codes)
-            rows[name] = {**_row(design, column, codes, factor), **shared}
+            rows[name] = {**_row(design, column, codes, factors), **shared}
         elif together and _is_name(column, data[column]):
-            rows[name] = _row(design, column, codes, factor)
+            rows[name] = _row(design, column, codes, factors)
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.rename_axis("identifier"), looked
 
 
-def _row(design, column, codes, factor, term=""):
+def _by_instruments(design, codes, absorbed=0):
+    """The same factor of two-stage least squares; NaN where there is none."""
+    if not design.instruments or design.moderators:
+        return np.nan
+    return grown_by_instruments(design, codes, absorbed).factor
+
+
+def _row(design, column, codes, factors, term=""):
     """A row of `identifiers` without what groups share."""
     numbers = ("outcome", "treatment", "effect", "within", "low", "high", "rho")
     ends = pd.Series(design.t).groupby(codes).agg(["min", "max"])
@@ -113,7 +125,8 @@ def _row(design, column, codes, factor, term=""):
         "column": column,
         "term": term,
         "groups": codes.max() + 1,
-        "factor": factor,
+        "factor": factors[0],
+        "instrumented": factors[1],
         "alone": int((ends["min"] == ends["max"]).sum()),
         **dict.fromkeys(numbers, np.nan),
     }
@@ -315,16 +328,19 @@ def belonging(table: pd.DataFrame, design: Design) -> list[str]:
     return [_question(str(name), row, design) for name, row in table.iterrows() if _matters(row)]
 
 
-def narrowed(table: pd.DataFrame) -> list[Narrow]:
-    """Each column whose groups, if they are counted, make the interval at ρ = 0 wider."""
+def narrowed(table: pd.DataFrame, of: str = "factor") -> list[Narrow]:
+    """Each column whose groups, if they are counted, make the interval at ρ = 0 wider.
+
+    Or that of two-stage least squares, which is ``"instrumented"``.
+    """
     found = []
     for name, row in table.iterrows():
         since = f"If {name} names who belongs together"
         if row["term"]:
             since = f"Since rows of one {name} move together even with a constant for each"
-        if row["factor"] > NARROW:
+        if row[of] > NARROW:
             remedy = f"count whole groups of {name}, not rows"
-            found.append(Narrow(float(row["factor"]), since, remedy))
+            found.append(Narrow(float(row[of]), since, remedy))
     return found
 
 

@@ -9,8 +9,15 @@ import pandas as pd
 
 from which_world.classical import ols
 from which_world.readings import between_columns, read_map
-from which_world.report.examine import EXTRAPOLATED, beyond_overlap
-from which_world.report.instruments import REJECTED, holds_zero, region
+from which_world.report.examine import EXTRAPOLATED, beyond_overlap, repeated
+from which_world.report.identifiers import narrowed
+from which_world.report.instruments import (
+    REJECTED,
+    holds_zero,
+    region,
+    uneven_by_instruments,
+    widened,
+)
 from which_world.report.report import Narrow
 from which_world.report.sentences import (
     FEW,
@@ -105,7 +112,8 @@ def opening(report: Report) -> Opening:
     else:
         world = report.worlds.loc["ρ free" if learned else "ρ = 0"]
         middle, low, high = map(float, world[[report.read, "low", "high"]])
-    narrow = max(report.narrow, key=lambda each: each.factor, default=SURE)
+    reasons = _of_instruments(report) if learned or alone else report.narrow
+    narrow = max(reasons, key=lambda each: each.factor, default=SURE)
     effect = (
         f"{_changes(report)} by {number(middle, high - low)}{unit_of(report)} "
         f"({interval(low, high)}){_whose(report.design)}, {_condition(report, learned, alone)}."
@@ -137,7 +145,7 @@ def _judged(report, ends, learned, narrow) -> Verdict:
             f"Do not act on the sign before that is settled: {narrow.remedy}.",
             False,
         )
-    return _by_instruments(report) if learned else _hidden_cause(report)
+    return _by_instruments(report, narrow) if learned else _hidden_cause(report)
 
 
 def _extrapolated(design) -> Verdict:
@@ -267,7 +275,16 @@ def _masked(report):
     return f"; with a current of {SUPPOSED} either way it would be {either}"
 
 
-def _by_instruments(report) -> Verdict:
+def _of_instruments(report):
+    """Why an interval that instruments make is too narrow."""
+    design = report.design
+    if design.stands_for or "two-stage least squares" not in report.instruments.index:
+        return report.narrow
+    groups = narrowed(report.identifiers, of="instrumented")
+    return (*groups, *uneven_by_instruments(design), *repeated(design))
+
+
+def _by_instruments(report, narrow) -> Verdict:
     """The verdict on an effect that an instrument identifies."""
     design = report.design
     names = listed(design.instruments)
@@ -281,8 +298,10 @@ def _by_instruments(report) -> Verdict:
             frozenset({"Sargan"}),
         )
     alone = instruments_alone(report)
-    if holds_zero(report.instruments):
-        zero = f"ero is not ruled out: the Anderson–Rubin interval {region(report.instruments)}."
+    table = widened(report.instruments, design, narrow.factor)
+    if holds_zero(table):
+        wide = "" if holds_zero(report.instruments) else ", as wide as it should be,"
+        zero = f"ero is not ruled out: the Anderson–Rubin interval{wide} {region(table)}."
         if alone:
             return Verdict(f"Z{zero}", "Do not act on the sign: more rows may settle it.", False)
         return Verdict(
