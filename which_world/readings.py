@@ -367,7 +367,11 @@ def tipping_point(map: xr.Dataset, *, probability: float = 0.95) -> pd.Series:
     >>> print(tipping_point(chart).round(1).to_dict())
     {'interval': 0.4, 'mean': 0.5, 'at_zero': 0.5}
     """
-    table = read_map(map, probability)
+    return turned(map, read_map(map, probability))
+
+
+def turned(map: xr.Dataset, table: pd.DataFrame) -> pd.Series:
+    """`tipping_point` of a map's columns as `read_map` has them, or with wider intervals."""
     a, bad = np.arctanh(table.index.to_numpy()), unreliable(map)
     if not a[0] < 0 < a[-1]:
         low, high = map.rho.values[[0, -1]]

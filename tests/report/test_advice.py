@@ -129,6 +129,35 @@ def test_a_precise_nothing_is_no_ignorance():
     assert "Do not act on its sign" in thin[2] and "open even then: that interval holds zero" in thin[1]
 
 
+def programme(gap, seed=4, n=1500, share=0.0):
+    """Few join, who are alike in x; without a line's help nobody of the others can be compared with them."""
+    rng = np.random.default_rng(seed)
+    x, a, b, v, u = rng.normal(size=(5, n))
+    t = (gap * x + v > np.quantile(gap * x + v, 1 - (share or 0.4))).astype(int)
+    return pd.DataFrame({"y": 3.0 * t + 0.1 * (a + b) + 0.1 * x + u, "t": t, "x": x, "a": a, "b": b})
+
+
+JOINED = {"outcome": "y ~ t + x + a + b", "treatment": "t ~ x + a + b"}
+
+
+def test_a_line_that_stands_in_for_missing_people_is_no_licence():
+    for gap, alike in ((0.3, True), (3.0, False)):
+        data = programme(gap)
+        fitted = smf.probit(JOINED["treatment"], data).fit(disp=0).predict(data)
+        beyond = ((fitted < 0.02) | (fitted > 0.98)).mean()
+        assert bool(beyond < 0.1) is alike
+        _, why, advice = in_short(make_report(make_design(data, **JOINED)))
+        assert ("act on the sign; how large" in advice) is alike
+        assert (f"For {beyond:.0%}".replace("%", " %") in why and advice.startswith("Do not act")) is not alike
+
+
+def test_a_rare_treatment_is_not_settled_by_being_rare():
+    """Drawn by lot, 1.5 % of the rows: every chance is near 0, and everybody can be compared."""
+    data = programme(0.0, share=0.015, n=4000)
+    said = " ".join(data_checks(make_design(data, **JOINED)))
+    assert "for none of the rows the covariates all but settle the treatment" in said and "extrapolate" not in said
+
+
 # ---- instruments
 
 

@@ -1,15 +1,21 @@
 """Intervals that are too narrow, whatever the reason: groups of the formulas, uneven spread, rows that repeat."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 from scipy.stats import binom
+from scipy.stats import t as student
 
 from helpers import make_design, make_report, write_report
 from which_world.clusters import grown_by_groups, grown_by_spread
 from which_world.report.examine import data_checks, doubts
 from which_world.report.identifiers import belonging, identifiers, nameable
+from which_world.report.instruments import anderson_rubin, grown_by_instruments, sums
+from which_world.report.long import turns
+from which_world.report.sentences import tipping, wide_tip
 from which_world.report.short import in_short
 
 BOTH = " + C(state) + C(year) + x"
@@ -170,6 +176,35 @@ def test_a_number_that_a_curve_says_nearly_whole_is_no_name():
     assert list(table.index) == ["'other'"] and "'dose'" in looked  # the same groups, in no order of size
 
 
+ANSWERS = {
+    "a yes, by what was seen": lambda y: (y > 0).astype(int),
+    "a score of six": lambda y: np.digitize(y, [-2.0, -1.0, 0.0, 1.0, 2.0]),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_the_outcome_in_other_words_is_no_group_that_belongs_together(kind):
+    """A trial with an effect: what the patient looked like afterwards, in words, takes it away and is no cause."""
+    rng = np.random.default_rng(0)
+    t, (x, u) = rng.integers(0, 2, 300), rng.normal(size=(2, 300))
+    seen = np.digitize(1.5 * t - 0.7 + 0.3 * x + u, [-2.0, -1.0, 0.0, 1.0, 2.0])
+    words = np.array(["far worse", "worse", "a bit worse", "a bit better", "better", "far better"])[seen]
+    data = pd.DataFrame({"y": ANSWERS[kind](seen - 2.5), "t": t, "x": x, "seen": words})
+    table, looked = identifiers(make_design(data, outcome="y ~ t + x", treatment="t ~ x"), data)
+    assert table.empty and looked == []
+
+
+def test_regions_with_one_outcome_each_are_clusters_without_an_effect_within():
+    rng = np.random.default_rng(1)
+    region = np.repeat(np.arange(15), 30)
+    own = rng.normal(size=(2, 15))[:, region]
+    data = pd.DataFrame({"y": own[0], "t": own[1] + rng.normal(size=450), "region": [f"r{k}" for k in region]})
+    design = make_design(data, outcome="y ~ t", treatment="t ~ 1")
+    table, _ = identifiers(design, data)
+    assert table.loc["'region'", "factor"] > 2 and np.isnan(table.loc["'region'", "within"])
+    assert belonging(table, design)[0].endswith("nothing is left to compare, so what they share stays in it.")
+
+
 def test_villages_written_as_numbers_in_a_text_are_found_all_the_same():
     rng = np.random.default_rng(2)
     village = np.repeat(rng.permutation(np.arange(100, 160)), 10)
@@ -283,6 +318,119 @@ def test_a_precise_nothing_made_of_copies_is_open():
     alone, copied = (in_short(make_report(make_design(part, **formulas))) for part in (once, data))
     assert "If rows that repeat are one row each, the interval is too narrow, by a factor of " in copied[0]
     assert "open even then" in alone[1] and copied[1:] == alone[1:]
+
+
+# ---- the current that turns the sign, with the interval as wide as it should be
+
+
+def turned(delta, se, left_T, left_O):
+    """The ρ at which an end of δ ∓ 1.96 se reaches zero: α(ρ) = δ - ρ/√(1-ρ²) σ_e/σ_V with equal covariates."""
+    k = (abs(delta) - 1.96 * se) * left_T / left_O
+    return np.sign(delta) * k / np.sqrt(1 + k**2)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_current_that_turns_the_sign_is_that_of_the_error_that_is_right(sign):
+    data = spread(7)
+    data["y"] += sign * 0.3 * data.t
+    usual = smf.ols(EVEN["outcome"], data).fit()
+    lefts = np.sqrt(smf.ols(EVEN["treatment"], data).fit().mse_resid), np.sqrt(usual.mse_resid)
+    plain, wide = (turned(usual.params["t"], bse["t"], *lefts) for bse in (usual.bse, usual.HC3_se))
+    report = make_report(make_design(data, **EVEN))
+    assert abs(plain) - abs(wide) > 0.02 and wide_tip(report) == pytest.approx(wide, abs=0.01)
+    _, why, _ = in_short(report)
+    read = re.search(r"correlation of (0\.\d\d) between what is unmeasured \((0\.\d\d) by the interval as it is\)", why)
+    assert [float(part) for part in read.groups()] == pytest.approx([abs(wide), abs(plain)], abs=0.011)
+    assert f"With that interval as wide as it should be, ρ = {wide_tip(report):z.2f} is enough." in tipping(report)
+
+
+def test_groups_bring_the_current_that_turns_the_sign_nearer():
+    """Lakes with a growth and a food of their own: by rows the sign seems far out of reach, by lakes it is near."""
+    rng = np.random.default_rng(6)
+    lake = np.repeat(np.arange(60), 12)
+    a, b, c, v, u = rng.normal(size=(5, 720))
+    t = rng.normal(size=60)[lake] + 0.2 * v + 0.1 * (a + b + c)
+    own = rng.normal(size=60)
+    own -= np.polyval(np.polyfit(pd.Series(t).groupby(lake).mean(), own, 1), pd.Series(t).groupby(lake).mean())
+    y = 0.45 * t + own[lake] + 0.12 * (a + b + c) + u
+    data = pd.DataFrame({"y": y, "t": t, "a": a, "b": b, "c": c, "lake": [f"lake {k}" for k in lake]})
+    line = "y ~ t + a + b + c"
+    report = make_report(make_design(data, outcome=line, treatment="t ~ a + b + c"), data=data)
+    usual = smf.ols(line, data).fit()
+    by_lake = usual.get_robustcov_results("cluster", groups=lake).bse[1]
+    lefts = np.sqrt(smf.ols("t ~ a + b + c", data).fit().mse_resid), np.sqrt(usual.mse_resid)
+    assert by_lake > 2 * usual.bse["t"] and usual.params["t"] > 1.96 * by_lake
+    assert wide_tip(report) == pytest.approx(turned(usual.params["t"], by_lake, *lefts), abs=5e-3)
+    said = [*turns(report, frozenset()), *report.overturns]
+    assert sum("as wide as it should be" in line for line in said) == 2
+
+
+# ---- intervals that instruments make
+
+
+def watered(seed, lakes=40, uneven=False):
+    """No effect, a current, and a strong instrument; growth is spread wider where that moves food far, or by lakes."""
+    rng = np.random.default_rng(seed)
+    lake = np.arange(320) % lakes
+    x, z, v, e = rng.normal(size=(4, 320))
+    u = (0.6 * v + 0.8 * e) * (np.abs(z) if uneven else 1)
+    if not uneven:
+        z, own = rng.normal(size=(2, lakes))[:, lake]
+        u = u + own
+    return pd.DataFrame({"y": x + u, "t": x + 0.8 * z + v, "x": x, "z": z, "lake": [f"lake {k}" for k in lake]})
+
+
+WATERED = {"outcome": "y ~ t + x", "treatment": "t ~ x + z"}
+
+
+def two_stage_errors(data, groups):
+    """The usual error of two-stage least squares and the sandwich, in whole matrices."""
+    A = np.column_stack([np.ones(len(data)), data.x, data.t])
+    Z = np.column_stack([np.ones(len(data)), data.x, data.z])
+    fitted = Z @ np.linalg.solve(Z.T @ Z, Z.T @ A)
+    bread = np.linalg.inv(fitted.T @ fitted)
+    theta = bread @ fitted.T @ data.y.to_numpy()
+    u = data.y.to_numpy() - A @ theta
+    usual = np.sqrt(u @ u / (len(u) - 3) * bread[2, 2])
+    sums_of = pd.DataFrame(fitted * u[:, None]).groupby(groups).sum().to_numpy()
+    robust = np.sqrt((bread @ sums_of.T @ sums_of @ bread)[2, 2])
+    return theta[2], usual, robust
+
+
+@pytest.mark.parametrize("uneven", [True, False])
+def test_errors_of_two_stages_grow_as_their_sandwich_has_it(uneven):
+    data = watered(0, uneven=uneven)
+    codes = np.arange(320) if uneven else pd.factorize(data.lake)[0]
+    _, usual, robust = two_stage_errors(data, codes)
+    spare = 320 / 317 if uneven else 40 / 39 * 319 / 317
+    found = grown_by_instruments(make_design(data, **WATERED), None if uneven else codes)
+    assert found.factor == pytest.approx(robust / usual * np.sqrt(spare), rel=1e-8)
+    assert found.factor > 1.4 and found.p < 0.01
+
+
+@pytest.mark.parametrize("uneven", [True, False])
+def test_nobody_acts_on_a_sign_that_even_or_single_rows_make_of_an_instrument(uneven):
+    """True effect 0: the usual interval of two-stage least squares misses it in a quarter of such data."""
+    missed = 0
+    for seed in range(20):
+        data = watered(seed, uneven=uneven)
+        effect, usual, robust = two_stage_errors(data, np.arange(320) if uneven else data.lake)
+        if missed == 3 or not 1.96 * usual < abs(effect) < 1.9 * robust:
+            continue
+        missed += 1
+        said, _, advice = in_short(make_report(make_design(data, **WATERED), data=data))
+        why = "Since y is spread unevenly" if uneven else "If 'lake' names who belongs together"
+        assert f"{why}, the interval is too narrow" in said and advice.startswith("Do not act on the sign")
+    assert missed == 3
+
+
+def test_an_anderson_rubin_set_is_as_wide_as_its_errors_are():
+    """One instrument, errors f times as large: a set is every effect that Fieller's ratio does not reject at f."""
+    data, factor = watered(3), 1.7
+    low, high = anderson_rubin(sums(make_design(data, **WATERED)), factor=factor)
+    for end in (low, high):
+        line = smf.ols("left ~ x + z", data.assign(left=data.y - end * data.t)).fit()
+        assert abs(line.tvalues["z"]) == pytest.approx(factor * student.ppf(0.975, 317), rel=1e-6)
 
 
 # ---- advice that can be followed, and money

@@ -35,7 +35,7 @@ from which_world.report.folder import check_free
 from which_world.report.publish import FILES
 from which_world.report.sentences import conclusion, limits, overturns, unread
 from which_world.report.short import in_short
-from which_world.report.words import number
+from which_world.report.words import number, percent
 
 ROOT = Path(__file__).parent.parent.parent
 PONDS = ROOT / "data" / "ponds.csv"
@@ -498,6 +498,7 @@ def test_tables_are_rounded_and_settled_probabilities_are_words(report, tmp_path
 
 def test_numbers_have_no_negative_zero():
     assert (number(-0.004, 0.5), number(-0.5, 0.5), number(101_234.5, 22)) == ("0.00", "-0.50", "101,234")
+    assert (percent(-1e-16), percent(-0.0004, 1), percent(-0.004, 1)) == ("0 %", "0.0 %", "-0.4 %")
 
 
 def test_a_report_fills_an_empty_folder_and_follows_a_link(report, tmp_path, monkeypatch):

@@ -308,8 +308,8 @@ def _belonging(of_file, design, source):
     if asked or not looked:
         return shared, asked, []
     none = (
-        f"Looked through for clusters: {listed(looked)}; no column marks rows alike in both "
-        "equations."
+        f"Looked through for clusters: {listed(looked)}; no column marks rows alike enough in both "
+        "equations to matter."
     )
     return shared, asked, [none]
 

@@ -36,6 +36,7 @@ HASH = 0x9E3779B97F4A7C15  # an odd number whose powers look like chance
 REPEATED = 0.01  # share of the rows, from which those that repeat are asked about
 SPREAD_OVER = 50_000  # rows, evenly spread, to which the chance of treatment is fitted
 NEAR = 0.02  # a fitted probability of treatment this close to 0 or 1 is beyond overlap
+RARE = 0.1  # of the rarer treatment's share, that is near as well where that share is small
 EXTRAPOLATED = 0.1  # share of rows beyond overlap, from which a report warns
 DIFFERENT = 0.5  # standard deviations between the groups, from which a report warns
 EXTRAPOLATING = (
@@ -177,15 +178,13 @@ def _overlap(design):
 
     An instrument may part them as it will.
     """
-    fitted = _chance_of_treatment(design)
-    beyond = np.mean((fitted < NEAR) | (fitted > 1 - NEAR))
-    gaps = _gaps(design)
+    beyond, gaps = beyond_overlap(design), _gaps(design)
     worst = gaps.idxmax()
     rows = f"{percent(beyond, 1)} of the rows" if beyond else "none of the rows"
     overlap = (
         f"Treated and untreated differ most in {worst}, by {gaps[worst]:z.2f} standard deviations; "
         f"for {rows} the covariates all but settle the treatment (a fitted chance within "
-        f"{percent(NEAR)} of 0 or 1)."
+        f"{_settling(design):.2g} % of 0 or 1)."
     )
     if beyond > EXTRAPOLATED:
         overlap += EXTRAPOLATING
@@ -195,6 +194,27 @@ def _overlap(design):
             "comparison."
         )
     return overlap
+
+
+def beyond_overlap(design: Design) -> float:
+    """The share of rows whose treatment is all but settled by what the outcome's line adjusts for.
+
+    NaN where nothing stands in both formulas, or the treatment is continuous.
+    """
+    if design.kind != "binary" or not _compared(design).any():
+        return np.nan
+    if "beyond" not in design.kept:
+        fitted, near = _chance_of_treatment(design), _settling(design) / 100
+        design.kept["beyond"] = float(np.mean((fitted < near) | (fitted > 1 - near)))
+    return design.kept["beyond"]
+
+
+def _settling(design):
+    """How near to 0 or 1 a chance of treatment is all but settled, in percent.
+
+    Where one treatment is rare every chance is small, and far smaller ones alone are settled.
+    """
+    return 100 * min(NEAR, RARE * min(design.t.mean(), 1 - design.t.mean()))
 
 
 def _chance_of_treatment(design):
@@ -328,15 +348,21 @@ def _counts(y, values):
 
 def doubts(design: Design) -> list[Narrow]:
     """Why the rows themselves make the interval at ρ = 0 too narrow: uneven spread, repeats."""
-    found, uneven, (_, repeats) = [], _uneven(design), _repeats(design)
+    found, uneven = repeated(design), _uneven(design)
     if uneven > NARROW:
         since = f"Since {design.outcome} is spread unevenly"
         remedy = "ols(design).HC3_se allows for it"
-        found.append(Narrow(uneven, since, remedy))
-    if repeats > NARROW:
-        since = "If rows that repeat are one row each"
-        found.append(Narrow(repeats, since, "count each row that repeats once"))
+        found.insert(0, Narrow(uneven, since, remedy))
     return found
+
+
+def repeated(design: Design) -> list[Narrow]:
+    """Whether rows that repeat make an interval too narrow."""
+    _, repeats = _repeats(design)
+    if repeats <= NARROW:
+        return []
+    since = "If rows that repeat are one row each"
+    return [Narrow(repeats, since, "count each row that repeats once")]
 
 
 def _uneven(design):

@@ -16,6 +16,8 @@ from which_world.design import terms_of
 from which_world.effects import POINTS
 from which_world.moments import condensed
 from which_world.priors import scales
+from which_world.report.examine import SCALE
+from which_world.report.instruments import grown_by_instruments
 from which_world.report.report import NARROW, Narrow
 from which_world.report.words import interval, number
 
@@ -64,10 +66,11 @@ def identifiers(
         category in them, else empty; ``groups``; the intraclass correlations ``outcome`` and
         ``treatment``; ``factor``, by how much the interval at ρ = 0 is then too narrow, the
         clustered error of least squares over the usual one, or of too few groups Moulton's factor
-        if that is less; ``alone``, how many groups have one
-        treatment only; ``within``, the effect with a constant for each group (``low`` to ``high``,
-        by clusters), ``effect`` being the one without; ``rho``, the current that the formulas make
-        by leaving it out. NaN where rows move together and do not resemble each other.
+        if that is less; ``instrumented``, the same of two-stage least squares, NaN without
+        instruments; ``alone``, how many groups have one treatment only; ``within``, the effect with
+        a constant for each group (``low`` to ``high``, by clusters), ``effect`` being the one
+        without; ``rho``, the current that the formulas make by leaving it out. NaN where rows move
+        together and do not resemble each other.
     looked : list of str
         The columns that were looked at.
     """
@@ -80,29 +83,41 @@ def identifiers(
         looked.append(name)
         growth = grown_by_groups(design, codes, absorbed=codes.max())
         if growth.p < LIKELY and growth.factor > NARROW:
-            rows[name] = _row(design, column, codes, growth.factor, term)
+            factors = growth.factor, _by_instruments(design, codes, absorbed=codes.max())
+            rows[name] = _row(design, column, codes, factors, term)
     data = pd.DataFrame() if data is None else data
     for column in nameable(data).columns.difference(_used(design), sort=False):
         codes = _groups(data[column])
         if codes is None or any(_same(codes, others) for _, others in known.values()):
             continue
-        name = repr(own_names.get(column, column))
+        name, enough = repr(own_names.get(column, column)), _evenly(codes) >= ENOUGH_GROUPS
+        if not enough and _rewrites(design.y, codes):
+            continue
         looked.append(name)
         growth = grown_by_groups(design, codes)
-        alike, enough = resemblance_of(residuals, codes), _evenly(codes) >= ENOUGH_GROUPS
-        factor = growth.factor if enough else min(growth.factor, alike.factor)
+        alike = resemblance_of(residuals, codes)
+        factors = growth.factor, _by_instruments(design, codes)
+        if not enough:
+            factors = min(growth.factor, alike.factor), np.fmin(factors[1], alike.factor)
         together = enough and growth.p < CERTAIN and growth.factor > NARROW
         if alike.p < CERTAIN and _names_groups(column, data[column], codes, residuals, design):
             shared = {"outcome": alike.outcome, "treatment": alike.treatment}
             shared |= _shared(design, codes)
-            rows[name] = {**_row(design, column, codes, factor), **shared}
+            rows[name] = {**_row(design, column, codes, factors), **shared}
         elif together and _is_name(column, data[column]):
-            rows[name] = _row(design, column, codes, factor)
+            rows[name] = _row(design, column, codes, factors)
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.rename_axis("identifier"), looked
 
 
-def _row(design, column, codes, factor, term=""):
+def _by_instruments(design, codes, absorbed=0):
+    """The same factor of two-stage least squares; NaN where there is none."""
+    if not design.instruments or design.moderators:
+        return np.nan
+    return grown_by_instruments(design, codes, absorbed).factor
+
+
+def _row(design, column, codes, factors, term=""):
     """A row of `identifiers` without what groups share."""
     numbers = ("outcome", "treatment", "effect", "within", "low", "high", "rho")
     ends = pd.Series(design.t).groupby(codes).agg(["min", "max"])
@@ -110,7 +125,8 @@ def _row(design, column, codes, factor, term=""):
         "column": column,
         "term": term,
         "groups": codes.max() + 1,
-        "factor": factor,
+        "factor": factors[0],
+        "instrumented": factors[1],
         "alone": int((ends["min"] == ends["max"]).sum()),
         **dict.fromkeys(numbers, np.nan),
     }
@@ -237,6 +253,17 @@ def _bands(values, codes):
     return bool(apart and (low < high).mean() > 0.5)
 
 
+def _rewrites(values, codes):
+    """Whether groups are an answer of few kinds in other words: each has one value of it."""
+    return len(np.unique(values)) <= SCALE and _settled(values, codes)
+
+
+def _settled(values, codes):
+    """Whether all rows of a group have one value, in every group."""
+    ends = pd.Series(values).groupby(codes).agg(["min", "max"])
+    return bool((ends["min"] == ends["max"]).all())
+
+
 def _shared(design, codes):
     """The effect with a constant for each group, and the ρ at which the model has it without."""
     unit = POINTS * design.step if design.outcome_kind == "binary" else 1.0
@@ -261,7 +288,7 @@ def _shared(design, codes):
 def _slope(design, codes):
     """The least-squares slope of the treatment within groups, and its error by groups.
 
-    Both NaN where all rows of a group have one treatment.
+    Both NaN where all rows of a group have one treatment, or one outcome.
     """
     dose = design.dose[:, None]
     columns = np.column_stack([dose, design.M * dose, design.C[:, design.in_outcome]])
@@ -269,7 +296,7 @@ def _slope(design, codes):
     others = columns[:, 1:]
     left = _residuals(columns[:, 0], others)
     deviation = dose[:, 0] - dose.mean()
-    if left @ left < SETTLED * deviation @ deviation:
+    if left @ left < SETTLED * deviation @ deviation or _settled(design.y, codes):
         return np.nan, np.nan
     y = _less_means(design.y[:, None], codes)[:, 0]
     slope = left @ y / (left @ left)
@@ -301,16 +328,19 @@ def belonging(table: pd.DataFrame, design: Design) -> list[str]:
     return [_question(str(name), row, design) for name, row in table.iterrows() if _matters(row)]
 
 
-def narrowed(table: pd.DataFrame) -> list[Narrow]:
-    """Each column whose groups, if they are counted, make the interval at ρ = 0 wider."""
+def narrowed(table: pd.DataFrame, of: str = "factor") -> list[Narrow]:
+    """Each column whose groups, if they are counted, make the interval at ρ = 0 wider.
+
+    Or that of two-stage least squares, which is ``"instrumented"``.
+    """
     found = []
     for name, row in table.iterrows():
         since = f"If {name} names who belongs together"
         if row["term"]:
             since = f"Since rows of one {name} move together even with a constant for each"
-        if row["factor"] > NARROW:
+        if row[of] > NARROW:
             remedy = f"count whole groups of {name}, not rows"
-            found.append(Narrow(float(row["factor"]), since, remedy))
+            found.append(Narrow(float(row[of]), since, remedy))
     return found
 
 
@@ -340,10 +370,10 @@ def _question(name, row, design):
     if row["factor"] > NARROW:
         question += f" If it does, {_wider(name, row, 'the')}"
     if np.isnan(row["within"]):
-        return (
-            f"{question} All rows of one {name} have the same {design.treatment}, so what they "
-            "share stays in it."
-        )
+        alone = f"All rows of one {name} have the same {design.treatment}"
+        if row["alone"] < row["groups"]:
+            alone = "With a constant for each nothing is left to compare"
+        return f"{question} {alone}, so what they share stays in it."
     width = row["high"] - row["low"]
     within = f"{number(row['within'], width)} ({interval(row['low'], row['high'])})"
     about = " about" if design.outcome_kind == "binary" else ""

@@ -1,7 +1,8 @@
 """What instruments say without priors, beside the posterior.
 
 Two-stage least squares, Anderson and Rubin's interval, maximum likelihood: closed forms of a few
-lines, in the sums that a design is condensed to; linearmodels and ivmodels want every row.
+lines, in the sums that a design is condensed to; linearmodels and ivmodels want every row, as
+the errors do that allow for uneven spread or groups.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2, f, norm
+from scipy.stats import chi2, f, norm, spearmanr
 
 from which_world.classical import maximum_likelihood, swept
+from which_world.clusters import Growth
 from which_world.effects import POINTS
+from which_world.moments import condensed
+from which_world.report.report import NARROW, Narrow
 from which_world.report.words import interval, listed, number, span
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 REJECTED = 0.05  # p-value below which instruments to spare are said to contradict each other
+LIKELY = 0.05  # p-value from which an uneven spread is spoken of
 COLUMNS = ["effect", "low", "high", "rho"]
 NO_CONTRADICTION = (
     "they do not contradict each other, which they also would not if all were wrong alike"
@@ -73,10 +78,92 @@ def two_stages(products: Sums) -> tuple[float, float, float]:
     return float(effect), float(se), float(p)
 
 
-def anderson_rubin(products: Sums, level: float = LEVEL) -> tuple[float, float]:
+def grown_by_instruments(
+    design: Design, codes: np.ndarray | None = None, absorbed: int = 0
+) -> Growth:
+    """How much the error of two-stage least squares grows if less is asked of the rows.
+
+    Parameters
+    ----------
+    design : Design
+        With instruments, without moderators, of rows in memory.
+    codes : ndarray of int, shape (n,), optional
+        The group of each row, from 0, to be counted as one; left out, rows are independent and
+        their spread may be uneven.
+    absorbed : int
+        How many of the outcome equation's columns are constants for these groups, as in
+        `grown_by_groups`.
+
+    Returns
+    -------
+    Growth
+        ``factor``: the clustered error, or White's, over the usual one; ``p``: of no covariance of
+        scores within groups, or of the spread being no larger where the instruments move the
+        treatment far, by ranks.
+    """
+    u, moved = _two_stage_rows(design)
+    scores, n, k = u * moved, design.n, int(design.intercept_O) + design.in_outcome.sum() + 1
+    usual = u @ u * (moved @ moved)
+    if codes is None:
+        rising = spearmanr(np.abs(moved), np.abs(u), alternative="greater")
+        return Growth(float(np.sqrt(n * (scores @ scores) / usual)), float(rising.pvalue))
+    sums_of, squares = np.bincount(codes, scores), np.bincount(codes, scores**2)
+    groups = len(sums_of)
+    count = groups / (groups - 1) * (n - 1) * (n - k) / (n - k + absorbed)
+    spread = np.sqrt(2 * np.sum(squares**2 - np.bincount(codes, scores**4)).clip(1e-300))
+    together = (sums_of @ sums_of - squares.sum()) / spread
+    factor = np.sqrt(count * (sums_of @ sums_of) / usual)
+    return Growth(float(factor), float(norm.sf(together)))
+
+
+def _two_stage_rows(design):
+    """What two-stage least squares leaves of each row, and how far the instruments move it."""
+    if "two stages" not in design.kept:  # each column that may name groups asks
+        design.kept["two stages"] = _left_and_moved(design)
+    return design.kept["two stages"]
+
+
+def _left_and_moved(design):
+    """`_two_stage_rows`, worked out."""
+    few = condensed(design)
+    mask = np.isin(few.covariates, few.instruments)
+
+    def columns(rows):
+        constant = np.ones((len(rows.y), int(rows.intercept_O)))
+        return np.column_stack([constant, rows.C[:, rows.in_outcome]])
+
+    whole = np.column_stack([columns(few), few.C[:, mask]])
+    first = np.linalg.lstsq(whole, few.dose)[0]
+    fitted, X = whole @ first, columns(few)
+    within = np.linalg.lstsq(X, fitted)[0] if X.shape[1] else np.zeros(0)
+    second = np.linalg.lstsq(np.column_stack([X, fitted]), few.y)[0]
+    of_rows = columns(design)
+    moved = np.column_stack([of_rows, design.C[:, mask]]) @ first - of_rows @ within
+    return design.y - np.column_stack([of_rows, design.dose]) @ second, moved
+
+
+def uneven_by_instruments(design: Design) -> list[Narrow]:
+    """Whether uneven spread makes the interval of two-stage least squares too narrow."""
+    growth = grown_by_instruments(design)
+    if growth.factor <= NARROW or growth.p >= LIKELY:
+        return []
+    since = f"Since {design.outcome} is spread unevenly"
+    return [Narrow(growth.factor, since, "robust errors of two-stage least squares allow for it")]
+
+
+def anderson_rubin(
+    products: Sums, level: float = LEVEL, factor: float = 1.0
+) -> tuple[float, float]:
     """The effects that the instruments do not reject, whatever their strength.
 
     Anderson and Rubin (1949).
+
+    Parameters
+    ----------
+    products : Sums
+    level : float
+    factor : float
+        By which the usual error is too small.
 
     Returns
     -------
@@ -85,7 +172,7 @@ def anderson_rubin(products: Sums, level: float = LEVEL) -> tuple[float, float]:
         is left *out*, and both are NaN where no effect stands.
     """
     rest = products.n - products.p - products.k
-    limit = f.ppf(level, products.k, rest) * products.k / rest
+    limit = factor**2 * f.ppf(level, products.k, rest) * products.k / rest
     (c, b), (_, a) = products.explained - limit * (products.whole - products.explained)
     inside = b**2 - a * c  # a x² - 2 b x + c ≤ 0
     if inside <= 0:
@@ -147,6 +234,17 @@ def _likelihood(design):
     except (ValueError, RuntimeError, np.linalg.LinAlgError):
         return dict.fromkeys(COLUMNS, np.nan)
     return _row(fit.effect, fit.effect_se, fit.rho)
+
+
+def widened(table: pd.DataFrame, design: Design, factor: float) -> pd.DataFrame:
+    """The table with the Anderson-Rubin set as wide as it is where errors are so much larger."""
+    if factor <= 1 or "Anderson–Rubin" not in table.index:
+        return table
+    wide = table.copy()
+    unit = POINTS * design.step if design.outcome_kind == "binary" else 1.0
+    ends = anderson_rubin(sums(design), factor=factor)
+    wide.loc["Anderson–Rubin", ["low", "high"]] = unit * np.array(ends)
+    return wide
 
 
 def _ends(table):

@@ -18,6 +18,7 @@ from which_world.report.sentences import (
     robustness,
     tipping,
     unmeasured,
+    wide_tip,
     yardsticks,
 )
 from which_world.report.words import agreeing, listed
@@ -62,7 +63,7 @@ def _yardsticks(report, told):
     """The currents beside a tipping point, where there are any and that is not told."""
     if not report.benchmarks["rho"].notna().any():
         return [unmeasured(report.design, len(report.benchmarks))]
-    known, tip = yardsticks(report), report.tipping["interval"]
+    known, tip = yardsticks(report), wide_tip(report)
     if "tipping" in told or not np.isfinite(tip) or tip == 0:
         return []
     return [compared(known, tip)]

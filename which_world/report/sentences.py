@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from which_world.maps import PULLED, stretches
+from which_world.maps import PULLED, stretches, trusted
 from which_world.priors import AtanhNormal, described, moments, scales
+from which_world.readings import read_map, turned
 from which_world.report.examine import MISLED, WEAK, by_normal_errors, count, first_stage
 from which_world.report.words import (
     agreeing,
@@ -449,6 +450,25 @@ def yardsticks(report: Report) -> pd.Series:
     return pd.Series(currents, dtype=float).dropna()
 
 
+def wide_tip(report: Report) -> float:
+    """The current that turns the sign, were the interval as wide at every ρ as it should be.
+
+    That of the map where nothing makes the interval too narrow.
+    """
+    tip = report.tipping["interval"]
+    factor = max((each.factor for each in report.narrow), default=1.0)
+    if factor <= 1 or tip == 0 or report.tipping.get("refused"):
+        return tip
+    chart = report.map.isel(rho=trusted(report.map))
+    table = read_map(chart)
+    for end in ("low", "high"):
+        table[end] = table["mean"] + factor * (table[end] - table["mean"])
+    try:
+        return float(turned(chart, table)["interval"])
+    except ValueError:  # no column on one side
+        return np.nan
+
+
 def tipping(report: Report) -> str:
     """Which hidden current brings the interval of the effect to zero."""
     tip, learned = report.tipping, _by_instruments(report)
@@ -480,7 +500,18 @@ def tipping(report: Report) -> str:
     return (
         f"{learned}A hidden current of ρ = {rho:z.2f} brings the effect's 95 % interval to "
         f"zero{mean}. Anything unmeasured that strong, and {sign}, puts its sign in doubt."
+        f"{_sooner(report)}"
     )
+
+
+def _sooner(report):
+    """Which current is enough where the interval should be wider; empty where it need not be."""
+    wide = wide_tip(report)
+    if wide == report.tipping["interval"] or not np.isfinite(wide):
+        return ""
+    if wide == 0:
+        return " With that interval as wide as it should be, none is needed."
+    return f" With that interval as wide as it should be, ρ = {wide:z.2f} is enough."
 
 
 def _rho_range(report):
@@ -569,7 +600,7 @@ def _measured(report):
             f"The strongest measured current is that of {name}: left unmeasured, it would have "
             f"been ρ = {rho:+z.2f}."
         )
-    known, tip = yardsticks(report), report.tipping["interval"]
+    known, tip = yardsticks(report), wide_tip(report)
     if known.empty or not np.isfinite(tip) or tip == 0:
         return [strongest]
     return [strongest, compared(known, tip)]

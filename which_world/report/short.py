@@ -9,7 +9,15 @@ import pandas as pd
 
 from which_world.classical import ols
 from which_world.readings import between_columns, read_map
-from which_world.report.instruments import REJECTED, holds_zero, region
+from which_world.report.examine import EXTRAPOLATED, beyond_overlap, repeated
+from which_world.report.identifiers import narrowed
+from which_world.report.instruments import (
+    REJECTED,
+    holds_zero,
+    region,
+    uneven_by_instruments,
+    widened,
+)
 from which_world.report.report import Narrow
 from which_world.report.sentences import (
     FEW,
@@ -19,6 +27,7 @@ from which_world.report.sentences import (
     instruments_alone,
     shared_by,
     two_stages_of,
+    wide_tip,
     yardsticks,
 )
 from which_world.report.words import (
@@ -28,6 +37,7 @@ from which_world.report.words import (
     listed,
     more_of,
     number,
+    percent,
     span,
     unit_of,
     width_in,
@@ -102,7 +112,8 @@ def opening(report: Report) -> Opening:
     else:
         world = report.worlds.loc["ρ free" if learned else "ρ = 0"]
         middle, low, high = map(float, world[[report.read, "low", "high"]])
-    narrow = max(report.narrow, key=lambda each: each.factor, default=SURE)
+    reasons = _of_instruments(report) if learned or alone else report.narrow
+    narrow = max(reasons, key=lambda each: each.factor, default=SURE)
     effect = (
         f"{_changes(report)} by {number(middle, high - low)}{unit_of(report)} "
         f"({interval(low, high)}){_whose(report.design)}, {_condition(report, learned, alone)}."
@@ -114,6 +125,8 @@ def opening(report: Report) -> Opening:
     effect += _by_moderator(report)  # last: what is said of "the interval" is of the effect itself
     led = learned or alone
     few, verdict = decisive(report), _judged(report, (low, high), led, narrow)
+    if verdict.licence and not led and beyond_overlap(report.design) > EXTRAPOLATED:
+        verdict = _extrapolated(report.design)
     told = frozenset({"exclusion"} if led else ())
     if few and (verdict.licence or report.influence["rows"].iloc[0] <= FEW):
         return Opening([effect, few, LITTLE], told | {"few"})  # no licence rests on a row or two
@@ -132,7 +145,18 @@ def _judged(report, ends, learned, narrow) -> Verdict:
             f"Do not act on the sign before that is settled: {narrow.remedy}.",
             False,
         )
-    return _by_instruments(report) if learned else _hidden_cause(report)
+    return _by_instruments(report, narrow) if learned else _hidden_cause(report)
+
+
+def _extrapolated(design) -> Verdict:
+    """The verdict where many rows have nobody to be compared with."""
+    share = percent(beyond_overlap(design))
+    return Verdict(
+        f"For {share} of the rows the covariates all but settle {design.treatment}: nobody like "
+        "them has the other, and a straight line stands in for those who are missing.",
+        "Do not act before the rows that can be compared, alone, say the same.",
+        False,
+    )
 
 
 def _changes(report):
@@ -251,7 +275,16 @@ def _masked(report):
     return f"; with a current of {SUPPOSED} either way it would be {either}"
 
 
-def _by_instruments(report) -> Verdict:
+def _of_instruments(report):
+    """Why an interval that instruments make is too narrow."""
+    design = report.design
+    if design.stands_for or "two-stage least squares" not in report.instruments.index:
+        return report.narrow
+    groups = narrowed(report.identifiers, of="instrumented")
+    return (*groups, *uneven_by_instruments(design), *repeated(design))
+
+
+def _by_instruments(report, narrow) -> Verdict:
     """The verdict on an effect that an instrument identifies."""
     design = report.design
     names = listed(design.instruments)
@@ -265,8 +298,10 @@ def _by_instruments(report) -> Verdict:
             frozenset({"Sargan"}),
         )
     alone = instruments_alone(report)
-    if holds_zero(report.instruments):
-        zero = f"ero is not ruled out: the Anderson–Rubin interval {region(report.instruments)}."
+    table = widened(report.instruments, design, narrow.factor)
+    if holds_zero(table):
+        wide = "" if holds_zero(report.instruments) else ", as wide as it should be,"
+        zero = f"ero is not ruled out: the Anderson–Rubin interval{wide} {region(table)}."
         if alone:
             return Verdict(f"Z{zero}", "Do not act on the sign: more rows may settle it.", False)
         return Verdict(
@@ -289,7 +324,7 @@ def _by_instruments(report) -> Verdict:
 
 def _hidden_cause(report) -> Verdict:
     """The verdict on an effect that takes ρ for zero: how strong a hidden cause overturns it."""
-    tip = report.tipping["interval"]
+    tip, plain = wide_tip(report), report.tipping["interval"]
     if report.tipping.get("refused"):
         return UNREADABLE
     if not np.isfinite(tip) or tip == 0:
@@ -298,10 +333,18 @@ def _hidden_cause(report) -> Verdict:
     along = yardsticks(report) * np.sign(tip)
     why = (
         f"A hidden cause that {cause}, with a correlation of {abs(tip):z.2f} between what is "
-        f"unmeasured, would put its sign in doubt{_nearest(along)}."
+        f"unmeasured{_plain(tip, plain)}, would put its sign in doubt{_nearest(along)}."
     )
     advice, licence = _advice(report, along, abs(tip))
     return Verdict(why, advice, licence, frozenset({"tipping"}))
+
+
+def _plain(tip, plain):
+    """What a tipping point would be by the interval as it is, where that is too narrow."""
+    if tip == plain:
+        return ""
+    at = f"{abs(plain):z.2f}" if np.isfinite(plain) else "none"
+    return f" ({at} by the interval as it is)"
 
 
 def _beyond_doubt(tipping):

@@ -41,7 +41,7 @@ def interval(low: float, high: float) -> str:
 
 def percent(share: float, digits: int = 0) -> str:
     """A share as ``95 %``."""
-    return f"{100 * share:.{digits}f} %"
+    return f"{100 * share:z.{digits}f} %"
 
 
 def chance(share: float) -> str:
