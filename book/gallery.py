@@ -48,7 +48,7 @@ ENTRY = """
 :target: ../_static/gallery/{name}.html
 :width: 640px
 
-The figure of <a href="../_static/gallery/{name}.html">the whole report</a>.
+{finding} From <a href="../_static/gallery/{name}.html">the whole report</a>.
 ```
 
 It opens:
@@ -67,6 +67,7 @@ class Case(NamedTuple):
     treatment: str
     options: tuple[str, ...]
     lesson: str
+    finding: str
     alt: str
 
 
@@ -84,6 +85,7 @@ CASES = (
         "believed. *What it teaches:* an instrument moves the headline away from least squares, and here the "
         "interval then holds the truth that made the ponds, which that of least squares does not; what it costs is "
         "the one sentence that you have to defend.",
+        "At the current that the instrument finds, to the right, the effect is well below least squares at zero.",
         "The effect of feed on gain falls as the hidden current rises; least squares lies on the line at zero, "
         "maximum likelihood and the tipping point are marked to the right.",
     ),
@@ -93,11 +95,12 @@ CASES = (
         "nhefs_everyone.csv",
         f"death ~ smokeyrs + {SMOKERS}",
         f"smokeyrs ~ {SMOKERS}",
-        ("--label", "smokeyrs=years smoked", "--label", "death=died"),
+        ("--label", "smokeyrs=years smoked"),
         "The smokers of [chapter 12](12-yes-or-no.ipynb): did those who had smoked longer die more often in the years "
         "that followed? *What it teaches:* the effect is told in percentage points; and an interval that is clear of "
         "zero is no licence, where hiding a covariate that was measured would have made a stronger current than the "
         "one that turns the sign. What is known of smoking from elsewhere, these rows alone cannot show.",
+        "The sign turns next to zero, and the current that age would have been lies far beyond.",
         "The effect of a year of smoking on the chance of death falls steeply as the hidden current rises; the "
         "tipping point lies next to zero, and the current of age far beyond it.",
     ),
@@ -111,7 +114,9 @@ CASES = (
         "Trained men beside men of a survey, who are hardly comparable ([chapter 11](11-known-answer.ipynb) has the "
         "trial that the trained come from). *What it teaches:* a report may end in *no*, and then says why: the sign "
         "is open even if nothing is hidden, nearly all rows have nobody to be compared with, and what the likelihood "
-        "says about the current is disowned by a check.",
+        "says about the current is disowned by a check. (Its figures are not those of chapter 11: it adds the square "
+        "of age, and shuffles some of the rows where that chapter shuffles all.)",
+        "Where nothing is hidden, at zero, the band holds both signs.",
         "The effect of training on earnings falls as the hidden current rises; its band holds zero where nothing is "
         "hidden.",
     ),

@@ -190,14 +190,14 @@ def many(n, kind):
 
 
 def by_command(kind):
-    """`python -m helpers` on a million rows, from the file to the folder."""
+    """`which-world` on a million rows, from the file to the folder."""
     with tempfile.TemporaryDirectory() as folder:
         # made elsewhere: a child's peak starts from that of the process that starts it
         make = f"import speed; speed.many(1_000_000, {kind!r}).to_csv({folder + '/many.csv'!r}, index=False)"
         subprocess.run([sys.executable, "-c", make], check=True, cwd=HERE)
         size = Path(folder, "many.csv").stat().st_size / 2**20
         names = " + ".join(f"x{k}" for k in range(26))
-        command = [sys.executable, "-m", "helpers", f"{folder}/many.csv", "--outcome", f"y ~ t + {names}",
+        command = [sys.executable, "-m", "which_world", f"{folder}/many.csv", "--outcome", f"y ~ t + {names}",
                    "--treatment", f"t ~ z + {names}", "--out", f"{folder}/report"]  # fmt: skip
         started = time.perf_counter()
         done = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
@@ -362,11 +362,19 @@ TABLES = {
     "From a CSV to a report": COMMANDS, "More rows than memory": PIECES, "A thousand worlds": WORLDS,
     "The notebooks": NOTEBOOKS,
 }  # fmt: skip
+SHORT = {
+    "the talk's model of 2,500 rows, as it was written": "talk, continuous, n = 2,500",
+    "the same by `fit`": "fit, continuous, n = 2,500",
+    "the map of the smokers' weights": "map of NHEFS, 41 values of rho, 512 draws each",
+    "a report of a million rows and thirty columns": "command line, 1,000,000 rows, continuous treatment",
+    "the same with a treatment of 0 or 1": "command line, 1,000,000 rows, binary treatment",
+    "twenty-five million rows, in pieces": "25 files of Parquet, 1,000,000 rows each",
+}
 SAID = {
     "Posteriors": f"{SAMPLES['draws']} draws after {SAMPLES['tune']:,} of tuning in each of {SAMPLES['chains']} "
     "chains; the sieve, the funnel and the forest with 1,000 after 1,000.",
     "Many sites": "Each has a constant of its own, and four rows.",
-    "From a CSV to a report": "`python -m helpers`, with thirty columns.",
+    "From a CSV to a report": "`which-world`, with thirty columns.",
     "A thousand worlds": "Each with 4 times 250 draws; fitted, then read back from where they are kept.",
     "The notebooks": "Each from a clean kernel, the first time that this computer runs it.",
 }
@@ -404,6 +412,17 @@ def apart(name):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def in_short(rows):
+    """A few rows that say it all: seconds of a first call, and the most memory."""
+    lines = ["## In short\n", "| | seconds | peak MB |", "| --- | ---: | ---: |"]
+    for words, name in SHORT.items():
+        if row := rows.get(name):
+            seconds = row.get("seconds, all", row.get("seconds"))
+            peak = row.get("peak MB of the command", row["peak MB"])
+            lines.append(f"| {words} | {seconds:,.3g} | {peak:,.0f} |")
+    return "\n".join(lines) + "\n"
+
+
 def main(words):
     import pandas as pd
 
@@ -414,7 +433,7 @@ def main(words):
             rows[name] = apart(name)
             print(name, rows[name], flush=True)
             stored.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    text = ["# Speed\n"]
+    text = ["# Speed\n", in_short(rows)]
     for title, names in TABLES.items():
         if not (known := {name: rows[name] for name in names if name in rows}):
             continue

@@ -350,6 +350,7 @@ def test_the_paragraph_counts_the_dropped_rows_and_says_how_far_the_priors_matte
     one = conclusion(report._replace(dropped=1))
     assert one.startswith("Among 397 of 398 rows (the other has a missing value and was dropped), ")
     assert conclusion(report._replace(dropped=0)).startswith("Among 397 rows, the ")
+    assert "by the prior of ρ and not by these data" in report.paragraph  # the likelihood is flat in ρ
 
 
 def test_every_assumption_is_named(report):
@@ -389,6 +390,7 @@ def test_a_strong_instrument_rules_currents_out(strong):
     )
     assert strong.tipping["interval"] < low and "lies outside that range" in strong.overturns[0]
     assert strong.overturns[0] in strong.paragraph and "in doubt" not in strong.paragraph
+    assert "leave ρ open" not in strong.paragraph
 
 
 def test_a_belief_from_scipy_is_told_by_its_family():
@@ -821,6 +823,13 @@ def test_where_the_shuffles_condemn_the_likelihood_a_belief_alone_is_offered():
     design = make_design(data, outcome="Y ~ T + X0", treatment="T ~ X0")
     said = "weigh(report.map, belief, likelihood=False)"
     assert said in limits(design, 0.6)[0] and said not in limits(design, MISLED)[0]
+
+
+def test_two_moments_reassure_nobody_where_the_shuffles_condemn():
+    data = simulate_aquarium(400, treatment="binary", seed=3).data
+    design = make_design(data, outcome="Y ~ T + X0", treatment="T ~ X0")
+    for share, reassured in ((MISLED, True), (MISLED + 0.01, False)):
+        assert ("not far from the normal shape" in " ".join(data_checks(design, shuffled=share))) is reassured
 
 
 def test_the_shuffle_test_condemns_real_earnings_and_not_normal_ones():

@@ -101,7 +101,7 @@ def data_checks(
         sentences.append(_overlap(design))
     elif design.kind == "continuous" and design.in_treatment.any():
         sentences.append(_variation(design))
-    sentences += _strength(design) + _shape(design)
+    sentences += _strength(design) + _shape(design, misled=shuffled > MISLED)
     if np.isfinite(shuffled):
         sentences.append(shuffles_said(shuffled, normal))
     return sentences
@@ -280,8 +280,11 @@ def _strength(design):
     return [f"The first-stage F statistic of {listed(design.instruments)} is {f:,.1f}, {verdict}."]
 
 
-def _shape(design):
-    """How far the outcome is from a straight line plus a normal error."""
+def _shape(design, *, misled):
+    """How far the outcome is from a straight line plus a normal error.
+
+    Two moments reassure nobody where shuffles show that the shape misleads.
+    """
     if design.outcome_kind == "binary":
         return [UNSEEN_SHAPE] if design.kind == "binary" else []
     values = np.unique(design.y)
@@ -297,10 +300,12 @@ def _shape(design):
     residuals = both_residuals(design)[0]
     lean, tails = skew(residuals), kurtosis(residuals)
     near = abs(lean) <= 1 and -1 <= tails <= 3  # a uniform variable has -1.2, two heaps towards -2
-    shape = "not far from" if near else "far from"
+    verdict = "not far from" if near else "far from"
+    if near and misled:
+        verdict = "to be held against"
     normality = (
         f"The outcome's least-squares residuals have skewness {lean:z.2f} and excess kurtosis "
-        f"{tails:z.2f}: {shape} the normal shape (0 and 0) that the model assumes."
+        f"{tails:z.2f}: {verdict} the normal shape (0 and 0) that the model assumes."
     )
     return [*_steps(design, values), normality, *_spread(design)]
 

@@ -771,6 +771,8 @@ def _free(report):
             *_two_stages_said(report),
         ]
     positive = chance(free[f"P({report.read}>0)"])
+    if design.kind == "continuous" and not design.instruments:
+        positive += ", by the prior of ρ and not by these data, which leave ρ open"
     return [
         f"With ρ free under its prior it is {effect} ({interval_in(report, 'ρ free')}), positive "
         f"with probability {positive}.",
