@@ -154,6 +154,14 @@ def test_a_docstring_is_rendered_with_its_examples_and_its_signature():
     ]
 
 
+def test_what_one_types_into_a_terminal_can_be_pasted():
+    """Outside literals a page turns two hyphens into a dash, and straight quotes into curly ones."""
+    page = (ROOT / "book" / "appendix-helpers.md").read_text(encoding="utf-8")
+    part = page.split("### The command line")[1].split("\n## ")[0]
+    assert '`--option "as now=0,0" --option "all=2.5,1"`' in part and '`--label wt82_71="the weight gain"`' in part
+    assert not set(re.findall(r'--\w+|"', re.sub(r"`[^`]*`", "", part)))
+
+
 def test_how_large_a_rho_is():
     """Shares of variance, by hand; and the robustness value: f² = s²/(1 - s), and f/√(1 + f²) is the ρ of the ridge."""
     mine, theirs = np.r_[np.ones(5), np.zeros(4)], np.r_[np.zeros(4), np.ones(5)]  # the fifth lies on the table
