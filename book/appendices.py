@@ -24,6 +24,8 @@ import helpers
 BOOK = Path(__file__).resolve().parent
 BENCHMARKS = BOOK.parent / "tests" / "benchmarks"
 SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}\n", re.M)
+TYPED = re.compile(r"""--[a-z][a-z-]*(?: --[a-z][a-z-]*| "[^"]*"| \w+=(?:"[^"]*"|[^\s,:.]*))*""")
+"""What a help text says one may type: an option with its values, and others after it."""
 LISTS = ("Parameters", "Attributes", "Returns", "Raises", "Warns", "See Also")
 WIDE = 88  # characters of a signature, beyond which it has a line a parameter
 REFERENCE = """# Helper reference
@@ -139,7 +141,7 @@ def _options():
         names = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
         text = getattr(option, "help", None) or "The file to read, or a folder of Parquet files."
         if not getattr(option, "hidden", False):
-            yield f"- {names}: {_inline(text)}"
+            yield f"- {names}: {_inline(TYPED.sub(r'`\g<0>`', text))}"
 
 
 def _files(room):

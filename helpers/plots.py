@@ -28,14 +28,14 @@ from which_world.plots import (
 
 PLACES = {
     "treatment": (0.38, 0.4),
-    "held": (0.44, 0.4),
+    "held": (0.43, 0.4),
     "outcome": (0.88, 0.4),
     "covariates": (0.63, 0.92),
     "hidden": (0.63, -0.12),
     "instrument": (0.06, 0.4),
 }
 """Where the nodes of a diagram stand."""
-SPLIT = (0.36, 0.4)
+SPLIT = (0.24, 0.4)
 """Where the treatment stands beside the hand that holds it."""
 ARROWS = [
     ("covariates", "treatment"),

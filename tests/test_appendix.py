@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.formula.api as smf
 from scipy.integrate import quad
 from scipy.stats import norm
 
@@ -153,6 +154,14 @@ def test_a_docstring_is_rendered_with_its_examples_and_its_signature():
     ]
 
 
+def test_what_one_types_into_a_terminal_can_be_pasted():
+    """Outside literals a page turns two hyphens into a dash, and straight quotes into curly ones."""
+    page = (ROOT / "book" / "appendix-helpers.md").read_text(encoding="utf-8")
+    part = page.split("### The command line")[1].split("\n## ")[0]
+    assert '`--option "as now=0,0" --option "all=2.5,1"`' in part and '`--label wt82_71="the weight gain"`' in part
+    assert not set(re.findall(r'--\w+|"', re.sub(r"`[^`]*`", "", part)))
+
+
 def test_how_large_a_rho_is():
     """Shares of variance, by hand; and the robustness value: f² = s²/(1 - s), and f/√(1 + f²) is the ρ of the ridge."""
     mine, theirs = np.r_[np.ones(5), np.zeros(4)], np.r_[np.zeros(4), np.ones(5)]  # the fifth lies on the table
@@ -164,3 +173,40 @@ def test_how_large_a_rho_is():
         assert f"±{np.tanh(1.96 * sd):.2f} |" in said
     f = 0.61 / np.sqrt(1 - 0.61)
     assert f / np.sqrt(1 + f**2) == pytest.approx(0.61 / np.sqrt(1 - 0.61 + 0.61**2)) == pytest.approx(0.70, abs=0.005)
+
+
+@pytest.mark.parametrize("treated, row", [(0.5, "0.80 | 0.64 | 13 %"), (0.25, "0.73 | 0.54 | 11 %"),
+                                          (0.1, "0.58 | 0.34 | 7 %")])  # fmt: skip
+def test_an_answer_holds_less_of_a_cause_than_what_moved_it(treated, row):
+    """Fish that a hidden cause moves, the water without effect: each fish, moved, fares as it did where it was."""
+    rng, n, share = np.random.default_rng(3), 400_000, 0.2
+    H, own_V, own_U = rng.normal(size=(3, n))
+    V, U = (np.sqrt(share) * H + np.sqrt(1 - share) * own for own in (own_V, own_U))
+    warm = norm.ppf(treated) + V > 0
+    in_cold, in_warm = 1 + U, 1 + U
+    Y = np.where(warm, in_warm, in_cold)
+    assert (in_warm - in_cold).mean() == 0  # what least squares finds is the current
+    c = norm.pdf(norm.ppf(treated)) / np.sqrt(treated * (1 - treated))
+    of_answer = np.corrcoef(warm, H)[0, 1] ** 2
+    assert of_answer == pytest.approx(c**2 * share, abs=0.002)
+    assert row == f"{c:.2f} | {c**2:.2f} | {of_answer:.0%}".replace("%", " %")
+    assert row in (ROOT / "book" / "appendix-rho.md").read_text(encoding="utf-8")
+    r = np.corrcoef(warm, Y)[0, 1]
+    f = abs(r) / np.sqrt(1 - r**2)  # partial Cohen's f of the treatment, as Cinelli & Hazlett (2020) have it
+    rv = (np.sqrt(f**4 + 4 * f**2) - f**2) / 2
+    assert rv / (c * np.sqrt(1 - rv + rv**2)) == pytest.approx(share, abs=0.005)  # ρ = √(0.2 · 0.2)
+
+
+def test_the_smokers_robustness_value_is_their_tipping_point():
+    """By least squares and a probit of statsmodels; the map's own is 0.196."""
+    covariates = "age + race + sex + smokeintensity + smokeyrs + wt71 + C(active) + C(education) + C(exercise)"
+    people = pd.read_csv(ROOT / "data" / "nhefs.csv")
+    least = smf.ols(f"wt82_71 ~ qsmk + {covariates}", people).fit()
+    rest = smf.ols(f"qsmk ~ {covariates}", people).fit().resid
+    index = smf.probit(f"qsmk ~ {covariates}", people).fit(disp=0).fittedvalues
+    c = norm.pdf(index).mean() / np.sqrt(np.mean(rest**2))
+    f = (least.tvalues["qsmk"] - 1.96) / np.sqrt(least.df_resid)
+    rv = (np.sqrt(f**4 + 4 * f**2) - f**2) / 2
+    rho = rv / (c * np.sqrt(1 - rv + rv**2))
+    said = f"with $c$ = {c:.2f}, the {100 * rv:.0f} % that bring the interval to zero are ρ = {rho:.2f}"
+    assert said in (ROOT / "book" / "appendix-rho.md").read_text(encoding="utf-8")

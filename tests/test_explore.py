@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -224,6 +225,17 @@ def test_the_axes_stand_still_while_the_slider_moves(browser, chart, tmp_path, w
         assert around[0] - 2 < box[0] < box[1] < around[1] + 2
     numbers = [float(text.split(">")[1].split("<")[0].replace("−", "-")) for text in start if ">" in text]
     assert max(map(abs, numbers[:3])) < 1
+
+
+def test_the_numbers_under_the_map_weigh_its_columns_against_the_best_of_them(chart):
+    """The differences are those of the map, the best shown is 0, and no zero has a minus."""
+    figure = explore_map(chart, within=(-0.4, 0.2))
+    evidence = figure.table["log evidence, less the highest"]
+    assert evidence.max() == 0
+    theirs = [read_map(chart).log_evidence.iloc[np.abs(read_map(chart).index - rho).argmin()] for rho in evidence.index]
+    assert np.diff(evidence) == pytest.approx(np.diff(theirs))
+    shown = replace(figure, table=pd.DataFrame({"a": [-1e-9, -0.26]})).html()
+    assert "−0.00" not in shown and "−0.26" in shown
 
 
 WORDS = ["", "g/d'ay", 'the "usual" unit', "100 % \\ n", "€ <b>per</b> fish", "</script>"]

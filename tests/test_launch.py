@@ -1,5 +1,6 @@
 """The buttons of a page: whatever the remote's address looks like, they lead to it, and give no secret away."""
 
+import zipfile
 from pathlib import Path
 
 import launch
@@ -84,6 +85,21 @@ def test_the_first_page_says_where_the_code_is_and_sends_nobody_to_a_button_that
     assert "@ git+https://github.com/ann/tank" in launch._with(public) and "Binder" in launch._with(public)
     assert "git clone http://192.168.1.4/ann/tank" in launch._with(near) and "Binder" not in launch._with(near)
     assert not {"clone", "Binder", "http"} & set(launch.WITHOUT.split())
+
+
+def test_the_folder_beside_the_pages_installs_and_runs_and_holds_nothing_of_the_builders(tmp_path):
+    """pip takes the library from a file whose one folder has a pyproject.toml; the chapters want the rest."""
+    name = launch.archive(ROOT)
+    launch.pack(ROOT, tmp_path)
+    with zipfile.ZipFile(tmp_path / name) as packed:
+        held = {file.partition("/")[2] for file in packed.namelist()}
+        assert {file.partition("/")[0] for file in packed.namelist()} == {name.removesuffix(".zip")}
+    wanted = {"pyproject.toml", "Makefile", "LICENSE", "which_world/__init__.py", "which_world/README.md"}
+    assert wanted | {"helpers/__init__.py", "data/ponds.csv", "book/template/my-own-tank.ipynb"} <= held
+    assert not [file for file in held if file.startswith(("_build", ".git/", ".venv"))]
+    assert f'"./{name}[report,sample]"' in launch._beside(name, "")
+    assert f"@ https://a.example/{name}" in launch._beside(name, f"https://a.example/{name}")
+    assert launch.known(tmp_path) == []  # no git, and so no file that might be a reader's own
 
 
 def test_the_edition_is_that_of_the_package_and_of_the_citation():

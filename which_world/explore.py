@@ -174,10 +174,12 @@ def in_words(columns, effect, unit):
         "mean": labelled(f"mean {effect}", unit),
         "low": "95 % interval from",
         "high": "to",
-        "log_evidence": "log evidence",
+        "log_evidence": "log evidence, less the highest",
         "sd": "standard deviation",
     }
-    table = columns.iloc[:: max(1, len(columns) // SHOWN)].rename(columns=heads)
+    table = columns.iloc[:: max(1, len(columns) // SHOWN)]
+    table = table.assign(log_evidence=lambda each: each.log_evidence - each.log_evidence.max())
+    table = table.rename(columns=heads)
     return table.set_axis(table.index.to_numpy().round(2) + 0.0).rename_axis("hidden current ρ")
 
 

@@ -94,7 +94,7 @@ class Explorer:
         )
 
     def _number(self, value):
-        return f"{value:,.{self.digits}f}".replace("-", "−")
+        return f"{value:z,.{self.digits}f}".replace("-", "−")  # z: no minus before a zero
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {LITE: self.spec, "text/html": self.html(), "text/plain": self.caption}

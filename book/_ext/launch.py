@@ -6,12 +6,15 @@ therefore opens the fork. The theme's own buttons know three hosts and stop the 
 So is Thebe, which would run cells in the page through another host, since this book does not use it.
 
 The first page says where the code is and which edition this is: the directives `where-the-code-is` and `edition`.
+Beside the pages lies the folder they were built from, as one file: pip installs the library from it, and who unzips it
+has the chapters. So a reader of a copy on a stick has all of it too.
 """
 
 import os
 import re
 import subprocess
 import tomllib
+import zipfile
 from datetime import date
 from html import escape
 from ipaddress import ip_address
@@ -133,8 +136,11 @@ class Told(SphinxDirective):
 
 class WhereTheCodeIs(Told):
     def words(self):
-        there = self.config.book_repository
-        return WITHOUT if there is None else _with(there)
+        there, folder = self.config.book_repository, self.env.srcdir
+        if there is not None:
+            return _with(there)
+        base, name = self.config.html_baseurl.rstrip("/"), archive(folder)
+        return _beside(name, f"{base}/_downloads/{name}" if base else "") if known(folder) else WITHOUT
 
 
 class ThisEdition(Told):
@@ -178,6 +184,56 @@ pip install ".[report,sample]"     # the library alone, into a project of your o
 """
 
 
+def _beside(name, address):
+    """Where the folder lies beside its pages; by its address where the pages have one."""
+    stem = name.removesuffix(".zip")
+    source = f"which-world[report,sample] @ {address}" if address else f"./{name}[report,sample]"
+    return f"""\
+The code of this book comes with its pages: <a href="../_downloads/{name}" download>{name}</a>. The library alone, for
+your own project{"" if address else ", from the folder that you saved it in"}:
+
+```bash
+pip install "{source}"
+```
+
+The book, with the chapters to run:
+
+```bash
+unzip {name}
+cd {stem}
+make book                   # sets up .venv, then builds these pages
+.venv/bin/jupyter lab book  # opens the chapters
+```
+"""
+
+
+def archive(folder):
+    """The name of the file that holds the folder."""
+    return f"which-world-{edition(folder).version}.zip"
+
+
+def known(folder):
+    """The files of the folder that git knows of; none without git, which alone tells them from a reader's own."""
+    files = (Path(each) for each in _git(folder, "ls-files", "-z").split("\0") if each)
+    return [file for file in files if (Path(folder) / file).is_file()]
+
+
+def pack(folder, into):
+    """What is known of the folder, as one file."""
+    name = archive(folder)
+    with zipfile.ZipFile(Path(into) / name, "w", zipfile.ZIP_DEFLATED) as packed:
+        for file in known(folder):
+            packed.write(Path(folder) / file, Path(name).stem / file)
+
+
+def lay_beside(app, error):
+    """The folder's own file, among what the pages have to be downloaded."""
+    if error is None and app.builder.format == "html" and known(app.srcdir):
+        into = Path(app.outdir) / "_downloads"
+        into.mkdir(exist_ok=True)
+        pack(app.srcdir, into)
+
+
 def configure(app, config):
     app.config.book_repository = there = repository(app.srcdir)
     source = f' · <a href="{escape(there.url)}">source</a>' if there else ""
@@ -211,4 +267,5 @@ def setup(app):
     app.add_directive("edition", ThisEdition)
     app.connect("config-inited", configure)
     app.connect("html-page-context", add_buttons, priority=900)
+    app.connect("build-finished", lay_beside)
     return {"parallel_read_safe": True}
