@@ -9,7 +9,7 @@ import unicodedata
 from types import FrameType
 from typing import Any
 
-SIGNS = {"−": "-", "⁄": "/", "×": "x", "≤": "<=", "≥": ">=", "→": "->"}
+IN_ASCII = {"−": "-", "⁄": "/", "×": "x", "≤": "<=", "≥": ">=", "→": "->"}
 BY_CATEGORY = {"Pd": "-", "Zs": " ", "Mn": ""}  # dashes, spaces, and marks over a letter
 QUOTES = {"Pi", "Pf"}
 
@@ -17,8 +17,8 @@ QUOTES = {"Pi", "Pf"}
 def _in_ascii(sign: str) -> str:
     """A sign in ASCII: a Greek letter by its name, any other by what it is made of."""
     kind, name = unicodedata.category(sign), unicodedata.name(sign, "")
-    if sign.isascii() or sign in SIGNS:
-        return SIGNS.get(sign, sign)
+    if sign.isascii() or sign in IN_ASCII:
+        return IN_ASCII.get(sign, sign)
     if name.startswith("GREEK") and "LETTER" in name:
         word = name.partition("LETTER ")[2].partition(" ")[0]
         return word.capitalize() if sign.isupper() else word.lower()

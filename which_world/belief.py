@@ -33,7 +33,7 @@ from which_world.vega import (
     svg,
 )
 
-FINE = 0.02  # between the columns of a belief, in atanh ρ
+STEP_IN_ATANH = 0.02  # between the columns of a belief, in atanh ρ
 SPREAD = 0.2  # of a belief at the start
 SHAPE = (
     "Above, in grey, the belief about ρ. Below, what follows for the effect: the higher the blue "
@@ -222,11 +222,11 @@ def _fine(map, columns, options):
     by_knot |= {"e": columns["log_evidence"], "p": index}
     for j, loss in enumerate(options.values()):
         by_knot[f"l{j}"] = (weight * loss(effect)).sum(axis=1)
-    a = np.arange(knots[0], knots[-1], FINE)
+    a = np.arange(knots[0], knots[-1], STEP_IN_ATANH)
     splines = {name: CubicSpline(knots, values) for name, values in by_knot.items()}
     fine = pd.DataFrame({"a": a, "rho": np.tanh(a)} | {name: f(a) for name, f in splines.items()})
     # a column stands for all between it and the next
-    step = FINE * splines["mean"](a, 1)
+    step = STEP_IN_ATANH * splines["mean"](a, 1)
     return fine.assign(sd=np.sqrt(np.exp(2 * fine["sd"]) + step**2 / 12), p=ndtr(fine["p"]))
 
 

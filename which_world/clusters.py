@@ -27,9 +27,9 @@ from which_world.maps import stepped
 from which_world.moments import AT_ONCE, condensed, cuts, level_means, one_factor
 from which_world.priors import Scales, scales
 
-RHO = tuple(np.tanh(np.linspace(-1.1, 1.1, 9)).round(3))
-FEWEST = 50  # replicates
-SPARE = 1e-8  # of a row's leverage: one that fits itself has no error to show
+NINE_RHO = tuple(np.tanh(np.linspace(-1.1, 1.1, 9)).round(3))
+FEWEST_REPLICATES = 50  # replicates
+LEAST_SPARE = 1e-8  # of a row's leverage: one that fits itself has no error to show
 
 
 class Resemblance(NamedTuple):
@@ -211,7 +211,7 @@ def _scores(design):
         u, left = both_residuals(design)
         spare = 1 - _leverage(design)
         design.kept["scores"] = np.divide(
-            u * left, spare, out=np.zeros(len(u)), where=spare > SPARE
+            u * left, spare, out=np.zeros(len(u)), where=spare > LEAST_SPARE
         )
     return design.kept["scores"]
 
@@ -237,7 +237,7 @@ def bootstrap_map(
     design: Design,
     cluster: npt.ArrayLike,
     *,
-    rho: npt.ArrayLike = RHO,
+    rho: npt.ArrayLike = NINE_RHO,
     replicates: int = 200,
     probability: float = 0.95,
     seed: int = 0,
@@ -294,7 +294,7 @@ def bootstrap_map(
     """
     codes = arguments.groups(cluster, check_rows(design).n)
     grid, seed = np.sort(arguments.correlations(rho, "rho")), arguments.seed(seed)
-    replicates = arguments.count(replicates, "replicates", least=FEWEST)
+    replicates = arguments.count(replicates, "replicates", least=FEWEST_REPLICATES)
     probability = arguments.probability(probability)
     members = pd.Series(np.arange(design.n)).groupby(codes).indices
     prior, fixed = scales(design), replace(design, centre=design.t_mean)

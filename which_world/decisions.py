@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 FARTHEST_BENCHMARK = 0.99  # |ρ| beyond which no benchmark is looked for
 FIRST_STEP = 0.1  # outwards from ρ = 0, in atanh ρ; each step doubles the one before
-FINE = 2001  # points at which actions are compared
+POINTS_COMPARED = 2001  # points at which actions are compared
 GROUPS = "a mapping of a name to its covariates: {'age': ['age']}"
 LOSS = "a function of an action and an array of effects: loss(action, effect)"
 RATIO = "a risk ratio, a positive number"
-WITHIN = "a pair (low, high) of increasing values of rho on the map, such as (-0.3, 0.3)"
+A_RANGE_OF_RHO = "a pair (low, high) of increasing values of rho on the map, such as (-0.3, 0.3)"
 
 
 def benchmark_rho(
@@ -412,7 +412,7 @@ def decide(
     prior = check_reading(atanh_normal() if prior is None else prior)
     arguments.flag(likelihood, "likelihood")
     values = _values(actions)
-    within = arguments.optional(arguments.pair, within, "within", accepted=WITHIN)
+    within = arguments.optional(arguments.pair, within, "within", accepted=A_RANGE_OF_RHO)
     column_loss = _column_losses(map, loss, values)
     low, high = _plausible(map, within)
     knots, reliable = np.arctanh(map.rho.values), ~unreliable(map)
@@ -489,7 +489,7 @@ def _losses(loss, name, value, effect):
 
 def _ranges(line, names, low, high):
     """Runs of ρ over which one action is best, told apart where the splines of loss cross."""
-    a = np.linspace(low, high, FINE)
+    a = np.linspace(low, high, POINTS_COMPARED)
     losses = line(a)
     best = losses.argmin(axis=1)
     last = np.flatnonzero(np.diff(best))  # points after which another action is best

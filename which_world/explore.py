@@ -30,7 +30,7 @@ SHOWN = 9  # columns in the table, about
 WITHIN = 0.6  # what a figure shows on both sides of ρ = 0, or farther
 SPARE = 1.15  # of the tipping point, which is to lie inside
 RANGE = "two correlations, the lower first, such as (-0.6, 0.6)"
-NAMES = ["mean", "low", "high", "sd"]  # of a column; each is an array in the page
+IN_THE_PAGE = ["mean", "low", "high", "sd"]  # of a column; each is an array in the page
 
 
 def explore_map(
@@ -102,7 +102,7 @@ def explore_map(
     wide = 0.13 * (ends[1] - ends[0])
     params = [
         slider("r", "hidden current ρ ", *ends, STEP),
-        *({"name": f"{name}s", "value": fine[name].tolist()} for name in NAMES),
+        *({"name": f"{name}s", "value": fine[name].tolist()} for name in IN_THE_PAGE),
         {"name": "k", "expr": f"round(r / {STEP}) - ({first})"},
         {"name": "side", "expr": f"r + {wide:.4f} > {ends[1]:.2f} ? -1 : 1"},
     ]

@@ -41,7 +41,7 @@ from which_world.selection import (
     restrict,
 )
 
-MOST = 1000  # covariates that a sieve, a funnel or a forest is sampled over
+MOST_SELECTED = 1000  # covariates that a sieve, a funnel or a forest is sampled over
 
 
 def joint_model(
@@ -186,12 +186,12 @@ def joint_model(
 def _check_few(design: Design, prior: Forest | Coefficients) -> None:
     """Refuse a prior whose draws would take days: each covariate is visited for each of them."""
     count = len(design.covariates)
-    if count > MOST:
+    if count > MOST_SELECTED:
         raise ValueError(
             f"{arguments.brief(prior)} over {count:,} covariates would be sampled for days; "
-            f"accepted are up to {MOST:,}: a coarser grouping of levels, or unit_information(...) "
-            "and normal(...), and map_rho, where thousands of levels cost little beside two "
-            "continuous responses."
+            f"accepted are up to {MOST_SELECTED:,}: a coarser grouping of levels, or "
+            "unit_information(...) and normal(...), and map_rho, where thousands of levels cost "
+            "little beside two continuous responses."
         )
 
 

@@ -22,7 +22,7 @@ INK, OLS, JOINT, TRUTH, PRIOR = "#2b3a42", "#b5651d", "#1f6f8b", "#8b1e3f", "#9a
 PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # behind a label
 STYLES = ["-", "--", ":", "-."]
 COLOURS = "a mapping of worlds to colours that Matplotlib knows, such as {'OLS': 'orange'}"
-MARKS = "a mapping of names to points (ρ, α), such as {'here': (0.3, 2.0)}"
+NAMED_POINTS = "a mapping of names to points (ρ, α), such as {'here': (0.3, 2.0)}"
 RHO_LABEL = "error correlation ρ (no unit)"
 
 
@@ -73,7 +73,7 @@ def plot_map(
     if isinstance(tipping, float) and np.isnan(tipping):  # nowhere, as `tipping_point` says it
         tipping = None
     tipping = arguments.optional(arguments.correlation, tipping, "tipping")
-    marks = arguments.mapping({} if marks is None else marks, "marks", MARKS, check=_point)
+    marks = arguments.mapping({} if marks is None else marks, "marks", NAMED_POINTS, check=_point)
     ax = new_axes(ax, unit)
     rho, low, high = table.index.to_numpy(), table["low"], table["high"]
     ax.fill_between(rho, low, high, color=JOINT, alpha=0.25, linewidth=0, label="95 % interval")
@@ -230,7 +230,7 @@ def _colour(value, name):
 
 def _point(value, name):
     """A point on the map, if it is one."""
-    return arguments.pair(value, name, MARKS)
+    return arguments.pair(value, name, NAMED_POINTS)
 
 
 def new_axes(ax: Axes | None, unit: str, height: float = 4.0) -> Axes:

@@ -34,7 +34,7 @@ from which_world.priors import (
 if TYPE_CHECKING:
     from which_world.priors import Reading as Belief
 
-FINE = 1200  # cells a reading divides the map into, before those that hold much are divided again
+CELLS = 1200  # cells a reading divides the map into, before those that hold much are divided again
 SHARE = 0.002  # the most that one of them may hold
 ROUNDS = 20  # of dividing, at most
 NEGLIGIBLE = 0.001  # posterior weight below which a bad column does no harm
@@ -158,7 +158,7 @@ def _divided(log_density, ends, more=()):
 
     Masses are by the midpoint rule; `more` are edges to begin with, beside even ones.
     """
-    edges = np.union1d(np.linspace(*ends, FINE + 1), np.clip(more, *ends))
+    edges = np.union1d(np.linspace(*ends, CELLS + 1), np.clip(more, *ends))
     for _ in range(ROUNDS):
         width = np.diff(edges)
         a = 0.5 * (edges[1:] + edges[:-1])

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-compiled = njit(nogil=True, cache=True)
+jitted = njit(nogil=True, cache=True)
 # sums in an order that the processor likes
 summed = njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})
 
@@ -119,13 +119,13 @@ class Kept(NamedTuple):
     forest_T: np.ndarray
 
 
-@compiled
+@jitted
 def Phi(z):
     """Φ(z)."""
     return 0.5 * math.erfc(-z / math.sqrt(2.0))
 
 
-@compiled
+@jitted
 def log_Phi(z):
     """log Φ(z), by its asymptotic series where erfc would underflow."""
     if z > -30.0:
@@ -136,7 +136,7 @@ def log_Phi(z):
     )
 
 
-@compiled
+@jitted
 def above(bound, rng):
     """A standard normal above a bound: by rejection, with Robert's exponential in the tail."""
     if bound < 0.5:
@@ -151,7 +151,7 @@ def above(bound, rng):
             return z
 
 
-@compiled
+@jitted
 def gaussian(equation, square, target, noise, rng):
     """θ of target = columns θ + Normal(0, noise), from its posterior; `square`: columns'columns."""
     A, (mean, precision) = equation.columns, equation.prior
@@ -161,7 +161,7 @@ def gaussian(equation, square, target, noise, rng):
     return centre + np.linalg.solve(L.T, rng.normal(0.0, 1.0, len(mean)))
 
 
-@compiled
+@jitted
 def log_likelihood(y, t, mean, index, errors, binary):
     """The log-likelihood of `which_world.engine.likelihoods`, given both indices."""
     a, log_U, log_V = errors
@@ -186,7 +186,7 @@ def log_likelihood(y, t, mean, index, errors, binary):
     return total + math.log(product) + len(y) * own
 
 
-@compiled
+@jitted
 def latent(y, t, mean, index, errors, rng):
     """V of a binary treatment given its side and the outcome's error."""
     rho, V = math.tanh(errors.a), np.empty(len(y))
@@ -197,7 +197,7 @@ def latent(y, t, mean, index, errors, rng):
     return V
 
 
-@compiled
+@jitted
 def latent_outcome(yes, mean, V, errors, rng):
     """y of a binary outcome given its side and the treatment's error; its σ is 1."""
     rho, y = math.tanh(errors.a), np.empty(len(yes))
@@ -208,7 +208,7 @@ def latent_outcome(yes, mean, V, errors, rng):
     return y
 
 
-@compiled
+@jitted
 def pull(t, index, log_V, binary):
     """E[V | T, x] in units of σ_V: what one unit of ρσ_U adds to the mean of Y given T and x."""
     m, scale_V = np.empty(len(t)), math.exp(-log_V)
@@ -226,20 +226,20 @@ def pull(t, index, log_V, binary):
     return m
 
 
-@compiled
+@jitted
 def half_normal(log_sigma, scale):
     """Log density of log σ when σ is half-normal."""
     return -0.5 * (math.exp(log_sigma) / scale) ** 2 + log_sigma
 
 
-@compiled
+@jitted
 def normal_terms(theta, prior):
     """Log density of jointly normal coefficients, but for what does not change."""
     off = theta - prior.mean
     return -0.5 * off @ (prior.precision @ off)
 
 
-@compiled
+@jitted
 def move_rho(y, outcome, treatment, inverse, rest, index, theta, errors, grid, rng):
     """ρ by Metropolis along the ridge, α and its companions giving way: θ_O, the errors and the
     log-likelihood.
@@ -270,7 +270,7 @@ def move_rho(y, outcome, treatment, inverse, rest, index, theta, errors, grid, r
     return theta, Errors(a, log_U, log_V), now
 
 
-@compiled
+@jitted
 def move_spread(y, outcome, treatment, mean, index, errors, now, which, rng):
     """σ_U (which 0) or σ_V (which 1) by Metropolis: the errors and the log-likelihood."""
     a, log_U, log_V = errors
@@ -285,7 +285,7 @@ def move_spread(y, outcome, treatment, mean, index, errors, now, which, rng):
     return errors, now
 
 
-@compiled
+@jitted
 def move_equation(equation, square, share, trees, forest, theta, noise, rng):
     """θ and trees of one equation, against its share of the response; `forest` (n,) changes."""
     if equation.columns.shape[1] > 0:
@@ -296,7 +296,7 @@ def move_equation(equation, square, share, trees, forest, theta, noise, rng):
     return theta
 
 
-@compiled
+@jitted
 def sample(outcome, treatment, grid, start, plan, rng):
     """Draws of everything, as `Kept`.
 
@@ -360,27 +360,27 @@ def sample(outcome, treatment, grid, start, plan, rng):
     return kept
 
 
-@compiled
+@jitted
 def leaf_evidence(count, total, noise2, leaf2):
     """Log evidence of a leaf's rows, up to what does not depend on the tree."""
     seen = noise2 + count * leaf2
     return -0.5 * math.log(seen / noise2) + 0.5 * leaf2 * total * total / (noise2 * seen)
 
 
-@compiled
+@jitted
 def depth_of(node):
     """How many splits lie above a node."""
     return math.floor(math.log2(node + 1.0) + 1e-9)
 
 
-@compiled
+@jitted
 def split_chance(node, growth):
     """Prior probability that a node splits."""
     depth = depth_of(node)
     return 0.0 if depth >= DEPTH else growth.alpha * (1.0 + depth) ** (-growth.beta)
 
 
-@compiled
+@jitted
 def choose(variable, kind, rng):
     """A node of a kind (0: a leaf that may grow, 1: a parent of two leaves), and their number."""
     chosen, count = -1, 0
@@ -402,7 +402,7 @@ def choose(variable, kind, rng):
     return chosen, count
 
 
-@compiled
+@jitted
 def rule(X, leaf, first, second, rng):
     """A variable, and a value that it takes in the rows of one or two leaves; of no rows, none."""
     row = rng.integers(0, len(leaf))
@@ -434,7 +434,7 @@ def below(x, value, leaf, rest, first, second):
     return count, total
 
 
-@compiled
+@jitted
 def split_evidence(count, part, left, noise2, leaf2):
     """Log evidence of `count` rows with sum `part`, less those of `left`; -inf if one is empty."""
     if left[0] == 0 or left[0] == count:
@@ -444,7 +444,7 @@ def split_evidence(count, part, left, noise2, leaf2):
     )
 
 
-@compiled
+@jitted
 def change_tree(X, tree, rest, noise2, growth, rng):
     """One Metropolis step on a tree: grow, prune, or change the rule above two."""
     u = 0.0 if tree.variable[0] == -1 else rng.random()
@@ -456,7 +456,7 @@ def change_tree(X, tree, rest, noise2, growth, rng):
         change_rule(X, tree, rest, noise2, growth, rng)
 
 
-@compiled
+@jitted
 def grow(X, tree, rest, noise2, growth, rng):
     """Split a leaf by a rule drawn from its prior."""
     variable, _, leaf, count, part = tree
@@ -481,7 +481,7 @@ def grow(X, tree, rest, noise2, growth, rng):
         variable[node], variable[left], variable[right] = -1, -2, -2
 
 
-@compiled
+@jitted
 def prune(tree, noise2, growth, rng):
     """Make one leaf of two siblings."""
     variable, _, leaf, count, part = tree
@@ -502,7 +502,7 @@ def prune(tree, noise2, growth, rng):
         variable[node], variable[left], variable[right] = k, -1, -1
 
 
-@compiled
+@jitted
 def change_rule(X, tree, rest, noise2, growth, rng):
     """Another rule, drawn from its prior, above two sibling leaves."""
     variable, _, leaf, count, part = tree
@@ -518,20 +518,20 @@ def change_rule(X, tree, rest, noise2, growth, rng):
         _send(X[k], tree, left, right, node, c, lower)
 
 
-@compiled
+@jitted
 def _prior(node, growth):
     """Log prior odds of a split of this node into two leaves against a leaf."""
     here, below = split_chance(node, growth), split_chance(2 * node + 1, growth)
     return math.log(here) + 2.0 * math.log(1.0 - below) - math.log(1.0 - here)
 
 
-@compiled
+@jitted
 def _way_back(parents, leaves, stump):
     """Log odds of proposing to prune what has grown and to grow it; a stump can only grow."""
     return math.log((PRUNE / parents) / ((1.0 if stump else GROW) / leaves))
 
 
-@compiled
+@jitted
 def _send(x, tree, first, second, node, c, lower):
     """Rows of one or two leaves to the children of a node, `lower` (number and sum) to the left."""
     _, value, leaf, count, part = tree
@@ -544,7 +544,7 @@ def _send(x, tree, first, second, node, c, lower):
     count[right], part[right] = count[node] - lower[0], part[node] - lower[1]
 
 
-@compiled
+@jitted
 def change_forest(X, growth, trees, total, target, noise, rng):
     """Each tree against what the others leave of the target; `total` (n,), their sum, changes."""
     variable, value, leaf, height = trees
@@ -569,7 +569,7 @@ def change_forest(X, growth, trees, total, target, noise, rng):
             total[i] += height[j, leaf[j, i]]
 
 
-@compiled
+@jitted
 def stumps(n, trees):
     """So many trees without a split."""
     variable = np.full((trees, HEAP), -2)

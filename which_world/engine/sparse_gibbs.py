@@ -40,7 +40,7 @@ ZERO = 0.03
 SPREAD_NODES = 24  # values of λ: Gauss-Legendre nodes of the half-Cauchy's distribution function
 THIN = {"sieve": 2, "funnel": 2}  # rounds of the loop between two proposals
 # for every draw that is kept: weights need something to choose from
-PROPOSALS = {"sieve": 5, "funnel": 3}
+PROPOSALS_A_DRAW = {"sieve": 5, "funnel": 3}
 # proposals of all chains together: fewer cannot be judged by the tail of their weights
 FEWEST_PROPOSALS = 200
 MATRICES_AT_ONCE = 1000  # precision matrices held at a time
@@ -68,7 +68,7 @@ def sparse_gibbs(joint, *, draws, tune, chains, seed):
     None when Pareto k̂ objects, or when the grid of ρ ends too soon.
     """
     target = _target(joint)
-    proposals = max(draws * PROPOSALS[joint.family], FEWEST_PROPOSALS // chains)
+    proposals = max(draws * PROPOSALS_A_DRAW[joint.family], FEWEST_PROPOSALS // chains)
     generators = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(chains + 1)]
     work = (delayed(_chain)(joint, target, proposals, tune, one) for one in generators[1:])
     paths = zip(*Parallel(n_jobs=min(2, chains), require="sharedmem")(work))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-FEW_VALUES = 10  # as many different numbers with a unit, or dates, may be categories
+FEW_CATEGORIES = 10  # as many different numbers with a unit, or dates, may be categories
 THOUSANDS_MARKS = ",.'’ \u00a0\u202f"  # what stands between thousands somewhere in the world
 NUMBER = rf"[-+]?(?:\d+(?:[{THOUSANDS_MARKS}]\d+)*|[.,]\d+)(?:[eE][-+]?\d+)?"
 LIKE_NUMBERS = rf"\s*[-+]?[\d{THOUSANDS_MARKS}]*\d[\d{THOUSANDS_MARKS}]*(?:[eE][-+]?\d+)?\s*"
@@ -201,7 +201,7 @@ def _share(counts, pattern):
 
 def _too_many(counts):
     """Whether different values are too many for categories."""
-    return len(counts) > FEW_VALUES or len(counts) > counts.sum() / 2
+    return len(counts) > FEW_CATEGORIES or len(counts) > counts.sum() / 2
 
 
 def _how_many(counts):
@@ -291,7 +291,7 @@ def _around(value):
 
 def _different(counts, name):
     """Text of which nearly every value is different."""
-    if len(counts) <= max(FEW_VALUES, counts.sum() / 2):
+    if len(counts) <= max(FEW_CATEGORIES, counts.sum() / 2):
         return None
     return Fault(
         counts.index[0],
