@@ -95,6 +95,22 @@ def test_an_effect_that_changes_is_told_at_both_ends_of_its_moderator():
     assert [row[3] for row in found] == ["3", "4"]
 
 
+def test_a_difference_in_differences_is_told_as_statsmodels_has_it():
+    rng = np.random.default_rng(2)
+    treated, post = rng.integers(0, 2, size=(2, 400))
+    data = pd.DataFrame({"treated": treated, "post": post})
+    data["y"] = 1 + treated + post + 2 * treated * post + rng.normal(size=400)
+    theirs = smf.ols("y ~ treated * post", data).fit()
+    name = "treated:post"
+    for formula in (f"{name} ~ treated + post", "I(treated * post) ~ treated + post"):
+        with pytest.raises(ValueError, match=r"outcome='y ~ treated \* post \+ ...' and treatment='treated ~ post"):
+            make_design(data, outcome=f"y ~ {formula.partition(' ~')[0]} + treated + post", treatment=formula)
+    told = in_short(report(data, "y ~ treated * post", "treated ~ post"))[0]
+    found = re.search(r"; the difference is (-?[\d.]+) \((-?[\d.]+) to (-?[\d.]+)\)\.$", told)
+    expected = [theirs.params[name], *theirs.conf_int().loc[name]]
+    assert [float(part) for part in found.groups()] == pytest.approx(expected, abs=0.006)
+
+
 def test_a_moderator_that_is_a_number_is_told_a_standard_deviation_off_its_mean():
     rng = np.random.default_rng(1)
     x, age, v, e = rng.normal(size=(4, 400)) * np.array([[1], [10], [1], [1]])

@@ -193,14 +193,23 @@ def _by_moderator(report):
     values, fit = np.unique(design.M), ols(design)
     mean, sd = map(float, design.scales.loc[name, ["mean", "sd"]])
     said = []
-    for place in values if len(values) == 2 else (-1.0, 1.0):
-        at = pd.Series(0.0, fit.params.index)
-        at["alpha"], at[f"delta[{name}]"] = 1.0, place
-        low, high = fit.t_test(at.to_numpy()).conf_int()[0]
+    places = values if len(values) == 2 else (-1.0, 1.0)
+    for place in places:
         raw = number(mean + place * sd)
-        effect = number((low + high) / 2, high - low)
-        said.append(f"{effect}{unit_of(report)} ({span(low, high)}) where {name} is {raw}")
-    return f" By least squares it is {said[0]}, and {said[1]}."
+        said.append(f"{_contrast(report, fit, name, 1.0, place)} where {name} is {raw}")
+    text = f" By least squares it is {said[0]}, and {said[1]}"
+    if len(values) == 2:  # of two groups at two times, that is a difference in differences
+        text += f"; the difference is {_contrast(report, fit, name, 0.0, np.ptp(values))}"
+    return f"{text}."
+
+
+def _contrast(report, fit, name, once, moderated):
+    """So much of the effect, and of its change with a moderator: ``1.7 (1 to 2)``."""
+    at = pd.Series(0.0, fit.params.index)
+    at["alpha"], at[f"delta[{name}]"] = once, moderated
+    low, high = fit.t_test(at.to_numpy()).conf_int()[0]
+    effect = number((low + high) / 2, high - low)
+    return f"{effect}{unit_of(report)} ({span(low, high)})"
 
 
 def _condition(report, learned, alone):

@@ -130,6 +130,15 @@ def one_at_a_time(whole: str, names: list[str], argument: str) -> str:
     )
 
 
+def of_product(first: str, second: str) -> str:
+    """How the effect of a product is asked for, as a difference in differences is one."""
+    return (
+        f"the one with the other as its moderator: outcome='y ~ {first} * {second} + ...' and "
+        f"treatment='{first} ~ {second} + ...', whose report tells the difference in differences "
+        "where both are 0 or 1"
+    )
+
+
 def blank(text: str) -> str:
     """A formula with what stands in backticks, quotes or braces blanked out."""
     return re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", lambda quoted: "_" * len(quoted[0]), text)

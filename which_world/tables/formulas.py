@@ -23,7 +23,7 @@ from formulaic.parser.types import ASTNode, Factor, Term, Token
 
 from which_world import arguments
 from which_world.tables import codes, columns, factors
-from which_world.tables.dialects import foreign, one_at_a_time, several
+from which_world.tables.dialects import foreign, of_product, one_at_a_time, several
 
 Undefined = dict[str, tuple[np.ndarray, tuple[str, ...]]]  # rows and names, by part of a formula
 
@@ -109,6 +109,11 @@ def _check_left(left, text, argument):
         return
     whole = text.partition("~")[0].strip()
     signs, names = _parts(left)
+    if argument == "treatment" and signs == {":"} and len(names) == 2:
+        raise ValueError(
+            f"{argument}={text!r}: {whole!r} is more than one term, and tells how an effect "
+            f"changes; accepted is {of_product(*names)}."
+        )
     if argument == "treatment" and signs <= {"+", "*", ":"}:
         raise ValueError(f"{argument}={text!r}: {one_at_a_time(whole, names, argument)}.")
     raise ValueError(

@@ -16,6 +16,7 @@ from scipy.optimize import linprog
 
 from which_world.design import Design, total
 from which_world.moments import as_few
+from which_world.tables.dialects import of_product
 
 SAME = 1e-6  # a column is a combination of others if this share of it, or less, is left over
 WELL_APART = 1e-6  # one over a condition number, of columns that need no closer look
@@ -174,8 +175,16 @@ def check_overlap(design: Design) -> None:
             "run off to infinity and treated and untreated rows cannot be compared; leave those "
             "terms out, merge rare levels, have a category in the outcome formula alone, or keep "
             "the rows where both treatments occur, which gives up what rows that are never treated "
-            "tell of the untreated."
+            f"tell of the untreated{_apart(design.treatment, guilty)}."
         )
+
+
+def _apart(treatment, guilty):
+    """What to ask for where the treatment is a product of what settles it; else empty."""
+    product = re.fullmatch(r"I\((\w+) \* (\w+)\)", treatment)
+    if not product or not set(product.groups()) <= set(guilty):
+        return ""
+    return f"; of a product, accepted is {of_product(*product.groups())}"
 
 
 def check_answers(design: Design) -> None:
