@@ -290,7 +290,6 @@ def test_what_is_made_from_the_other_is_refused_for_that_reason(prices, outcome,
         "t + w",
         "(t + w)",
         "t * w",
-        "t:w",
         "t, w",
         "(t, w)",
         "[t, w]",
@@ -306,6 +305,14 @@ def test_two_treatments_are_told_to_come_one_at_a_time_and_never_as_their_sum(da
     with pytest.raises(ValueError, match=r"one treatment at a time.*among the covariates of both") as refusal:
         make_design(data, outcome="y ~ t + w + x", treatment=f"{left} ~ x")
     assert "I(" not in str(refusal.value) and "treatment='" in str(refusal.value)
+
+
+def test_a_product_is_no_treatment_and_its_parts_are_told_how_to_change_an_effect(data):
+    with pytest.raises(ValueError, match="the one with the other as its moderator: outcome='y ~ t \\* w") as refusal:
+        make_design(data, outcome="y ~ t + w + x", treatment="t:w ~ x")
+    treatment = "t ~ w + x"
+    assert treatment.split(" + ")[0] in str(refusal.value)
+    assert make_design(data, outcome="y ~ t * w + x", treatment=treatment).moderators == ("w",)
 
 
 @pytest.mark.parametrize("treatment", ["t ~ x; w ~ x", "t ~ x\nw ~ x"])
