@@ -481,11 +481,17 @@ def _side_by_side(rows):
     for method, own in rows.groupby("method", sort=False):
         cells = []
         for rho in currents:
-            row = own[own["rho"] == rho].iloc[0] if (own["rho"] == rho).any() else {"read": 0}
-            figures = [f"{round(row['bias'], 2) + 0:+.2f}", _wide(row["width"])] if row["read"] else ["", ""]
-            cells += [_held(row), *figures]
+            counted = own[own["rho"] == rho]
+            cells += _counted(counted.iloc[0]) if len(counted) else ["not counted", "", ""]
         lines.append(_line([method, own["assumes"].iloc[0].replace("|", "\\|"), *cells, _brief(own["seconds"].mean())]))
     return "\n".join(lines)
+
+
+def _counted(row):
+    """How often the interval holds the truth, how far its middle is off, and its width."""
+    if not row["read"]:
+        return [_held(row), "", ""]
+    return [_held(row), f"{round(row['bias'], 2) + 0:+.2f}", _wide(row["width"])]
 
 
 def _bounds(table):
