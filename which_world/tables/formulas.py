@@ -109,13 +109,11 @@ def _check_left(left, text, argument):
         return
     whole = text.partition("~")[0].strip()
     signs, names = _parts(left)
-    if argument == "treatment" and signs == {":"} and len(names) == 2:
-        raise ValueError(
-            f"{argument}={text!r}: {whole!r} is more than one term, and tells how an effect "
-            f"changes; accepted is {of_product(*names)}."
-        )
     if argument == "treatment" and signs <= {"+", "*", ":"}:
-        raise ValueError(f"{argument}={text!r}: {one_at_a_time(whole, names, argument)}.")
+        product = ""
+        if signs == {":"} and len(names) == 2:
+            product = f"; for the product alone, {of_product(*names)}"
+        raise ValueError(f"{argument}={text!r}: {one_at_a_time(whole, names, argument)}{product}.")
     raise ValueError(
         f"{argument}={text!r}: {whole!r} is more than one term; accepted on the left is one name "
         f"or one function, and what is to be worked out stands in I(...): 'I({whole}) ~ ...'."
