@@ -116,6 +116,20 @@ def test_what_encloses_the_groups_of_the_formulas_is_found_and_their_double_is_n
     assert asked.startswith("Does 'village' name who belongs together? What both equations leave moves together")
 
 
+@pytest.mark.parametrize("states", [10, 15])
+def test_ten_states_that_wander_are_found_and_ten_that_do_not_are_not(states):
+    """Their clustered error is still too small, and far nearer the truth than the usual one."""
+    line, found = " + C(state) + x", {}
+    for lasting in (0.0, 0.9):
+        panels = [panel(seed, states, 30, lasting) for seed in range(20)]
+        designs = [make_design(data, outcome="y ~ t" + line, treatment="t ~" + line[2:]) for data in panels]
+        tables = [identifiers(*pair)[0] for pair in zip(designs, panels)]
+        found[lasting] = [table.loc["'state'", "factor"] if len(table) else 1.0 for table in tables]
+    assert sum(factor > 1 for factor in found[0.0]) <= 2 and sum(factor > 1.5 for factor in found[0.9]) >= 14
+    with_k, raw = clustered("y ~ t" + line, panels[0], "state")
+    assert raw < found[0.9][0] < with_k * 1.01
+
+
 def test_few_groups_of_the_formulas_are_not_judged():
     """Nine regions: their clustered error is itself too small (Cameron & Miller 2015)."""
     data = panel(3, states=9, years=40)

@@ -29,6 +29,7 @@ LIKELY = 0.05  # the same of a category of the formulas, of which there are few
 STRONG = 0.05  # a shared current that is spoken of whatever it does to the interval
 FEWEST_GROUPS = 5  # with fewer, a column is a category of its own and no set of clusters
 ENOUGH_GROUPS = 20.0  # of one size, with fewer of which a clustered error is itself too small
+ENOUGH_LEVELS = 10.0  # the same of a category of the formulas, which is judged by what is left
 BEYOND = 1 / 3  # share of a resemblance that the smooth curve of a name leaves at least
 FLEXIBLE = 8  # most terms of the smooth curve that a measurement is told by
 SETTLED = 1e-8  # share of the treatment's variation within groups, below which there is none
@@ -49,7 +50,8 @@ def identifiers(
     What constants for groups take out, as of a category in the outcome's formula, leaves no
     resemblance, and yet rows may move together, from year to year: then the error that counts
     groups is larger than the usual one, beyond chance. With fewer than 20 groups, or as uneven ones
-    as tell no more, such an error is itself too small, and a category is not looked at.
+    as tell no more, such an error is itself too small; of a category with fewer than ten it says
+    too little, and none is looked at.
 
     Parameters
     ----------
@@ -77,7 +79,7 @@ def identifiers(
     residuals, own_names = both_residuals(design), names or {}
     rows, looked, known = {}, [], categories(design)
     for column, (term, codes) in known.items():
-        if _evenly(codes) < ENOUGH_GROUPS:
+        if _evenly(codes) < ENOUGH_LEVELS:
             continue
         name = repr(own_names.get(column, column))
         looked.append(name)
