@@ -113,7 +113,7 @@ CASES = (
         ("--unit", "dollars", "--label", "treat=trained", "--label", "re78=earnings"),
         "Trained men beside men of a survey, who are hardly comparable ([chapter 11](11-known-answer.ipynb) has the "
         "trial that the trained come from). *What it teaches:* a report may end in *no*, and then says why: the sign "
-        "is open even if nothing is hidden, nearly all rows have nobody to be compared with, and what the likelihood "
+        "is open even if nothing is hidden, most rows have nobody to be compared with, and what the likelihood "
         "says about the current is disowned by a check. (Its figures are not those of chapter 11: it adds the square "
         "of age, and shuffles some of the rows where that chapter shuffles all.)",
         "Where nothing is hidden, at zero, the band holds both signs.",

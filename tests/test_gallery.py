@@ -57,7 +57,7 @@ def test_what_the_page_says_that_they_teach():
     assert trained[2].startswith("Do not act") and any("Here the shape does mislead" in line for line in trained)
     beyond = next(re.search(r"for ([\d.]+) % of the rows the covariates all but settle", line) for line in trained
                   if "all but settle" in line)  # fmt: skip
-    assert float(beyond[1]) > 90
+    assert float(beyond[1]) > 50  # most
 
 
 @pytest.mark.parametrize("name", CASES)
