@@ -149,7 +149,7 @@ def ols(design: Design, *, cluster: npt.ArrayLike | None = None) -> RegressionRe
     if cluster is None:
         few = as_few(np.column_stack([rows.A, rows.y]))
         if len(few) < len(A) == design.n:
-            return _swept(few, rows.y, A)
+            return _by_few_rows(few, rows.y, A)
         return line(rows.y, A, design.n)
     codes = arguments.groups(cluster, check_rows(design).n)
     options = {"cov_type": "cluster", "cov_kwds": {"groups": codes}}
@@ -171,7 +171,7 @@ def line(response: np.ndarray, A: pd.DataFrame, n: int, swept: int = 0) -> Regre
     return model.fit(method="qr")
 
 
-def _swept(few: np.ndarray, response: np.ndarray, A: pd.DataFrame) -> RegressionResults:
+def _by_few_rows(few: np.ndarray, response: np.ndarray, A: pd.DataFrame) -> RegressionResults:
     """statsmodels' least squares with the sums of squares of a few rows, from `as_few`."""
     theta, _ = least_squares(few[:, :-1], few[:, -1])
     R = np.linalg.qr(few[:, :-1], mode="r")

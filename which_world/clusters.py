@@ -24,12 +24,18 @@ from which_world.engine.counterfactual import average_effect
 from which_world.engine.laplace import columns
 from which_world.engine.likelihoods import Regressors, Rows, places, rows_of
 from which_world.maps import stepped
-from which_world.moments import AT_ONCE, condensed, cuts, level_means, one_factor
+from which_world.moments import (
+    AT_ONCE,
+    LEAST_SPARE,
+    condensed,
+    cuts,
+    level_means,
+    one_factor,
+)
 from which_world.priors import Scales, scales
 
 NINE_RHO = tuple(np.tanh(np.linspace(-1.1, 1.1, 9)).round(3))
-FEWEST_REPLICATES = 50  # replicates
-LEAST_SPARE = 1e-8  # of a row's leverage: one that fits itself has no error to show
+FEWEST_REPLICATES = 50
 
 
 class Resemblance(NamedTuple):
@@ -177,12 +183,32 @@ def grown_by_groups(design: Design, codes: np.ndarray, absorbed: int = 0) -> Gro
     constants for the groups leave as they are.
     """
     u, left = both_residuals(design)
-    n, groups, k = len(u), codes.max() + 1, _parameters(design)
-    sums = np.bincount(codes, u * left)
-    squares, fourths = (np.bincount(codes, _scores(design) ** power) for power in (2, 4))
-    count = (n - 1) * (n - k) / (n - k + absorbed)
-    usual = squares.sum() if design.outcome_kind == "binary" else u @ u * (left @ left) / count
-    variance = groups / (groups - 1) * (sums @ sums) / usual
+    alone, usual = _scores(design), u @ u * (left @ left) / counted(design, absorbed)
+    if design.outcome_kind == "binary":
+        usual = alone @ alone
+    return summed_by_groups(u * left, codes, alone, usual)
+
+
+def counted(design: Design, absorbed: int) -> float:
+    """The rows and coefficients that statsmodels' clustered error counts, and the usual does not.
+
+    `absorbed` is as in `grown_by_groups`.
+    """
+    n, k = design.n, _parameters(design)
+    return (n - 1) * (n - k) / (n - k + absorbed)
+
+
+def summed_by_groups(
+    scores: np.ndarray, codes: np.ndarray, alone: np.ndarray, usual: float
+) -> Growth:
+    """How much an error grows if its scores, (n,), are summed over groups before they are squared.
+
+    `alone` are the scores whose squares the test takes for those of rows without company, and
+    `usual` is the sum of squares of the usual error.
+    """
+    sums = np.bincount(codes, scores)
+    squares, fourths = (np.bincount(codes, alone**power) for power in (2, 4))
+    variance = len(sums) / (len(sums) - 1) * (sums @ sums) / usual
     spread = np.sqrt(2 * np.sum(squares**2 - fourths).clip(1e-300))
     return Growth(float(np.sqrt(variance)), float(norm.sf((sums @ sums - squares.sum()) / spread)))
 

@@ -14,14 +14,13 @@ from scipy.stats import norm
 from which_world.design import Design, check_rows, with_covariates
 from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.likelihoods import Rows
-from which_world.moments import as_few, level_means, one_factor
+from which_world.moments import LEAST_SPARE, as_few, level_means, one_factor
 
 MOST_ONE_BY_ONE = 10  # rows taken out one by one, those that stay being looked at again each time
 MOST_REFITTED = 50_000  # rows of a design beyond which none is looked at twice
 NEWTON_STEPS = 50  # of Newton's method, which needs five or six
 TRACE_OF_A_PRIOR = 1e-6  # a trace of a prior for what has no maximum
 DEPENDENT = 1e-12  # singular values below this share of the largest are zero
-LEAST_SPARE = 1e-8  # a row of less leverage to spare is fitted by a coefficient of its own
 SIGN, ERROR = "turn the sign", "move it by a standard error"
 
 

@@ -25,6 +25,7 @@ BLOCK = 2**13  # rows of which arrays of one number each fit a processor's cache
 CACHED = 2**12  # rows that a processor's cache holds
 ONE_THREAD = {"limits": 1, "user_api": "blas"}  # these triangles are too small to share
 MANY_COLUMNS = 100  # columns from which a factor's dummies are looked for
+LEAST_SPARE = 1e-8  # of a row's leverage: one of less is fitted by a coefficient of its own
 WORTH = 4  # rows for each column: a design of more is condensed
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import chi2, f, norm, spearmanr
 
 from which_world.classical import maximum_likelihood, swept
-from which_world.clusters import Growth
+from which_world.clusters import Growth, counted, summed_by_groups
 from which_world.effects import POINTS
 from which_world.moments import condensed
 from which_world.report.report import NARROW, Narrow
@@ -102,18 +102,12 @@ def grown_by_instruments(
         treatment far, by ranks.
     """
     u, moved = _two_stage_rows(design)
-    scores, n, k = u * moved, design.n, int(design.intercept_O) + design.in_outcome.sum() + 1
-    usual = u @ u * (moved @ moved)
-    if codes is None:
-        rising = spearmanr(np.abs(moved), np.abs(u), alternative="greater")
-        return Growth(float(np.sqrt(n * (scores @ scores) / usual)), float(rising.pvalue))
-    sums_of, squares = np.bincount(codes, scores), np.bincount(codes, scores**2)
-    groups = len(sums_of)
-    count = groups / (groups - 1) * (n - 1) * (n - k) / (n - k + absorbed)
-    spread = np.sqrt(2 * np.sum(squares**2 - np.bincount(codes, scores**4)).clip(1e-300))
-    together = (sums_of @ sums_of - squares.sum()) / spread
-    factor = np.sqrt(count * (sums_of @ sums_of) / usual)
-    return Growth(float(factor), float(norm.sf(together)))
+    scores, usual = u * moved, u @ u * (moved @ moved)
+    if codes is not None:
+        return summed_by_groups(scores, codes, scores, usual / counted(design, absorbed))
+    rising = spearmanr(np.abs(moved), np.abs(u), alternative="greater")
+    factor = np.sqrt(design.n * (scores @ scores) / usual)
+    return Growth(float(factor), float(rising.pvalue))
 
 
 def _two_stage_rows(design):
