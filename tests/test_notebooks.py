@@ -87,15 +87,51 @@ def test_imports_fill_their_lines_in_order(path):
     assert kinds == sorted(kinds, reverse=True) and len(others) == len(set(others))
 
 
+LINE, FIGURE = "\1", "\2"
+DRAWN = {"image/png", "application/vnd.vegalite.v5+json"}  # standing still, and moving
+
+
+def as_read(cell):
+    """The words of a cell, or a sign for each of its open lines of code and each of its figures."""
+    if cell["cell_type"] == "markdown":
+        return source(cell) + "\n"
+    folded = FOLDED & set(cell["metadata"].get("tags", []))
+    lines = [line for line in source(cell).splitlines() if line.strip() and not folded]
+    figures = [output for output in cell["outputs"] if DRAWN & set(output.get("data", {}))]
+    return LINE * len(lines) + FIGURE * len(figures)
+
+
+def minutes(path):
+    """Two hundred words or six open lines of code a minute, two minutes a figure, and no solution."""
+    page = re.sub(r"\{solution-start\}.*?\{solution-end\}", "", "".join(map(as_read, read(path))), flags=re.S)
+    prose = re.sub(r"\$\$.*?\$\$|\{[a-z:]+[^}]*\}`[^`]*`", " x ", page, flags=re.S)
+    words = len(re.findall(r"\w[\w'’-]*", prose))
+    return words / 200 + page.count(LINE) / 6 + 2 * page.count(FIGURE)
+
+
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_takes_as_long_as_it_says(path):
-    """Words at two hundred a minute, open lines of code at ten, to within five minutes."""
-    prose = " ".join(source(cell) for cell in read(path) if cell["cell_type"] == "markdown")
-    prose = re.sub(r"\$\$.*?\$\$|\{[a-z]+[^}]*\}`[^`]*`", " x ", prose, flags=re.S)
-    open_ = [cell for cell in code(path) if not FOLDED & set(cell["metadata"].get("tags", []))]
-    lines = sum(bool(line.strip()) for cell in open_ for line in source(cell).splitlines())
-    minutes = len(re.findall(r"\w[\w'’-]*", prose)) / 200 + lines / 10
-    assert int(re.search(r"\*\*Time:\*\* (\d+) minutes", prose)[1]) == pytest.approx(minutes, abs=5)
+    said = re.search(r"\*\*Time:\*\* (\d+) minutes", "".join(map(source, read(path))))[1]
+    assert int(said) == 5 * round(minutes(path) / 5)
+
+
+def test_time_is_taken_by_words_open_code_and_figures(tmp_path):
+    def cell(kind, text, *tags, drawn=()):
+        outputs = [{"output_type": "display_data", "data": {form: ""}} for form in drawn]
+        return {"cell_type": kind, "source": text, "metadata": {"tags": list(tags)}, "outputs": outputs}
+
+    cells = [
+        cell("markdown", "fish " * 400),
+        cell("code", "x = 1\n\n" * 6),
+        cell("code", "y = 1\n" * 6, "hide-input", drawn=["image/png", "text/plain"]),
+        cell("markdown", "```{solution-start} one\n```\n" + "fish " * 200),
+        cell("code", "z = 1\n" * 6, drawn=["image/png"]),
+        cell("markdown", "```{solution-end}\n```"),
+        cell("code", "z = 1\n" * 6, "remove-input", drawn=["application/vnd.vegalite.v5+json"]),
+    ]
+    path = tmp_path / "timed.ipynb"
+    path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    assert minutes(path) == pytest.approx(400 / 200 + 6 / 6 + 2 * 2)
 
 
 def test_the_checker_sees_faults(tmp_path):
