@@ -110,6 +110,7 @@ class MaximumLikelihood:
         return pd.DataFrame(columns, index=pd.Index(np.atleast_1d(self.rho), name="rho"))
 
 
+@one_thread()
 def ols(design: Design, *, cluster: npt.ArrayLike | None = None) -> RegressionResults:
     """Least squares of the outcome on treatment and covariates.
 
@@ -237,6 +238,7 @@ def effect_line(design: Design) -> RegressionResults:
     return line(rows.y, A, few.n, swept=apart)
 
 
+@one_thread()
 def maximum_likelihood(
     design: Design,
     *,

@@ -31,6 +31,7 @@ from which_world.moments import (
     cuts,
     level_means,
     one_factor,
+    one_thread,
 )
 from which_world.priors import Scales, scales
 
@@ -70,6 +71,7 @@ class Growth(NamedTuple):
     p: float
 
 
+@one_thread()
 def resemblance(design: Design, cluster: npt.ArrayLike) -> Resemblance:
     """How alike the rows of a cluster are in both equations, and what that does to an interval.
 
@@ -259,6 +261,7 @@ def _leverage(design):
     return np.concatenate([((A[cut] @ root) ** 2).sum(1) for cut in cuts(design.n, AT_ONCE)])
 
 
+@one_thread()
 def bootstrap_map(
     design: Design,
     cluster: npt.ArrayLike,

@@ -57,6 +57,7 @@ NUMBER, CUBE = 5e-8, 1e-9
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
 
 
+@one_thread()
 def map_rho(
     design: Design,
     *,
@@ -339,25 +340,20 @@ def _weighted(design, rows, prior, a, draws, seed):
     are more, of a Student t that has the mean and spread that a first round shows, thinned back to
     `draws`.
     """
-    with one_thread():
-        found, place = columns(rows, prior, a), len(rows.names_O) - 1
-        propose = partial(_proposed, design, rows, prior, found)
-        proposals, plain = _proposals(propose, len(a), rows.n, rows.size, draws, seed)
-        points, more = (_student(rows.size, size, seed) for size in (draws, proposals))
+    found, place = columns(rows, prior, a), len(rows.names_O) - 1
+    propose = partial(_proposed, design, rows, prior, found)
+    proposals, plain = _proposals(propose, len(a), rows.n, rows.size, draws, seed)
+    points, more = (_student(rows.size, size, seed) for size in (draws, proposals))
 
-        def patiently(some):
-            every = propose(some, rounds=[points, *[more] * ROUNDS], least=1)
-            return [_thinned(column, draws) for column in every]
+    def patiently(some):
+        every = propose(some, rounds=[points, *[more] * ROUNDS], least=1)
+        return [_thinned(column, draws) for column in every]
 
-        plainly = partial(propose, rounds=[_gaussian(rows.size, draws, seed)], least=0)
-        middle = np.column_stack(
-            [found.mode[:, place], average_effect(design, found.mode, found.a)]
-        )
-        frame = Frame(
-            found.a, middle, np.linalg.norm(found.root[:, place], axis=1), found.log_evidence
-        )
-        every = _filled(frame, plainly, refine=False) if plain else None
-        return every or _filled(frame, patiently)
+    plainly = partial(propose, rounds=[_gaussian(rows.size, draws, seed)], least=0)
+    middle = np.column_stack([found.mode[:, place], average_effect(design, found.mode, found.a)])
+    frame = Frame(found.a, middle, np.linalg.norm(found.root[:, place], axis=1), found.log_evidence)
+    every = _filled(frame, plainly, refine=False) if plain else None
+    return every or _filled(frame, patiently)
 
 
 class Frame(NamedTuple):

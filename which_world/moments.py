@@ -8,7 +8,7 @@ and one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, reduce
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 AT_ONCE = 2**14  # rows of a table that are worked on together
 BLOCK = 2**13  # rows of which arrays of one number each fit a processor's cache
 CACHED = 2**12  # rows that a processor's cache holds
-ONE_THREAD = {"limits": 1, "user_api": "blas"}  # these triangles are too small to share
 MANY_COLUMNS = 100  # columns from which a factor's dummies are looked for
 LEAST_SPARE = 1e-8  # of a row's leverage: one of less is fitted by a coefficient of its own
 WORTH = 4  # rows for each column: a design of more is condensed
@@ -158,9 +157,14 @@ def _pools() -> ThreadpoolController:
     return ThreadpoolController()  # to look for them takes longer than many a sum
 
 
-def one_thread() -> AbstractContextManager:
-    """A context of one thread for linear algebra: rows and columns are what is worth sharing."""
-    return _pools().limit(**ONE_THREAD)
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for linear algebra, in a block or, as ``@one_thread()``, in a function.
+
+    Rows and columns are what is worth sharing; a second thread waits longer than it works.
+    """
+    with _pools().limit(limits=1, user_api="blas"):
+        yield
 
 
 def cuts(n: int, at_once: int = AT_ONCE) -> list[slice]:

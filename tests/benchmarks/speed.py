@@ -2,22 +2,27 @@
 
 Every row runs in a process of its own with an empty compilation cache, so that "all" seconds are those of a reader's
 first call. Rows whose name has one of the words (left out: all) are measured anew into speed.json, next to this file,
-and speed.md is written from all that stand there.
+and speed.md is written from all that stand there. "Seconds" are those of a clock on the wall, so nothing else should
+run; "processor seconds" are those of all that a row starts, on whichever core.
 """
 
+import datetime
 import json
 import os
+import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SAMPLES = {"draws": 500, "tune": 2000, "chains": 4}  # the talk's own
+PACKAGES = "pymc", "pytensor", "nutpie", "numba", "numpy", "scipy", "pandas", "dask"
 
 
 def smokers():
@@ -90,14 +95,17 @@ def by_latents(design):
 
 
 def by_nuts(design):
-    """PyMC's own sampler on the helpers' generative model."""
+    """PyMC's own sampler on the helpers' generative model; all steps of the others would take half an hour."""
     import pymc as pm
 
     from helpers import joint_model
     from which_world.engine.from_pymc import observed
 
+    few = {"draws": 250, "tune": 250, "chains": 2}
     with observed(joint_model(design)):
-        idata = pm.sample(**SAMPLES, cores=2, random_seed=100, progressbar=False, var_names=["alpha", "rho"])
+        idata = pm.sample(
+            **few, nuts_sampler="pymc", cores=2, random_seed=100, progressbar=False, var_names=["alpha", "rho"]
+        )
     return idata, idata["posterior"].attrs["sampling_time"]
 
 
@@ -175,37 +183,56 @@ def by_likelihood(design):
     return {"alpha": first.alpha, "seconds, warm": time.perf_counter() - started}
 
 
-def many(n, kind):
-    """A CSV of n rows and thirty columns, of a continuous outcome; and the names of the covariates."""
+def many(n, treatment, outcome, seed=0):
+    """n rows and thirty columns, an instrument among them; a yes is an index above zero."""
     import numpy as np
     import pandas as pd
 
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     X, z, V = rng.normal(size=(n, 26)), rng.normal(size=n), rng.normal(size=n)
-    index = X[:, :10] @ np.linspace(-0.2, 0.2, 10) + 0.4 * z + V
-    t = index if kind == "continuous" else (index > 0).astype(int)
-    y = 2 + X @ np.linspace(-0.3, 0.3, 26) + 1.5 * t + 0.5 * V + np.sqrt(0.75) * rng.normal(size=n)
+    t = X[:, :10] @ np.linspace(-0.2, 0.2, 10) + 0.4 * z + V
+    t = t if treatment == "continuous" else (t > 0).astype(int)
+    y = X @ np.linspace(-0.3, 0.3, 26) + 1.5 * t + 0.5 * V + np.sqrt(0.75) * rng.normal(size=n)
+    y = 2 + y if outcome == "continuous" else (y > 0).astype(int)
     data = pd.DataFrame(X, columns=[f"x{k}" for k in range(26)]).assign(z=z, t=t, y=y, m=rng.normal(size=n))
     return data.round(6)
 
 
-def by_command(kind):
+def formulas(covariates):
+    names = " + ".join(f"x{k}" for k in range(covariates))
+    return {"outcome": f"y ~ t + {names}", "treatment": f"t ~ z + {names}"}
+
+
+def by_command(*kinds):
     """`which-world` on a million rows, from the file to the folder."""
     with tempfile.TemporaryDirectory() as folder:
         # made elsewhere: a child's peak starts from that of the process that starts it
-        make = f"import speed; speed.many(1_000_000, {kind!r}).to_csv({folder + '/many.csv'!r}, index=False)"
+        make = f"import speed; speed.many(1_000_000, *{kinds!r}).to_csv({folder + '/many.csv'!r}, index=False)"
         subprocess.run([sys.executable, "-c", make], check=True, cwd=HERE)
         size = Path(folder, "many.csv").stat().st_size / 2**20
-        names = " + ".join(f"x{k}" for k in range(26))
-        command = [sys.executable, "-m", "which_world", f"{folder}/many.csv", "--outcome", f"y ~ t + {names}",
-                   "--treatment", f"t ~ z + {names}", "--out", f"{folder}/report"]  # fmt: skip
-        started = time.perf_counter()
-        done = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
-        _, status, used = os.wait4(done.pid, 0)
-        seconds, peak = time.perf_counter() - started, used.ru_maxrss / 1024
-        if status:
-            raise RuntimeError(f"the command ended with the status {status}")
-    return {"seconds": seconds, "file MB": size, "peak MB of the command": peak}
+        return commanded(f"{folder}/many.csv", formulas(26), folder) | {"file MB": size}
+
+
+def by_people():
+    """`which-world` on the smokers: a yes or a no of a yes or a no."""
+    terms = "age + race + sex + smokeintensity + smokeyrs + wt71 + C(active) + C(education) + C(exercise)"
+    path, equations = ROOT / "data" / "nhefs_everyone.csv", {"outcome": f"death ~ qsmk + {terms}"}
+    with tempfile.TemporaryDirectory() as folder:
+        return commanded(path, equations | {"treatment": f"qsmk ~ {terms}"}, folder)
+
+
+def commanded(path, equations, folder):
+    command = [sys.executable, "-m", "which_world", path, "--drop-missing", "--out", f"{folder}/report"]
+    for which, formula in equations.items():
+        command += [f"--{which}", formula]
+    started = time.perf_counter()
+    done = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    _, status, used = os.wait4(done.pid, 0)
+    seconds = time.perf_counter() - started
+    if status:
+        raise RuntimeError(f"the command ended with the status {status}")
+    spent = used.ru_utime + used.ru_stime
+    return {"seconds": seconds, "processor seconds": spent, "peak MB of the command": used.ru_maxrss / 1024}
 
 
 def by_pieces(parts, rows=1_000_000):
@@ -231,16 +258,41 @@ def write_parts(folder, parts, rows):
 
     for part in range(parts):
         rng = np.random.default_rng(part)
-        X, V, z, g = (
-            rng.normal(size=(rows, 10)),
-            rng.normal(size=rows),
-            rng.normal(size=rows),
-            rng.integers(0, 50, rows),
-        )
+        X, (V, z) = rng.normal(size=(rows, 10)), rng.normal(size=(2, rows))
+        g = rng.integers(0, 50, rows)
         t = 1 + X @ np.linspace(-0.3, 0.3, 10) + 0.3 * z + V + 0.02 * g
         y = 2 + X @ np.linspace(0.3, -0.3, 10) + 1.5 * t + 0.5 * V + np.sqrt(0.75) * rng.normal(size=rows) - 0.03 * g
         data = pd.DataFrame(X, columns=[f"x{k}" for k in range(10)]).assign(z=z, g=g.astype(str), t=t, y=y)
         data.to_parquet(f"{folder}/{part:03d}.parquet")
+
+
+def by_workers(parts, *kinds, rows=250_000):
+    """A map of thirty columns in Parquet, on two Dask workers of 1 GB, and a reading of it."""
+    import dask
+    from dask.distributed import Client, LocalCluster
+
+    from helpers import make_design, map_rho, weigh
+
+    dask.config.set({"distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1}})
+    cluster = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": "1GB", "dashboard_address": None}
+    with tempfile.TemporaryDirectory() as folder:
+        make = f"import speed; speed.write_kinds({folder!r}, {parts}, {rows}, *{kinds!r})"
+        subprocess.run([sys.executable, "-c", make], check=True, cwd=HERE)
+        size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 2**20
+        spent = processor_seconds()
+        with LocalCluster(**cluster) as many, Client(many):
+            started = time.perf_counter()
+            design = make_design(folder, **formulas(26))
+            rho = weigh(map_rho(design)).rho
+            seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return {"seconds": seconds, "processor seconds": processor_seconds() - spent, "files MB": size, "rows": design.n,
+            "rho (truth 0.5)": float(rho.mean()), "peak MB of a worker": peak}  # fmt: skip
+
+
+def write_kinds(folder, parts, rows, *kinds):
+    for part in range(parts):
+        many(rows, *kinds, seed=part).to_parquet(f"{folder}/{part:03d}.parquet")
 
 
 def by_sites(sites):
@@ -344,11 +396,24 @@ LIKELIHOODS = {
     "maximum likelihood, 30,000 lives, one instrument": lambda: (by_likelihood, pond(30_000)),
 }
 SITES = {f"map of {n} sites of four rows, 49 values of rho": lambda n=n: (by_sites, n) for n in (160, 500)}
-COMMANDS = {
-    f"command line, 1,000,000 rows, {kind} treatment": lambda kind=kind: (by_command, kind)
-    for kind in ("continuous", "binary")
+COMMANDS = {"command line, lives of NHEFS, a yes or a no of both": lambda: (by_people,)} | {
+    f"command line, 1,000,000 rows, {treatment} treatment, {outcome} outcome": lambda t=treatment, y=outcome: (
+        by_command,
+        t,
+        y,
+    )
+    for treatment, outcome in (("continuous", "continuous"), ("binary", "continuous"), ("binary", "binary"))
 }
 PIECES = {"25 files of Parquet, 1,000,000 rows each": lambda: (by_pieces, 25)}
+WORKERS = {
+    f"{files * 250_000:,} rows of Parquet, binary treatment, {outcome} outcome": lambda files=files, y=outcome: (
+        by_workers,
+        files,
+        "binary",
+        y,
+    )
+    for files, outcome in ((20, "continuous"), (4, "binary"))
+}
 WORLDS = {
     f"1,000 worlds on two {name}": lambda backend=backend: (by_worlds, backend)
     for name, backend in (("processes", "processes"), ("Dask workers, one killed", "dask"))
@@ -359,22 +424,29 @@ NOTEBOOKS = {
 }
 TABLES = {
     "Posteriors": SAMPLED, "Maps": MAPS, "Maximum likelihood": LIKELIHOODS, "Many sites": SITES,
-    "From a CSV to a report": COMMANDS, "More rows than memory": PIECES, "A thousand worlds": WORLDS,
-    "The notebooks": NOTEBOOKS,
+    "From a CSV to a report": COMMANDS, "More rows than memory": PIECES, "On a cluster": WORKERS,
+    "A thousand worlds": WORLDS, "The notebooks": NOTEBOOKS,
 }  # fmt: skip
 SHORT = {
     "the talk's model of 2,500 rows, as it was written": "talk, continuous, n = 2,500",
     "the same by `fit`": "fit, continuous, n = 2,500",
     "the map of the smokers' weights": "map of NHEFS, 41 values of rho, 512 draws each",
-    "a report of a million rows and thirty columns": "command line, 1,000,000 rows, continuous treatment",
-    "the same with a treatment of 0 or 1": "command line, 1,000,000 rows, binary treatment",
+    "the map of their deaths": "map of the lives of NHEFS",
+    "the report of their deaths": "command line, lives of NHEFS, a yes or a no of both",
+    "a report of a million rows and thirty columns": (
+        "command line, 1,000,000 rows, continuous treatment, continuous outcome"
+    ),
+    "the same with a treatment of 0 or 1": "command line, 1,000,000 rows, binary treatment, continuous outcome",
+    "and an outcome of 0 or 1": "command line, 1,000,000 rows, binary treatment, binary outcome",
     "twenty-five million rows, in pieces": "25 files of Parquet, 1,000,000 rows each",
 }
 SAID = {
     "Posteriors": f"{SAMPLES['draws']} draws after {SAMPLES['tune']:,} of tuning in each of {SAMPLES['chains']} "
-    "chains; the sieve, the funnel and the forest with 1,000 after 1,000.",
+    "chains; the sieve, the funnel and the forest with 1,000 after 1,000; PyMC's NUTS on our model with 250 after "
+    "250 in two, too few to be used, and enough to see its pace.",
     "Many sites": "Each has a constant of its own, and four rows.",
-    "From a CSV to a report": "`which-world`, with thirty columns.",
+    "From a CSV to a report": "`which-world`; a million rows have thirty columns.",
+    "On a cluster": "A map and a reading of it by two workers of 1 GB each; thirty columns, 250,000 rows in a file.",
     "A thousand worlds": "Each with 4 times 250 draws; fitted, then read back from where they are kept.",
     "The notebooks": "Each from a clean kernel, the first time that this computer runs it.",
 }
@@ -385,11 +457,11 @@ def run(name):
     import arviz as az
 
     work, *arguments = next(table[name] for table in TABLES.values() if name in table)()
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), processor_seconds()
     result = work(*arguments)
     seconds = time.perf_counter() - started
     own_clock = name not in SAMPLED | MAPS | LIKELIHOODS | SITES
-    row = {} if own_clock else {"seconds, all": seconds}
+    row = {} if own_clock else {"seconds, all": seconds, "processor seconds": processor_seconds() - spent}
     if name in SAMPLED:
         idata, sampling = result
         alpha = idata["posterior"]["alpha"]
@@ -401,6 +473,12 @@ def run(name):
     return row | {"peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
+def processor_seconds():
+    """Of this process, and of those that it started and that have ended."""
+    used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
 def apart(name):
     """One row, in a process of its own that has never compiled anything."""
     with tempfile.TemporaryDirectory() as folder:
@@ -409,7 +487,26 @@ def apart(name):
         done = subprocess.run(command, env=os.environ | cache, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1]) | {"date": datetime.date.today().isoformat(), "on": machine()}
+
+
+def machine():
+    """Cores, their maker's name, and what ran on them."""
+    words = [line.split(":")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    kind = words[0].strip() if words else platform.machine()
+    packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    return f"{len(os.sched_getaffinity(0))} cores ({kind}), Python {platform.python_version()}, {packages}"
+
+
+def where_and_when(rows):
+    """One sentence for each machine and set of versions, with its days."""
+    places = {}
+    for row in rows.values():
+        places.setdefault(row["on"], set()).add(row["date"])
+    lines = [
+        f"Measured on {' to '.join(sorted({min(days), max(days)}))}, on {place}." for place, days in places.items()
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def in_short(rows):
@@ -433,14 +530,16 @@ def main(words):
             rows[name] = apart(name)
             print(name, rows[name], flush=True)
             stored.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    text = ["# Speed\n", in_short(rows)]
+    known = {name for table in TABLES.values() for name in table}
+    rows = {name: row for name, row in rows.items() if name in known and "on" in row}
+    text = ["# Speed\n", in_short(rows), where_and_when(rows)]
     for title, names in TABLES.items():
         if not (known := {name: rows[name] for name in names if name in rows}):
             continue
-        table = pd.DataFrame(known).T
+        table = pd.DataFrame(known).T.drop(columns=["date", "on"])
         if any(name.startswith("peak MB of") for name in table):
             table = table.drop(columns="peak MB")  # of the process that watched
-        table = table.map(lambda x: "" if pd.isna(x) else f"{x:,.0f}" if x >= 100 else f"{x:.3g}")
+        table = table.map(lambda x: "–" if pd.isna(x) else f"{x:,.0f}" if x >= 100 else f"{x:.3g}")
         lines = [
             ["", *table.columns],
             ["---", *["---:"] * table.shape[1]],

@@ -76,7 +76,7 @@ def log_corner(h, k, A, B):
     return math.log(total * width) - 2 * HALF_LOG_2PI - 0.5 * D * D
 
 
-@vectorize([float64(float64, float64, float64, float64)], cache=True)
+@vectorize(cache=True)  # of what it is first called with: a map of one yes or no never calls it
 def log_Phi2(h, k, cosh, sinh):
     """log Φ₂(h, k; tanh a), given cosh a and sinh a."""
     h, k = min(max(h, -INFINITE), INFINITE), min(max(k, -INFINITE), INFINITE)
