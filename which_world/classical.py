@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -344,10 +344,21 @@ def effect_at_rho(design: Design, rho: float, prior: Scales | None = None) -> fl
 
     The latter under a prior; for a binary outcome in percentage points.
     """
+    return effects_along(design, prior)(np.arctanh(rho))
+
+
+def effects_along(design: Design, prior: Scales | None = None) -> Callable[[float], float]:
+    """`effect_at_rho` as a function of a = atanh ρ, which searches from the modes found before."""
     if prior is None and "binary" not in design.kinds:
         design = swept(design)
-    a = np.arctanh(rho)
-    return float(average_effect(design, columns(rows_of(design), prior, [a]).mode[0], a))
+    rows, modes = rows_of(design), {}
+
+    def effect(a):
+        near = min(modes, key=lambda known: abs(known - a), default=None)
+        modes[a] = columns(rows, prior, [a], modes.get(near)).mode[0]
+        return float(average_effect(design, modes[a], a))
+
+    return effect
 
 
 def finite(design: Design) -> bool:
