@@ -7,7 +7,6 @@ truth value is no number.
 
 from __future__ import annotations
 
-import contextlib
 import operator
 import os
 import re
@@ -337,8 +336,7 @@ def _pandas() -> ModuleType:
 
 def warn(message: str) -> None:
     """A warning that points to the reader's own line, however deep in the package it comes from."""
-    between = os.path.dirname(__file__), contextlib.__file__  # decorators stand in that file
-    warnings.warn(message, UserWarning, skip_file_prefixes=between)
+    warnings.warn(message, UserWarning, skip_file_prefixes=(os.path.dirname(__file__),))
 
 
 def refuse(

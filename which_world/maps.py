@@ -30,7 +30,7 @@ from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.laplace import PARETO_K, answered, columns, log_posterior, matched
 from which_world.engine.likelihoods import LOG_2PI, rows_of
 from which_world.engine.pairs import PAIRS
-from which_world.moments import one_thread
+from which_world.moments import on_one_thread
 from which_world.priors import scales
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ NUMBER, CUBE = 5e-8, 1e-9
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
 
 
-@one_thread()
+@on_one_thread
 def map_rho(
     design: Design,
     *,
