@@ -369,8 +369,9 @@ def test_a_prior_that_moves_the_effect_is_told_and_the_default_is_not():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert abs(map_rho(design, rho=FEW).attrs["pulled"]) < 0.1
-    with pytest.warns(UserWarning, match="priors move the effect at rho = 0 by"):
+    with pytest.warns(UserWarning, match="priors move the effect at rho = 0 by") as told:
         chart = map_rho(design, rho=FEW, alpha=line.bse["t"])
+    assert [each.filename for each in told] == [__file__]  # the reader's own line, and no decorator's
     # with as much said by the prior as by the data, α is half of what it was
     assert chart.attrs["pulled"] == pytest.approx(-line.tvalues["t"] / 2, rel=0.1)
     assert pulled(chart)[0].startswith("The priors move the effect at ρ = 0 by")

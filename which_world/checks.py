@@ -17,7 +17,7 @@ from which_world.classical import climb
 from which_world.design import Design, check_few, with_covariates
 from which_world.engine.laplace import least_squares, start
 from which_world.engine.likelihoods import Rows, derivatives, rows_of
-from which_world.moments import one_thread
+from which_world.moments import on_one_thread
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -39,7 +39,7 @@ class Learned(NamedTuple):
     shrinkage: float
 
 
-@one_thread()
+@on_one_thread
 def learned(
     prior: pm.Model | npt.ArrayLike,
     posterior: xr.DataTree | npt.ArrayLike,
@@ -157,7 +157,7 @@ def _posterior(posterior, name):
     return draws
 
 
-@one_thread()
+@on_one_thread
 def shuffle_test(
     design: Design,
     *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +18,7 @@ from which_world.design import Design, check_design, check_rows, with_covariates
 from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.laplace import ascent, columns, covariance, least_squares
 from which_world.engine.likelihoods import Rows, derivatives, rows_of, scores
-from which_world.moments import MANY_COLUMNS, Moments, as_few, condensed, one_thread
+from which_world.moments import MANY_COLUMNS, Moments, as_few, condensed, on_one_thread, one_thread
 from which_world.tables.guards import few, separation
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class MaximumLikelihood:
         return pd.DataFrame(columns, index=pd.Index(np.atleast_1d(self.rho), name="rho"))
 
 
-@one_thread()
+@on_one_thread
 def ols(design: Design, *, cluster: npt.ArrayLike | None = None) -> RegressionResults:
     """Least squares of the outcome on treatment and covariates.
 
@@ -238,7 +238,7 @@ def effect_line(design: Design) -> RegressionResults:
     return line(rows.y, A, few.n, swept=apart)
 
 
-@one_thread()
+@on_one_thread
 def maximum_likelihood(
     design: Design,
     *,
@@ -344,10 +344,22 @@ def effect_at_rho(design: Design, rho: float, prior: Scales | None = None) -> fl
 
     The latter under a prior; for a binary outcome in percentage points.
     """
+    return effects_along(design, prior)(np.arctanh(rho))
+
+
+def effects_along(design: Design, prior: Scales | None = None) -> Callable[[float], float]:
+    """`effect_at_rho` as a function of a = atanh ρ, which searches from the modes found before."""
     if prior is None and "binary" not in design.kinds:
         design = swept(design)
-    a = np.arctanh(rho)
-    return float(average_effect(design, columns(rows_of(design), prior, [a]).mode[0], a))
+    rows = rows_of(design)
+    modes: dict[float, np.ndarray] = {}
+
+    def effect(a):
+        near = min(modes, key=lambda known: abs(known - a), default=None)
+        modes[a] = columns(rows, prior, [a], modes.get(near)).mode[0]
+        return float(average_effect(design, modes[a], a))
+
+    return effect
 
 
 def finite(design: Design) -> bool:

@@ -30,8 +30,8 @@ from which_world.moments import (
     condensed,
     cuts,
     level_means,
+    on_one_thread,
     one_factor,
-    one_thread,
 )
 from which_world.priors import Scales, scales
 
@@ -71,7 +71,7 @@ class Growth(NamedTuple):
     p: float
 
 
-@one_thread()
+@on_one_thread
 def resemblance(design: Design, cluster: npt.ArrayLike) -> Resemblance:
     """How alike the rows of a cluster are in both equations, and what that does to an interval.
 
@@ -261,7 +261,7 @@ def _leverage(design):
     return np.concatenate([((A[cut] @ root) ** 2).sum(1) for cut in cuts(design.n, AT_ONCE)])
 
 
-@one_thread()
+@on_one_thread
 def bootstrap_map(
     design: Design,
     cluster: npt.ArrayLike,

@@ -15,10 +15,10 @@ from scipy.optimize import brentq
 from scipy.stats import t as student
 
 from which_world import arguments
-from which_world.classical import effect_at_rho, effect_line, finite
+from which_world.classical import effect_at_rho, effect_line, effects_along, finite
 from which_world.design import Design, check_design, check_few, terms_of, with_covariates
 from which_world.maps import between, chart_of, effect_of, refuse_columns, unreliable
-from which_world.moments import condensed, one_thread
+from which_world.moments import condensed, on_one_thread
 from which_world.priors import atanh_normal, check_reading, scales
 from which_world.readings import weigh
 
@@ -34,7 +34,7 @@ RATIO = "a risk ratio, a positive number"
 A_RANGE_OF_RHO = "a pair (low, high) of increasing values of rho on the map, such as (-0.3, 0.3)"
 
 
-@one_thread()
+@on_one_thread
 def benchmark_rho(
     design: Design,
     groups: Mapping[str, str | Sequence[str]] | None = None,
@@ -116,10 +116,10 @@ def restoring_rho(short: Design, full: float, has_estimates: bool = True) -> dic
     A row of `benchmark_rho`: the root of effect(ρ) = full, outwards from ρ = 0 until the sign
     turns, then by Brent's method. Without finite estimates the default priors stand in.
     """
-    prior = None if has_estimates else scales(short)
+    effect = effects_along(short, None if has_estimates else scales(short))
 
     def excess(a):
-        return effect_at_rho(short, np.tanh(a), prior) - full
+        return effect(a) - full
 
     change, end = excess(0.0), np.arctanh(FARTHEST_BENCHMARK)
     row = {"rho": 0.0, "without": full + change, "change": change, "reason": ""}
@@ -199,7 +199,7 @@ def _members(members, name):
     return arguments.listed(members, name, accepted, kind=str, least=1)
 
 
-@one_thread()
+@on_one_thread
 def robustness_value(
     design: Design,
     *,

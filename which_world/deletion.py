@@ -14,7 +14,7 @@ from scipy.stats import norm
 from which_world.design import Design, check_rows, with_covariates
 from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.likelihoods import Rows
-from which_world.moments import LEAST_SPARE, as_few, level_means, one_factor, one_thread
+from which_world.moments import LEAST_SPARE, as_few, level_means, on_one_thread, one_factor
 
 MOST_ONE_BY_ONE = 10  # rows taken out one by one, those that stay being looked at again each time
 MOST_REFITTED = 50_000  # rows of a design beyond which none is looked at twice
@@ -32,7 +32,7 @@ class EffectFit(NamedTuple):
     change: np.ndarray
 
 
-@one_thread()
+@on_one_thread
 def influence(design: Design) -> pd.DataFrame:
     """The few rows without which the effect turns its sign, or moves by a standard error.
 

@@ -24,12 +24,12 @@ from which_world.design import Design, check_rows
 from which_world.engine.counterfactual import CHUNK, POINTS, average_effect, imputed_chances
 from which_world.engine.draws import vectors
 from which_world.engine.likelihoods import Rows
-from which_world.moments import cuts, one_thread
+from which_world.moments import cuts, on_one_thread
 
 EVERYONE = "everyone"
 
 
-@one_thread()
+@on_one_thread
 def potential_outcomes(
     idata: xr.DataTree, design: Design, *, levels: Sequence[float] = (0.0, 1.0)
 ) -> xr.Dataset:

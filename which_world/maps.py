@@ -30,7 +30,7 @@ from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.laplace import PARETO_K, answered, columns, log_posterior, matched
 from which_world.engine.likelihoods import LOG_2PI, rows_of
 from which_world.engine.pairs import PAIRS
-from which_world.moments import one_thread
+from which_world.moments import on_one_thread
 from which_world.priors import scales
 
 if TYPE_CHECKING:
@@ -51,13 +51,14 @@ MORE = 3  # doublings of the draws, at most
 UPRIGHT = 0.6  # share of Gaussian draws that count, below which a column leans
 # degrees of freedom of a Student t whose tails are as long as those of a column of few rows
 LIGHT = 10.0
-# seconds, of steps in the making of a map, on one slow core
-EXACT, DRAWN, SQUARED, KERNEL = 3e-10, 2e-9, 1e-9, 5e-8
+# seconds a row, of steps in the making of a map, on one core: of a yes or a no its kernel
+EXACT, DRAWN, SQUARED = 3e-10, 6e-10, 4e-10
+KERNEL = {"continuous": 2e-8, "binary": 1.2e-7}  # by the outcome's kind
 NUMBER, CUBE = 5e-8, 1e-9
 GRID = np.tanh(np.linspace(-2.4, 2.4, 49))  # ρ from -0.98 to 0.98, evenly in atanh ρ
 
 
-@one_thread()
+@on_one_thread
 def map_rho(
     design: Design,
     *,
@@ -247,10 +248,9 @@ def _warn_long(design, rho, draws):
     m, p = 2 + design.in_outcome.sum() + design.in_treatment.sum(), design.C.shape[1]
     exact = PAIRS[design.kinds].compressible
     n = len(design.y) if exact else design.n
-    newton, weighed = (
-        len(rho) * SQUARED * m**2,
-        len(_nodes(np.arctanh(rho))) * (DRAWN * m + KERNEL) * draws,
-    )
+    newton = len(rho) * SQUARED * m**2
+    weighed = TRIED if n * draws > WORK else draws
+    weighed *= len(_nodes(np.arctanh(rho))) * (DRAWN * m + KERNEL[design.outcome_kind])
     # a factor's levels are swept out
     rest = p - max(Counter(terms_of(design)[0]).values(), default=0)
     swept = n * (EXACT * rest**2 + NUMBER * p) + CUBE * p**3

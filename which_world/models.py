@@ -21,7 +21,7 @@ from which_world.design import Design, check_rows
 from which_world.engine.bivariate_graph import log_Phi, log_Phi2
 from which_world.engine.draws import OBSERVED
 from which_world.forest import Forest, check_forest, forest_index
-from which_world.moments import one_thread
+from which_world.moments import on_one_thread
 from which_world.priors import (
     AtanhNormal,
     RhoPrior,
@@ -45,7 +45,7 @@ from which_world.selection import (
 MOST_SELECTED = 1000  # covariates that a sieve, a funnel or a forest is sampled over
 
 
-@one_thread()
+@on_one_thread
 def joint_model(
     design: Design,
     *,

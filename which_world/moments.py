@@ -7,10 +7,10 @@ and one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cache, reduce
+from functools import cache, reduce, wraps
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -157,14 +157,20 @@ def _pools() -> ThreadpoolController:
     return ThreadpoolController()  # to look for them takes longer than many a sum
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread for linear algebra, in a block or, as ``@one_thread()``, in a function.
+def one_thread() -> AbstractContextManager:
+    """A context of one thread for linear algebra: rows and columns are what is worth sharing."""
+    return _pools().limit(limits=1, user_api="blas")
 
-    Rows and columns are what is worth sharing; a second thread waits longer than it works.
-    """
-    with _pools().limit(limits=1, user_api="blas"):
-        yield
+
+def on_one_thread[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """The function, its linear algebra on one thread: a second waits longer than it works."""
+
+    @wraps(function)
+    def alone(*arguments: P.args, **named: P.kwargs) -> R:
+        with one_thread():
+            return function(*arguments, **named)
+
+    return alone
 
 
 def cuts(n: int, at_once: int = AT_ONCE) -> list[slice]:

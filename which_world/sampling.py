@@ -27,14 +27,14 @@ from which_world.engine.from_pymc import extract, observed
 from which_world.engine.independence import independence_metropolis
 from which_world.forest import PREFIX
 from which_world.models import joint_model
-from which_world.moments import one_thread
+from which_world.moments import on_one_thread
 from which_world.priors import atanh_normal, scales
 
 RHAT, ESS = 1.01, 400  # what a posterior must have to be shown: below the one, above the other
 LOOSE = 1.05  # R-hat of so few draws that independent ones would often miss the other
 
 
-@one_thread()
+@on_one_thread
 def fit(
     model_or_design: pm.Model | Design,
     *,

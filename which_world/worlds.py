@@ -27,7 +27,7 @@ from which_world.engine.likelihoods import Rows, pointwise
 from which_world.forest import check_forest
 from which_world.maps import stepped
 from which_world.models import joint_model
-from which_world.moments import one_thread
+from which_world.moments import on_one_thread
 from which_world.priors import AtanhNormal, check_rho
 from which_world.readings import summary
 from which_world.sampling import diagnostics, fit
@@ -301,7 +301,7 @@ def _code():
     return joblib.hash([path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py"))])
 
 
-@one_thread()
+@on_one_thread
 def world_table(
     fits: Mapping[str, xr.DataTree],
     *,

@@ -53,16 +53,17 @@ class Columns(NamedTuple):
         return CubicSpline(self.a, self.mode)(a), CubicSpline(self.a, self.root)(a)
 
 
-def columns(rows, scales, a):
+def columns(rows, scales, a, near=None):
     """Fit columns at increasing a, (K,): first where ρ is nearest to 0, then each from the last.
 
-    Without `scales` the prior is flat, and the columns are the profile likelihood. Where rows come
-    in pieces each starts from its mode in a part of them, and all go on together. A ρ where no
-    maximum is found is named in a RuntimeError.
+    Without `scales` the prior is flat, and the columns are the profile likelihood. The first is
+    searched from `near`, if that is known. Where rows come in pieces each starts from its mode in
+    a part of them, and all go on together. A ρ where no maximum is found is named in a
+    RuntimeError.
     """
     a = np.asarray(a, dtype=float)
     find, prior = _one_by_one if rows.whole is None else _all_at_once, _prior_numbers(rows, scales)
-    theta, value, H = map(np.array, zip(*find(rows, prior, a, scales)))
+    theta, value, H = map(np.array, zip(*find(rows, prior, a, scales, near)))
     # -H = LL', so the covariance is L⁻ᵀL⁻¹
     root = np.array(
         [solve_triangular(np.linalg.cholesky(-h), np.eye(len(h)), lower=True).T for h in H]
@@ -71,18 +72,19 @@ def columns(rows, scales, a):
     return Columns(a, theta, root, value + log_det + 0.5 * rows.size * LOG_2PI, value)
 
 
-def _one_by_one(rows, prior, a, _):
+def _one_by_one(rows, prior, a, _, near):
     """θ, value and Hessian of each column, from its neighbour's mode."""
     first = int(np.argmin(np.abs(a)))
     fitted = {}
     for path in (range(first, len(a)), range(first - 1, -1, -1)):
         for k in path:
             step = 1 if k < first else -1
-            fitted[k] = mode(rows, prior, a[k], _guess(rows, a, fitted, k, step))
+            known = near is not None and not fitted
+            fitted[k] = mode(rows, prior, a[k], near if known else _guess(rows, a, fitted, k, step))
     return [fitted[k] for k in range(len(a))]
 
 
-def _all_at_once(rows, prior, a, scales):
+def _all_at_once(rows, prior, a, scales, _):
     """The same of rows in pieces, from modes that were found before or that a part of them has."""
     near = rows.whole.kept.get("modes")
     if near is None or not near.x[0] <= a[0] <= a[-1] <= near.x[-1]:

@@ -22,7 +22,7 @@ from which_world.deletion import influence
 from which_world.design import Design, check_few, terms_of
 from which_world.effects import POINTS
 from which_world.maps import GRID, map_rho, smoothed, trusted, unreliable
-from which_world.moments import one_thread
+from which_world.moments import on_one_thread
 from which_world.priors import AtanhNormal, atanh_normal, check_belief, scales
 from which_world.readings import between_columns, read_map, summary, tipping_point, weigh
 from which_world.report.examine import MISLED, data_checks, doubts
@@ -103,7 +103,7 @@ def beliefs(
     return worlds
 
 
-@one_thread()
+@on_one_thread
 def make_report(
     design: Design,
     *,

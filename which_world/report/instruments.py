@@ -16,7 +16,7 @@ from scipy.stats import chi2, f, norm, spearmanr
 from which_world.classical import maximum_likelihood, swept
 from which_world.clusters import Growth, counted, summed_by_groups
 from which_world.effects import POINTS
-from which_world.moments import condensed
+from which_world.moments import condensed, cuts
 from which_world.report.report import NARROW, Narrow
 from which_world.report.words import interval, listed, number, span
 
@@ -122,18 +122,23 @@ def _left_and_moved(design):
     few = condensed(design)
     mask = np.isin(few.covariates, few.instruments)
 
-    def columns(rows):
-        constant = np.ones((len(rows.y), int(rows.intercept_O)))
-        return np.column_stack([constant, rows.C[:, rows.in_outcome]])
+    def columns(C):
+        constant = np.ones((len(C), int(design.intercept_O)))
+        return np.column_stack([constant, C[:, design.in_outcome]])
 
-    whole = np.column_stack([columns(few), few.C[:, mask]])
+    X = columns(few.C)
+    whole = np.column_stack([X, few.C[:, mask]])
     first = np.linalg.lstsq(whole, few.dose)[0]
-    fitted, X = whole @ first, columns(few)
+    fitted = whole @ first
     within = np.linalg.lstsq(X, fitted)[0] if X.shape[1] else np.zeros(0)
     second = np.linalg.lstsq(np.column_stack([X, fitted]), few.y)[0]
-    of_rows = columns(design)
-    moved = np.column_stack([of_rows, design.C[:, mask]]) @ first - of_rows @ within
-    return design.y - np.column_stack([of_rows, design.dose]) @ second, moved
+    left, moved = design.y - second[-1] * design.dose, np.empty(design.n)
+    for block in cuts(design.n):
+        X = columns(design.C[block])
+        left[block] -= X @ second[:-1]
+        moved[block] = X @ (first[: X.shape[1]] - within)
+        moved[block] += design.C[block][:, mask] @ first[X.shape[1] :]
+    return left, moved
 
 
 def uneven_by_instruments(design: Design) -> list[Narrow]:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from which_world import arguments
 from which_world.design import Design, warn_long
-from which_world.moments import one_thread
+from which_world.moments import on_one_thread
 from which_world.tables import formulas, pieces
 from which_world.tables.guards import (
     BESIDE,
@@ -65,7 +65,7 @@ class Covariates(NamedTuple):
     notes: list[str]
 
 
-@one_thread()
+@on_one_thread
 def make_design(
     data: pd.DataFrame | dd.DataFrame | str | PathLike[str],
     *,
