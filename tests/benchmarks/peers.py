@@ -268,14 +268,14 @@ METHODS = {
     "PySensemakr": Method(told_the_strength, "sensemakr", "PySensemakr", NOTHING_HIDDEN),
     "linearmodels, two stages": Method(two_stages, "regression", "linearmodels", EXCLUSION, instruments=(1,)),
     "pyfixest, two stages": Method(two_stages_fixest, "regression", "pyfixest", EXCLUSION, instruments=(1,)),
-    "ours": Method(ours, "", "which-world", NORMAL + ", and a belief about it", 20, outcomes=KINDS),
-    "lillardhaz": Method(hazard, "hazard", "lillardhaz", NORMAL, 20),
-    "DoubleML, partly linear": Method(double_learning, "learning", "doubleml", NOTHING_HIDDEN, 20),
-    "stochtree, causal forest": Method(causal_forest, "forest", "stochtree", NOTHING_HIDDEN, 3),
+    "ours": Method(ours, "", "which-world", NORMAL + ", and a belief about it", outcomes=KINDS),
+    "lillardhaz": Method(hazard, "hazard", "lillardhaz", NORMAL),
+    "DoubleML, partly linear": Method(double_learning, "learning", "doubleml", NOTHING_HIDDEN),
+    "stochtree, causal forest": Method(causal_forest, "forest", "stochtree", NOTHING_HIDDEN, 10),
     "CausalPy, instrumental variable": Method(
-        bayesian_instruments, "causalpy", "causalpy", EXCLUSION + "; " + NORMAL, 3, instruments=(1,)
+        bayesian_instruments, "causalpy", "causalpy", EXCLUSION + "; " + NORMAL, 10, instruments=(1,)
     ),
-    "pathmc, T ~~ Y": Method(correlated_paths, "pathmc", "pathmc", NORMAL, 3, treatments=("continuous",)),
+    "pathmc, T ~~ Y": Method(correlated_paths, "pathmc", "pathmc", NORMAL, 6, treatments=("continuous",)),
 }
 TIMED = {
     "statsmodels, one equation": Method(one_equation, "regression", "statsmodels", NOTHING_HIDDEN, outcomes=KINDS),
