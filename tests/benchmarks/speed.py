@@ -281,12 +281,10 @@ def by_workers(parts, *kinds, rows=250_000):
         size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 2**20
         spent = processor_seconds()
         with LocalCluster(**cluster) as many, Client(many):
-            started = time.perf_counter()
             design = make_design(folder, **formulas(26))
             rho = weigh(map_rho(design)).rho
-            seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return {"seconds": seconds, "processor seconds": processor_seconds() - spent, "files MB": size, "rows": design.n,
+    return {"processor seconds": processor_seconds() - spent, "files MB": size, "rows": design.n,
             "rho (truth 0.5)": float(rho.mean()), "peak MB of a worker": peak}  # fmt: skip
 
 
