@@ -18,6 +18,13 @@ from PIL import Image
 
 BOOK = Path(__file__).resolve().parent
 SHARP = "--InlineBackend.figure_formats=retina"
+LETTERS = {  # of a figure 7 inches wide: nine pixels high on a phone, and no larger than the text beside it elsewhere
+    "font.size": 13,
+    "figure.dpi": 86,
+    "axes.titlesize": "medium",
+    "figure.titlesize": "medium",
+    "figure.labelsize": "medium",
+}
 COLOURS = 128  # of a stored figure: a third of the weight, and no eye can tell
 
 
@@ -25,7 +32,8 @@ def execute(path):
     """Run one notebook in its own folder and store its outputs, figures sharp, without the clock's traces."""
     notebook = nbformat.read(path, as_version=4)
     folder = {"metadata": {"path": path.parent}}
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources=folder, extra_arguments=[SHARP])
+    options = [SHARP, *(f"--InlineBackend.rc={name}={value}" for name, value in LETTERS.items())]
+    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources=folder, extra_arguments=options)
     client.execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)

@@ -46,7 +46,7 @@ ENTRY = """
 :name: fig-gallery-{name}
 :alt: "{alt}"
 :target: ../_static/gallery/{name}.html
-:width: 640px
+:width: 540px
 
 {finding} From <a href="../_static/gallery/{name}.html">the whole report</a>.
 ```

@@ -24,6 +24,7 @@ from which_world.plots import (
     TRUTH,
     labelled,
     new_axes,
+    upright,
 )
 
 PLACES = {
@@ -85,7 +86,7 @@ def plot_drift(table: pd.DataFrame, *, ax: Axes | None = None, unit: str = "") -
         sns.lineplot(table, x="rho", y="formula", ax=ax, **line)
     if "truth" in table:
         ax.axhline(table["truth"].iloc[0], color=TRUTH, linestyle="--", label="true effect")
-    ax.set(xlabel=RHO_LABEL, ylabel=labelled("estimated effect", unit))
+    ax.set(xlabel=RHO_LABEL, ylabel=upright("estimated effect", unit))
     ax.legend(frameon=False)
     return ax
 
@@ -142,7 +143,7 @@ def plot_ridge(
         ax.plot(curve.index, curve.to_numpy(), color=INK, label="flat likelihood along here")
     if truth is not None:
         ax.plot(*truth, "*", color=TRUTH, markersize=14, label="truth", linestyle="none")
-    ax.set(xlabel=RHO_LABEL, ylabel=labelled("effect α", unit))
+    ax.set(xlabel=RHO_LABEL, ylabel=upright("effect α", unit))
     ax.legend(frameon=False)
     return ax
 
@@ -252,12 +253,15 @@ def plot_diagram(
     nodes = {name: arguments.text(word, name, accepted="words") for name, word in nodes.items()}
     ax = new_axes(ax, "", height=3.0)
     places = PLACES if held is None else PLACES | {"treatment": SPLIT}
+    boxes = {
+        name: _draw_node(ax, places[name], word, unseen=name == "hidden", held=name == "held")
+        for name, word in nodes.items()
+    }
     acting = "treatment" if held is None else "held"
     for start, end in [(acting, "outcome"), *ARROWS]:
         if {start, end} <= nodes.keys():
-            _draw_arrow(ax, places[start], places[end], unseen=start == "hidden")
-    for name, word in nodes.items():
-        _draw_node(ax, places[name], word, unseen=name == "hidden", held=name == "held")
+            ends = {"patchA": boxes[start], "patchB": boxes[end]}
+            _draw_arrow(ax, places[start], places[end], ends, unseen=start == "hidden")
     ax.text(0.63, 0.47, "α", ha="center", color=INK)
     ax.text(0.63, 0.1, "ρ", ha="center", color=TRUTH)
     ax.set(xlim=(-0.05, 1.05), ylim=(-0.35, 1.12))
@@ -265,21 +269,21 @@ def plot_diagram(
     return ax
 
 
-def _draw_arrow(ax, start, end, *, unseen):
-    """An arrow between two places, dashed where nobody sees what it comes from."""
+def _draw_arrow(ax, start, end, boxes, *, unseen):
+    """An arrow from box to box, dashed where nobody sees what it comes from."""
     style = {
         "arrowstyle": "-|>",
         "color": TRUTH if unseen else INK,
         "linestyle": "--" if unseen else "-",
-        "shrinkA": 26,
-        "shrinkB": 26,
+        "shrinkA": 0,
+        "shrinkB": 3,
         "linewidth": 1.5,
-    }
+    } | boxes
     ax.annotate("", end, start, arrowprops=style)
 
 
 def _draw_node(ax, place, word, *, unseen, held):
-    """A word in a box, dashed where nobody sees it, bold where it is held."""
+    """The box round a word, dashed where nobody sees it, bold where it is held."""
     colour = TRUTH if unseen else INK
     box = {
         "boxstyle": "round,pad=0.4",
@@ -288,4 +292,5 @@ def _draw_node(ax, place, word, *, unseen, held):
         "linewidth": 2.5 if held else 1.2,
         "linestyle": "--" if unseen else "-",
     }
-    ax.text(*place, word, ha="center", va="center", color=colour, bbox=box)
+    text = ax.text(*place, word, ha="center", va="center", color=colour, bbox=box)
+    return text.get_bbox_patch()

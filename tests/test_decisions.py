@@ -430,6 +430,17 @@ def test_the_picture_of_a_decision_is_its_regret():
     plt.close("all")
 
 
+def test_no_two_of_five_options_look_alike():
+    def costs(action, effect):
+        return 0 * effect + float(action)
+
+    ax = plot_decision(decide(by_hand(), costs, actions=list("12345")))
+    colours = np.array([plt.matplotlib.colors.to_rgb(line.get_color()) for line in ax.get_lines()])
+    apart = np.linalg.norm(colours[:, None] - colours, axis=2)[~np.eye(5, dtype=bool)]
+    assert len(colours) == 5 and apart.min() > 0.3
+    plt.close("all")
+
+
 REFUSED = {
     "shape": (lambda a, x: np.zeros(3), {}, r"loss gave the shape \(3,\) for action 'wait'.*accepted are as many"),
     "nan": (lambda a, x: x * np.nan, {}, r"loss gave .* infinite or undefined values for action 'wait'"),

@@ -186,3 +186,37 @@ def test_in_the_dark_a_figure_is_dark_and_its_words_are_light(browser, site):
     browser.execute_script("arguments[0].scrollIntoView()", figure)
     pixels = np.asarray(Image.open(io.BytesIO(figure.screenshot_as_png)).convert("L")) / 255
     assert np.median(pixels) < 0.2 and np.quantile(pixels, 0.995) > 0.6
+
+
+def test_a_chapter_has_one_name_in_the_sidebar_and_in_the_index(browser, site):
+    visit(browser, site, "book/index.html")
+    named = [f"return [...document.querySelectorAll('{place} a')].map(a => a.textContent.trim())"
+             for place in (".bd-article table", ".bd-sidebar-primary nav")]  # fmt: skip
+    index, sidebar = (browser.execute_script(names) for names in named)
+    numbered = [name for name in sidebar if name[:1].isdigit()]
+    assert len(index) == 13 and index == numbered[:13]
+
+
+@pytest.mark.parametrize("page", ["book/09-world-table.html", "book/appendix-diagnostics.html"])
+def test_on_a_phone_the_names_of_rows_stay_while_a_table_scrolls(browser, site, page):
+    visit(browser, site, page, width=500)
+    size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        moved = browser.execute_script("""
+            document.querySelectorAll('.bd-article details').forEach(d => d.open = true);
+            const wide = [];
+            for (const table of document.querySelectorAll('.bd-article table')) {
+                let box = table;
+                while (box.scrollWidth <= box.clientWidth + 40 && box !== document.body) box = box.parentElement;
+                if (box === document.body || !/auto|scroll/.test(getComputedStyle(box).overflowX)) continue;
+                box.scrollLeft = 1000;
+                const cell = table.querySelector('tbody tr').firstElementChild;
+                const from = cell.getBoundingClientRect().left - box.getBoundingClientRect().left;
+                wide.push([box.scrollLeft, from]);
+                box.scrollLeft = 0;
+            }
+            return wide""")
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert moved and all(scrolled > 0 and 0 <= start < 5 for scrolled, start in moved)

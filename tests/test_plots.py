@@ -86,7 +86,7 @@ def test_columns_that_cannot_be_relied_on_are_shaded_and_nothing_is_drawn_across
 def test_the_legend_says_what_tips():
     """The interval reaches zero before the mean does."""
     (said,) = [text.get_text() for text in plot_map(MAP, tipping=0.2).get_legend().texts if "zero" in text.get_text()]
-    assert said == "interval reaches zero (tipping point)"
+    assert said.split("\n") == ["interval reaches zero", "(tipping point)"]
 
 
 def test_a_diagram_names_what_moves_what_and_dashes_what_nobody_measured():
@@ -110,3 +110,30 @@ def test_a_split_node_keeps_what_moved_it_and_hands_on_what_it_is_held_at():
     assert arrows == {(place[start], place[end]) for start, end in into | onto}
     whole = plot_diagram(instrument="pipe")
     assert len(split.texts) == len(whole.texts) + 1  # the arrow to the outcome has moved
+
+
+@pytest.mark.parametrize("slope", [-4, 4])
+def test_the_name_of_a_point_lies_on_no_line_and_hides_no_band(slope):
+    """On a falling map to the right of its point, on a rising one to the left; without a box."""
+    middle = slope * RHO
+    table = pd.DataFrame({"mean": middle, "low": middle - 1, "high": middle + 1}, index=RHO)
+    ax = plot_map(table, marks={"here": (0.1, 0.1 * slope)})
+    ax.figure.draw_without_rendering()
+    (name,) = ax.texts
+    box, fine = name.get_window_extent(), np.linspace(-0.5, 0.5, 1001)
+    assert not box.count_contains(ax.transData.transform(np.column_stack([fine, slope * fine])))
+    assert name.get_bbox_patch() is None
+
+
+def test_arrows_of_a_diagram_go_from_box_to_box_however_long_the_words():
+    """An arrow's head that a box hides says nothing."""
+    ax = plot_diagram(treatment="a treatment\nof many words", outcome="an outcome of\nmany words", instrument="draw")
+    ax.figure.draw_without_rendering()
+    boxes = [text.get_bbox_patch().get_window_extent() for text in ax.texts if text.get_bbox_patch()]
+    arrows = [text.arrow_patch for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert len(boxes) == 5 and len(arrows) == 6
+    for arrow in arrows:
+        drawn = arrow.get_transform().transform(arrow.get_path().vertices)
+        head = drawn[2:]  # its line has two ends
+        assert not any(box.count_contains(head) for box in boxes)
+        assert min(np.hypot(*(head - np.clip(head, box.min, box.max)).T).min() for box in boxes) < 8

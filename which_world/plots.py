@@ -11,6 +11,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import is_color_like
+from matplotlib.patheffects import withStroke
 
 from which_world import arguments
 
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
 INK, OLS, JOINT, TRUTH, PRIOR = "#2b3a42", "#b5651d", "#1f6f8b", "#8b1e3f", "#9aa5ab"
 """One colour, one meaning, in every chapter: text, least squares, joint model, truth, prior."""
-PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # behind a label
+HALO = [withStroke(linewidth=2.5, foreground="white")]  # round the letters of a label
 STYLES = ["-", "--", ":", "-."]
 COLOURS = "a mapping of worlds to colours that Matplotlib knows, such as {'OLS': 'orange'}"
 NAMED_POINTS = "a mapping of names to points (ρ, α), such as {'here': (0.3, 2.0)}"
+LINE = 32  # letters beside an axis that stands up
 RHO_LABEL = "error correlation ρ (no unit)"
 
 
@@ -83,22 +85,28 @@ def plot_map(
     if tipping == 0:
         ax.plot([], [], " ", label="holds zero at ρ = 0: no sign to overturn")
     elif tipping is not None:
-        reaches = "interval reaches zero (tipping point)"
+        reaches = "interval reaches zero\n(tipping point)"
         ax.axvline(tipping, color=TRUTH, linestyle=":", label=reaches)
-    for name, point in marks.items():
-        ax.plot(*point, "o", color=INK, markersize=7)
-        ax.annotate(
-            name,
-            point,
-            xytext=(8, 6),
-            textcoords="offset points",
-            color=INK,
-            bbox=PAPER,
-        )
+    for name, (x, y) in marks.items():
+        ax.plot(x, y, "o", color=INK, markersize=7)
+        _name_point(ax, name, x, y, rises=_rises(table["mean"].dropna(), x))
     effect = f"effect{per_step(table.attrs)}"
-    ax.set(xlabel=RHO_LABEL, ylabel=labelled(effect, unit))
+    ax.set(xlabel=RHO_LABEL, ylabel=upright(effect, unit))
     ax.legend(frameon=False)
     return ax
+
+
+def _rises(curve, x):
+    """Whether a curve rises at a place, between its neighbours."""
+    at = np.clip(curve.index.searchsorted(x), 1, max(1, len(curve) - 1))
+    return bool(np.diff(curve.iloc[at - 1 : at + 1]).sum() > 0)
+
+
+def _name_point(ax, name, x, y, *, rises):
+    """A point's name above it, on the side where the curve lies below."""
+    side, apart = ("right", -8) if rises else ("left", 8)
+    at = {"xytext": (apart, 6), "textcoords": "offset points", "ha": side}
+    ax.annotate(name, (x, y), color=INK, path_effects=HALO, **at)
 
 
 def _shade_unreliable(ax, rho, missing):
@@ -209,14 +217,14 @@ def plot_decision(decision: Decision, *, ax: Axes | None = None, unit: str = "")
     arguments.with_attributes(decision, ("loss", "ranges", "regret"), "decision", accepted)
     ax = new_axes(ax, unit)
     rho, actions = decision.regret.index.to_numpy(), list(decision.regret)
-    colours = dict(zip(actions, sns.color_palette("crest", len(actions))))
+    colours = dict(zip(actions, sns.color_palette("Dark2", len(actions))))
     for name, style in zip(actions, STYLES * len(actions)):
         regret = decision.regret[name].to_numpy()
         ax.plot(rho, regret, color=colours[name], linestyle=style, label=name)
     for name, low, high in decision.ranges[["action", "low", "high"]].to_numpy():
         ax.axvspan(low, high, color=colours[name], alpha=0.15, linewidth=0)
     top = float(np.nanmax(decision.regret.to_numpy())) or 1.0
-    ax.set(xlabel=RHO_LABEL, ylabel=labelled("regret", unit), ylim=(-0.03 * top, 1.06 * top))
+    ax.set(xlabel=RHO_LABEL, ylabel=upright("regret", unit), ylim=(-0.03 * top, 1.06 * top))
     ax.legend(frameon=False, title="option (shaded where best)")
     return ax
 
@@ -252,3 +260,9 @@ def per_step(attrs: Mapping) -> str:
 def labelled(name: str, unit: str) -> str:
     """A name with its unit in brackets, if there is one."""
     return f"{name} ({unit})" if unit else name
+
+
+def upright(name: str, unit: str) -> str:
+    """The same for the axis that stands up, on two lines where one would be too long."""
+    label = labelled(name, unit)
+    return label if len(label) <= LINE else label.replace(" (", "\n(")

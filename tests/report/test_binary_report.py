@@ -35,6 +35,7 @@ def test_the_sentences_speak_of_chances(report, tmp_path):
     text = (write_report(found, tmp_path / "out") / "report.md").read_text(encoding="utf-8")
     assert "percentage points" in found.paragraph and "the share with Y = 1 differs by" in found.paragraph
     assert f"it is 1 in {100 * tank.data.Y.mean():.1f} % of the rows" in text
+    assert "changes the chance of Y by" in text and "the chance that Y" not in text
     assert "(a probit)" in text and "P(effect > 0)" in text and "σ_U" not in text and "α is the effect" not in text
     assert ("The shape of U cannot be seen" in text) == (found.design.kind == "binary")
 

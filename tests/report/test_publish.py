@@ -26,7 +26,7 @@ from helpers import (
     weigh,
     write_report,
 )
-from which_world.report.figure import SIZES, reach
+from which_world.report.figure import IN_THE_PAGE, reach
 from which_world.report.leaning import leaning
 from which_world.report.options import UNDECIDED
 
@@ -142,7 +142,7 @@ def drawn(folder):
 def test_the_figure_holds_all_that_the_headline_names_and_says_where(made):
     report, folder = made
     pictures, _ = drawn(folder)
-    assert list(pictures) == list(SIZES)
+    assert list(pictures) == list(IN_THE_PAGE)
     tip = report.tipping["interval"]
     for (x, across, _, _), svg in pictures.values():
         said = [text.replace("\N{MINUS SIGN}", "-") for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)]

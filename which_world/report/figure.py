@@ -10,6 +10,7 @@ import json
 import re
 import textwrap
 from html import escape
+from itertools import combinations, product
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
 
 from which_world.maps import trusted
 from which_world.plots import INK, JOINT, OLS, PRIOR, TRUTH, labelled, per_step, plot_map
@@ -58,7 +61,13 @@ class Size(NamedTuple):
     named: int
 
 
-SIZES = {"wide": Size(7.2, 4.2, 75, 3), "narrow": Size(3.7, 4.2, 44, 2)}
+SIZES = {
+    "wide": Size(7.2, 4.2, 75, 3),
+    "narrow": Size(3.7, 4.2, 44, 2),
+    "alone": Size(5.4, 4.2, 58, 3),
+}
+IN_THE_PAGE = "wide", "narrow"
+ROW, TICK = 0.07, 0.025  # of the height: a row of names, a tick
 
 
 def shown(report: Report) -> pd.DataFrame:
@@ -86,17 +95,19 @@ def draw(report: Report, size: str = "wide") -> Figure:
         plot_map(table, ax=ax, unit=report.unit)
         ax.legend().remove()  # each is named where it stands
         ax.spines[["top", "right"]].set_visible(False)
-        least_squares = float(report.worlds[report.read]["OLS"])
         ax.set_xlim(-end, end)
-        rows = _heights(ax, table.loc[-end:end], least_squares, _named(report, named))
-        _mark_currents(ax, report, rows)
-        _mark_tipping(ax, report.tipping["interval"])
-        _mark_zero(ax, table.loc[-end:end], end)
-        _mark_least_squares(ax, table, least_squares)
-        ax.set_xlabel("\n".join(textwrap.wrap(ACROSS, letters)))
+        least_squares, currents = float(report.worlds[report.read]["OLS"]), _named(report, named)
+        floor = 0.02 + ROW * len(currents)  # of the map, above the names of currents
+        _make_room(ax, table, least_squares, floor)
+        ax.set_xlabel("\n".join(textwrap.wrap(ACROSS, letters * 4 // 5)))
         effect = f"effect{per_step(report.map.attrs)}"
         ax.set_ylabel("\n".join(textwrap.wrap(labelled(effect, report.unit), 40)))
         _say_what(ax, report, letters, table["mean"].isna().any())
+        _mark(ax, report, least_squares, floor)
+        figure.draw_without_rendering()  # only now does everything stand where it will
+        _name(
+            ax, report, currents, least_squares, _ink(ax, report, table, floor), _band(table, 0.0)
+        )
     return figure
 
 
@@ -110,7 +121,7 @@ def _say_what(ax, report, letters, shaded):
     if shaded:
         key += "; grey: not to be relied on"
     lines = [*textwrap.wrap(title, letters), *textwrap.wrap(key, letters)]
-    ax.set_title("\n".join(lines), loc="left", fontsize=10)
+    ax.figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=10)
 
 
 def _named(report, most):
@@ -125,25 +136,132 @@ def _named(report, most):
     return known[strongest[:most]].sort_values()
 
 
-def _heights(ax, table, least_squares, named):
-    """Room above for the tipping point's name and below for those of currents: their rows."""
-    values = np.append(table[["low", "high"]].to_numpy().ravel(), [0.0, least_squares])
-    low, high = np.nanmin(values), np.nanmax(values)
-    unit = (high - low) / (1 - 0.1 - 0.02 - 0.07 * len(named))
-    bottom = low - (0.02 + 0.07 * len(named)) * unit
-    ax.set_ylim(bottom, high + 0.1 * unit)
-    return [(name, rho, 0.03 + 0.07 * row) for row, (name, rho) in enumerate(named.items())]
+def _band(table, rho):
+    """Both ends of the interval at any ρ."""
+    known = table.dropna()
+    return [np.interp(rho, known.index, known[name]) for name in ("low", "high")]
 
 
-def _mark_currents(ax, report, rows):
-    """A tick for each current that is known, and the names of some, each where it stands."""
-    below = ax.get_xaxis_transform()
+def _make_room(ax, table, least_squares, floor):
+    """Room for the tipping point's name above the map, and for the names of currents below it."""
+    band = _band(table, np.linspace(*ax.get_xlim(), 99))
+    values = [0.0, least_squares, *np.concatenate(band)]
+    low, high = min(values), max(values)
+    unit = (high - low) / (1 - 0.1 - floor)
+    ax.set_ylim(low - floor * unit, high + 0.1 * unit)
+
+
+def _mark(ax, report, least_squares, floor):
+    """What the figure shows beside the map: a tick for each current, the tipping point, a dot."""
     for rho in yardsticks(report):
-        ax.plot([rho, rho], [0, 0.025], color=OLS, linewidth=1.5, transform=below)
-    for name, rho, height in rows:
-        ax.plot([rho, rho], [0, height + 0.02], color=OLS, linewidth=0.8, transform=below)
-        words = f"{_short(name)} {rho:z.2f}"
-        _beside(ax, rho, height, words, below, va="center", fontsize=9)
+        ax.axvline(rho, ymax=TICK, color=OLS, linewidth=1.5)
+    if _tips(report):
+        line = {"color": TRUTH, "linestyle": ":", "linewidth": 1.8}
+        ax.axvline(report.tipping["interval"], ymin=floor, **line)
+    ax.plot(0, least_squares, "o", color=INK, markersize=6)
+
+
+def _tips(report):
+    """Whether there is a tipping point to show."""
+    tip = report.tipping["interval"]
+    return np.isfinite(tip) and tip != 0
+
+
+def _name(ax, report, currents, least_squares, ink, band):
+    """Names beside all that is marked, each where it hides nothing."""
+    if _tips(report):
+        tip = report.tipping["interval"]
+        _put(ax, [(f"tipping point {tip:.2f}", _beside(ax, tip, [0.96]))], ink, _upward(ax))
+    rows = 0.04 + ROW * np.arange(len(currents))
+    names = [(f"{_short(k)} {rho:z.2f}", _beside(ax, rho, rows)) for k, rho in currents.items()]
+    for rho, height in zip(currents, _put(ax, names, ink, _upward(ax), stems=True)):
+        ax.axvline(rho, ymax=height + 0.02, color=OLS, linewidth=0.8)
+    low, high = min(least_squares, *band), max(least_squares, *band)
+    around = [(0, y, side, up) for y, up in ((high, 5), (low, -5)) for side in (5, -5)]
+    _put(ax, [("least squares", around)], ink, ax.transData)
+    left, right = ax.get_xlim()
+    sides = [(left, 4), (right, -4), (left / 2, 4), (right / 2, -4)]
+    along = [(x, 0, side, up) for x, side in sides for up in (-3, 3)]
+    _put(ax, [("no effect", along)], ink, ax.transData)
+
+
+def _upward(ax):
+    """Across in ρ, upward in shares of the figure."""
+    return ax.get_xaxis_transform()
+
+
+def _beside(ax, x, heights):
+    """Places on both sides of x, the one with more room first, at each of some heights."""
+    left, right = ax.get_xlim()
+    sides = (-4, 4) if x - left > 0.4 * (right - left) else (4, -4)
+    return [(x, height, side, 0) for height in heights for side in sides]
+
+
+def _ink(ax, report, table, floor):
+    """Points of the canvas that are drawn on: the band, no effect, ticks, the tipping point."""
+    rho, part = np.linspace(*ax.get_xlim(), 400), np.linspace(0, 1, 20)
+    low, high = _band(table, rho)
+    lines = [np.c_[rho, y] for y in (0 * rho, *(low + each * (high - low) for each in part))]
+    upward = [np.c_[np.full(20, each), TICK * part] for each in yardsticks(report)]
+    if _tips(report):
+        upward.append(np.c_[np.full(400, report.tipping["interval"]), np.linspace(floor, 1, 400)])
+    ink = [ax.transData.transform(line) for line in lines]
+    return ink + [_upward(ax).transform(line) for line in upward]
+
+
+class Choice(NamedTuple):
+    """A name at one of its places, (x, y, points to the right, points up), and what it hides."""
+
+    text: Annotation
+    place: tuple[float, float, float, float]
+    box: Bbox
+    stem: Bbox
+    hides: int
+
+
+def _put(ax, names, ink, transform, *, stems=False):
+    """Write names, each at one of its places, so that together they hide least; their heights."""
+    style = {"xytext": (0, 0), "textcoords": "offset points", "xycoords": transform}
+    texts = [ax.annotate(words, (0, 0), **style) for words, _ in names]
+    points = np.concatenate(ink)
+    choices = [
+        [_choice(ax, text, place, points, transform, stems) for place in places]
+        for text, (_, places) in zip(texts, names)
+    ]
+    best = min(product(*choices), key=_hidden)
+    for text, place, box, *_ in best:
+        _move(text, place)
+        across, up = np.linspace(box.x0, box.x1, 40), np.linspace(box.y0, box.y1, 20)
+        ink.append(np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2))
+    return [choice.place[1] for choice in best]
+
+
+def _choice(ax, text, place, points, transform, stems):
+    """A name at a place: what it hides, and what is worse, how far it leaves the figure."""
+    box = _move(text, place).padded(3, 0)
+    ends = transform.transform([(place[0], 0), place[:2]]) + [(-1, 0), (1, 0)]
+    outside = 4 - ax.bbox.count_contains(box.corners())
+    hides = box.count_contains(points) + 1000 * outside
+    return Choice(text, place, box, Bbox(ends) if stems else Bbox.null(), hides)
+
+
+def _move(text, place):
+    """Put a text at a place; the box round it."""
+    x, y, across, up = place
+    text.xy, text.xyann = (x, y), (across, up)
+    text.set_horizontalalignment("left" if across > 0 else "right")
+    text.set_verticalalignment("center" if up == 0 else "bottom" if up > 0 else "top")
+    text.set_in_layout(False)
+    return text.get_window_extent()
+
+
+def _hidden(choices):
+    """How much names hide, of what is drawn and of each other."""
+    crossed = sum(
+        one.box.overlaps(other.box) + one.box.overlaps(other.stem) + one.stem.overlaps(other.box)
+        for one, other in combinations(choices, 2)
+    )
+    return 100 * crossed + sum(choice.hides for choice in choices)
 
 
 def _short(name, most=24):
@@ -153,53 +271,12 @@ def _short(name, most=24):
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
-def _beside(ax, x, y, words, transform, **style):
-    """Words beside a place on the figure: on its left, or on its right where there is more room."""
-    left, right = ax.get_xlim()
-    side, apart = ("right", -4) if x - left > 0.4 * (right - left) else ("left", 4)
-    ax.annotate(
-        words,
-        (x, y),
-        xycoords=transform,
-        xytext=(apart, 0),
-        textcoords="offset points",
-        ha=side,
-        **style,
-    )
-
-
-def _mark_tipping(ax, tip):
-    """The tipping point, named above; nothing where there is none."""
-    if not np.isfinite(tip) or tip == 0:
-        return
-    ax.axvline(tip, color=TRUTH, linestyle=":", linewidth=1.8)
-    _beside(ax, tip, 0.96, f"tipping point {tip:.2f}", ax.get_xaxis_transform(), va="center")
-
-
-def _mark_zero(ax, table, end):
-    """No effect, named at the end where the curve is farther from it."""
-    means = table["mean"].dropna()
-    left = abs(means.iloc[0]) >= abs(means.iloc[-1])
-    x, side, apart = (-end, "left", 4) if left else (end, "right", -4)
-    ax.annotate(
-        "no effect", (x, 0), xytext=(apart, -3), textcoords="offset points", ha=side, va="top"
-    )
-
-
-def _mark_least_squares(ax, table, effect):
-    """The least-squares estimate, named above the band."""
-    ax.plot(0, effect, "o", color=INK, markersize=6)
-    high = table["high"].dropna()
-    above = max(effect, float(np.interp(0.0, high.index, high)))
-    ax.annotate("least squares", (0, above), xytext=(5, 3), textcoords="offset points", va="bottom")
-
-
 def moving(report: Report) -> str:
     """The figure for a page: a picture for either width, and a slider for ρ where there is script.
 
     Where too few columns can be relied on there is no slider.
     """
-    pictures = {name: _picture(report, name) for name in SIZES}
+    pictures = {name: _picture(report, name) for name in IN_THE_PAGE}
     template = Path(__file__).with_name("figure.html").read_text(encoding="utf-8")
     return Template(template).substitute(
         pictures="\n".join(pictures.values()),

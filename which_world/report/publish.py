@@ -26,7 +26,7 @@ from which_world.report.long import data, grounds, turns, unsaid
 from which_world.report.report import Report
 from which_world.report.sentences import yardsticks
 from which_world.report.short import opening
-from which_world.report.words import listed, more_of, number
+from which_world.report.words import acted_on, listed, more_of, number
 
 MEASURED = "Measured covariates, left out one at a time"
 PIPED = "What the instruments say, with and without a prior"
@@ -321,11 +321,8 @@ def _effect(report):
         change = f"{design.treatment} = 1 against 0"
     else:
         change = more_of(design, f"one unit of {design.treatment}")
-    on = design.outcome
-    if design.outcome_kind == "binary":
-        on = f"the chance that {design.outcome} is 1"
     unit = f", in {report.unit}" if report.unit else ""
-    return f"the effect of {change} on {on}{unit}"
+    return f"the effect of {change} on {acted_on(design)}{unit}"
 
 
 def _worlds_said(report):
@@ -478,7 +475,7 @@ def _markdown(frame):
 
 def _draw(report, folder):
     """The map as a figure, in both formats."""
-    figure = draw(report)
+    figure = draw(report, "alone")
     for name in FIGURES:
         figure.savefig(folder / name, dpi=200)
     plt.close(figure)

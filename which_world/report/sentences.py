@@ -12,6 +12,7 @@ from which_world.priors import AtanhNormal, described, moments, scales
 from which_world.readings import read_map, turned
 from which_world.report.examine import MISLED, WEAK, by_normal_errors, count, first_stage
 from which_world.report.words import (
+    acted_on,
     agreeing,
     chance,
     effect_in,
@@ -210,7 +211,7 @@ def _effect(design):
             change = f"{more} than it was, each row keeping its own U"
         varies = f"linear in {moderators}" if moderators else "the same for every row"
         return (
-            f"The effect is what {treatment} does to the chance that {design.outcome} is 1 "
+            f"The effect is what {treatment} does to {acted_on(design)} "
             f"({change}), averaged over these rows; its shift of the line, α, is {varies}."
         )
     if moderators:

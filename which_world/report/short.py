@@ -31,6 +31,7 @@ from which_world.report.sentences import (
     yardsticks,
 )
 from which_world.report.words import (
+    acted_on,
     agreeing,
     effect_in,
     interval,
@@ -166,9 +167,7 @@ def _changes(report):
         change = f"{design.treatment} = 1 rather than 0"
     else:
         change = more_of(design, f"One more unit of {design.treatment}")
-    if design.outcome_kind == "binary":
-        return f"{change} changes the chance that {design.outcome} is 1"
-    return f"{change} changes {design.outcome}"
+    return f"{change} changes {acted_on(design)}"
 
 
 def _whose(design):

@@ -72,6 +72,12 @@ def more_of(design: Design, one: str) -> str:
     return one if design.step == 1 else f"{design.step:g} more of {design.treatment}"
 
 
+def acted_on(design: Design) -> str:
+    """What a treatment changes: the outcome, or where that is a yes or a no, its chance."""
+    binary = design.outcome_kind == "binary"
+    return f"the chance of {design.outcome}" if binary else design.outcome
+
+
 def effect_in(report: Report, world: str) -> str:
     """The effect in one world of a report, with its unit."""
     effect = number(report.worlds[report.read][world], width_in(report, world))
