@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 BOOK = Path(__file__).parent.parent / "book"
 NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
 CHAPTERS = [path for path in NOTEBOOKS if path.stem[0].isdigit()]
+PHONE = 358  # pixels of the text's column
+DRAWN = runpy.run_path(str(BOOK / "execute.py"))["LETTERS"]
+LETTER = DRAWN["font.size"] / 72 * DRAWN["figure.dpi"]  # pixels, where a figure has its own size
 FOLDED = {"hide-input", "hide-cell", "remove-cell", "remove-input"}
 
 
@@ -39,6 +43,9 @@ def faults(path):
                 yield f"cell {number} stores a complaint: {''.join(output.get('text', output.get('ename', '')))[:80]}"
             if "image/png" in output.get("data", {}) and not alt(cell):
                 yield f"cell {number} draws a figure without alternative text"
+            width = output.get("metadata", {}).get("image/png", {}).get("width", 0)
+            if width > PHONE * LETTER / 9 or re.search(r"fontsize=(\d|.[x-]*small)", source(cell)):
+                yield f"cell {number} draws letters that a phone shows less than nine pixels high"
         wide = [line for line in source(cell).splitlines() if len(line) > 80]
         if wide:
             yield f"cell {number} has a line of over 80 characters: {wide[0]}"
