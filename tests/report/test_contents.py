@@ -51,7 +51,7 @@ def test_sensitivity_agrees_with_a_map_under_that_prior(report):
 
 
 def test_a_small_binary_design_reports_what_its_map_cannot_carry(recwarn, monkeypatch):
-    monkeypatch.setattr(maps, "ROUNDS", 0)  # or wider Gaussians would carry it
+    monkeypatch.setattr(maps, "WIDER_ROUNDS", 0)  # or wider Gaussians would carry it
     tank = simulate_aquarium(60, rho=0.4, treatment="binary", noise=6)
     terms = " + ".join(name for name in tank.data if name.startswith("X"))
     thin = make_report(make_design(tank.data, outcome=f"Y ~ T + {terms}", treatment="T ~ X0 + X1 + X2"))
