@@ -10,8 +10,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores
 import matplotlib
 import pandas as pd
 import pytest
+from ponds import OUTCOME, PONDS, TREATMENT, run, tank
 
-from helpers import load_nhefs, make_design, simulate_aquarium, stored
+from helpers import load_nhefs, make_design, make_report, read_table, simulate_aquarium, stored
 
 matplotlib.use("agg")
 
@@ -112,3 +113,21 @@ def browser(tmp_path_factory):
     browser = webdriver.Chrome(options=options, service=Service(driver))
     yield browser
     browser.quit()
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "deep" / "report"
+    return run(folder, "--drop-missing", "--unit", "g per g"), folder
+
+
+@pytest.fixture(scope="session")
+def report():
+    table = read_table(PONDS, outcome=OUTCOME, treatment=TREATMENT, drop_missing=True)
+    design = make_design(table.data, outcome=table.outcome, treatment=table.treatment)
+    return make_report(design, unit="g per g", dropped=table.dropped)
+
+
+@pytest.fixture(scope="session")
+def strong():
+    return make_report(make_design(tank(2.0), outcome="y ~ t + x", treatment="t ~ x + z"), unit="mm")

@@ -499,7 +499,7 @@ def test_a_level_in_which_nobody_answered_yes_is_carried_by_its_prior(monkeypatc
     assert chart.pareto_k < 0.7 and weight @ alpha == pytest.approx(mean, abs=0.06 * sd)
     assert np.sqrt(weight @ (alpha - mean) ** 2) == pytest.approx(sd, rel=0.05)
     assert chart.log_evidence == pytest.approx(of_outcome + of_treatment, abs=0.05)
-    monkeypatch.setattr(maps, "ROUNDS", 0)
+    monkeypatch.setattr(maps, "WIDER_ROUNDS", 0)
     monkeypatch.setattr(maps, "UPRIGHT", 0.0)
     monkeypatch.setattr(maps, "FEW_ROWS", 0.1)
     monkeypatch.setattr(maps, "LEANING", 0.1)

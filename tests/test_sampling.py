@@ -1,6 +1,9 @@
 """`fit` against NUTS, exact integrals, the published trial and its own calibration."""
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +19,7 @@ from helpers import (
     atanh_normal,
     diagnostics,
     fit,
+    horseshoe,
     joint_model,
     make_design,
     map_rho,
@@ -252,6 +256,36 @@ def test_a_belief_added_to_the_model_is_sampled(designs):
     found = fit(believer(designs["continuous", "plain"]), draws=500, tune=500, chains=2)
     assert found.attrs["route"] == "nuts"
     assert float(found["posterior"]["alpha"].mean()) == pytest.approx(1.0, abs=0.02)
+
+
+ONCE = """
+import hashlib, numpy as np, pymc as pm
+from which_world import fit
+X = np.random.default_rng(0).normal(size=(200, 3))
+with pm.Model() as model:
+    beta = pm.Normal("beta", shape=3)
+    pm.Normal("y", X @ beta, pm.HalfNormal("sigma"), observed=X.sum(axis=1) + X[::-1, 0])
+draws = fit(model, draws=50, tune=50, chains=1)
+print(draws.attrs["route"], hashlib.md5(draws["posterior"]["beta"].values.tobytes()).hexdigest())
+"""
+
+
+def test_a_seed_gives_nuts_the_same_draws_from_code_compiled_now_and_from_code_kept_on_disk(tmp_path):
+    settings = os.environ | {"PYTENSOR_FLAGS": f"base_compiledir={tmp_path}", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-W", "ignore", "-c", ONCE]
+    one, two = (subprocess.run(command, env=settings, capture_output=True, text=True, check=True) for _ in range(2))
+    assert one.stdout.startswith("nuts") and one.stdout == two.stdout
+
+
+@pytest.mark.parametrize("coefficients", [normal(beta_O=3, beta_T=1), spike_and_slab(), horseshoe(p0=1)])
+def test_a_seed_gives_each_fast_route_the_same_draws_and_another_seed_others(designs, coefficients):
+    design = designs["continuous", "plain"]
+    one, two, other = (
+        fit(joint_model(design, coefficients=coefficients), draws=60, chains=2, seed=seed)["posterior"]["alpha"]
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(one, other)
 
 
 def test_an_effect_fixed_by_intervention_stays_fixed(designs):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FALSE_ALARM = 0.001  # chance of calling a difference where there is none
-LEVEL = 0.05  # of the likelihood-ratio test
+TEST_SIZE = 0.05  # of the likelihood-ratio test
 FAR_FROM_ZERO = 1.5  # atanh ρ on either side from which a climb starts, beside ρ = 0
 SHUFFLES = 100
 
@@ -303,7 +303,7 @@ def _with_responses(design, chosen, y, t):
 def rejects_zero(rows: Rows) -> bool:
     """Whether the likelihood-ratio test rejects ρ = 0; it stops as soon as it does."""
     zero = start(rows)
-    enough = derivatives(rows, zero, 0.0)[0] + chi2.ppf(1 - LEVEL, 1) / 2
+    enough = derivatives(rows, zero, 0.0)[0] + chi2.ppf(1 - TEST_SIZE, 1) / 2
     points = (np.r_[_towards(rows, zero, a), a] for a in (0.0, -FAR_FROM_ZERO, FAR_FROM_ZERO))
     climbs = (climb(rows, point, enough=enough, tolerance=0.01) for point in points)
     return any(top.value > enough for top in climbs)

@@ -26,7 +26,7 @@ from which_world.vega import (
 
 STEP = 0.01  # of a slider for ρ
 FEWEST = 5  # columns, as in a map
-SHOWN = 9  # columns in the table, about
+ROWS_OF_TABLE = 9  # columns in the table, about
 WITHIN = 0.6  # what a figure shows on both sides of ρ = 0, or farther
 SPARE = 1.15  # of the tipping point, which is to lie inside
 RANGE = "two correlations, the lower first, such as (-0.6, 0.6)"
@@ -177,7 +177,7 @@ def in_words(columns, effect, unit):
         "log_evidence": "log evidence, less the highest",
         "sd": "standard deviation",
     }
-    table = columns.iloc[:: max(1, len(columns) // SHOWN)]
+    table = columns.iloc[:: max(1, len(columns) // ROWS_OF_TABLE)]
     table = table.assign(log_evidence=lambda each: each.log_evidence - each.log_evidence.max())
     table = table.rename(columns=heads)
     return table.set_axis(table.index.to_numpy().round(2) + 0.0).rename_axis("hidden current ρ")

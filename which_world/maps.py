@@ -43,8 +43,8 @@ TRIED, CALM = 128, 0.2
 PULLED = 0.25  # standard errors by which priors may move the effect at ρ = 0 without a word
 PROBED = 512  # draws at ρ = 0 that show it
 # nodes in atanh ρ, and the sds or logs by which others may miss one
-APART, FEWEST, MISSED = 0.3, 7, 0.2
-ROUNDS = 3  # of better proposals, at most, for a column whose weights cannot be relied on
+COLUMN_STEP, FEWEST_COLUMNS, MISSED = 0.3, 7, 0.2
+WIDER_ROUNDS = 3  # of better proposals, at most, for a column whose weights cannot be relied on
 # rows times proposals of a column: so many are cheap, or worth it where it leans
 FEW_ROWS, LEANING = 800_000, 2**21
 MORE = 3  # doublings of the draws, at most
@@ -346,7 +346,7 @@ def _weighted(design, rows, prior, a, draws, seed):
     points, more = (_student(rows.size, size, seed) for size in (draws, proposals))
 
     def patiently(some):
-        every = propose(some, rounds=[points, *[more] * ROUNDS], least=1)
+        every = propose(some, rounds=[points, *[more] * WIDER_ROUNDS], least=1)
         return [_thinned(column, draws) for column in every]
 
     plainly = partial(propose, rounds=[_gaussian(rows.size, draws, seed)], least=0)
@@ -391,7 +391,9 @@ def _filled(frame, propose, refine=True):
 
 def _nodes(a):
     """Columns of which draws are weighed: evenly spaced, and all where these are few."""
-    places = np.linspace(a[0], a[-1], max(FEWEST, int(np.ceil((a[-1] - a[0]) / APART - 1e-9)) + 1))
+    places = np.linspace(
+        a[0], a[-1], max(FEWEST_COLUMNS, int(np.ceil((a[-1] - a[0]) / COLUMN_STEP - 1e-9)) + 1)
+    )
     return np.unique(np.abs(a[:, None] - places).argmin(axis=0))
 
 

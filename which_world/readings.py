@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 CELLS = 1200  # cells a reading divides the map into, before those that hold much are divided again
 SHARE = 0.002  # the most that one of them may hold
-ROUNDS = 20  # of dividing, at most
+DIVISIONS = 20  # of a strip, at most
 NEGLIGIBLE = 0.001  # posterior weight below which a bad column does no harm
 MOST_AT_THE_EDGE = 0.02  # posterior weight at the ends of the map
 
@@ -159,7 +159,7 @@ def _divided(log_density, ends, more=()):
     Masses are by the midpoint rule; `more` are edges to begin with, beside even ones.
     """
     edges = np.union1d(np.linspace(*ends, CELLS + 1), np.clip(more, *ends))
-    for _ in range(ROUNDS):
+    for _ in range(DIVISIONS):
         width = np.diff(edges)
         a = 0.5 * (edges[1:] + edges[:-1])
         with np.errstate(divide="ignore"):

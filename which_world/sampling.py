@@ -23,6 +23,7 @@ import xarray as xr
 
 from which_world import arguments
 from which_world.design import Design, check_few
+from which_world.engine.compiled import rounded_alike
 from which_world.engine.from_pymc import extract, observed
 from which_world.engine.independence import independence_metropolis
 from which_world.forest import PREFIX
@@ -175,7 +176,7 @@ def _by_nuts(model: pm.Model, *, progressbar: bool, **settings: int) -> xr.DataT
     """Nutpie's sampler with a low-rank mass matrix."""
     import nutpie  # slow to import, and only a changed model needs it
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), rounded_alike():
         warnings.filterwarnings("ignore", category=FutureWarning)
         compiled = nutpie.compile_pymc_model(model, var_names=_recorded(model))
     settings |= {"progress_bar": progressbar, "save_warmup": False}

@@ -104,6 +104,15 @@ def as_it_stands(variables):
     return variables[1:], variables[0]
 
 
+def rounded_alike():
+    """A context in which what PyTensor compiles rounds the same however it came to be.
+
+    Its default, fast arithmetic, rounds as the compiler happens to inline. A graph compiled now and
+    one read from its cache on disk then differ in a last digit, and NUTS in every draw.
+    """
+    return pytensor.config.change_flags(numba__fastmath=False)
+
+
 def _compile(write, variables, graph):
     arguments = [leaf.type() for leaf in graph.leaves]
     copies = clone_replace(variables, dict(zip(graph.leaves, arguments)))

@@ -24,11 +24,11 @@ from which_world.engine.pairs import LOG_2PI
 SCALE_NODES = np.linspace(-6.0, 6.0, 11)  # of each scale, in its own standard deviations
 # for differences
 AROUND = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], indexing="ij"), axis=-1).reshape(-1, 2)
-CHUNK = 2**22  # numbers of an array held at a time
+NUMBERS_HELD = 2**22  # of an array at a time
 PARTED = 1e-9  # of the largest precision: what is left beside the diagonal by rounding
 
 
-class Sums(NamedTuple):
+class CrossProducts(NamedTuple):
     """Cross products of k paired columns X, e other columns E and the responses R of both
     equations, and the priors.
 
@@ -75,7 +75,7 @@ def sums(rows, scales):
     height = sum(
         np.log(np.abs(np.diagonal(root))).sum() - 0.5 * z @ z for root, z in zip(roots, off)
     )
-    return Sums(
+    return CrossProducts(
         np.sum(X**2, axis=0),
         X.T @ E,
         X.T @ R,
@@ -223,7 +223,7 @@ def _coefficients(sums, a, log_sigma, rng):
 
 def _chunks(sums, a, log_sigma):
     """Cuts of the draws, with a for each: as many as may be held together."""
-    size = max(1, CHUNK // (2 * sums.XE.size + sums.EE.size + 2 * len(sums.XX) + 1))
+    size = max(1, NUMBERS_HELD // (2 * sums.XE.size + sums.EE.size + 2 * len(sums.XX) + 1))
     a = np.broadcast_to(a, len(log_sigma))
     return [(slice(i, i + size), a[i : i + size]) for i in range(0, len(a), size)]
 

@@ -13,7 +13,7 @@ from which_world.engine.forest_gibbs_loops import (
     ForestEquation,
     Grid,
     Kept,
-    Plan,
+    Sweeps,
     TreePrior,
     sample,
 )
@@ -21,7 +21,7 @@ from which_world.engine.laplace import log_prior_a
 from which_world.engine.likelihoods import Rows
 
 ATANH_RHO = np.linspace(-3.5, 3.5, 701)  # up to 0.998
-THIN = 6  # sweeps for every draw that is kept
+SWEEPS_A_DRAW = 6  # that is kept
 
 
 def forest_gibbs(joint, *, draws, tune, chains, seed):
@@ -30,7 +30,7 @@ def forest_gibbs(joint, *, draws, tune, chains, seed):
     fixed = isinstance(joint.rho, float)  # one point is then the whole grid
     points = np.array([np.arctanh(joint.rho)]) if fixed else ATANH_RHO
     grid = Grid(points, np.zeros(1) if fixed else log_prior_a(joint.rho, points))
-    work = (delayed(_chain)(joint, grid, Plan(draws, tune, THIN), rng) for rng in rngs)
+    work = (delayed(_chain)(joint, grid, Sweeps(draws, tune, SWEEPS_A_DRAW), rng) for rng in rngs)
     paths = Parallel(n_jobs=min(chains, cpu_count()), require="sharedmem")(work)
     kept = Kept(*(np.stack(part) for part in zip(*paths)))  # each (chains, draws, ...)
     return tree(joint.design, _posterior(joint, kept), route="trees")

@@ -29,7 +29,7 @@ from which_world.engine.pairs import PAIRS
 MANY_PARAMETERS = 60
 PROPOSALS = 4000  # at least so many, and at least two for every draw that is kept
 STAY = 12.0  # steps a chain may stay in one place before better proposals are made
-ROUNDS = 4  # of better proposals, before NUTS takes over
+PROPOSAL_ROUNDS = 4  # each better than the last, before NUTS takes over
 
 
 def independence_metropolis(design, prior, rho, *, draws, chains, seed):
@@ -73,7 +73,7 @@ def _sample(log_density, at, rho, rng, *, draws, chains):
     proposals = _propose(log_density, rho, at, chains * (thin * draws + 1), rng)
     pareto_k, stay, moments = _judge(proposals)
     thin *= 1 if stay < STAY and pareto_k < 0.5 else 4
-    for _ in range(ROUNDS):
+    for _ in range(PROPOSAL_ROUNDS):
         if stay < STAY and pareto_k < 0.5:
             break
         # a skewed column: propose again, and more, with the mean and spread that the weights show

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import pymc as pm
 
+from which_world.engine.compiled import rounded_alike
 from which_world.engine.pymc_bart_parts import is_forest, seeded_step
 
 STATS = ("diverging", "energy", "tree_depth", "step_size", "acceptance_rate")
@@ -21,7 +22,7 @@ def particle_gibbs(model, *, draws, tune, chains, seed, progressbar, names=None)
     """PyMC's way: in each step particle Gibbs for the forests, then NUTS for everything else."""
     forests = filter(is_forest, model.free_RVs)
     alone = multiprocessing.current_process().daemon  # a worker of a cluster may not have workers
-    with model, _quiet("pymc"):
+    with model, _quiet("pymc"), rounded_alike():
         steps = [seeded_step(rv) for rv in forests]
         idata = pm.sample(
             draws,

@@ -31,14 +31,14 @@ from which_world.engine.from_pymc import Funnel, Sieve
 from which_world.engine.laplace import PARETO_K, adaptive_columns, columns, log_prior_a
 from which_world.engine.likelihoods import LOG_2PI, log_likelihood, rows_of
 
-COARSE, FEWEST_PROPOSALS, NEAR, STRIDE = 31, 30, 6.0, 1.0  # see `_knots`
+COARSE, FEWEST_KNOTS, PASSING, STRIDE = 31, 200, 6.0, 1.0  # see `_knots`
 # a ρ whose log posterior lies this far below the best is left out: five standard deviations
 DROP = 12.5
 # what stands for zero while sampling, in standard errors: the data cannot tell, and no digit is
 # lost
 ZERO = 0.03
 SPREAD_NODES = 24  # values of λ: Gauss-Legendre nodes of the half-Cauchy's distribution function
-THIN = {"sieve": 2, "funnel": 2}  # rounds of the loop between two proposals
+ROUNDS_BETWEEN = {"sieve": 2, "funnel": 2}  # rounds of the loop between two proposals
 # for every draw that is kept: weights need something to choose from
 PROPOSALS_A_DRAW = {"sieve": 5, "funnel": 3}
 # proposals of all chains together: fewer cannot be judged by the tail of their weights
@@ -151,7 +151,7 @@ def _knots(joint):
     zero.
 
     There a sparse prior changes within a standard error, and the strides along the ridge keep to
-    that; elsewhere nothing happens fast. A coefficient passes while it is within NEAR standard
+    that; elsewhere nothing happens fast. A coefficient passes while it is within PASSING standard
     errors of zero.
     """
     rows, rho = rows_of(joint.design), joint.rho
@@ -162,8 +162,8 @@ def _knots(joint):
     a = np.linspace(coarse.a[0], coarse.a[-1], 4001)
     error = CubicSpline(coarse.a, np.sqrt((coarse.root**2).sum(axis=2))[:, place])(a)
     path = CubicSpline(coarse.a, coarse.mode[:, place])
-    pace = np.where(np.abs(path(a)) < NEAR * error, np.abs(path(a, 1)) / (STRIDE * error), 0.0)
-    slowest = FEWEST_PROPOSALS / (a[-1] - a[0])
+    pace = np.where(np.abs(path(a)) < PASSING * error, np.abs(path(a, 1)) / (STRIDE * error), 0.0)
+    slowest = FEWEST_KNOTS / (a[-1] - a[0])
     walked = cumulative_trapezoid(
         np.maximum(pace.max(axis=1, initial=0.0), slowest), a, initial=0.0
     )
@@ -182,7 +182,7 @@ def _chain(joint, target, draws, tune, rng):
     height = target.height - 0.5 * np.einsum("ki,kij,kj->k", mode, precision, mode)
     likelihood = loops.Likelihood(precision, linear, height, _log_width(target.a), base)
     sparse = loops.Sparse(target.place, target.equation)
-    plan = loops.Plan(draws, THIN[joint.family], tune)
+    plan = loops.Rounds(draws, ROUNDS_BETWEEN[joint.family], tune)
     first, second, third = np.ascontiguousarray(target.hyper.T)
     unit = unit[target.place]
     if joint.family == "sieve":

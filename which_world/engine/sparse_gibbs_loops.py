@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 REBUILT = 10  # rounds between two computations from scratch
-NEGLIGIBLE = (
+NO_WEIGHT = (
     60.0  # a column so far below the best, in log evidence, adds nothing that a sum would notice
 )
 SCALE_STEPS = 10  # Metropolis steps of τ and c² between two rounds over the coefficients
@@ -65,7 +65,7 @@ class ColumnState(NamedTuple):
     E: np.ndarray  # (K,)
 
 
-class Plan(NamedTuple):
+class Rounds(NamedTuple):
     """How many draws are kept, of how many rounds each, after how many."""
 
     draws: int
@@ -258,7 +258,7 @@ def _visit(p, options, log_prior, columns, log_width, rng):
             value[k] = level[k] - d * pull[k] / t[k]
             top = max(top, value[k])
         for k in range(len(E)):
-            if value[k] > top - NEGLIGIBLE:
+            if value[k] > top - NO_WEIGHT:
                 total += np.exp(value[k] - top) / np.sqrt(t[k])
         log_weight[s] = log_prior[s] + 0.5 * np.log(options[s]) + top + np.log(total)
     s = _choose(log_weight, rng)

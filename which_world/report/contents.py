@@ -59,7 +59,7 @@ FLAT_DRAWS = 4000  # of least squares
 FIRMLY, LOOSELY = 0.05, 0.25  # sd of atanh ρ in the worlds of a belief
 
 
-class Table(Protocol):
+class TableAsRead(Protocol):
     """What a report takes from the table that `read_table` gives."""
 
     @property
@@ -107,7 +107,7 @@ def beliefs(
 def make_report(
     design: Design,
     *,
-    table: Table | None = None,
+    table: TableAsRead | None = None,
     unit: str = "",
     belief: RhoPrior | None = None,
     alpha: float | None = None,

@@ -23,16 +23,16 @@ from which_world.report.words import interval, listed, number, span
 if TYPE_CHECKING:
     from which_world.design import Design
 
-LEVEL = 0.95
+COVERAGE = 0.95
 REJECTED = 0.05  # p-value below which instruments to spare are said to contradict each other
 LIKELY = 0.05  # p-value from which an uneven spread is spoken of
-COLUMNS = ["effect", "low", "high", "rho"]
+OF_AN_INTERVAL = ["effect", "low", "high", "rho"]
 NO_CONTRADICTION = (
     "they do not contradict each other, which they also would not if all were wrong alike"
 )
 
 
-class Sums(NamedTuple):
+class Projected(NamedTuple):
     """Products of (y, t) less what the covariates explain.
 
     In all (`whole`), and as the instruments explain them (`explained`): 2 by 2 matrices. Of `n`
@@ -46,8 +46,8 @@ class Sums(NamedTuple):
     explained: np.ndarray
 
 
-def sums(design: Design) -> Sums:
-    """`Sums` of a design without moderators."""
+def sums(design: Design) -> Projected:
+    """`Projected` of a design without moderators."""
     few = swept(design)
     instruments = np.isin(few.covariates, few.instruments)
     constant = np.ones((len(few.y), int(few.intercept_O)))
@@ -60,10 +60,10 @@ def sums(design: Design) -> Sums:
     rows_each = few.n / len(few.y)  # that each of the few rows stands for
     whole, explained = responses.T @ responses, fitted.T @ fitted
     p = int(design.intercept_O) + design.in_outcome.sum()
-    return Sums(few.n, int(instruments.sum()), p, rows_each * whole, rows_each * explained)
+    return Projected(few.n, int(instruments.sum()), p, rows_each * whole, rows_each * explained)
 
 
-def two_stages(products: Sums) -> tuple[float, float, float]:
+def two_stages(products: Projected) -> tuple[float, float, float]:
     """Two-stage least squares: the effect, its standard error, and the p-value of Sargan's test.
 
     NaN for one instrument, which leaves none to test.
@@ -151,7 +151,7 @@ def uneven_by_instruments(design: Design) -> list[Narrow]:
 
 
 def anderson_rubin(
-    products: Sums, level: float = LEVEL, factor: float = 1.0
+    products: Projected, level: float = COVERAGE, factor: float = 1.0
 ) -> tuple[float, float]:
     """The effects that the instruments do not reject, whatever their strength.
 
@@ -159,7 +159,7 @@ def anderson_rubin(
 
     Parameters
     ----------
-    products : Sums
+    products : Projected
     level : float
     factor : float
         By which the usual error is too small.
@@ -204,7 +204,7 @@ def instrument_table(design: Design, free: pd.Series, misled: bool = False) -> p
     if design.instruments and not misled:
         read = "effect" if design.outcome_kind == "binary" else "alpha"
         posterior = free[[read, "low", "high", "rho"]]
-        rows["posterior, “ρ free”"] = dict(zip(COLUMNS, posterior))
+        rows["posterior, “ρ free”"] = dict(zip(OF_AN_INTERVAL, posterior))
         rows["maximum likelihood"] = _likelihood(design)
     if design.instruments and not design.moderators:
         unit = POINTS * design.step if design.outcome_kind == "binary" else 1.0
@@ -213,8 +213,8 @@ def instrument_table(design: Design, free: pd.Series, misled: bool = False) -> p
         low, high = anderson_rubin(products)
         rows["two-stage least squares"] = _row(unit * effect, unit * se)
         ends = {"low": unit * low, "high": unit * high}
-        rows["Anderson–Rubin"] = dict.fromkeys(COLUMNS, np.nan) | ends
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=COLUMNS)
+        rows["Anderson–Rubin"] = dict.fromkeys(OF_AN_INTERVAL, np.nan) | ends
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=OF_AN_INTERVAL)
     table = table.astype(float).rename_axis("method")
     table.attrs["overidentified"] = p
     return table
@@ -222,8 +222,8 @@ def instrument_table(design: Design, free: pd.Series, misled: bool = False) -> p
 
 def _row(effect, se, rho=np.nan):
     """An effect with its interval, and its ρ where it has one."""
-    half = norm.ppf(0.5 + LEVEL / 2) * se
-    return dict(zip(COLUMNS, (effect, effect - half, effect + half, rho)))
+    half = norm.ppf(0.5 + COVERAGE / 2) * se
+    return dict(zip(OF_AN_INTERVAL, (effect, effect - half, effect + half, rho)))
 
 
 def _likelihood(design):
@@ -231,7 +231,7 @@ def _likelihood(design):
     try:
         fit = maximum_likelihood(design if "binary" in design.kinds else swept(design))
     except (ValueError, RuntimeError, np.linalg.LinAlgError):
-        return dict.fromkeys(COLUMNS, np.nan)
+        return dict.fromkeys(OF_AN_INTERVAL, np.nan)
     return _row(fit.effect, fit.effect_se, fit.rho)
 
 

@@ -21,7 +21,7 @@ OPTIONS = (
     "two or more names with what each costs, in units of the effect, and the share of the effect "
     "that it brings: {'as now': (0, 0), 'all': (2.5, 1)}"
 )
-WITHIN = "two correlations, the lower first, such as (-0.5, 0.5)"
+A_RANGE = "two correlations, the lower first, such as (-0.5, 0.5)"
 POSSIBLE = -0.5, 0.5  # the currents that are held possible where nobody says which
 UNDECIDED = (
     "What acting is, and what it costs, this report was not told: name the options "
@@ -44,9 +44,9 @@ def _cost_and_share(value, name):
 
 def check_within(within: tuple[float, float] | None) -> tuple[float, float]:
     """The currents that are held possible."""
-    low, high = arguments.pair(POSSIBLE if within is None else within, "within", WITHIN)
+    low, high = arguments.pair(POSSIBLE if within is None else within, "within", A_RANGE)
     if not -1 < low < high < 1:
-        arguments.refuse("within", within, WITHIN)
+        arguments.refuse("within", within, A_RANGE)
     return low, high
 
 

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from which_world.priors import RhoPrior
     from which_world.report.report import Report
 
-NEAR = 0.05  # of its prior sd: a posterior of ρ that is no farther off is its prior
+LIKE_ITS_PRIOR = 0.05  # of its prior sd: a posterior of ρ that is no farther off is its prior
 NONE = 0.005  # a measured current that is 0.00 when written
 FEW = 10  # rows that somebody can look at one by one
-SHOWN = 3  # of these rows, those that a sentence names
-FAR = 1e-3  # posterior probability of a tipping point, below which it lies out of reach
+ROWS_NAMED = 3  # of these rows, those that a sentence names
+OUT_OF_REACH = 1e-3  # posterior probability of a tipping point, below which it lies out of reach
 
 RHO = "ρ, the correlation of what is unmeasured in both equations,"
 FLAT = (
@@ -341,7 +341,10 @@ def moved(report: Report) -> str:
     if design.kind == "binary" or design.instruments or not np.isfinite(free["rho"]):
         return ""
     mean, sd = moments(report.belief)
-    if abs(free["rho"] - mean) <= NEAR * sd and abs(free["rho_sd"] / sd - 1) <= NEAR:
+    if (
+        abs(free["rho"] - mean) <= LIKE_ITS_PRIOR * sd
+        and abs(free["rho_sd"] / sd - 1) <= LIKE_ITS_PRIOR
+    ):
         return ""
     by = (
         "the priors of α and of the spread of U, which find some of the effects and spreads that "
@@ -413,11 +416,11 @@ def _without(report, row, does):
     """What some rows do to the effect, and what it is without them."""
     design, rows, width = report.design, list(row["which"]), width_in(report, "ρ = 0")
     named = []
-    for k in rows[:SHOWN]:
+    for k in rows[:ROWS_NAMED]:
         values = f"{design.treatment} = {design.t[k]:.4g}, {design.outcome} = {design.y[k]:.4g}"
         named.append(f"{k + 1:,} ({values})")
-    if len(rows) > SHOWN:
-        named.append(f"{len(rows) - SHOWN} more")
+    if len(rows) > ROWS_NAMED:
+        named.append(f"{len(rows) - ROWS_NAMED} more")
     without = number(row["effect_without"], width) + unit_of(report)
     return (
         f"{_rows(len(rows)).capitalize()} of {design.n:,} {does}: without "
@@ -528,7 +531,7 @@ def _beyond(report):
     rho = report.draws.rho.sel(world="ρ free").values
     past = np.mean((rho - tip) * np.sign(tip) >= 0)
     distance = min(abs(tip - low), abs(tip - high))
-    if past < FAR and distance > (high - low) / 2:
+    if past < OUT_OF_REACH and distance > (high - low) / 2:
         return ", but it lies outside that range; it takes a failing exclusion restriction as well"
     return (
         "; it lies outside that range: one as strong, or stronger, has posterior probability "

@@ -2,9 +2,9 @@
 
 The first reading finds what no piece knows alone: which levels there are, what is missing, whether
 text is meant as categories. The second makes the columns of both equations, piece by piece, and
-keeps their `Moments`. Where a response is binary these do not say all: `AllRows` has the rows read
-again for whatever is a sum over them. Dask does the reading, on one machine or on a cluster whose
-workers come and go.
+keeps their `Moments`. Where a response is binary these do not say all: `RowsInPieces` has the rows
+read again for whatever is a sum over them. Dask does the reading, on one machine or on a cluster
+whose workers come and go.
 """
 
 from __future__ import annotations
@@ -118,11 +118,11 @@ class Evaluated(NamedTuple):
     notes: list[str]
     values: dict[str, np.ndarray]
     levels: dict[str, list]
-    all_rows: AllRows | None = None
+    all_rows: RowsInPieces | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class AllRows:
+class RowsInPieces:
     """Rows that no memory holds: whatever asks for a sum over them has them read again.
 
     `data` are a Dask DataFrame, of which `read` makes both responses and both sets of covariates.
@@ -227,7 +227,9 @@ def condense(data: Source, equations: Equations, terms: Sequence[Term]) -> Evalu
         side.attrs |= {"intercept": intercept, "labels": of_terms}
     n, all_rows = reduced.moments.n, None
     if counted:
-        all_rows = AllRows(opened, read, pd.DataFrame(reduced.part, columns=[*labels, "t", "y"]))
+        all_rows = RowsInPieces(
+            opened, read, pd.DataFrame(reduced.part, columns=[*labels, "t", "y"])
+        )
     return Evaluated(rows[:, -1], rows[:, -2], *sides, n, notes, look.values, levels, all_rows)
 
 
