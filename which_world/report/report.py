@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from which_world.decisions import Decision
     from which_world.design import Design
     from which_world.priors import RhoPrior
+    from which_world.report.curves import Curved
 
 WHOLE = "All of it: write_report(report, folder)."
 
@@ -77,6 +78,9 @@ class Report(NamedTuple):
         by side; empty without an instrument.
     influence : pandas.DataFrame
         From `influence`; empty where the rows are not at hand.
+    curved : Curved or None
+        The curves and products of covariates that are missing from both formulas, with the effect
+        once they are there, and ``rho``, the current of leaving them out.
     narrow : tuple of Narrow
         Each reason for which the intervals are too narrow: groups, uneven spread, rows that repeat.
     belief : object
@@ -113,6 +117,7 @@ class Report(NamedTuple):
     leaning: str = ""
     shuffled_normal: float = np.nan
     narrow: tuple[Narrow, ...] = ()
+    curved: Curved | None = None
 
     def __repr__(self) -> str:
         return f"Report on {self.design!r}\n{self.paragraph}\n{WHOLE}"
