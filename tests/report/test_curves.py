@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 import statsmodels.formula.api as smf
+from statsmodels.sandbox.regression.gmm import IV2SLS
 
 from helpers import make_design, make_report
 from which_world.report.curves import curves
@@ -123,3 +125,25 @@ def test_a_precise_nothing_names_the_covariate_that_makes_it_one():
     _, _, advice = in_short(make_report(make_design(data, outcome="y ~ t + a + w", treatment="t ~ a + w")))
     through = smf.ols("y ~ t + a", data).fit().params["t"]
     assert advice.startswith("Act as if there were none") and f"without it the effect is {through:.2f}" in advice
+
+
+def eligible(effect, n=1500, seed=5):
+    """Whoever is old enough is offered it, which moves t; the outcome bends with age on its own."""
+    age, b, hidden, v, u = np.random.default_rng(seed).normal(size=(5, n))
+    offered = (abs(age) < 0.7).astype(int)
+    t = offered + 0.2 * age + 0.5 * hidden + v
+    y = effect * t - 0.6 * age**2 + 0.3 * b + 0.5 * hidden + u
+    return pd.DataFrame({"y": y, "t": t, "age": age, "b": b, "offered": offered})
+
+
+@pytest.mark.parametrize(("effect", "curve", "acts"), [(0.0, "", False), (1.0, " + I(age ** 2)", True)])
+def test_an_instrument_that_follows_a_curve_licenses_nothing_before_the_curve_stands(effect, curve, acts):
+    data = eligible(effect)
+    outcome, treatment = f"y ~ t + age + b{curve}", f"t ~ age + b{curve} + offered"
+    design = make_design(data, outcome=outcome, treatment=treatment)
+    told = in_short(make_report(design))
+    assert ("Act on the sign" in told[2]) is acts
+    if not acts:
+        exogenous = sm.add_constant(data[["age", "b"]].assign(square=data.age**2))
+        two = IV2SLS(data.y, exogenous.assign(t=data.t), exogenous.assign(z=data.offered)).fit()
+        assert "I(age ** 2) stands in both formulas" in told[2] and f"is {two.params['t']:.1f}" in told[2]

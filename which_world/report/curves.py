@@ -15,6 +15,7 @@ from which_world.decisions import restoring_rho
 from which_world.design import terms_of
 from which_world.moments import condensed
 from which_world.priors import scales
+from which_world.report.instruments import two_stage_rows, two_stages_in_units
 from which_world.report.words import agreeing, listed, number
 
 if TYPE_CHECKING:
@@ -56,11 +57,10 @@ def curves(design: Design) -> Curved | None:
     Curved or None
         None where there is no such term, or where rows are not at hand.
     """
-    width = int(design.in_outcome.sum()) + 1
     bases = _bases(design)
-    if design.stands_for or not bases or min(design.n, SPREAD_OVER) * width**2 > WORTH:
+    if not bases or not _looked_at(design):
         return None
-    terms = _missing(design, bases)
+    terms = _missing(design, bases, both_residuals(design))
     if not terms:
         return None
     found = _with_terms(design, {term: _column(term, bases) for term in terms})
@@ -71,6 +71,29 @@ def curves(design: Design) -> Curved | None:
         return None
     names = tuple(dict.fromkeys(_written(term) for term in terms))
     return Curved(names, effect, straightened, rho)
+
+
+def curves_by_instruments(design: Design) -> Curved | None:
+    """The same where instruments lead: what moves the outcome, and the treatment through them.
+
+    The effects are those of two-stage least squares, and there is no ``rho``.
+    """
+    if not design.instruments or design.moderators or not _looked_at(design):
+        return None
+    bases = _bases(design)
+    terms = _missing(design, bases, two_stage_rows(design))
+    if not terms:
+        return None
+    found = _with_terms(design, {term: _column(term, bases) for term in terms})
+    effect, straightened = (two_stages_in_units(each) for each in (design, found))
+    names = tuple(dict.fromkeys(_written(term) for term in terms))
+    return Curved(names, effect, straightened, np.nan)
+
+
+def _looked_at(design):
+    """Whether rows are at hand, and no more than can be looked at."""
+    width = int(design.in_outcome.sum()) + 1
+    return not design.stands_for and min(design.n, SPREAD_OVER) * width**2 < WORTH
 
 
 def curves_said(found: Curved | None, unit: str = "") -> list[str]:
@@ -138,10 +161,13 @@ def _written(term):
     return ":".join([first, *others])
 
 
-def _missing(design, bases):
-    """The terms that move both, the clearest first, and with each all that its formula holds."""
+def _missing(design, bases, residuals):
+    """The terms that move both, the clearest first, and with each all that its formula holds.
+
+    `residuals` are what the formulas leave of the outcome and of what moves it, (2, n).
+    """
     step = -(-design.n // SPREAD_OVER)
-    u, v = (values[::step] for values in both_residuals(design))
+    u, v = (values[::step] for values in residuals)
     few = {label: column[::step] for label, column in bases.items()}
     Q, _ = np.linalg.qr(np.column_stack([np.ones(len(u)), design.C[::step, design.in_outcome]]))
     chosen: list[tuple[str, ...]] = []

@@ -9,7 +9,7 @@ import pandas as pd
 
 from which_world.classical import ols
 from which_world.readings import between_columns, read_map
-from which_world.report.curves import with_terms
+from which_world.report.curves import curves_by_instruments, with_terms
 from which_world.report.examine import EXTRAPOLATED, beyond_overlap, repeated
 from which_world.report.identifiers import narrowed
 from which_world.report.instruments import (
@@ -255,7 +255,7 @@ def _open(report, low, high, learned) -> Verdict:
             told,
         )
     if not learned and (curved := report.curved) and abs(curved.straightened) > bound:
-        advice = _to_be_curved(report)
+        advice = _to_be_curved(report.curved, report.unit)
         why = "By straight lines in the covariates alone it is next to nothing."
         return Verdict(why, advice, False, told | {"curved"})
     about = np.format_float_positional(bound, precision=1, fractional=False, trim="-")
@@ -328,6 +328,13 @@ def _by_instruments(report, narrow) -> Verdict:
             "instruments.",
             False,
         )
+    curved = curves_by_instruments(design)
+    if curved and curved.straightened * np.sign(curved.effect) < _half(two_stages_of(report)):
+        return Verdict(
+            "By two-stage least squares the sign rests on straight lines in the covariates.",
+            _to_be_curved(curved, report.unit),
+            False,
+        )
     have = agreeing(design.instruments, "has", "have")
     return Verdict(
         f"A second way from {names} to {design.outcome}, past {design.treatment}, would overturn "
@@ -354,18 +361,25 @@ def _hidden_cause(report) -> Verdict:
         f"unmeasured{_plain(tip, plain)}, would put its sign in doubt{_nearest(along)}."
     )
     if report.curved and along.get(left_out(report.curved.terms), 0.0) > abs(tip) / 2:
-        return Verdict(why, _to_be_curved(report), False, frozenset({"tipping", "curved"}))
+        return Verdict(
+            why, _to_be_curved(report.curved, report.unit), False, frozenset({"tipping", "curved"})
+        )
     advice, licence = _advice(report, along, abs(tip))
     return Verdict(why, advice, licence, frozenset({"tipping"}))
 
 
-def _to_be_curved(report):
+def _half(effect):
+    """Half the width of an effect's interval."""
+    _, low, high = effect
+    return (high - low) / 2
+
+
+def _to_be_curved(curved, unit):
     """What to do about curves and products that both formulas leave out."""
-    terms = report.curved.terms
-    stand = agreeing(terms, "stands", "stand")
+    stand = agreeing(curved.terms, "stands", "stand")
     return (
-        f"Do not act before {listed(terms)} {stand} in both formulas: "
-        f"{with_terms(report.curved, report.unit)}."
+        f"Do not act before {listed(curved.terms)} {stand} in both formulas: "
+        f"{with_terms(curved, unit)}."
     )
 
 
