@@ -101,7 +101,7 @@ def after(covariate, n=600, seed=2):
     w = t + 0.7 * e
     y = -0.3 * t + 0.8 * w + a + u
     if covariate == "consequence of both":
-        y = 0.5 * t + a + u
+        y = 0.5 * t + 0.1 * a + u
         w = t + y + 0.7 * e
     return pd.DataFrame({"y": y, "t": t, "w": w, "a": a, "b": b, "c": c})
 

@@ -130,7 +130,8 @@ def opening(report: Report) -> Opening:
     if verdict.licence and not led and beyond_overlap(report.design) > EXTRAPOLATED:
         verdict = _extrapolated(report.design)
     told = frozenset({"exclusion"} if led else ())
-    if few and (verdict.licence or report.influence["rows"].iloc[0] <= FEW):
+    decide = few and (verdict.licence or report.influence["rows"].iloc[0] <= FEW)
+    if decide and "curved" not in verdict.tells:  # rows at the ends of a curve do decide
         return Opening([effect, few, LITTLE], told | {"few"})  # no licence rests on a row or two
     return Opening([effect, verdict.why, verdict.advice], told | verdict.tells)
 
