@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from which_world.design import terms_of
 from which_world.moments import condensed
 from which_world.priors import scales
 from which_world.report.instruments import two_stage_rows, two_stages_in_units
+from which_world.report.report import Curved
 from which_world.report.words import agreeing, listed, number
 
 if TYPE_CHECKING:
@@ -30,19 +31,6 @@ SPREAD_OVER = 20_000  # rows, evenly spread, that are looked at
 WORTH = 4e9  # multiplications, beyond which none is looked for
 SLIGHT = 0.02  # a current that licenses nothing and forbids nothing
 NEW = 1e-6  # share of a column's squares that the formulas leave, if it is one of its own
-
-
-class Curved(NamedTuple):
-    """The curves and products that move both the treatment and the outcome, as formulas name them.
-
-    The effect at ρ = 0 as it is, and ``straightened``, with these terms in both formulas; ``rho``
-    is the current that leaving them out makes.
-    """
-
-    terms: tuple[str, ...]
-    effect: float
-    straightened: float
-    rho: float
 
 
 def curves(design: Design) -> Curved | None:
@@ -211,7 +199,7 @@ def _is_new(left, column):
 def _clear(column, residuals):
     """How many standard errors of uneven spread a score is from zero."""
     scores = column * residuals
-    return abs(scores.sum()) / np.sqrt(scores @ scores)
+    return abs(scores.sum()) / max(np.sqrt(scores @ scores), 1e-300)
 
 
 def _with_terms(design, columns):

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from which_world.decisions import Decision
     from which_world.design import Design
     from which_world.priors import RhoPrior
-    from which_world.report.curves import Curved
 
 WHOLE = "All of it: write_report(report, folder)."
 
@@ -31,6 +30,19 @@ class Narrow(NamedTuple):
     factor: float
     since: str
     remedy: str
+
+
+class Curved(NamedTuple):
+    """The curves and products that move both the treatment and the outcome, as formulas name them.
+
+    The effect at ρ = 0 as it is, and ``straightened``, with these terms in both formulas; ``rho``
+    is the current that leaving them out makes.
+    """
+
+    terms: tuple[str, ...]
+    effect: float
+    straightened: float
+    rho: float
 
 
 class Report(NamedTuple):
