@@ -25,6 +25,7 @@ from which_world.maps import GRID, map_rho, smoothed, trusted, unreliable
 from which_world.moments import on_one_thread
 from which_world.priors import AtanhNormal, atanh_normal, check_belief, scales
 from which_world.readings import between_columns, read_map, summary, tipping_point, weigh
+from which_world.report.curves import curves, curves_said
 from which_world.report.examine import MISLED, data_checks, doubts
 from which_world.report.identifiers import belonging, identifiers, narrowed
 from which_world.report.instruments import instrument_table, instruments_said
@@ -227,6 +228,8 @@ def make_report(
     checks += instruments_said(instruments, design, unit)
     at_hand = not design.stands_for and design.n <= LOOKED
     deciding = influence(design) if at_hand else pd.DataFrame()
+    bent = curves(design)
+    checks += curves_said(bent, unit)
     sensitivity = _sensitivity(design, chart, belief, alpha, seed)
     tell("benchmarks")
     benchmarks = _benchmarks(_thinned(design, seed))
@@ -259,6 +262,7 @@ def make_report(
         decided=said,
         leaning=_leaning(design, chart, worlds, belief, alpha, seed),
         narrow=(*narrowed(shared), *doubts(design)),
+        curved=bent,
     )
     first, *others = report.limits
     report = report._replace(overturns=overturns(report), limits=[first + moved(report), *others])

@@ -78,6 +78,16 @@ def two_stages(products: Projected) -> tuple[float, float, float]:
     return float(effect), float(se), float(p)
 
 
+def two_stages_in_units(design: Design) -> float:
+    """The effect by two-stage least squares, of a binary outcome in percentage points."""
+    return _unit(design) * two_stages(sums(design))[0]
+
+
+def _unit(design):
+    """What one unit of a slope is in the effect that is read."""
+    return POINTS * design.step if design.outcome_kind == "binary" else 1.0
+
+
 def grown_by_instruments(
     design: Design, codes: np.ndarray | None = None, absorbed: int = 0
 ) -> Growth:
@@ -101,7 +111,7 @@ def grown_by_instruments(
         scores within groups, or of the spread being no larger where the instruments move the
         treatment far, by ranks.
     """
-    u, moved = _two_stage_rows(design)
+    u, moved = two_stage_rows(design)
     scores, usual = u * moved, u @ u * (moved @ moved)
     if codes is not None:
         return summed_by_groups(scores, codes, scores, usual / counted(design, absorbed))
@@ -110,7 +120,7 @@ def grown_by_instruments(
     return Growth(float(factor), float(rising.pvalue))
 
 
-def _two_stage_rows(design):
+def two_stage_rows(design: Design) -> tuple[np.ndarray, np.ndarray]:
     """What two-stage least squares leaves of each row, and how far the instruments move it."""
     if "two stages" not in design.kept:  # each column that may name groups asks
         design.kept["two stages"] = _left_and_moved(design)
@@ -118,7 +128,7 @@ def _two_stage_rows(design):
 
 
 def _left_and_moved(design):
-    """`_two_stage_rows`, worked out."""
+    """`two_stage_rows`, worked out."""
     few = condensed(design)
     mask = np.isin(few.covariates, few.instruments)
 
@@ -207,7 +217,7 @@ def instrument_table(design: Design, free: pd.Series, misled: bool = False) -> p
         rows["posterior, “ρ free”"] = dict(zip(OF_AN_INTERVAL, posterior))
         rows["maximum likelihood"] = _likelihood(design)
     if design.instruments and not design.moderators:
-        unit = POINTS * design.step if design.outcome_kind == "binary" else 1.0
+        unit = _unit(design)
         products = sums(design)
         effect, se, p = two_stages(products)
         low, high = anderson_rubin(products)
@@ -240,9 +250,8 @@ def widened(table: pd.DataFrame, design: Design, factor: float) -> pd.DataFrame:
     if factor <= 1 or "Anderson–Rubin" not in table.index:
         return table
     wide = table.copy()
-    unit = POINTS * design.step if design.outcome_kind == "binary" else 1.0
     ends = anderson_rubin(sums(design), factor=factor)
-    wide.loc["Anderson–Rubin", ["low", "high"]] = unit * np.array(ends)
+    wide.loc["Anderson–Rubin", ["low", "high"]] = _unit(design) * np.array(ends)
     return wide
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from which_world.report.curves import curves_said
 from which_world.report.examine import MISLED, shuffles_said
 from which_world.report.instruments import instruments_said
 from which_world.report.sentences import (
@@ -101,6 +102,8 @@ def data(report: Report, told: frozenset[str]) -> list[str]:
     """What the data are, without what the table of instruments, or a limit, tells."""
     instruments = instruments_said(report.instruments, report.design, report.unit)
     elsewhere = instruments if "Sargan" in told else instruments[:1]
+    if "curved" in told:
+        elsewhere = [*elsewhere, *curves_said(report.curved, report.unit)]
     if report.shuffled > MISLED:
         elsewhere = [*elsewhere, shuffles_said(report.shuffled, report.shuffled_normal)]
     return [line for line in report.checks if line not in elsewhere]

@@ -32,6 +32,19 @@ class Narrow(NamedTuple):
     remedy: str
 
 
+class Curved(NamedTuple):
+    """The curves and products that move both the treatment and the outcome, as formulas name them.
+
+    The effect at ρ = 0 as it is, and ``straightened``, with these terms in both formulas; ``rho``
+    is the current that leaving them out makes.
+    """
+
+    terms: tuple[str, ...]
+    effect: float
+    straightened: float
+    rho: float
+
+
 class Report(NamedTuple):
     """What `make_report` found; every sentence in it is computed from these data.
 
@@ -77,6 +90,9 @@ class Report(NamedTuple):
         by side; empty without an instrument.
     influence : pandas.DataFrame
         From `influence`; empty where the rows are not at hand.
+    curved : Curved or None
+        The curves and products of covariates that are missing from both formulas, with the effect
+        once they are there, and ``rho``, the current of leaving them out.
     narrow : tuple of Narrow
         Each reason for which the intervals are too narrow: groups, uneven spread, rows that repeat.
     belief : object
@@ -113,6 +129,7 @@ class Report(NamedTuple):
     leaning: str = ""
     shuffled_normal: float = np.nan
     narrow: tuple[Narrow, ...] = ()
+    curved: Curved | None = None
 
     def __repr__(self) -> str:
         return f"Report on {self.design!r}\n{self.paragraph}\n{WHOLE}"

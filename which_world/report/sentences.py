@@ -434,11 +434,17 @@ def shared_by(identifier: str) -> str:
     return f"{identifier} (what its rows share)"
 
 
+def left_out(terms: tuple[str, ...]) -> str:
+    """What the current of terms that stand in neither formula is called."""
+    return f"{listed(terms)} (in neither formula)"
+
+
 def yardsticks(report: Report) -> pd.Series:
     """Every current there is to compare a hidden one with, by name.
 
-    That of each measured variable, of each identifier whose rows resemble each other, and what the
-    instruments say by maximum likelihood, where they are strong and no check condemns it.
+    That of each measured variable, of each identifier whose rows resemble each other, of curves
+    that both formulas leave out, and what the instruments say by maximum likelihood, where they are
+    strong and no check condemns it.
     """
     currents: dict[str, float] = {}
     if len(report.benchmarks):
@@ -447,6 +453,8 @@ def yardsticks(report: Report) -> pd.Series:
     if len(report.identifiers):
         shared = report.identifiers["rho"]
         currents |= {shared_by(str(name)): rho for name, rho in shared.items()}
+    if report.curved:
+        currents[left_out(report.curved.terms)] = report.curved.rho
     told = "maximum likelihood" in report.instruments.index
     if told and first_stage(report.design) >= WEAK:
         hidden = f"what is hidden, by {listed(report.design.instruments)} and maximum likelihood"

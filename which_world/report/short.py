@@ -9,6 +9,7 @@ import pandas as pd
 
 from which_world.classical import ols
 from which_world.readings import between_columns, read_map
+from which_world.report.curves import curves_by_instruments, with_terms
 from which_world.report.examine import EXTRAPOLATED, beyond_overlap, repeated
 from which_world.report.identifiers import narrowed
 from which_world.report.instruments import (
@@ -25,6 +26,7 @@ from which_world.report.sentences import (
     decisive,
     identified,
     instruments_alone,
+    left_out,
     shared_by,
     two_stages_of,
     wide_tip,
@@ -82,8 +84,8 @@ class Verdict(NamedTuple):
 class Opening(NamedTuple):
     """The sentences that a report opens with, and the facts they tell.
 
-    Among ``"tipping"``, ``"few"`` (rows that decide), ``"exclusion"``, ``"confirm"`` (that no data
-    confirm it) and ``"Sargan"``.
+    Among ``"tipping"``, ``"few"`` (rows that decide), ``"curved"``, ``"exclusion"``, ``"confirm"``
+    (that no data confirm it) and ``"Sargan"``.
     """
 
     sentences: list[str]
@@ -129,7 +131,8 @@ def opening(report: Report) -> Opening:
     if verdict.licence and not led and beyond_overlap(report.design) > EXTRAPOLATED:
         verdict = _extrapolated(report.design)
     told = frozenset({"exclusion"} if led else ())
-    if few and (verdict.licence or report.influence["rows"].iloc[0] <= FEW):
+    decide = few and (verdict.licence or report.influence["rows"].iloc[0] <= FEW)
+    if decide and "curved" not in verdict.tells:  # rows at the ends of a curve do decide
         return Opening([effect, few, LITTLE], told | {"few"})  # no licence rests on a row or two
     return Opening([effect, verdict.why, verdict.advice], told | verdict.tells)
 
@@ -251,13 +254,20 @@ def _open(report, low, high, learned) -> Verdict:
             False,
             told,
         )
+    if not learned and (curved := report.curved) and abs(curved.straightened) > bound:
+        advice = _to_be_curved(report.curved, report.unit)
+        why = "By straight lines in the covariates alone it is next to nothing."
+        return Verdict(why, advice, False, told | {"curved"})
     about = np.format_float_positional(bound, precision=1, fractional=False, trim="-")
     about += unit_of(report)
     known = f"it is smaller than about {about} either way: next to nothing, and known well."
     if learned:
         advice = "if you can defend that condition and so little does not matter"
         return Verdict(f"Then {known}", f"Act as if there were none, {advice}.", True, told)
-    advice = f"if so little does not matter and you know of no hidden cause{_masked(report)}"
+    far = report.benchmarks.get(f"{report.read}_without", pd.Series(dtype=float))
+    settled = _settled(report, far[far.abs() > bound])
+    advice = f"if so little does not matter{', ' if settled else ''}{settled}"
+    advice += f" and you know of no hidden cause{_masked(report)}"
     why = f"If nothing is hidden {known}"
     return Verdict(why, f"Act as if there were none, {advice}.", True, told)
 
@@ -318,6 +328,13 @@ def _by_instruments(report, narrow) -> Verdict:
             "instruments.",
             False,
         )
+    curved = curves_by_instruments(design)
+    if curved and curved.straightened * np.sign(curved.effect) < _half(two_stages_of(report)):
+        return Verdict(
+            "By two-stage least squares the sign rests on straight lines in the covariates.",
+            _to_be_curved(curved, report.unit),
+            False,
+        )
     have = agreeing(design.instruments, "has", "have")
     return Verdict(
         f"A second way from {names} to {design.outcome}, past {design.treatment}, would overturn "
@@ -336,15 +353,59 @@ def _hidden_cause(report) -> Verdict:
     if report.tipping.get("refused"):
         return UNREADABLE
     if not np.isfinite(tip) or tip == 0:
-        return _beyond_doubt(report.tipping)
+        return _beyond_doubt(report)
     cause = "raises both" if tip > 0 else "raises one and lowers the other"
     along = yardsticks(report) * np.sign(tip)
     why = (
         f"A hidden cause that {cause}, with a correlation of {abs(tip):z.2f} between what is "
         f"unmeasured{_plain(tip, plain)}, would put its sign in doubt{_nearest(along)}."
     )
+    if report.curved and along.get(left_out(report.curved.terms), 0.0) > abs(tip) / 2:
+        return Verdict(
+            why, _to_be_curved(report.curved, report.unit), False, frozenset({"tipping", "curved"})
+        )
     advice, licence = _advice(report, along, abs(tip))
     return Verdict(why, advice, licence, frozenset({"tipping"}))
+
+
+def _half(effect):
+    """Half the width of an effect's interval."""
+    _, low, high = effect
+    return (high - low) / 2
+
+
+def _to_be_curved(curved, unit):
+    """What to do about curves and products that both formulas leave out."""
+    stand = agreeing(curved.terms, "stands", "stand")
+    return (
+        f"Do not act before {listed(curved.terms)} {stand} in both formulas: "
+        f"{with_terms(curved, unit)}."
+    )
+
+
+def _turning(report):
+    """The effect without each covariate that the sign rests on: it is not as clear without it."""
+    zero, read = report.worlds.loc["ρ = 0"], report.read
+    if not len(report.benchmarks):
+        return pd.Series(dtype=float)
+    without = report.benchmarks[f"{read}_without"].astype(float)
+    half = (zero["high"] - zero["low"]) / 2
+    return without[without * np.sign(zero[read]) < half]
+
+
+def _settled(report, without):
+    """The condition that a covariate was no consequence of the treatment.
+
+    Of those without which the effect is another, the one that changes it most.
+    """
+    without = without.dropna()
+    if without.empty:
+        return ""
+    effect = report.worlds.loc["ρ = 0", report.read]
+    name = (without - effect).abs().idxmax()
+    told = number(without[name], width_in(report, "ρ = 0")) + unit_of(report)
+    first = report.design.treatment
+    return f"{name} was settled before {first} (without it the effect is {told})"
 
 
 def _plain(tip, plain):
@@ -355,12 +416,14 @@ def _plain(tip, plain):
     return f" ({at} by the interval as it is)"
 
 
-def _beyond_doubt(tipping):
+def _beyond_doubt(report):
     """The verdict where no current that can be read turns the sign."""
+    tipping, settled = report.tipping, _settled(report, _turning(report))
     return Verdict(
         f"No hidden common cause from ρ = {tipping['from']:z.2f} to {tipping['to']:z.2f}, as far "
         "as the map can be relied on, puts its sign in doubt.",
-        "The sign may be acted on, its size less: see the table.",
+        f"The sign may be acted on{f' if {settled}' if settled else ''}, its size less: see the "
+        "table.",
         True,
         frozenset({"tipping"}),
     )
@@ -397,8 +460,10 @@ def _advice(report, along, tip):
         ratio = tip / strongest
         times = f"{ratio:.1f}" if ratio < 3 else f"{ratio:.0f}"
         times = f", {times} times the strongest known"
+    settled = _settled(report, _turning(report))
+    unless = f"Only if {settled}, and unless" if settled else "Unless"
     advice = (
-        f"Unless you know of a hidden cause that strong{times}, act on the sign; how large the "
+        f"{unless} you know of a hidden cause that strong{times}, act on the sign; how large the "
         "effect is stays more uncertain than its interval says."
     )
     return advice, True

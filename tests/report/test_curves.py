@@ -1,0 +1,149 @@
+"""Curves and products that both formulas leave out, and covariates that the treatment itself moved."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+import statsmodels.formula.api as smf
+from statsmodels.sandbox.regression.gmm import IV2SLS
+
+from helpers import make_design, make_report
+from which_world.report.curves import curves
+from which_world.report.short import in_short
+
+LINE = {"outcome": "y ~ t + a + b + c", "treatment": "t ~ a + b + c"}
+
+
+def world(bend, effect, n=800, seed=0, yes=False, kind="continuous"):
+    """Something that both follow, `bend` of the covariates, and the effect that a sentence should not miss."""
+    a, b, c, v, u = np.random.default_rng(seed).normal(size=(5, n))
+    data = pd.DataFrame({"a": a, "b": b, "c": c})
+    moved = 0.4 * a + 0.3 * b + 0.2 * c
+    data["t"] = moved + bend(a, b) + v
+    if kind == "binary":
+        data["t"] = (data.t > 0).astype(int)
+    data["y"] = effect * data.t + moved + bend(a, b) + u
+    return data.assign(y=(data.y > 0).astype(int)) if yes else data
+
+
+def square(a, b):
+    return 0.5 * (a**2 - 1)
+
+
+def product(a, b):
+    return 0.6 * a * b
+
+
+def cube(a, b):
+    return 0.25 * (a**3 - 3 * a)
+
+
+def nothing(a, b):
+    return 0 * a
+
+
+@pytest.mark.parametrize(
+    ("bend", "terms", "with_them"),
+    [
+        (square, ("I(a ** 2)",), "I(a**2)"),
+        (product, ("a:b",), "a:b"),
+        (cube, ("I(a ** 2)", "I(a ** 3)"), "I(a**2) + I(a**3)"),
+    ],
+)
+def test_a_curve_that_both_formulas_leave_out_is_found_and_forbids_to_act(bend, terms, with_them):
+    data = world(bend, effect=-0.15)
+    naive = smf.ols(LINE["outcome"], data).fit()
+    truer = smf.ols(f"{LINE['outcome']} + {with_them}", data).fit()
+    assert naive.conf_int().loc["t"].min() > 0 > truer.params["t"]  # the sign would have been wrong
+    report = make_report(make_design(data, **LINE))
+    assert report.curved.terms == terms
+    assert report.curved.straightened == pytest.approx(truer.params["t"], abs=1e-8)
+    _, why, advice = in_short(report)
+    assert f"{terms[0]} " in why + advice and "stand" in advice and "act on the sign; how" not in advice
+    assert advice.startswith("Do not act before") and f"is {truer.params['t']:.2f}" in advice
+
+
+@pytest.mark.parametrize("kind", ["continuous", "binary"])
+@pytest.mark.parametrize("yes", [False, True])
+def test_a_curve_is_found_in_each_pair_of_responses(kind, yes):
+    found = curves(make_design(world(square, 0.0, n=1500, yes=yes, kind=kind), **LINE))
+    assert found.terms == ("I(a ** 2)",) and abs(found.straightened) < abs(found.effect) / 2
+
+
+def test_nothing_is_found_where_nothing_is():
+    """Of 60 worlds without a curve, with an uneven spread, one in twenty might be asked about."""
+    wrong = 0
+    for seed in range(60):
+        data = world(nothing, 0.3, n=200, seed=seed)
+        data["y"] += data.a * np.random.default_rng(seed + 1000).normal(size=len(data))
+        wrong += curves(make_design(data, **LINE)) is not None
+    assert wrong <= 4
+
+
+def test_a_curve_of_one_equation_alone_makes_no_current():
+    data = world(nothing, 0.3)
+    assert curves(make_design(data.assign(y=data.y + data.a**2), **LINE)) is None
+    data = world(square, 0.3)
+    inside = {"outcome": "y ~ t + a + I(a**2) + b + c", "treatment": "t ~ a + I(a**2) + b + c"}
+    assert curves(make_design(data, **inside)) is None
+
+
+def test_a_precise_zero_that_a_curve_makes_is_no_zero():
+    data = world(square, effect=-0.33, n=4000, seed=1)
+    assert abs(smf.ols(LINE["outcome"], data).fit().params["t"]) < 0.05
+    _, why, advice = in_short(make_report(make_design(data, **LINE)))
+    assert "straight lines" in why and advice.startswith("Do not act before I(a ** 2) stands")
+
+
+def after(covariate, n=600, seed=2):
+    """A trial: t was drawn by lot and raises y by 0.5 in all; w was settled after it."""
+    a, b, c, t, e, u = np.random.default_rng(seed).normal(size=(6, n))
+    w = t + 0.7 * e
+    y = -0.3 * t + 0.8 * w + a + u
+    if covariate == "consequence of both":
+        y = 0.5 * t + 0.1 * a + u
+        w = t + y + 0.7 * e
+    return pd.DataFrame({"y": y, "t": t, "w": w, "a": a, "b": b, "c": c})
+
+
+@pytest.mark.parametrize("covariate", ["on the way", "consequence of both"])
+def test_a_sign_that_rests_on_one_covariate_is_licensed_only_if_it_came_first(covariate):
+    data = after(covariate)
+    trial = smf.ols("y ~ t + a + b + c", data).fit().params["t"]
+    assert trial > 0.3 and smf.ols("y ~ t + a + b + c + w", data).fit().conf_int().loc["t"].max() < 0
+    _, _, advice = in_short(
+        make_report(make_design(data, outcome="y ~ t + a + b + c + w", treatment="t ~ a + b + c + w"))
+    )
+    assert f"Only if w was settled before t (without it the effect is {trial:.2f}), and unless you know" in advice
+    _, _, advice = in_short(make_report(make_design(data, **LINE)))
+    assert "was settled before" not in advice
+
+
+def test_a_precise_nothing_names_the_covariate_that_makes_it_one():
+    data = after("on the way", n=6000)
+    data["y"] += 0.3 * data.t  # all of the effect goes through w
+    _, _, advice = in_short(make_report(make_design(data, outcome="y ~ t + a + w", treatment="t ~ a + w")))
+    through = smf.ols("y ~ t + a", data).fit().params["t"]
+    assert advice.startswith("Act as if there were none") and f"without it the effect is {through:.2f}" in advice
+
+
+def eligible(effect, n=1500, seed=5):
+    """Whoever is old enough is offered it, which moves t; the outcome bends with age on its own."""
+    age, b, hidden, v, u = np.random.default_rng(seed).normal(size=(5, n))
+    offered = (abs(age) < 0.7).astype(int)
+    t = offered + 0.2 * age + 0.5 * hidden + v
+    y = effect * t - 0.6 * age**2 + 0.3 * b + 0.5 * hidden + u
+    return pd.DataFrame({"y": y, "t": t, "age": age, "b": b, "offered": offered})
+
+
+@pytest.mark.parametrize(("effect", "curve", "acts"), [(0.0, "", False), (1.0, " + I(age ** 2)", True)])
+def test_an_instrument_that_follows_a_curve_licenses_nothing_before_the_curve_stands(effect, curve, acts):
+    data = eligible(effect)
+    outcome, treatment = f"y ~ t + age + b{curve}", f"t ~ age + b{curve} + offered"
+    design = make_design(data, outcome=outcome, treatment=treatment)
+    told = in_short(make_report(design))
+    assert ("Act on the sign" in told[2]) is acts
+    if not acts:
+        exogenous = sm.add_constant(data[["age", "b"]].assign(square=data.age**2))
+        two = IV2SLS(data.y, exogenous.assign(t=data.t), exogenous.assign(z=data.offered)).fit()
+        assert "I(age ** 2) stands in both formulas" in told[2] and f"is {two.params['t']:.1f}" in told[2]
