@@ -77,7 +77,7 @@ def test_coefficients_that_change_roles_keep_to_their_priors():
     likelihood = loops.Likelihood(H[None], b[None], np.zeros(1), np.zeros(1), base=np.ones(3))
     sparse = loops.Sparse(place, equation=np.zeros(3, int))
     sieve = loops.SieveNumbers(slab, zero, beta_a=np.full(2, 0.5), beta_b=np.full(2, -1.0))
-    kinds, _, _ = loops.sieve(likelihood, sparse, sieve, loops.Rounds(40_000, thin=1, tune=100), rng)
+    kinds, _, _ = loops.sieve(likelihood, sparse, sieve, loops.Plan(40_000, thin=1, tune=100), rng)
     ours = np.bincount(kinds @ [4, 2, 1], minlength=8) / len(kinds)
     assert 0.02 < exact.min()  # every set is visited
     np.testing.assert_allclose(ours, exact, atol=0.012)

@@ -13,7 +13,7 @@ from which_world.engine.forest_gibbs_loops import (
     ForestEquation,
     Grid,
     Kept,
-    Sweeps,
+    Plan,
     TreePrior,
     sample,
 )
@@ -30,7 +30,7 @@ def forest_gibbs(joint, *, draws, tune, chains, seed):
     fixed = isinstance(joint.rho, float)  # one point is then the whole grid
     points = np.array([np.arctanh(joint.rho)]) if fixed else ATANH_RHO
     grid = Grid(points, np.zeros(1) if fixed else log_prior_a(joint.rho, points))
-    work = (delayed(_chain)(joint, grid, Sweeps(draws, tune, SWEEPS_A_DRAW), rng) for rng in rngs)
+    work = (delayed(_chain)(joint, grid, Plan(draws, tune, SWEEPS_A_DRAW), rng) for rng in rngs)
     paths = Parallel(n_jobs=min(chains, cpu_count()), require="sharedmem")(work)
     kept = Kept(*(np.stack(part) for part in zip(*paths)))  # each (chains, draws, ...)
     return tree(joint.design, _posterior(joint, kept), route="trees")

@@ -82,7 +82,7 @@ class Grid(NamedTuple):
     log_density: np.ndarray
 
 
-class Sweeps(NamedTuple):
+class Plan(NamedTuple):
     """How many draws are kept, how many sweeps go before, and how many to each draw."""
 
     draws: int
@@ -301,7 +301,7 @@ def sample(outcome, treatment, grid, start, plan, rng):
     """Draws of everything, as `Kept`.
 
     `outcome` and `treatment` are each an `ForestEquation`, `start` is `Errors`; `grid` a `Grid` and
-    `plan` the `Sweeps`.
+    `plan` the `Plan`.
     """
     n, errors, A, Z = len(outcome.response), start, outcome.columns, treatment.columns
     growth_O, growth_T = outcome.growth, treatment.growth

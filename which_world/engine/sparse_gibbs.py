@@ -182,7 +182,7 @@ def _chain(joint, target, draws, tune, rng):
     height = target.height - 0.5 * np.einsum("ki,kij,kj->k", mode, precision, mode)
     likelihood = loops.Likelihood(precision, linear, height, _log_width(target.a), base)
     sparse = loops.Sparse(target.place, target.equation)
-    plan = loops.Rounds(draws, ROUNDS_BETWEEN[joint.family], tune)
+    plan = loops.Plan(draws, ROUNDS_BETWEEN[joint.family], tune)
     first, second, third = np.ascontiguousarray(target.hyper.T)
     unit = unit[target.place]
     if joint.family == "sieve":

@@ -65,7 +65,7 @@ class ColumnState(NamedTuple):
     E: np.ndarray  # (K,)
 
 
-class Rounds(NamedTuple):
+class Plan(NamedTuple):
     """How many draws are kept, of how many rounds each, after how many."""
 
     draws: int
