@@ -266,7 +266,7 @@ def write_parts(folder, parts, rows):
         data.to_parquet(f"{folder}/{part:03d}.parquet")
 
 
-def by_workers(parts, *kinds, rows=250_000):
+def by_workers(parts, *kinds, rows=100_000):
     """A map of thirty columns in Parquet, on two Dask workers of 1 GB, and a reading of it."""
     import dask
     from dask.distributed import Client, LocalCluster
@@ -404,13 +404,13 @@ COMMANDS = {"command line, lives of NHEFS, a yes or a no of both": lambda: (by_p
 }
 PIECES = {"25 files of Parquet, 1,000,000 rows each": lambda: (by_pieces, 25)}
 WORKERS = {
-    f"{files * 250_000:,} rows of Parquet, binary treatment, {outcome} outcome": lambda files=files, y=outcome: (
+    f"{files * 100_000:,} rows of Parquet, binary treatment, {outcome} outcome": lambda files=files, y=outcome: (
         by_workers,
         files,
         "binary",
         y,
     )
-    for files, outcome in ((20, "continuous"), (4, "binary"))
+    for files, outcome in ((10, "continuous"), (10, "binary"))
 }
 WORLDS = {
     f"1,000 worlds on two {name}": lambda backend=backend: (by_worlds, backend)
@@ -444,7 +444,7 @@ SAID = {
     "250 in two, too few to be used, and enough to see its pace.",
     "Many sites": "Each has a constant of its own, and four rows.",
     "From a CSV to a report": "`which-world`; a million rows have thirty columns.",
-    "On a cluster": "A map and a reading of it by two workers of 1 GB each; thirty columns, 250,000 rows in a file.",
+    "On a cluster": "A map and a reading of it by two workers of 1 GB each; thirty columns, 100,000 rows in a file.",
     "A thousand worlds": "Each with 4 times 250 draws; fitted, then read back from where they are kept.",
     "The notebooks": "Each from a clean kernel, the first time that this computer runs it.",
 }

@@ -31,7 +31,7 @@ from which_world.engine.from_pymc import Funnel, Sieve
 from which_world.engine.laplace import PARETO_K, adaptive_columns, columns, log_prior_a
 from which_world.engine.likelihoods import LOG_2PI, log_likelihood, rows_of
 
-COARSE, FEWEST_KNOTS, PASSING, STRIDE = 31, 200, 6.0, 1.0  # see `_knots`
+COARSE, FEWEST_KNOTS, PASSING, STRIDE = 31, 30, 6.0, 1.0  # see `_knots`
 # a ρ whose log posterior lies this far below the best is left out: five standard deviations
 DROP = 12.5
 # what stands for zero while sampling, in standard errors: the data cannot tell, and no digit is
