@@ -22,6 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SAMPLES = {"draws": 500, "tune": 2000, "chains": 4}  # the talk's own
+EARLIER = "†"  # marks a row that was not measured again
 PACKAGES = "pymc", "pytensor", "nutpie", "numba", "numpy", "scipy", "pandas", "dask"
 
 
@@ -488,6 +489,10 @@ def apart(name):
     return json.loads(done.stdout.splitlines()[-1]) | {"date": datetime.date.today().isoformat(), "on": machine()}
 
 
+def marked(row):
+    return "" if "on" in row else f" {EARLIER}"
+
+
 def machine():
     """Cores, their maker's name, and what ran on them."""
     words = [line.split(":")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
@@ -497,13 +502,14 @@ def machine():
 
 
 def where_and_when(rows):
-    """One sentence for each machine and set of versions, with its days."""
+    """A sentence for each machine and set of versions, with its days; and one for rows of an earlier build."""
     places = {}
     for row in rows.values():
-        places.setdefault(row["on"], set()).add(row["date"])
-    lines = [
-        f"Measured on {' to '.join(sorted({min(days), max(days)}))}, on {place}." for place, days in places.items()
-    ]
+        places.setdefault(row.get("on"), set()).add(row["date"])
+    lines = []
+    for place, days in places.items():
+        when = " to ".join(sorted({min(days), max(days)}))
+        lines.append(f"Measured on {when}, on {place}." if place else f"{EARLIER} By an earlier build, {when}.")
     return "\n".join(lines) + "\n"
 
 
@@ -514,7 +520,7 @@ def in_short(rows):
         if row := rows.get(name):
             seconds = row.get("seconds, all", row.get("seconds"))
             peak = row.get("peak MB of the command", row["peak MB"])
-            lines.append(f"| {words} | {seconds:,.3g} | {peak:,.0f} |")
+            lines.append(f"| {words}{marked(row)} | {seconds:,.3g} | {peak:,.0f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -529,12 +535,13 @@ def main(words):
             print(name, rows[name], flush=True)
             stored.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     known = {name for table in TABLES.values() for name in table}
-    rows = {name: row for name, row in rows.items() if name in known and "on" in row}
+    rows = {name: row for name, row in rows.items() if name in known}
     text = ["# Speed\n", in_short(rows), where_and_when(rows)]
     for title, names in TABLES.items():
         if not (known := {name: rows[name] for name in names if name in rows}):
             continue
-        table = pd.DataFrame(known).T.drop(columns=["date", "on"])
+        table = pd.DataFrame({name + marked(row): row for name, row in known.items()}).T
+        table = table.drop(columns=["date", "on"], errors="ignore")
         if any(name.startswith("peak MB of") for name in table):
             table = table.drop(columns="peak MB")  # of the process that watched
         table = table.map(lambda x: "–" if pd.isna(x) else f"{x:,.0f}" if x >= 100 else f"{x:.3g}")
