@@ -12,8 +12,8 @@ BOOK = Path(__file__).parent.parent / "book"
 NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
 CHAPTERS = [path for path in NOTEBOOKS if path.stem[0].isdigit()]
 PHONE = 358  # pixels of the text's column
-DRAWN = runpy.run_path(str(BOOK / "execute.py"))["LETTERS"]
-LETTER = DRAWN["font.size"] / 72 * DRAWN["figure.dpi"]  # pixels, where a figure has its own size
+LETTERS = runpy.run_path(str(BOOK / "execute.py"))["LETTERS"]
+LETTER = LETTERS["font.size"] / 72 * LETTERS["figure.dpi"]  # pixels, where a figure has its own size
 FOLDED = {"hide-input", "hide-cell", "remove-cell", "remove-input"}
 
 

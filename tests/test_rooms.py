@@ -163,3 +163,19 @@ def test_every_public_name_is_there_and_no_other():
     loaded(code)
     with pytest.raises(AttributeError, match="no attribute 'map_roh'"):
         __import__("helpers").map_roh  # noqa: B018
+
+
+def named_twice(source):
+    """The names that a module binds more than once on its own floor."""
+    lines = ast.parse(source).body
+    targets = [target for line in lines if isinstance(line, ast.Assign) for target in line.targets]
+    targets += [line.target for line in lines if isinstance(line, ast.AnnAssign)]
+    bound = [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+    return {name for name in bound if bound.count(name) > 1}
+
+
+def test_no_constant_overrides_another_of_its_name():
+    """Two numbers once shared a name, and a sampler looked at two hundred values of ρ where it needs thirty."""
+    files = [*FILES.values(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "book").glob("*.py")]
+    assert {path.name: twice for path in files if (twice := named_twice(path.read_text(encoding="utf-8")))} == {}
+    assert named_twice("A, B = 31, 30\nC: int = 1\nB = 200\n") == {"B"}

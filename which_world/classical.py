@@ -18,7 +18,7 @@ from which_world.design import Design, check_design, check_rows, with_covariates
 from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.laplace import ascent, columns, covariance, least_squares
 from which_world.engine.likelihoods import Rows, derivatives, rows_of, scores
-from which_world.moments import MANY_COLUMNS, Moments, as_few, condensed, on_one_thread, one_thread
+from which_world.moments import MANY_COLUMNS, Moments, as_few, condensed, on_one_thread
 from which_world.tables.guards import few, separation
 
 if TYPE_CHECKING:
@@ -214,8 +214,7 @@ def swept(design: Design) -> Design:
 def _less(few: Design, shared: np.ndarray) -> Design:
     """`swept`, worked out: what a triangle holds below the rows of the shared columns."""
     columns = np.column_stack([few.C[:, shared], few.C[:, ~shared], few.t, few.y])
-    with one_thread():
-        triangle = np.linalg.qr(columns - columns.mean(axis=0), mode="r")
+    triangle = np.linalg.qr(columns - columns.mean(axis=0), mode="r")
     left = triangle[shared.sum() :, shared.sum() :]
     vary = np.ones(len(left))
     rows = Moments(len(columns), 0 * vary, left, -vary, vary).few()

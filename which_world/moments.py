@@ -196,9 +196,7 @@ def condensed(design: Design) -> Design:
     if design.moderators or len(design.y) <= WORTH * (design.C.shape[1] + 3):
         return design
     if "condensed" not in design.kept:
-        with one_thread():
-            moments = reduce(Moments.__add__, map(Moments.of, _pieces(design)))
-            rows = moments.few()
+        rows = reduce(Moments.__add__, map(Moments.of, _pieces(design))).few()
         C, t, y = rows[:, :-2], rows[:, -2], rows[:, -1]
         design.kept["condensed"] = replace(design, C=C, t=t, y=y, stands_for=design.n)
     return design.kept["condensed"]

@@ -79,8 +79,7 @@ def _one_by_one(rows, prior, a, _, near):
     for path in (range(first, len(a)), range(first - 1, -1, -1)):
         for k in path:
             step = 1 if k < first else -1
-            known = near is not None and not fitted
-            fitted[k] = mode(rows, prior, a[k], near if known else _guess(rows, a, fitted, k, step))
+            fitted[k] = mode(rows, prior, a[k], _guess(rows, a, fitted, k, step, near))
     return [fitted[k] for k in range(len(a))]
 
 
@@ -139,11 +138,14 @@ def log_prior_a(rho, a):
     return rho(np.tanh(a)) - 2 * np.log(np.cosh(a))
 
 
-def _guess(rows, a, fitted, k, step, *, most=4):
-    """A guess of the mode at a[k]: the polynomial through the nearest columns on one side of it."""
+def _guess(rows, a, fitted, k, step, known, *, most=4):
+    """A guess of the mode at a[k]: the polynomial through the nearest columns on one side of it.
+
+    Where there is none yet, a mode that is known, or the maximum at ρ = 0.
+    """
     near = [j for j in range(k + step, k + (most + 1) * step, step) if j in fitted]
     if not near:
-        return start(rows)
+        return start(rows) if known is None else known
     shares = [np.prod([(a[k] - a[j]) / (a[i] - a[j]) for j in near if j != i]) for i in near]
     return np.array(shares) @ [fitted[i][0] for i in near]
 

@@ -45,20 +45,14 @@ def curves(design: Design) -> Curved | None:
     Curved or None
         None where there is no such term, or where rows are not at hand.
     """
-    bases = _bases(design)
-    if not bases or not _looked_at(design):
+    found = _straightened(design, both_residuals) if _looked_at(design) else None
+    if found is None:
         return None
-    terms = _missing(design, bases, both_residuals(design))
-    if not terms:
-        return None
-    found = _with_terms(design, {term: _column(term, bases) for term in terms})
-    effect, straightened = _effect(design), _effect(found)
+    names, with_them = found
+    effect, straightened = _effect(design), _effect(with_them)
     few = design if "binary" in design.kinds else condensed(design)
     rho = restoring_rho(few, straightened, finite(design))["rho"]
-    if abs(rho) < SLIGHT:
-        return None
-    names = tuple(dict.fromkeys(_written(term) for term in terms))
-    return Curved(names, effect, straightened, rho)
+    return Curved(names, effect, straightened, rho) if abs(rho) >= SLIGHT else None
 
 
 def curves_by_instruments(design: Design) -> Curved | None:
@@ -68,14 +62,25 @@ def curves_by_instruments(design: Design) -> Curved | None:
     """
     if not design.instruments or design.moderators or not _looked_at(design):
         return None
+    found = _straightened(design, two_stage_rows)
+    if found is None:
+        return None
+    names, with_them = found
+    effect, straightened = (two_stages_in_units(each) for each in (design, with_them))
+    return Curved(names, effect, straightened, np.nan)
+
+
+def _straightened(design, residuals):
+    """What is missing, as formulas name it, and the design with it; None where nothing is.
+
+    `residuals` gives what a design's formulas leave of the outcome and of what moves it, (2, n).
+    """
     bases = _bases(design)
-    terms = _missing(design, bases, two_stage_rows(design))
+    terms = _missing(design, bases, residuals(design)) if bases else []
     if not terms:
         return None
-    found = _with_terms(design, {term: _column(term, bases) for term in terms})
-    effect, straightened = (two_stages_in_units(each) for each in (design, found))
     names = tuple(dict.fromkeys(_written(term) for term in terms))
-    return Curved(names, effect, straightened, np.nan)
+    return names, _with_terms(design, {term: _column(term, bases) for term in terms})
 
 
 def _looked_at(design):

@@ -16,6 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from which_world import arguments
+from which_world.moments import on_one_thread
 from which_world.report.contents import THINNED_TO, large
 from which_world.report.examine import MISLED
 from which_world.report.figure import draw, moving
@@ -104,6 +105,7 @@ MARKDOWN = """# {{ title }}
 """
 
 
+@on_one_thread
 def write_report(
     report: Report,
     folder: str | PathLike[str],
