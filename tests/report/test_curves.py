@@ -70,14 +70,30 @@ def test_a_curve_is_found_in_each_pair_of_responses(kind, yes):
     assert found.terms == ("I(a ** 2)",) and abs(found.straightened) < abs(found.effect) / 2
 
 
-def test_nothing_is_found_where_nothing_is():
-    """Of 60 worlds without a curve, with an uneven spread, one in twenty might be asked about."""
-    wrong = 0
-    for seed in range(60):
-        data = world(nothing, 0.3, n=200, seed=seed)
-        data["y"] += data.a * np.random.default_rng(seed + 1000).normal(size=len(data))
-        wrong += curves(make_design(data, **LINE)) is not None
-    assert wrong <= 4
+def uneven(seed, n=400):
+    """Straight lines, and errors of both whose spread grows with the square of a covariate."""
+    a, b, c, v, u = np.random.default_rng(seed).normal(size=(5, n))
+    t = 0.3 * a + b + v * (1 + a**2)
+    return pd.DataFrame({"y": 0.3 * t + a + b + u * (1 + a**2), "t": t, "a": a, "b": b, "c": c})
+
+
+@pytest.mark.parametrize("worlds", [lambda seed: world(nothing, 0.3, n=200, seed=seed), uneven], ids=["even", "uneven"])
+def test_nothing_is_found_where_nothing_is(worlds):
+    """Of 60 worlds without a curve one in twenty might be asked about."""
+    assert sum(curves(make_design(worlds(seed), **LINE)) is not None for seed in range(60)) <= 4
+
+
+def test_many_covariates_are_many_chances_and_are_counted():
+    """Of 30 worlds without a curve, with 230 terms each: uncounted, some twenty would be asked about."""
+    asked, names = 0, [f"x{k}" for k in range(20)]
+    shared = " + ".join(names)
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        data = pd.DataFrame(rng.normal(size=(120, 20)), columns=names)
+        data["t"] = data.x0 + rng.normal(size=120)
+        data["y"] = 0.3 * data.t + data.x0 + rng.normal(size=120)
+        asked += curves(make_design(data, outcome=f"y ~ t + {shared}", treatment=f"t ~ {shared}")) is not None
+    assert asked <= 4
 
 
 def test_a_curve_of_one_equation_alone_makes_no_current():
