@@ -7,12 +7,15 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores
 
+import click
 import matplotlib
+import numpy as np
 import pandas as pd
 import pytest
 from ponds import OUTCOME, PONDS, TREATMENT, run, tank
 
-from helpers import load_nhefs, make_design, make_report, read_table, simulate_aquarium, stored
+import which_world
+from helpers import World, atanh_normal, load_nhefs, make_design, make_report, read_table, simulate_aquarium, stored
 
 matplotlib.use("agg")
 
@@ -28,8 +31,10 @@ TANK = {"outcome": "Y ~ T + X0 + X1", "treatment": "T ~ X0 + X1"}
 INSTRUMENT = {"outcome": "Y ~ T + X0 + X1", "treatment": "T ~ X0 + X1 + X2"}
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 QUICK = {
-    "test_appendix", "test_arguments", "test_bivariate", "test_claims", "test_classical", "test_counterfactual",
-    "test_data", "test_design", "test_formulas", "test_likelihoods", "test_numbers", "test_pairs", "test_plots",
+    "test_appendix", "test_arguments", "test_bivariate", "test_bivariate_graph", "test_bivariate_plain",
+    "test_claims", "test_classical", "test_codes", "test_columns", "test_conjugate", "test_counterfactual",
+    "test_data", "test_design", "test_dialects", "test_draws", "test_factors", "test_formulas", "test_guards",
+    "test_independence", "test_likelihoods", "test_making", "test_options", "test_pairs", "test_plots",
     "test_simulate",
 }  # fmt: skip
 """Files whose tests take a second each, or less."""
@@ -92,6 +97,62 @@ def moderated(tanks):
         kind: make_design(tank.data, outcome="Y ~ T * (X0 + X3) + X1", treatment="T ~ X0 + X1 + X2")
         for kind, tank in tanks.items()
     }
+
+
+@pytest.fixture(scope="session")
+def worlds(designs):
+    design = designs["continuous", "plain"]
+    return [
+        World("OLS", design, rho=None, interpretation="no treatment equation"),
+        World("no current", design, rho=0.0),
+        World("free", design, rho=atanh_normal(), interpretation="a current of either sign"),
+    ]
+
+
+@pytest.fixture(scope="session")
+def sixty_fish():
+    """A design of few rows, with a binary treatment and a current."""
+    return make_design(simulate_aquarium(60, rho=0.4, treatment="binary", seed=2).data, **TANK)
+
+
+@pytest.fixture(scope="session")
+def few_fish():
+    """Two confounders, an instrument and a covariate of the outcome; few fish, so that models stay in doubt."""
+    return simulate_aquarium(120, rho=0.6, seed=3, confounders=2, instruments=1, outcome_only=1, noise=0).data
+
+
+@pytest.fixture(scope="session")
+def data():
+    """A frame of 200 rows, some of whose columns are called like what a formula calls."""
+    rng = np.random.default_rng(5)
+    n = 200
+    x, w, s = rng.normal(size=n), rng.normal(size=n), rng.uniform(1, 9, size=n)
+    g = np.repeat(["a", "b", "c", "d"], n // 4)
+    t = x + s / 4 + rng.normal(size=n)
+    y = t + x**2 + 0.5 * x * w + (g == "b") + rng.normal(size=n)
+    return pd.DataFrame(
+        {"y": y, "t": t, "x": x, "w": w, "s": s, "g": g, "copy": x, "log": s, "C": w, "np": w, "pre": w}
+    )
+
+
+@pytest.fixture(scope="session")
+def trial():
+    """120 people: a treatment, a party and a letter that stand for themselves, and their ages."""
+    rng, n = np.random.default_rng(2), 120
+    x, t = rng.normal(size=n), rng.integers(0, 2, n)
+    party = rng.integers(1, 4, n)
+    y = t + x + (party == 2) + rng.normal(size=n)
+    return pd.DataFrame({"y": y, "t": t, "x": x, "party": party, "age": rng.integers(20, 80, n), "s": list("abc") * 40})
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """The command line as far as its design, which it then shows."""
+
+    def show(design, table, **_):
+        raise click.ClickException(f"read {design!r} dropping {table.dropped}")
+
+    monkeypatch.setattr(which_world, "make_report", show)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The ponds' file and formulas, the command line on it, a tank with an instrument, a map with scars."""
+"""The ponds' file and formulas, the command line on it, sixty fish, a tank with an instrument, a map with scars."""
 
 import subprocess
 import sys
@@ -15,6 +15,11 @@ ROOT = Path(__file__).parent.parent
 PONDS = ROOT / "data" / "ponds.csv"
 OUTCOME = "gain_g ~ feed_g + start_g + temp_c + C(site)"
 TREATMENT = "feed_g ~ start_g + temp_c + C(site)"
+RNG = np.random.default_rng(3)
+FISH = pd.DataFrame(RNG.normal(size=(60, 3)), columns=["y", "x", "z"]).assign(
+    t=lambda d: (d.x + RNG.normal(size=60) > 0).astype(int), dose=lambda d: d.x + RNG.normal(size=60)
+)
+EVEN = {"outcome": "y ~ t + x + x2 + x3", "treatment": "t ~ x + x2 + x3"}
 
 
 def command(folder, *options, csv=PONDS, outcome=OUTCOME, treatment=TREATMENT):
@@ -48,6 +53,15 @@ def tank(pull, *, n=600, alpha=-7.0, rho=0.6, seed=0):
     x, z, V, e = np.random.default_rng(seed).normal(size=(4, n))
     t = x + pull * z + V
     return pd.DataFrame({"x": x, "z": z, "t": t, "y": alpha * t + x + 10 * (rho * V + np.sqrt(1 - rho**2) * e)})
+
+
+def spread(seed, uneven=True, n=2000):
+    """No effect, and an outcome that varies the more the farther the treatment lies from zero."""
+    rng = np.random.default_rng(seed)
+    x, x2, x3, v, e = rng.normal(size=(5, n))
+    t = v + 0.05 * x
+    y = 0.1 * (x + x2 + x3) + e * (np.abs(t) if uneven else 1)
+    return pd.DataFrame({"y": y, "t": t, "x": x, "x2": x2, "x3": x3, "b": (v > 1).astype(int)})
 
 
 def scarred(report, bad):

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pymc as pm
 import pytest
 from scipy.stats import chi2, norm
 
-from helpers import learned, load_lalonde, make_design, maximum_likelihood, shuffle_test, simulate_aquarium
+from helpers import fit, learned, load_lalonde, make_design, maximum_likelihood, shuffle_test, simulate_aquarium
 from which_world.checks import rejects_zero
 from which_world.engine import laplace, likelihoods
 from which_world.engine.likelihoods import Rows
@@ -122,3 +123,29 @@ def test_the_quick_likelihood_ratio_test_decides_as_the_profile_does(block, sets
     decided = [rejects_zero(Rows.of(design)) for design in designs]
     assert decided == [profile_rejects(design) for design in designs]
     assert sets / 2 < sum(decided) < len(decided) - sets / 2
+
+
+def test_learned_tells_a_posterior_from_a_prior():
+    rng = np.random.default_rng(0)
+    prior = rng.normal(0, 2, 4000)
+    false_alarms = [learned(rng.normal(size=1000), rng.normal(size=(4, 250))).learned for _ in range(200)]
+    assert np.mean(false_alarms) <= 0.02
+    assert learned(prior, rng.normal(0.3, 2, (4, 1000))).learned
+    narrower = learned(prior, rng.normal(0, 1, (4, 1000)))
+    assert narrower.learned
+    assert narrower.shrinkage == pytest.approx(0.5, abs=0.05)
+    sticky = np.repeat(rng.normal(0, 2, (4, 10)), 100, axis=1)  # forty values, each a hundred times
+    assert not learned(prior, sticky).learned
+
+
+def test_learned_finds_the_model_that_never_uses_alpha():
+    y = norm.rvs(size=50, random_state=1)
+    with pm.Model() as apart:
+        pm.Normal("alpha", 0, 10)
+        pm.Normal("y", pm.Normal("level", 0, 1), 1, observed=y)
+    with pm.Model() as wired:
+        pm.Normal("y", pm.Normal("alpha", 0, 10), 1, observed=y)
+    assert not learned(apart, fit(apart)).learned
+    assert learned(wired, fit(wired)).learned
+    with pytest.raises(ValueError, match=r"name='beta'.*accepted"):
+        learned(apart, fit(apart), name="beta")

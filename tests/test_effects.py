@@ -3,7 +3,6 @@
 import re
 from typing import NamedTuple
 
-import arviz as az
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,9 +26,7 @@ from helpers import (
     spike_and_slab,
     weigh,
 )
-from which_world.engine.draws import named, vectors
 from which_world.engine.from_pymc import extract, observed
-from which_world.engine.likelihoods import rows_of
 
 EFFECT, SLOPE, GAP = 3.0, 0.5, -0.8  # at x = 5 in group a; per unit of x; what group b gets more
 MODERATED = {"outcome": "Y ~ T * (x + g)", "treatment": "T ~ x + g + z"}
@@ -133,15 +130,6 @@ def test_a_model_with_another_moderation_is_not_mistaken_for_ours(design):
     short = make_design(pd.DataFrame({"Y": design.y, "T": design.t, "x": design.M[:, 0]}), outcome="Y ~ T * x",
                         treatment="T ~ x")  # fmt: skip
     assert extract(observed(joint_model(short, rho=0.3))).design.moderators == ("x",)
-
-
-def test_draws_find_their_way_back_into_the_likelihoods_order(design):
-    theta = np.random.default_rng(0).normal(size=(1, 20, rows_of(design).size))
-    a = np.full((1, 20), 0.2)
-    values = named(design, theta, a)
-    dims = {"delta": ["moderator"], "beta_O": ["covariate"], "beta_T": ["covariate"]}
-    posterior = az.extract(az.from_dict({"posterior": values}, dims=dims))
-    np.testing.assert_allclose(vectors(posterior, design), theta[0])
 
 
 def test_maps_and_worlds_take_moderators(design):

@@ -28,6 +28,15 @@ ASK = {
     "checks", "clusters", "deletion",
 }  # fmt: skip
 BELOW = {f"which_world.{name}" for name in ("design", "priors", "moments", "arguments")}  # what every room stands on
+# asked in the test file of another: what is compiled through the file that chooses it, what moves on one page there
+ELSEWHERE = {
+    "which_world.engine.bivariate_loops": "engine/test_bivariate.py",
+    "which_world.engine.forest_gibbs_loops": "engine/test_forest_gibbs.py",
+    "which_world.engine.sparse_gibbs_loops": "engine/test_sparse_gibbs.py",
+    "which_world.belief": "test_explore.py",
+    "which_world.vega": "test_explore.py",
+    "which_world.report.report": "test_neighbours.py",  # a value and how it is shown
+}
 HEAVY = {"pymc", "pytensor", "nutpie", "numba", "pymc_bart", "bartrs", "distributed"}
 
 
@@ -120,6 +129,17 @@ def test_a_reader_who_opens_a_folder_finds_what_the_chapters_teach():
     for place, names in (("taught", TAUGHT), ("helpers", OF_THE_BOOK)):
         found = {name.rpartition(".")[2] for name in FILES if room(name) == place and name not in DOORS}
         assert found == names
+
+
+def test_each_module_has_a_test_file_of_its_name():
+    """In the same room: a reader who opens one finds the other."""
+    lonely = set()
+    for name in FILES.keys() - DOORS:
+        _, *rooms, module = name.split(".")
+        if not (ROOT / "tests").joinpath(*rooms, f"test_{module}.py").exists():
+            lonely.add(name)
+    assert lonely == set(ELSEWHERE)
+    assert [file for file in ELSEWHERE.values() if not (ROOT / "tests" / file).exists()] == []
 
 
 def loaded(code):

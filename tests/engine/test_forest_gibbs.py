@@ -1,29 +1,17 @@
 """Forests: the density is exact, the trees follow their prior, α agrees with OLS where it must, seeds reproduce."""
 
-import re
 from functools import cache
 
 import arviz as az
 import numpy as np
 import pymc as pm
 import pytest
+from conftest import TANK
 from oracles import log_joint_by_integration
 from scipy.special import log_ndtr
 from scipy.stats import multivariate_normal, norm, truncnorm
 
-from helpers import (
-    World,
-    bart,
-    fit,
-    fit_worlds,
-    joint_model,
-    learned,
-    make_design,
-    normal,
-    ols,
-    simulate_aquarium,
-)
-from helpers import horseshoe as funnel
+from helpers import World, bart, fit, fit_worlds, joint_model, make_design, ols, simulate_aquarium
 from which_world.engine.forest_gibbs_loops import (
     DEPTH,
     Errors,
@@ -35,31 +23,22 @@ from which_world.engine.forest_gibbs_loops import (
     pull,
     stumps,
 )
-from which_world.engine.from_pymc import extract, observed
-from which_world.engine.particle_gibbs import particle_gibbs
-from which_world.forest import Forest
+from which_world.engine.from_pymc import observed
 from which_world.worlds import _pointwise
 
 QUICK = {"draws": 300, "tune": 200, "chains": 2}
-BINARY = {"outcome": "Y ~ T + X0 + X1", "treatment": "T ~ X0 + X1"}
-
-
-@pytest.fixture(scope="module")
-def small():
-    """Sixty fish, with a current."""
-    return make_design(simulate_aquarium(60, rho=0.4, treatment="binary", seed=2).data, **BINARY)
 
 
 @pytest.fixture(scope="module")
 def calm():
     """A tank without a current, linear in everything."""
-    return {kind: make_design(simulate_aquarium(400, treatment=kind, seed=3).data, **BINARY) for kind in
+    return {kind: make_design(simulate_aquarium(400, treatment=kind, seed=3).data, **TANK) for kind in
             ("binary", "continuous")}  # fmt: skip
 
 
-def test_the_density_given_a_forest_is_the_integral_over_the_latent_error(small):
-    model = observed(joint_model(small, treatment=bart(trees=5)))
-    eta = np.random.default_rng(1).normal(size=small.n)
+def test_the_density_given_a_forest_is_the_integral_over_the_latent_error(sixty_fish):
+    model = observed(joint_model(sixty_fish, treatment=bart(trees=5)))
+    eta = np.random.default_rng(1).normal(size=sixty_fish.n)
     point = {"alpha": 2.0, "beta_O": np.array([0.5, -0.4]), "intercept_O": 1.0, "forest_T": eta}
     logp = model.replace_rvs_by_values([pm.logp(model[f"likelihood_{name}"], model.rvs_to_values[model[
         f"likelihood_{name}"]]).sum() for name in ("outcome", "treatment")])  # fmt: skip
@@ -68,8 +47,8 @@ def test_the_density_given_a_forest_is_the_integral_over_the_latent_error(small)
     rho = model.rvs_to_values[model["rho"]]
     values[rho] = model.rvs_to_transforms[model["rho"]].forward(0.6, *model["rho"].owner.inputs).eval()
     ours = sum(logp).eval(values)
-    r = (small.y - 1.0 - small.C @ point["beta_O"] - 2.0 * small.t) / 1.5
-    theirs = sum(log_joint_by_integration(*row, 0.6, t) - np.log(1.5) for *row, t in zip(r, eta, small.t))
+    r = (sixty_fish.y - 1.0 - sixty_fish.C @ point["beta_O"] - 2.0 * sixty_fish.t) / 1.5
+    theirs = sum(log_joint_by_integration(*row, 0.6, t) - np.log(1.5) for *row, t in zip(r, eta, sixty_fish.t))
     assert ours == pytest.approx(theirs, rel=1e-8)
 
 
@@ -168,94 +147,18 @@ def test_twenty_trees_on_a_study_of_1566_people_pass_their_diagnostics(smokers):
     assert float(az.ess(rho)) > 400
 
 
-def test_the_same_seed_gives_the_same_draws_and_another_seed_others(small):
-    model = joint_model(small, treatment=bart(trees=5))
+def test_the_same_seed_gives_the_same_draws_and_another_seed_others(sixty_fish):
+    model = joint_model(sixty_fish, treatment=bart(trees=5))
     one, two, other = (fit_quietly(model, **QUICK, seed=seed)["posterior"] for seed in (1, 1, 2))
     np.testing.assert_array_equal(one["forest_T"], two["forest_T"])
     assert not np.array_equal(one["alpha"], other["alpha"])
     assert np.abs(np.corrcoef(one["alpha"][0], one["alpha"][1])[0, 1]) < 0.5  # chains have seeds of their own
 
 
-def test_particles_reproduce_and_their_chains_differ(small):
-    with pm.Model(coords={"obs": range(small.n)}) as model:
-        curve = bart(trees=5).index("forest_O", small.C, small.y.mean(), small.y.std())
-        pm.Normal("likelihood_outcome", curve, 1.0, observed=small.y, dims="obs")
-    settings = {"draws": 50, "tune": 50, "chains": 2, "progressbar": False}
-    one, two, other = (particle_gibbs(model, **settings, seed=seed)["posterior"]["forest_O"] for seed in (1, 1, 2))
-    np.testing.assert_array_equal(one, two)
-    assert not np.array_equal(one, other)
-    assert not np.array_equal(one[0], one[1])
-
-
-def test_a_changed_model_is_not_mistaken_for_ours(small):
-    model = observed(joint_model(small, treatment=bart(trees=5)))
-    assert extract(model) is not None
-    with model.copy() as changed:
-        pm.Potential("more", -(changed["alpha"] ** 2))
-    assert extract(changed) is None
-    fixed = extract(observed(pm.do(joint_model(small, treatment=bart(trees=5)), {"rho": 0.3})))
-    assert fixed is not None and fixed.rho == pytest.approx(0.3)
-
-
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter")  # of a score from so few draws
-def test_a_world_with_a_forest_is_fitted_and_scored(small):
-    fits = fit_worlds([World("trees", small, treatment=bart(trees=5))], folder=None, **QUICK)
+def test_a_world_with_a_forest_is_fitted_and_scored(sixty_fish):
+    fits = fit_worlds([World("trees", sixty_fish, treatment=bart(trees=5))], folder=None, **QUICK)
     assert np.isfinite(fits["trees"]["score"].elpd).all()
-
-
-@pytest.mark.parametrize(
-    ("call", "named"),
-    [
-        (lambda _: bart(trees=0), "trees=0"),
-        (lambda _: bart(trees=2.5), "trees=2.5"),
-        (lambda _: bart(trees=True), "trees=True"),
-        (lambda _: bart(alpha=1.5), "alpha=1.5"),
-        (lambda _: bart(beta=-1), "beta=-1"),
-        (lambda _: bart(spread=0), "spread=0"),
-        (lambda design: joint_model(design, treatment="bart"), "treatment='bart'"),
-        (lambda design: joint_model(design, outcome=50), "outcome=50"),
-        (lambda design: joint_model(design, treatment=bart(), coefficients=funnel(p0=1)), "coefficients="),
-        (lambda design: World("trees", design, treatment=1), "world 'trees': treatment=1"),
-    ],
-)
-def test_an_error_names_the_argument(small, call, named):
-    with pytest.raises((TypeError, ValueError), match=re.escape(named)) as error:
-        call(small)
-    assert "accepted" in str(error.value)
-
-
-def test_a_forest_is_a_value():
-    assert bart() == Forest(50, 0.95, 2.0, None)
-    assert "forest_T" in joint_model(
-        make_design(simulate_aquarium(60, treatment="continuous", seed=1).data, **BINARY),
-        treatment=bart(), coefficients=normal(),
-    ).named_vars  # fmt: skip
-
-
-def test_learned_tells_a_posterior_from_a_prior():
-    rng = np.random.default_rng(0)
-    prior = rng.normal(0, 2, 4000)
-    false_alarms = [learned(rng.normal(size=1000), rng.normal(size=(4, 250))).learned for _ in range(200)]
-    assert np.mean(false_alarms) <= 0.02
-    assert learned(prior, rng.normal(0.3, 2, (4, 1000))).learned
-    narrower = learned(prior, rng.normal(0, 1, (4, 1000)))
-    assert narrower.learned
-    assert narrower.shrinkage == pytest.approx(0.5, abs=0.05)
-    sticky = np.repeat(rng.normal(0, 2, (4, 10)), 100, axis=1)  # forty values, each a hundred times
-    assert not learned(prior, sticky).learned
-
-
-def test_learned_finds_the_model_that_never_uses_alpha():
-    y = norm.rvs(size=50, random_state=1)
-    with pm.Model() as apart:
-        pm.Normal("alpha", 0, 10)
-        pm.Normal("y", pm.Normal("level", 0, 1), 1, observed=y)
-    with pm.Model() as wired:
-        pm.Normal("y", pm.Normal("alpha", 0, 10), 1, observed=y)
-    assert not learned(apart, fit(apart)).learned
-    assert learned(wired, fit(wired)).learned
-    with pytest.raises(ValueError, match=r"name='beta'.*accepted"):
-        learned(apart, fit(apart), name="beta")
 
 
 def number_of_leaves(rows, evidence):
@@ -345,10 +248,3 @@ def test_the_density_and_the_pull_are_those_of_scipy(binary):
     ours = log_likelihood(y, t, mean, index, Errors(a, np.log(sigma_U), np.log(sigma_V)), binary)
     assert ours == pytest.approx(expected, rel=1e-9)
     np.testing.assert_allclose(pull(t, index, np.log(sigma_V), binary), pulled, rtol=1e-6)
-
-
-def test_a_forest_has_no_draws_from_its_prior_as_its_notes_say(designs):
-    """PyMC-BART gives every row of a prior draw one value; should that change, `bart` can be run forwards."""
-    model = joint_model(designs["binary", "plain"], treatment=bart(trees=5))
-    drawn = pm.sample_prior_predictive(3, model=model, random_seed=1)["prior"]["forest_T"]
-    assert float(drawn.std("obs").max()) < 1e-9

@@ -1,36 +1,15 @@
-"""What comes in: files of every kind, texts that are codes or missing, answers that are no numbers."""
+"""What comes in: rows and texts of a file, what is a code or missing, answers that are no numbers."""
 
 import re
 import shlex
 
-import click
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
-from click.testing import CliRunner
+from lands import FORMULAS, alpha, attempt
 
-import which_world
-from helpers import make_design, ols, read_table
-from which_world.__main__ import main
-from which_world.tables.columns import MISSING_TEXTS
-
-FORMULAS = {"outcome": "y ~ t * land", "treatment": "t ~ land"}
-
-
-def attempt(folder, csv, *options, **formulas):
-    wanted = [f"--{name}={formula}" for name, formula in (FORMULAS | formulas).items()]
-    return CliRunner().invoke(main, [str(csv), *wanted, "--out", str(folder), *options])
-
-
-@pytest.fixture
-def read_only(monkeypatch):
-    """The command line as far as its design, which it then shows."""
-
-    def show(design, table, **_):
-        raise click.ClickException(f"read {design!r} dropping {table.dropped}")
-
-    monkeypatch.setattr(which_world, "make_report", show)
+from helpers import make_design, read_table
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +20,6 @@ def lands():
     t = rng.normal(size=n)
     y = np.where(land == "NA", 5.0, 1.0) * t + rng.normal(size=n)
     return pd.DataFrame({"y": y, "t": t, "land": land, "age": rng.integers(18, 80, n), "word": land})
-
-
-def alpha(table, **kind):
-    return ols(make_design(table.data, outcome=table.outcome, treatment=table.treatment, **kind)).params["alpha"]
 
 
 def right(data, formula="y ~ t * land"):
@@ -116,12 +91,6 @@ def test_names_with_spaces_are_said_as_they_stand_in_the_file(lands, tmp_path):
     assert read_table(path, **formulas, missing={"home land": ""}).dropped == 0
 
 
-def test_the_texts_left_out_are_those_of_pandas(tmp_path):
-    rows = [f'{k},"{text}"' for k, text in enumerate(MISSING_TEXTS)]
-    (tmp_path / "texts.csv").write_text("\n".join(["k,text", *rows, "99,"]) + "\n")
-    assert pd.read_csv(tmp_path / "texts.csv").text.isna().all()
-
-
 CODES = [-99, 999999, -2147483648, 99]
 
 
@@ -170,78 +139,6 @@ def test_the_recoding_that_is_advised_works_at_the_command_line(asked, treated, 
     assert np.array_equal(design.y, says) and np.array_equal(design.t, took)
 
 
-@pytest.fixture(scope="module")
-def trial():
-    rng, n = np.random.default_rng(2), 120
-    x, t = rng.normal(size=n), rng.integers(0, 2, n)
-    party = rng.integers(1, 4, n)
-    y = t + x + (party == 2) + rng.normal(size=n)
-    return pd.DataFrame({"y": y, "t": t, "x": x, "party": party, "age": rng.integers(20, 80, n), "s": list("abc") * 40})
-
-
-OF_TRIAL = {"outcome": "y ~ t + x + C(party) + s", "treatment": "t ~ x + C(party) + s"}
-WRITERS = {
-    "data.parquet": lambda data, path: data.to_parquet(path),
-    "data.feather": lambda data, path: data.to_feather(path),
-    "data.json": lambda data, path: data.to_json(path, orient="records", double_precision=15),
-    "data.jsonl": lambda data, path: data.to_json(path, orient="records", lines=True, double_precision=15),
-    "data.dta": lambda data, path: data.to_stata(path, write_index=False),
-    "DATA.DTA": lambda data, path: data.to_stata(path, write_index=False),
-    "data.csv.gz": lambda data, path: data.to_csv(path, index=False),
-    "data.xlsx": lambda data, path: data.to_excel(path, index=False),
-    "data.sav": lambda data, path: pytest.importorskip("pyreadstat").write_sav(data, path),
-    "data.xpt": lambda data, path: pytest.importorskip("pyreadstat").write_xport(data, path, file_format_version=5),
-}
-NEEDS = {"data.xlsx": "openpyxl", "data.sav": "pyreadstat", "data.xpt": "pyreadstat"}
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_files_of_other_programs_are_read(trial, name, tmp_path, read_only):
-    if name in NEEDS:
-        pytest.importorskip(NEEDS[name])
-    path = tmp_path / name
-    WRITERS[name](trial, path)
-    theirs = smf.ols(OF_TRIAL["outcome"], trial).fit().params["t"]
-    table = read_table(path, **OF_TRIAL)
-    assert alpha(table) == pytest.approx(theirs, rel=1e-6)
-    assert "read Design(y on t (binary), n=120" in attempt(tmp_path / "out", path, **OF_TRIAL).output
-    if not name.endswith(("xlsx", "gz")):
-        with pytest.raises(ValueError, match="missing='' is for texts, and accepted for a CSV or an Excel file"):
-            read_table(path, **OF_TRIAL, missing="")
-    if not name.endswith("gz"):
-        with pytest.raises(ValueError, match="need no marks"):
-            read_table(path, **OF_TRIAL, decimal=",", separator=";")
-
-
-LABELS = {"t": {0: "no", 1: "yes"}, "party": {1: "red", 2: "green", 3: "blue"}, "age": {99: "refused"},
-          "twice": {1: "a", 2: "a"}}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ["data.dta", "data.sav"])
-@pytest.mark.parametrize("twice", [False, True])
-def test_value_labels_are_categories_and_a_measurement_stays_a_number(trial, name, twice, tmp_path):
-    data = trial.assign(
-        age=trial.age.where(trial.index % 30 != 0, 99), **{"twice": trial.party % 2 + 1} if twice else {}
-    )
-    labels, path = {key: each for key, each in LABELS.items() if key in data}, tmp_path / name
-    if name == "data.dta":
-        data.to_stata(path, write_index=False, value_labels=labels)
-    else:
-        pytest.importorskip("pyreadstat").write_sav(data, path, variable_value_labels=labels)
-    with pytest.raises(ValueError, match=r"'t' holds \['no', 'yes'\].*write I\(t == 'yes'\) on the left"):
-        make_design(read_table(path, **OF_TRIAL).data, **OF_TRIAL)
-    treated = {"outcome": "y ~ I(t == 'yes') + x + party + age", "treatment": "I(t == 'yes') ~ x + party + age"}
-    table = read_table(path, **treated)
-    design = make_design(table.data, **treated)
-    levels = set(re.findall(r"party\[T.(\w+)\]", " ".join(design.covariates)))
-    assert len(levels) == 2 and levels < {"red", "green", "blue"} and "age" in design.covariates
-    theirs = smf.ols("y ~ t + x + C(party) + age", data).fit().params["t"]
-    assert ols(design).params["alpha"] == pytest.approx(theirs, rel=1e-6)
-    assert [f"age is 99 in {(data.age == 99).sum()} of 120" in note for note in design.notes] == [True]
-    if twice:
-        assert table.data["twice"].tolist() == data.twice.tolist()
-
-
 def test_an_excel_file_is_told_what_is_missing_as_a_csv_is(lands, tmp_path):
     pytest.importorskip("openpyxl")
     path = tmp_path / "lands.xlsx"
@@ -252,32 +149,6 @@ def test_an_excel_file_is_told_what_is_missing_as_a_csv_is(lands, tmp_path):
         assert alpha(read_table(path, **FORMULAS, missing=missing)) == pytest.approx(right(lands), rel=1e-9)
     with pytest.raises(ValueError, match="'nobody', which the file does not have"):
         read_table(path, **FORMULAS, missing={"nobody": ""})
-
-
-@pytest.mark.parametrize(("name", "package"), [("data.xlsx", "openpyxl"), ("data.sav", "pyreadstat")])
-def test_a_reader_that_is_not_there_is_named_with_the_line_that_brings_it(name, package, tmp_path, monkeypatch):
-    import zipfile
-
-    with zipfile.ZipFile(tmp_path / name, "w") as file:
-        file.writestr("xl/workbook.xml", "<workbook/>")
-    monkeypatch.setitem(__import__("sys").modules, package, None)
-    with pytest.raises(ImportError, match=rf"read with {package}.*pip install {package} .*which-world\[formats\]"):
-        read_table(tmp_path / name, **FORMULAS)
-
-
-@pytest.mark.parametrize("name", ["x.parquet", "x.feather", "x.json", "x.jsonl", "x.dta", "x.sav", "x.xlsx", "x.xpt"])
-def test_what_only_looks_like_a_file_of_that_kind_is_refused_in_a_sentence(name, tmp_path):
-    (tmp_path / name).write_bytes(b"y,t\n1,2\n" * 30)
-    with pytest.raises((ValueError, ImportError), match=rf"{name} (could not be read as|is read with)") as refusal:
-        read_table(tmp_path / name, **FORMULAS)
-    assert "\n" not in str(refusal.value)
-
-
-@pytest.mark.parametrize("name", ["mine.rds", "mine.RData", "mine.rda"])
-def test_a_file_of_an_r_session_is_told_the_line_that_writes_a_csv(name, tmp_path):
-    (tmp_path / name).write_bytes(b"\x1f\x8b")
-    with pytest.raises(ValueError, match=r"is of an R session; .*write\.csv\(data"):
-        read_table(tmp_path / name, **FORMULAS)
 
 
 ADDRESSES = {
@@ -306,3 +177,25 @@ def test_a_report_says_what_became_of_the_texts_and_asks_about_the_codes(trial, 
     assert done.exit_code == 0, done.output
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "the second arm" in text and "age is -99 in 4 of 120 rows" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("y,t,x\n1,2,3\n4,5,6,7\n", "row"), ("y,t,x\n1,2,3,9\n4,5,6,9\n", "field"), ("y,t,x\n1,2,3,\n4,5,6,8\n", "row")],
+)
+def test_rows_keep_to_their_header(tmp_path, text, says):
+    (tmp_path / "mine.csv").write_text(text)
+    with pytest.raises(ValueError, match=says):
+        read_table(tmp_path / "mine.csv", outcome="y ~ t + x", treatment="t ~ x")
+
+
+def test_a_trailing_comma_shifts_nothing(tmp_path):
+    (tmp_path / "mine.csv").write_text("y,t,x\n1,2,3,\n4,5,6,\n7,9,8,\n")
+    table = read_table(tmp_path / "mine.csv", outcome="y ~ t + x", treatment="t ~ x")
+    assert table.data[["y", "t", "x"]].to_numpy().tolist() == [[1, 2, 3], [4, 5, 6], [7, 9, 8]]
+
+
+def test_thousands_are_read_when_asked_for(tmp_path):
+    (tmp_path / "mine.tsv").write_text("y\tt\tx\n43,500\t1\t2\n1,043,500\t2\t1\n900\t4\t1\n")
+    table = read_table(tmp_path / "mine.tsv", outcome="y ~ t + x", treatment="t ~ x", separator="\t", thousands=",")
+    assert table.data["y"].tolist() == [43500, 1043500, 900]
