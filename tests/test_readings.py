@@ -8,7 +8,7 @@ from oracles import as_fit, distance
 from scipy.stats import beta, cauchy, gaussian_kde, norm, uniform
 
 from helpers import atanh_normal, fit, joint_model, map_rho, read_map, reading_table, tipping_point, weigh
-from which_world import maps
+from which_world.engine import weighing
 from which_world.maps import trusted
 
 
@@ -178,8 +178,8 @@ def test_a_reading_asks_the_data_nothing(mapped, monkeypatch):
         monkeypatch.setattr(f"which_world.engine.likelihoods.{name}", never)
     for name in ("log_posterior", "columns", "mode"):
         monkeypatch.setattr(f"which_world.engine.laplace.{name}", never)
-    monkeypatch.setattr(maps, "log_posterior", never)
-    monkeypatch.setattr(maps, "columns", never)
+    monkeypatch.setattr(weighing, "log_posterior", never)
+    monkeypatch.setattr(weighing, "columns", never)
     for mean in (-0.2, 0.0, 0.2):
         weigh(mapped[1], atanh_normal(mean))
 

@@ -8,9 +8,9 @@ from oracles import residual_sd
 from ponds import scarred
 
 from helpers import make_design, make_report, ols, simulate_aquarium, write_report
-from which_world import maps
-from which_world.maps import smoothed, unreliable
-from which_world.report.contents import _reweigh
+from which_world.engine import weighing
+from which_world.engine.weighing import smoothed
+from which_world.maps import reweighed, unreliable
 from which_world.report.sentences import unread
 
 
@@ -51,7 +51,7 @@ def test_sensitivity_agrees_with_a_map_under_that_prior(report):
 
 
 def test_a_small_binary_design_reports_what_its_map_cannot_carry(recwarn, monkeypatch):
-    monkeypatch.setattr(maps, "WIDER_ROUNDS", 0)  # or wider Gaussians would carry it
+    monkeypatch.setattr(weighing, "WIDER_ROUNDS", 0)  # or wider Gaussians would carry it
     tank = simulate_aquarium(60, rho=0.4, treatment="binary", noise=6)
     terms = " + ".join(name for name in tank.data if name.startswith("X"))
     thin = make_report(make_design(tank.data, outcome=f"Y ~ T + {terms}", treatment="T ~ X0 + X1 + X2"))
@@ -64,11 +64,11 @@ def test_weights_upon_weights_are_judged_anew(report):
     """A prior of α a fiftieth as wide leaves next to no draw with weight: Pareto k̂ says so."""
     design = report.design
     sd = design.y.std() / residual_sd(design.t, design.C[:, design.in_outcome])
-    narrow = _reweigh(report.map, sd, sd / 50)
+    narrow = reweighed(report.map, sd, sd / 50)
     assert unreliable(narrow)[np.abs(narrow.rho) < 0.3].all()
     np.testing.assert_allclose(np.exp(narrow.log_weight).sum("draw"), 1)
     scars = scarred(report, report.map.rho < 0)
-    assert (unreliable(_reweigh(scars.map, sd, sd / 2)) == (report.map.rho < 0)).all()
+    assert (unreliable(reweighed(scars.map, sd, sd / 2)) == (report.map.rho < 0)).all()
     assert smoothed(np.log(1 / np.random.default_rng(0).uniform(size=4000)))[1] > 0.7  # weights of a tail index 1
 
 

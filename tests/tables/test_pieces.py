@@ -29,7 +29,7 @@ from helpers import (
     unit_information,
     weigh,
 )
-from which_world import maps
+from which_world.engine import weighing
 from which_world.moments import Moments, condensed
 from which_world.priors import scales
 from which_world.report.command import main
@@ -371,9 +371,9 @@ def test_without_a_current_pieces_say_what_statsmodels_says(responses, monkeypat
 def test_weights_are_drawn_from_all_rows_where_they_are_many(responses, monkeypatch):
     """A few draws are weighed, or all of them where these are not calm; both as in memory."""
     whole, pieces = both(responses, "yes", "dose", monkeypatch)
-    monkeypatch.setattr(maps, "WORK", 1_000)
+    monkeypatch.setattr(weighing, "WORK", 1_000)
     for calm in (0.2, 0.0):
-        monkeypatch.setattr(maps, "CALM", calm)
+        monkeypatch.setattr(weighing, "CALM", calm)
         one, two = (read_map(map_rho(design, rho=np.linspace(-0.5, 0.5, 7))) for design in (whole, pieces))
         assert two.to_numpy() == pytest.approx(one.to_numpy(), rel=1e-4)
 
@@ -443,7 +443,7 @@ def _late(place, table, folder):
 
 def test_a_worker_killed_in_the_middle_of_a_map_loses_nothing(responses, tmp_path, monkeypatch):
     whole, _ = both(responses, "y", "choice", monkeypatch)
-    monkeypatch.setattr(maps, "WORK", 1_000)  # as many rows are mapped, in fewer readings
+    monkeypatch.setattr(weighing, "WORK", 1_000)  # as many rows are mapped, in fewer readings
     rho = np.tanh(np.linspace(-1, 1, 7))
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 3}),

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.special import logsumexp
 from scipy.stats import norm
 
 from which_world import arguments
@@ -21,7 +20,7 @@ from which_world.decisions import benchmark_rho, columns_by_variable, robustness
 from which_world.deletion import influence
 from which_world.design import Design, check_few, terms_of
 from which_world.effects import POINTS
-from which_world.maps import GRID, map_rho, smoothed, trusted, unreliable
+from which_world.maps import GRID, map_rho, reweighed, trusted, unreliable
 from which_world.moments import on_one_thread
 from which_world.priors import AtanhNormal, atanh_normal, check_belief, scales
 from which_world.readings import between_columns, read_map, summary, tipping_point, weigh
@@ -516,7 +515,7 @@ def _sensitivity(design, chart, belief, alpha, seed):
         if isinstance(belief, AtanhNormal):
             wider = atanh_normal(belief.mean, factor * belief.sd)
             trials[f"prior of ρ {word} as wide"] = wider, chart
-        trials[f"prior of α {word} as wide"] = belief, _reweigh(chart, sd, factor * sd)
+        trials[f"prior of α {word} as wide"] = belief, reweighed(chart, sd, factor * sd)
     rows = {}
     for name, (prior, trial) in trials.items():
         try:
@@ -532,23 +531,6 @@ def _leaning(design, chart, worlds, belief, alpha, seed):
     if not np.isfinite(worlds.loc["ρ free", read_of(design)]):
         return ""
     return leaning(weigh(chart, belief, seed=seed), belief, scales(design, alpha=alpha).alpha)
-
-
-def _reweigh(chart, old, new):
-    """The map under another prior sd of α, weighted by the ratio of the two priors.
-
-    Weights upon weights are judged anew, and no column is more reliable than it was.
-    """
-    ratio = norm.logpdf(chart.alpha.values, 0, new) - norm.logpdf(chart.alpha.values, 0, old)
-    raw = chart.log_weight.values + ratio
-    smooth = [smoothed(column) for column in raw]
-    weight, k_hat = map(np.array, zip(*smooth))
-    return chart.assign(
-        log_weight=(("rho", "draw"), weight),
-        log_evidence=chart.log_evidence + logsumexp(raw, axis=1),
-        ess=("rho", 1 / np.exp(2 * weight).sum(axis=1)),
-        pareto_k=np.maximum(chart.pareto_k, k_hat),
-    )
 
 
 def _thinned(design, seed):
