@@ -33,9 +33,9 @@ BENCHMARKS = Path(__file__).parent / "benchmarks"
 QUICK = {
     "test_appendix", "test_arguments", "test_bivariate", "test_bivariate_graph", "test_bivariate_plain",
     "test_claims", "test_classical", "test_codes", "test_columns", "test_conjugate", "test_counterfactual",
-    "test_data", "test_design", "test_dialects", "test_draws", "test_factors", "test_formulas", "test_guards",
-    "test_independence", "test_likelihoods", "test_making", "test_options", "test_pairs", "test_plots",
-    "test_simulate",
+    "test_data", "test_design", "test_dialects", "test_draws", "test_factors", "test_formulas", "test_frames",
+    "test_guards", "test_independence", "test_likelihoods", "test_making", "test_options", "test_pairs",
+    "test_plots", "test_simulate",
 }  # fmt: skip
 """Files whose tests take a second each, or less."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from which_world.tables import formulas
+from which_world.tables import frames
 
 PARQUET = ".parquet", ".pq"
 SHEETS = ".xlsx", ".xlsm", ".xls", ".ods"
@@ -73,7 +73,7 @@ def read(path: Path, **options: Any) -> pd.DataFrame:
     """
     suffix = path.suffix.lower()
     try:
-        return formulas.check_frame(_known_reader(suffix)(path, **options), str(path))
+        return frames.check_frame(_known_reader(suffix)(path, **options), str(path))
     except ImportError as error:
         named = re.search(r"(?:Import |dependency '|named ')(\w+)", str(error))
         package = named[1] if named else "what pandas asks for"

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from which_world import arguments
-from which_world.tables import columns, formats, formulas
+from which_world.tables import columns, formats, formulas, frames
 
 PARSED_AT_ONCE = 2**18  # rows of a CSV that are parsed together
 IN_A_FRAME = "nothing for a data frame, where it is NaN or None: data.replace({'age': {-99: None}})"
@@ -120,14 +120,14 @@ def read_table(
     arguments.flag(drop_missing, "drop_missing")
     for name, formula in (("outcome", outcome), ("treatment", treatment)):
         arguments.text(formula, name, accepted="a formula, such as 'y ~ t + x'")
-    path = formulas.in_pandas(path)
+    path = frames.in_pandas(path)
     file = _file(path, drop_missing, marks, missing)
     if file and _too_large(file):
         return Table(file, outcome, treatment, 0, {}, {})
     if file:
         data = _read(file, missing_texts, **marks)
     else:
-        data = formulas.check_frame(path, "path").copy()
+        data = frames.check_frame(path, "path").copy()
 
     header, source = list(map(str, data.columns)), file.name if file else ""
     _check_quoted(outcome, treatment, header, source)
@@ -296,13 +296,13 @@ def _defined(data, equations):
 
     And how many rows are left out, by the part that is undefined in them.
     """
-    usable, _ = formulas.usable(data, equations)
-    undefined = formulas.undefined(usable, equations)
+    usable, _ = frames.usable(data, equations)
+    undefined = frames.undefined(usable, equations)
     if not undefined:
         return data, {}
     bad = np.any([rows for rows, _ in undefined.values()], axis=0)
     if bad.all():
-        raise ValueError(f"{formulas.say_undefined(usable, undefined)}; nothing would be left.")
+        raise ValueError(f"{frames.say_undefined(usable, undefined)}; nothing would be left.")
     counts = {part: int(rows.sum()) for part, (rows, _) in undefined.items()}
     return data[~bad].reset_index(drop=True), counts
 

@@ -16,7 +16,7 @@ import pandas as pd
 from which_world import arguments
 from which_world.design import Design, warn_long
 from which_world.moments import on_one_thread
-from which_world.tables import formulas, pieces
+from which_world.tables import formulas, frames, pieces
 from which_world.tables.guards import (
     BESIDE,
     LOST_DIGITS,
@@ -154,7 +154,7 @@ def make_design(
     """
     in_pieces = pieces.in_pieces(data)
     if not in_pieces:
-        data = formulas.check_frame(data)
+        data = frames.check_frame(data)
     arguments.one_of(outcome_kind, (None, *get_args(Kind)), "outcome_kind")
     equations = formulas.parse(outcome, "outcome"), formulas.parse(treatment, "treatment")
     _warn_of_levels(data, equations)
@@ -183,8 +183,8 @@ def _columns(
         refuse_pieces(f"the effect changes with {names}, so that every row's product counts")
     if in_pieces or (pieces.better_in_pieces(data, equations) and not moderators):
         return pieces.condense(data, equations, terms)
-    rows, notes = formulas.usable(data, equations)
-    y, t, outcome, treatment = formulas.columns_of(rows, *equations, terms)
+    rows, notes = frames.usable(data, equations)
+    y, t, outcome, treatment = frames.columns_of(rows, *equations, terms)
     responses = {"outcome": y, "treatment": t}
     return pieces.Evaluated(y, t, outcome, treatment, None, notes, responses, {})
 
@@ -248,10 +248,10 @@ def _with_all_rows(condensed, data, equations, terms, levels, step):
     return design
 
 
-def _made_of(equations, frames):
+def _made_of(equations, sides):
     """The term and the variables of each column of two equations, by label."""
     made = {}
-    for equation, frame in zip(equations, frames):
+    for equation, frame in zip(equations, sides):
         for term, labels in frame.attrs["labels"].items():
             origin = str(term), tuple(sorted(equation.uses(term)))
             for label in labels:
@@ -393,7 +393,7 @@ def _treatment_kind(t: np.ndarray, name: str) -> Kind:
         raise ValueError(
             f"the treatment {name!r} has the {len(levels)} values {levels.tolist()}; accepted are "
             "a binary treatment coded 0 and 1, or a continuous one with at least "
-            f"{FEWEST_DOSES} distinct values: {formulas.advised(t, name, 'treatment')}."
+            f"{FEWEST_DOSES} distinct values: {frames.advised(t, name, 'treatment')}."
         )
     return "continuous"
 
@@ -410,7 +410,7 @@ def _outcome_kind(y: np.ndarray, name: str, wanted: Kind | None) -> Kind:
         )
         raise ValueError(
             f"the outcome {name!r} has {how_many} values, from {low} to {high}; accepted as a yes "
-            f"or a no are 0 and 1: {formulas.advised(y, name, 'outcome')}; or "
+            f"or a no are 0 and 1: {frames.advised(y, name, 'outcome')}; or "
             "outcome_kind='continuous' (--outcome-kind continuous) for a straight line."
         )
     return "continuous"

@@ -25,7 +25,7 @@ from joblib import parallel_config
 
 from which_world.design import Design
 from which_world.moments import AT_ONCE, BLOCK, Moments, cuts, one_thread
-from which_world.tables import codes, columns, factors, formulas
+from which_world.tables import codes, columns, factors, formulas, frames
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -103,7 +103,7 @@ class Reduced(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """Both responses and both sets of covariates, as `formulas.columns_of` gives them.
+    """Both responses and both sets of covariates, as `frames.columns_of` gives them.
 
     In as many rows as there are, or in few that stand for `n`. `values` has some different values
     of each response; `levels` those of each categorical factor; `notes` are sentences. `all_rows`
@@ -191,12 +191,12 @@ def condense(data: Source, equations: Equations, terms: Sequence[Term]) -> Evalu
     """Both responses and both sets of covariates, condensed.
 
     `terms` are those of the outcome equation's covariates, without the treatment. A ValueError is
-    as of `formulas.usable` and `formulas.columns_of`, or names a function of whole columns, such as
+    as of `frames.usable` and `frames.columns_of`, or names a function of whole columns, such as
     ``poly``.
     """
     opened = _opened(data)
     for equation in equations:
-        formulas.check_names(opened.columns, equation)
+        frames.check_names(opened.columns, equation)
         if whole := _whole_column(equation):
             raise ValueError(
                 f"{equation.argument}={equation.text!r}: {whole[0]!r} needs a whole column at "
@@ -211,7 +211,7 @@ def condense(data: Source, equations: Equations, terms: Sequence[Term]) -> Evalu
         raise ValueError("data has 0 rows; accepted is one with rows.")
     _check_look(look, equations)
     levels, gone = _levels(look, equations)
-    notes = [*formulas.notes_of(opened), *formulas.shared(equations), *gone]
+    notes = [*frames.notes_of(opened), *frames.shared(equations), *gone]
     for name, counts in look.ends.items():
         notes += codes.ask(counts, name, look.n)
 
@@ -316,7 +316,7 @@ def _look(rows, equations, needed):
     numbers = {
         name: codes.ends(column)
         for name, column in plain.items()
-        if formulas.measured(column, needed[name])
+        if frames.measured(column, needed[name])
     }
     texts = {
         name: column.value_counts()
@@ -324,8 +324,8 @@ def _look(rows, equations, needed):
         if not needed[name] and _is_text(column)
     }
     complete = pd.DataFrame(plain)[~rows.isna().any(axis=1)]
-    undefined = formulas.undefined(complete, equations)
-    factor_values = formulas.values_of(complete, equations)
+    undefined = frames.undefined(complete, equations)
+    factor_values = frames.values_of(complete, equations)
     return Look(
         n=len(rows),
         missing=+Counter(rows.isna().sum().astype(int).to_dict()),
@@ -382,12 +382,12 @@ def _check_look(look, equations):
     """Refuse what is missing, infinite or undefined anywhere, and text that is no categories."""
     for equation in equations:
         holes = {name: look.missing[name] for name in sorted(equation.names) if look.missing[name]}
-        formulas.refuse_holes(holes, look.n, equation)
+        frames.refuse_holes(holes, look.n, equation)
         for name in equation.names:
-            formulas.refuse_infinite(look.infinite[name], name, equation.argument)
+            frames.refuse_infinite(look.infinite[name], name, equation.argument)
     for name, counts in look.texts.items():
         columns.check_text(counts.astype(int).sort_values(ascending=False, kind="stable"), name)
-    formulas.check_compared(
+    frames.check_compared(
         equations, {name: list(counts.index) for name, counts in look.texts.items()}
     )
     if look.undefined:
@@ -395,7 +395,7 @@ def _check_look(look, equations):
             f"{part}: {count:,} of {look.n:,} values are undefined"
             for part, count in look.undefined.items()
         ]
-        formulas.refuse_undefined("; ".join(counts))
+        frames.refuse_undefined("; ".join(counts))
 
 
 def _levels(look, equations):
@@ -411,14 +411,14 @@ def _levels(look, equations):
         column = next(iter(factors.names(trees[name])))
         for level in known:
             if level not in used:
-                notes[column, level] = formulas.without_rows(column, level)
+                notes[column, level] = frames.without_rows(column, level)
     return levels, list(notes.values())
 
 
 def _columns(rows, equations, terms, levels):
     """Both responses and both sets of covariates of some rows."""
-    data, _ = formulas.usable(rows, equations, whole=False)
-    return formulas.columns_of(data, *equations, terms, levels=levels)
+    data, _ = frames.usable(rows, equations, whole=False)
+    return frames.columns_of(data, *equations, terms, levels=levels)
 
 
 def _reduce(rows, read, share):
