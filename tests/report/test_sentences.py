@@ -10,7 +10,7 @@ from ponds import scarred, tank
 from scipy.stats import norm
 
 from helpers import make_design, make_report, simulate_aquarium, write_report
-from which_world.report.contents import _unread
+from which_world.report.beliefs import _unread
 from which_world.report.figure import reach, shown
 from which_world.report.sentences import conclusion, overturns, unread
 from which_world.report.short import in_short

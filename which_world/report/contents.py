@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import xarray as xr
-from scipy.stats import norm
 
 from which_world import arguments
 from which_world.checks import shuffle_test, shuffles_of_normal
-from which_world.classical import effect_line
 from which_world.decisions import benchmark_rho, columns_by_variable, robustness_value
 from which_world.deletion import influence
-from which_world.design import Design, check_few, terms_of
-from which_world.effects import POINTS
-from which_world.maps import GRID, map_rho, reweighed, trusted, unreliable
+from which_world.design import Design, check_few
+from which_world.maps import GRID, map_rho, trusted, unreliable
 from which_world.moments import on_one_thread
-from which_world.priors import AtanhNormal, atanh_normal, check_belief, scales
-from which_world.readings import between_columns, read_map, summary, tipping_point, weigh
+from which_world.priors import atanh_normal, check_belief, scales
+from which_world.readings import tipping_point, weigh
+from which_world.report.beliefs import PROBABILITY, sensitivity_of, worlds_of
 from which_world.report.curves import curves, curves_said
 from which_world.report.examine import MISLED, data_checks, doubts
 from which_world.report.identifiers import belonging, identifiers, narrowed
 from which_world.report.instruments import instrument_table, instruments_said
 from which_world.report.leaning import leaning
+from which_world.report.names import TableAsRead, labelled, rows_of, source_of
 from which_world.report.options import check_options, check_within, decided
 from which_world.report.report import Report, read_of
 from which_world.report.sentences import (
     assumptions,
     conclusion,
-    contradiction,
     limits,
     moved,
     overturns,
@@ -44,8 +40,6 @@ from which_world.report.sentences import (
 from which_world.report.words import listed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from which_world.priors import RhoPrior
 
 ROWS_FOR_SIZE = 300  # from which the shuffle test is known to reject what it should,
@@ -54,53 +48,6 @@ THINNED_TO = (
     40_000  # rows of a binary treatment, beyond which columns and benchmarks are drawn of fewer
 )
 LOOKED = 200_000  # rows of which each one's influence is looked at
-PROBABILITY = 0.95
-FLAT_DRAWS = 4000  # of least squares
-FIRMLY, LOOSELY = 0.05, 0.25  # sd of atanh ρ in the worlds of a belief
-
-
-class TableAsRead(Protocol):
-    """What a report takes from the table that `read_table` gives."""
-
-    @property
-    def data(self) -> pd.DataFrame | Path | None: ...
-    @property
-    def dropped(self) -> int: ...
-    @property
-    def names(self) -> Mapping[str, str]: ...
-    @property
-    def undefined(self) -> Mapping[str, int]: ...
-
-
-class Source(NamedTuple):
-    """What is known of the rows that a design was made from; no `data` where none are at hand."""
-
-    data: pd.DataFrame | None
-    dropped: int
-    names: dict[str, str]
-    undefined: dict[str, int]
-
-
-def unit_of_effect(design: Design) -> float:
-    """What one unit of a slope is in the effect that is read."""
-    return POINTS * design.step if design.outcome_kind == "binary" else 1.0
-
-
-def beliefs(
-    belief: RhoPrior,
-) -> dict[str, tuple[float | RhoPrior, str]]:
-    """The worlds of a report: by name what is believed of ρ, also in words."""
-    worlds: dict[str, tuple[float | RhoPrior, str]] = {
-        "ρ = 0": (0.0, "nothing unmeasured moves both T and Y"),
-        "ρ free": (belief, "a hidden current of unknown size and sign"),
-    }
-    for rho, moves in ((-0.3, "lowers"), (0.3, "raises")):
-        probably = f"what raises T unseen probably {moves} Y"
-        surely = f"what raises T unseen {moves} Y"
-        mean = np.arctanh(rho)
-        worlds[f"ρ near {rho:+g}, loosely"] = atanh_normal(mean, LOOSELY), probably
-        worlds[f"ρ near {rho:+g}, firmly"] = atanh_normal(mean, FIRMLY), surely
-    return worlds
 
 
 @on_one_thread
@@ -198,14 +145,14 @@ def make_report(
     )
     belief = atanh_normal() if belief is None else check_belief(belief)
     seed = arguments.seed(seed)
-    source = _source(table, dropped, names, undefined, data)
+    source = source_of(table, dropped, names, undefined, data)
     if tell is None:
         tell = _silently
     options, within = check_options(options), check_within(within)
     tell = arguments.function(tell, "tell", "a function of a stage's name")
     if design.outcome_kind == "binary":
         unit = unit or "percentage points"
-    of_file, design = design, _labelled(design, labels, source.names)
+    of_file, design = design, labelled(design, labels, source.names)
 
     shuffles = design.kinds == ("continuous", "binary")
     shuffled = shuffle_test(design, seed=seed) if shuffles else np.nan
@@ -221,7 +168,7 @@ def make_report(
     checks += [*looked, *unread(chart.rho.values, unreliable(chart)), *pulled(chart)]
 
     tell("read the worlds")
-    worlds, draws = _worlds(design, chart, belief, seed, misled)
+    worlds, draws = worlds_of(design, chart, belief, seed, misled)
     decision, said = decided(chart, options, within, belief, not misled)
     instruments = instrument_table(design, worlds.loc["ρ free"], misled)
     checks += instruments_said(instruments, design, unit)
@@ -229,7 +176,7 @@ def make_report(
     deciding = influence(design) if at_hand else pd.DataFrame()
     bent = curves(design)
     checks += curves_said(bent, unit)
-    sensitivity = _sensitivity(design, chart, belief, alpha, seed)
+    sensitivity = sensitivity_of(design, chart, belief, alpha, seed)
     tell("benchmarks")
     benchmarks = _benchmarks(_thinned(design, seed))
 
@@ -272,31 +219,6 @@ def _silently(stage):
     """What tells a stage to nobody."""
 
 
-def _source(table, dropped, names, undefined, data) -> Source:
-    """What is known of the rows of a design, from a table or told one by one."""
-    dropped = arguments.count(dropped, "dropped", least=0)
-    names = _of_table(names, "names", arguments.text)
-    undefined = _of_table(undefined, "undefined", arguments.count)
-    if table is None:
-        return Source(data, dropped, names, undefined)
-    if not all(hasattr(table, name) for name in Source._fields):
-        arguments.refuse("table", table, "the Table of read_table(path, ...)", error=TypeError)
-    told = {"data": data is not None, "dropped": dropped, "names": names, "undefined": undefined}
-    if twice := [name for name, given in told.items() if given]:
-        raise ValueError(
-            f"{twice[0]}=... is told twice, since table=... holds it; accepted is either the table "
-            "or what it holds."
-        )
-    rows = table.data if isinstance(table.data, pd.DataFrame) else None
-    return _source(None, table.dropped, table.names, table.undefined, rows)
-
-
-def _of_table(mapping, name, check):
-    """What `read_table` says of a file by name, or nothing."""
-    accepted = f"Table.{name} of read_table"
-    return arguments.mapping({} if mapping is None else mapping, name, accepted, check=check)
-
-
 def _belonging(of_file, design, source):
     """Columns that may name who belongs together, and a question for each.
 
@@ -304,7 +226,7 @@ def _belonging(of_file, design, source):
     """
     if design.stands_for:
         return pd.DataFrame(), [], []
-    rows = None if source.data is None else _rows_of(source.data, design)
+    rows = None if source.data is None else rows_of(source.data, design)
     shared, looked = identifiers(of_file, rows, source.names)
     asked = belonging(shared, design)
     if asked or not looked:
@@ -314,60 +236,6 @@ def _belonging(of_file, design, source):
         "equations to matter."
     )
     return shared, asked, [none]
-
-
-def _rows_of(data, design):
-    """The data, if they are the rows that the design was made from."""
-    arguments.instance(data, pd.DataFrame, "data", "the DataFrame that the design was made from")
-    if len(data) != design.n:
-        arguments.refuse("data", data, f"the {design.n:,} rows that the design was made from")
-    return data
-
-
-def _labelled(design, labels, names):
-    """The design, its variables called as the reader calls them."""
-    accepted = "a mapping of names in the formulas to words, such as {'wt82_71': 'the weight gain'}"
-    labels = {} if labels is None else labels
-    labels = arguments.mapping(labels, "labels", accepted, check=arguments.text)
-    if not labels:
-        return design
-    plain_names = {own: plain for plain, own in names.items()}
-    labels = {plain_names.get(name, name): words.strip() for name, words in labels.items()}
-    terms, variables = terms_of(design)
-    groups = columns_by_variable(design)
-    known = list(dict.fromkeys([design.outcome, design.treatment, *terms, *groups]))
-    _check_labels(labels, known)
-    called = {name: labels.get(name, name) for name in [*known, *sum(variables, ())]}
-    pairs = zip(design.covariates, terms)
-    covariates = tuple(_called(column, term, labels) for column, term in pairs)
-    return replace(
-        design,
-        outcome=called[design.outcome],
-        treatment=called[design.treatment],
-        covariates=covariates,
-        scales=design.scales.set_axis(list(covariates)),
-        terms=tuple(called[term] for term in terms),
-        variables=tuple(tuple(called[name] for name in names) for names in variables),
-    )
-
-
-def _check_labels(labels, known):
-    """Refuse labels of no variable, without words, of several lines, or of two variables."""
-    if any(name not in known for name in labels) or not all(labels.values()):
-        arguments.refuse("labels", labels, f"words for {', '.join(known)}")
-    if any(re.search(r"[\r\n]", words) for words in labels.values()):
-        arguments.refuse("labels", labels, "words on one line")
-    if len({labels.get(name, name) for name in known}) < len(known):
-        arguments.refuse("labels", labels, "another label for each variable")
-
-
-def _called(column, term, labels):
-    """A column's label with its term as the reader calls it; what names the level stays."""
-    if term not in labels:
-        return column
-    if column.startswith(term):
-        return labels[term] + column.removeprefix(term)
-    return f"{labels[term]} [{column}]"  # a level stands between the factors of a product
 
 
 def _map_with_enough_draws(design, *, alpha=None, seed=0):
@@ -423,107 +291,6 @@ def _tipping(chart, zero):
 def large(design: Design) -> bool:
     """Whether a binary treatment has more than THINNED_TO rows."""
     return design.kind == "binary" and design.n > THINNED_TO
-
-
-def _worlds(design, chart, belief, seed, misled=False):
-    """The table of worlds, and their draws."""
-    read = read_of(design)
-    least_squares = effect_line(design)
-    unit, rng = unit_of_effect(design), np.random.default_rng(seed)
-    rows = {"OLS": _least_squares(least_squares, read, unit)}
-    draws = {"OLS": _flat(least_squares, read, unit, rng)}
-    for name, (prior, meaning) in beliefs(belief).items():
-        try:
-            reading = weigh(chart, prior, seed=seed, likelihood=name == "ρ free" or not misled)
-        except ValueError as refusal:
-            if name == "ρ = 0":
-                raise
-            rows[name] = _no_row(read) | {"interpretation": f"not shown: {_unread(str(refusal))}"}
-            continue
-        rows[name] = _row(reading, read)
-        if isinstance(prior, float):
-            rows[name] |= _column(chart, prior, read)
-        against = "" if misled else contradiction(prior, rows[name]["rho"])
-        if misled and name not in ("ρ = 0", "ρ free"):
-            against = "the likelihood, which the shuffles reject, has no say on ρ"
-        rows[name]["interpretation"] = f"{meaning}; {against}" if against else meaning
-        draws[name] = reading[[read, "rho"]]
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("world")
-    table.insert(3, "gap", table[read] - table.loc["OLS", read])
-    names = pd.Index(draws, name="world")
-    together = xr.concat([reading.drop_attrs() for reading in draws.values()], names)
-    said = {"outcome": design.outcome, "treatment": design.treatment, "step": design.step}
-    return table, together.assign_attrs(said)
-
-
-def _column(chart, rho, read):
-    """Mean and interval at one ρ, as the figure that moves has them."""
-    column = between_columns(read_map(chart, PROBABILITY), [rho]).iloc[0]
-    return {read: column["mean"], "low": column["low"], "high": column["high"]}
-
-
-def _unread(refusal):
-    """Why the map cannot carry a world, without the remedies that need Python."""
-    at_ends = r"([\d.]+)% of the posterior lies at the ends of the map .*and (\d\.\d\d)"
-    if edge := re.match(at_ends, refusal):
-        return f"{float(edge[1]):z.0f} % of the posterior lies beyond ρ = ±{edge[2]}"
-    if rough := re.search(r"which hold ([\d.]+)% of the posterior", refusal):
-        return f"{float(rough[1]):z.0f} % of the posterior lies where the map is far from Gaussian"
-    return refusal.partition(";")[0]
-
-
-def _least_squares(result, read, unit):
-    """The row of least squares, which has no ρ."""
-    low, high = unit * result.conf_int().loc["alpha"]
-    t = result.params["alpha"] / result.bse["alpha"]
-    return _no_row(read) | {
-        read: unit * result.params["alpha"],
-        "low": low,
-        "high": high,
-        f"P({read}>0)": norm.cdf(t),
-        "interpretation": "least squares: no hidden current",
-    }
-
-
-def _flat(result, read, unit, rng):
-    """Least squares as draws of its effect: the posterior under a flat prior. It has no ρ."""
-    errors = result.bse["alpha"] * rng.standard_t(result.df_resid, FLAT_DRAWS)
-    effect = unit * (result.params["alpha"] + errors)
-    nothing = np.full(FLAT_DRAWS, np.nan)
-    variables = {read: ("draw", effect), "rho": ("draw", nothing)}
-    return xr.Dataset(variables, coords={"draw": np.arange(FLAT_DRAWS)})
-
-
-def _no_row(read):
-    """A row of a world that the map cannot carry."""
-    names = read, "low", "high", "rho", "rho_sd", f"P({read}>0)", "pareto_k", "ess"
-    return dict.fromkeys(names, np.nan)
-
-
-def _row(reading, read):
-    """The row of a world, from its draws."""
-    row = summary(reading[read].values, reading.rho.values, PROBABILITY, read)
-    row |= {name: reading.attrs[name] for name in ("pareto_k", "ess")}
-    return {name: float(value) for name, value in row.items()}
-
-
-def _sensitivity(design, chart, belief, alpha, seed):
-    """The world "ρ free" again, under priors half and twice as wide."""
-    sd, read = scales(design, alpha=alpha).alpha, read_of(design)
-    trials = {"as reported": (belief, chart)}
-    for word, factor in (("half", 0.5), ("twice", 2.0)):
-        if isinstance(belief, AtanhNormal):
-            wider = atanh_normal(belief.mean, factor * belief.sd)
-            trials[f"prior of ρ {word} as wide"] = wider, chart
-        trials[f"prior of α {word} as wide"] = belief, reweighed(chart, sd, factor * sd)
-    rows = {}
-    for name, (prior, trial) in trials.items():
-        try:
-            rows[name] = _row(weigh(trial, prior, seed=seed), read)
-        except ValueError:  # the map cannot carry this prior: an empty row says so
-            rows[name] = _no_row(read)
-    shown = [read, "low", "high", "rho", "rho_sd", f"P({read}>0)"]
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("prior")[shown]
 
 
 def _leaning(design, chart, worlds, belief, alpha, seed):
