@@ -112,7 +112,7 @@ class MaximumLikelihood:
 
 @on_one_thread
 def ols(design: Design, *, cluster: npt.ArrayLike | None = None) -> RegressionResults:
-    """Least squares of the outcome on treatment and covariates.
+    """statsmodels' least squares of the outcome on treatment and covariates.
 
     Parameters
     ----------

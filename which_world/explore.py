@@ -146,9 +146,9 @@ def _heights(fine, points):
 
 
 def _map_captions(effect, unit, tipping, points):
-    """What is seen where the figure moves, and where it stands still."""
+    """The captions of the figure that moves, and of the one that stands still."""
     in_unit = f", in {unit}," if unit else ""
-    what = f"The {effect}{in_unit} at every hidden current"
+    shown = f"The {effect}{in_unit} at every hidden current"
     marks = "The line is its posterior mean, the band its 95 % interval"
     shape = "the orange shape is the posterior at the slider's ρ, with its mean and its interval"
     more = ""
@@ -159,7 +159,7 @@ def _map_captions(effect, unit, tipping, points):
         more = f" The dotted line is the tipping point, ρ = {at}, where the interval reaches zero."
     if points:
         more += f" Marked by name: {' and '.join(points)}."
-    return f"{what}. Move ρ. {marks}; {shape}.{more}", f"{what}. {marks}.{more}"
+    return f"{shown}. Move ρ. {marks}; {shape}.{more}", f"{shown}. {marks}.{more}"
 
 
 def _still_map(ax, columns, tipping, points, unit):

@@ -59,7 +59,7 @@ def map_rho(
     draws: int = 512,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Fit everything but ρ at each ρ of a grid.
+    """A map: the posterior of everything but ρ, at each ρ of a grid.
 
     Parameters
     ----------
@@ -262,6 +262,7 @@ def _warn(rho, bad):
 
 
 def _grid(rho):
+    """The correlations of a grid, if they are one."""
     found = arguments.numbers(
         rho, "rho", accepted := "a grid of five or more increasing numbers in (-1, 1)"
     )

@@ -56,7 +56,7 @@ def joint_model(
     alpha: float | None = None,
     sigma: float | None = None,
 ) -> pm.Model:
-    """Treatment and outcome together, with correlated errors.
+    """A PyMC model of treatment and outcome together, with correlated errors.
 
     ::
 
@@ -385,7 +385,7 @@ def selected_logp(y, mu, sigma, rho, eta, t):
 
 
 def selected_draw(mu, sigma, rho, eta, t):
-    """Draw V on the side that t names, then U given V: y = μ + σ(ρV + √(1-ρ²) ε)."""
+    """y = μ + σ(ρV + √(1-ρ²) ε) of a V drawn on the side that t names."""
     q = 2.0 * t - 1.0
     # qV lies above -qη; its upper tail has mass Φ(qη), and log-space keeps that tail exact
     V = -q * pt.ndtri_exp(pt.log(pm.Uniform.dist(0, 1, shape=eta.shape)) + log_Phi(q * eta))

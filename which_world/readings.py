@@ -210,7 +210,7 @@ def _resample(map, knots, a, width, cell, rng):
 
 
 def _check_support(map, knots, a, share, beyond):
-    """Refuse a reading that leans on columns that cannot carry it, or on none; else report."""
+    """Pareto k̂, ess and share at the edge of a reading; refused, if its columns cannot carry it."""
     weight = _column_weights(knots, a, share)
     bad = unreliable(map) & (weight > NEGLIGIBLE)
     refuse_columns(map, bad, f"which hold {weight[bad].sum():.1%} of the posterior")

@@ -52,6 +52,7 @@ def _pullback(inputs, outputs, cotangents):
 
 
 def _value(h, k, r):
+    """log Φ₂(h, k; r) as a graph: the corner of a quadrant, or what it lacks to a half-plane."""
     h = pt.switch(pt.eq(h, 0) & pt.eq(k, 0), -1e-150, h)
     flip = h + k > 0
     h, k = pt.switch(flip, -h, h), pt.switch(flip, -k, k)

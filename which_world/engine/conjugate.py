@@ -199,6 +199,7 @@ def coefficients(sums, log_sigma, a, rng):
 
 
 def _coefficients(sums, a, log_sigma, rng):
+    """θ of a few draws, (draws, size): the paired columns given the others, drawn first."""
     given = _regression(sums, a, log_sigma)
     root = np.linalg.cholesky(given.S)
     plain = rng.normal(size=(*given.s.shape, 1))
@@ -251,6 +252,7 @@ class Regression(NamedTuple):
 
 
 def _regression(sums, a, log_sigma):
+    """The normal posterior of all coefficients at each node, the paired columns solved out."""
     U, V = np.exp(-log_sigma).T
     cross, at = -np.tanh(a) * U * V, sums.equation
     M = np.moveaxis(np.cosh(a) ** 2 * np.array([[U**2, cross], [cross, V**2]]), -1, 0)
@@ -274,6 +276,7 @@ def _regression(sums, a, log_sigma):
 
 
 def _given_some(sums, a, log_sigma):
+    """Each node's log density, posterior mean of α and log of its sd, (nodes, 3)."""
     given = _regression(sums, a, log_sigma)
     unit = np.broadcast_to(np.eye(len(sums.equation))[sums.place], given.s.shape)
     solved = np.linalg.solve(given.S, np.stack([given.s, unit], axis=-1))

@@ -37,6 +37,7 @@ def forest_gibbs(joint, *, draws, tune, chains, seed):
 
 
 def _chain(joint, grid, plan, rng):
+    """One chain's draws, as the compiled loops keep them."""
     design, rows = joint.design, Rows.of(joint.design, compress=False)
     far = np.clip(0.5 * rng.normal(), -1.5, 1.5)  # chains start apart
     log_sigmas = (

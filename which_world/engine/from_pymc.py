@@ -160,6 +160,7 @@ def extract(model):
 
 
 def _joint(model):
+    """The numbers of a joint model of ours; Unreadable, if it is none."""
     free = {rv.name: rv for rv in model.free_RVs}
     seen = {
         rv.name: np.asarray(evaluated(model.rvs_to_values[rv]), dtype=float)
@@ -241,6 +242,7 @@ def _trees(rv):
 
 
 def _sparse(free, e):
+    """The sieve or the funnel of one equation; None where there is neither."""
     if f"slab_{e}" in free:
         return _sieve(free, e)
     if f"z_{e}" in free:

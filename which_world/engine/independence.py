@@ -33,7 +33,7 @@ PROPOSAL_ROUNDS = 4  # each better than the last, before NUTS takes over
 
 
 def independence_metropolis(design, prior, rho, *, draws, chains, seed):
-    """Independence Metropolis from the columns; None when Pareto k̂ or the effective size objects.
+    """Draws made exact from the columns; None when Pareto k̂ or the effective size objects.
 
     Of two continuous responses with many coefficients the scales and ρ alone are proposed, and the
     coefficients drawn from their posterior given these.

@@ -78,6 +78,7 @@ def two_errors(u, v, s, q, a):
 
 
 def two_errors_partials(u, v, s, q, a):
+    """Value and derivatives in (error, error, a)."""
     cosh, sinh = np.cosh(a), np.sinh(a)
     e, e_a, one = u * cosh - v * sinh, u * sinh - v * cosh, np.ones_like(u)
     return Partials(
@@ -148,6 +149,7 @@ def two_indices(u, v, s, q, a):
 
 
 def two_indices_partials(u, v, s, q, a):
+    """Value and derivatives in (index, index, a)."""
     value = None
     if np.ndim(a) == 0:
         value = log_Phi2_rows((s * u)[None], (q * v)[None], s * q, np.array([a]))[0]

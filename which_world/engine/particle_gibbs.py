@@ -19,7 +19,7 @@ STATS = ("diverging", "energy", "tree_depth", "step_size", "acceptance_rate")
 
 
 def particle_gibbs(model, *, draws, tune, chains, seed, progressbar, names=None):
-    """PyMC's way: in each step particle Gibbs for the forests, then NUTS for everything else."""
+    """Draws in PyMC's way: each step particle Gibbs for forests, then NUTS for all else."""
     forests = filter(is_forest, model.free_RVs)
     alone = multiprocessing.current_process().daemon  # a worker of a cluster may not have workers
     with model, _quiet("pymc"), rounded_alike():

@@ -100,6 +100,7 @@ def half_cauchy_nodes(count=SPREAD_NODES):
 
 
 def _target(joint):
+    """What chains walk on: columns at the knots of a, and where sparse coefficients stand."""
     knots = _knots(joint)
     precision = np.array([np.linalg.inv(root @ root.T) for root in knots.root])
     height = knots.value + _log_prior_sigma(joint, knots.mode)

@@ -68,7 +68,7 @@ def make_report(
     seed: int = 0,
     tell: Callable[[str], object] | None = None,
 ) -> Report:
-    """Take a design to worlds, map, benchmarks and the sentences of a report.
+    """A report of a design: worlds, map, benchmarks, and sentences on what they rest on.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def make_report(
 
     tell("read the worlds")
     worlds, draws = worlds_of(design, chart, belief, seed, misled)
-    decision, said = decided(chart, options, within, belief, not misled)
+    decision, choice = decided(chart, options, within, belief, not misled)
     instruments = instrument_table(design, worlds.loc["ρ free"], misled)
     checks += instruments_said(instruments, design, unit)
     at_hand = not design.stands_for and design.n <= LOOKED
@@ -205,7 +205,7 @@ def make_report(
         influence=deciding,
         belief=belief,
         decision=decision,
-        decided=said,
+        decided=choice,
         leaning=_leaning(design, chart, worlds, belief, alpha, seed),
         narrow=(*narrowed(shared), *doubts(design)),
         curved=bent,

@@ -113,7 +113,7 @@ def write_report(
     force: bool = False,
     source: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write every file of a report into a folder that appears whole, or not at all.
+    """The folder of a report, in which every file is written, or none.
 
     Parameters
     ----------

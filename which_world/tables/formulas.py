@@ -129,6 +129,7 @@ def _bare(quoted):
 
 
 def _by_formulaic(text, argument, read):
+    """What formulaic reads; what it cannot read is refused with an example."""
     try:
         return read()
     except (FormulaicError, SyntaxError, ValueError, RecursionError, MemoryError) as error:

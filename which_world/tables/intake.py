@@ -61,7 +61,7 @@ def read_table(
     thousands: str | None = None,
     missing: str | Sequence[str] | Mapping[str, str | Sequence[str]] | None = None,
 ) -> Table:
-    """Read a file for two formulas: a CSV, or one of another program.
+    """A table of the rows that two formulas need, read from a CSV or a file of another program.
 
     Parameters
     ----------

@@ -74,7 +74,7 @@ def make_design(
     outcome_kind: Kind | None = None,
     step: float | None = None,
 ) -> Design:
-    """Read two formulas against a data frame, and refuse what cannot be used.
+    """A checked design of two formulas and a data frame; what cannot be used is refused.
 
     Parameters
     ----------
@@ -273,19 +273,19 @@ def _warn_of_levels(data, equations: Equations) -> None:
     responses = [equation.response.expr for equation in equations]
     binary = any(data[name].nunique() == 2 for name in responses if name in data)
     most = max(levels, key=lambda name: levels[name], default="")
-    what = (
+    work = (
         f"{most!r} has {levels.get(most, 0):,} levels in {len(data):,} rows; "
         f"to check {width:,.0f} columns"
     )
     seconds = max(_seconds(len(data), own, binary) for own in widths)
     if binary and seconds > TOO_LONG:
         raise ValueError(
-            f"{what} beside a yes or a no takes some {seconds / 60:.0f} minutes, and a map hours; "
+            f"{work} beside a yes or a no takes some {seconds / 60:.0f} minutes, and a map hours; "
             f"accepted are fewer levels (a coarser grouping, such as the region of a shop) or, "
             "for a straight line, outcome_kind='continuous' with a continuous treatment, where "
             "thousands of levels cost little."
         )
-    warn_long(seconds, what, binary)
+    warn_long(seconds, work, binary)
 
 
 def _levels(column: pd.Series, made: bool) -> int:
