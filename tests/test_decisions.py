@@ -195,18 +195,10 @@ def test_levels_that_hold_brackets_are_one_factor(term):
         assert benchmark_rho(design, {"site": named})["rho"].item() == pytest.approx(table["rho"][term], abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    "groups, error, said",
-    [
-        ({"a": ["X9"]}, ValueError, r"groups\['a'\] names \['X9'\]; accepted are \['X0', 'X1'\]"),
-        ({"a": []}, ValueError, r"groups\['a'\]=\[\]; accepted is one name of a covariate or several"),
-        ({"a": ["X0", "X1"]}, ValueError, r"groups\['a'\] holds every covariate of the design, .* accepted is a part"),
-        (["X0"], TypeError, r"groups=\['X0'\]; accepted is a mapping"),
-    ],
-)
-def test_groups_that_cannot_be_left_out_are_refused(designs, groups, error, said):
-    with pytest.raises(error, match=said):
-        benchmark_rho(designs["continuous", "plain"], groups)
+def test_groups_that_cannot_be_left_out_are_refused(designs):
+    said = r"groups\['a'\] holds every covariate of the design, .* accepted is a part"
+    with pytest.raises(ValueError, match=said):
+        benchmark_rho(designs["continuous", "plain"], {"a": ["X0", "X1"]})
 
 
 # ---- robustness value
@@ -255,9 +247,7 @@ def test_e_values_are_the_published_ones():
 
 
 @pytest.mark.parametrize("options, said", [
-    ({"ratio": -1.0}, r"ratio=-1.0; accepted is a risk ratio"), ({"ratio": np.nan}, "ratio=nan; accepted"),
-    ({"ratio": "2"}, "ratio='2'; accepted"), ({"ratio": 2.0, "limit": 3.0}, "limit=3.0 lies farther from 1"),
-    ({"ratio": 0.5, "limit": 0.4}, "limit=0.4 lies farther"), ({"ratio": 2.0, "limit": 0.0}, "limit=0.0; accepted"),
+    ({"ratio": 2.0, "limit": 3.0}, "limit=3.0 lies farther from 1"), ({"ratio": 0.5, "limit": 0.4}, "limit=0.4 lies"),
 ])  # fmt: skip
 def test_what_is_no_risk_ratio_is_refused(options, said):
     with pytest.raises(ValueError, match=said):
@@ -298,14 +288,6 @@ def test_an_interval_needs_less_than_its_estimate(smokers, probability):
 def test_an_interval_that_holds_zero_needs_nothing():
     data = simulate_aquarium(100, alpha=0.0, seed=2).data
     assert robustness_value(make_design(data, **TANK), probability=0.9999) == 0.0
-
-
-@pytest.mark.parametrize(
-    "options, said", [({"q": 0}, "q=0; accepted"), ({"probability": 95}, "probability=95; accepted")]
-)
-def test_robustness_of_nonsense_is_refused(smokers, options, said):
-    with pytest.raises(ValueError, match=said):
-        robustness_value(smokers, **options)
 
 
 # ---- decisions

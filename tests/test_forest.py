@@ -14,14 +14,6 @@ from which_world.forest import Forest
 @pytest.mark.parametrize(
     ("call", "named"),
     [
-        (lambda _: bart(trees=0), "trees=0"),
-        (lambda _: bart(trees=2.5), "trees=2.5"),
-        (lambda _: bart(trees=True), "trees=True"),
-        (lambda _: bart(alpha=1.5), "alpha=1.5"),
-        (lambda _: bart(beta=-1), "beta=-1"),
-        (lambda _: bart(spread=0), "spread=0"),
-        (lambda design: joint_model(design, treatment="bart"), "treatment='bart'"),
-        (lambda design: joint_model(design, outcome=50), "outcome=50"),
         (lambda design: joint_model(design, treatment=bart(), coefficients=funnel(p0=1)), "coefficients="),
         (lambda design: World("trees", design, treatment=1), "world 'trees': treatment=1"),
     ],

@@ -119,19 +119,3 @@ def test_a_map_that_is_not_to_be_relied_on_says_so():
     said = r"Pareto k̂ exceeds 0.7 in \d+ of 5 columns, rho -?0.*: their.*Accepted are more draws"
     with pytest.warns(UserWarning, match=said):
         map_rho(design, rho=[-0.5, -0.2, 0.0, 0.2, 0.5], draws=128)
-
-
-@pytest.mark.parametrize(
-    "rho", [[0.0], [-0.2, 0.2, 0.1, 0.3, 0.4], [-1.0, -0.5, 0.0, 0.5, 1.0], [0.1, 0.2, 0.3, 0.4, np.nan]]
-)
-def test_what_is_no_grid_is_refused(designs, rho):
-    with pytest.raises(
-        ValueError, match=r"rho=\[.*; accepted is a grid of five or more increasing numbers in \(-1, 1\)"
-    ):
-        map_rho(designs["continuous", "plain"], rho=rho)
-
-
-@pytest.mark.parametrize("draws", [10, 512.0])
-def test_too_few_draws_to_tell_k_are_refused(designs, draws):
-    with pytest.raises(ValueError, match=rf"draws={draws}; accepted is a whole number of at least 100"):
-        map_rho(designs["continuous", "plain"], draws=draws)

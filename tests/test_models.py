@@ -1,14 +1,12 @@
 """The generative model: forwards it has the stated moments, backwards it learns, and the talk's code runs on it."""
 
-import re
-
 import numpy as np
 import pymc as pm
 import pytest
 from oracles import residual_sd, worth_a_row
 from scipy.stats import kstest, norm, uniform
 
-from helpers import World, atanh_normal, fit, joint_model, map_rho, maximum_likelihood, normal, weigh
+from helpers import atanh_normal, fit, joint_model, normal
 
 WORLD = {"alpha": 2.0, "rho": -0.6, "sigma_U": 1.5, "intercept_O": 1.0, "intercept_T": 0.4,
          "beta_O": [0.5, -0.3, 0.0], "beta_T": [0.6, 0.2, -0.9]}  # fmt: skip
@@ -107,47 +105,6 @@ def test_coefficients_have_labels_and_an_instrument_no_place_in_the_outcome(desi
     assert list(draws.covariate.values) == list(design.covariates) == ["X0", "X1", "X2"]
     assert np.all(draws["beta_O"].sel(covariate="X2") == 0)
     assert draws["beta_T"].sel(covariate="X2").std() > 0
-
-
-USES = {
-    "joint_model": lambda design, rho: joint_model(design, rho=rho),
-    "World": lambda design, rho: World("tight", design, rho=rho),
-    "maximum_likelihood": lambda design, rho: maximum_likelihood(design, rho=rho),
-    "weigh": lambda design, rho: weigh(map_rho(design, draws=128), rho),
-}
-
-
-@pytest.mark.parametrize("rho", [1.0, -1.2, np.nan])
-@pytest.mark.parametrize("use", USES.values(), ids=USES)
-def test_a_rho_outside_its_range_is_refused_everywhere(designs, use, rho):
-    said = rf"={rho!r}( is not a correlation)?; accepted (is one|are a) number in \(-1, 1\)"
-    with pytest.raises(ValueError, match=said):
-        use(designs["continuous", "plain"], rho)
-
-
-@pytest.mark.parametrize(
-    "options, error, said",
-    [
-        ({"alpha": -1}, ValueError, "alpha=-1; accepted is a positive finite number"),
-        ({"sigma": 0}, ValueError, "sigma=0; accepted is a positive finite number"),
-        (
-            {"coefficients": 3},
-            TypeError,
-            "coefficients=3 is no prior over coefficients; accepted is unit_information(...), normal(...)",
-        ),
-        ({"treatment": "trees"}, TypeError, "treatment='trees'; accepted is None, the linear index"),
-        ({"rho": "high"}, ValueError, "rho='high' is not a correlation; accepted are a number in (-1, 1)"),
-    ],
-)
-def test_what_is_no_prior_is_refused(designs, options, error, said):
-    with pytest.raises(error, match=re.escape(said)):
-        joint_model(designs["continuous", "plain"], **options)
-
-
-@pytest.mark.parametrize("make", [lambda: normal(-1), lambda: normal(beta_O=np.inf), lambda: atanh_normal(0, 0)])
-def test_a_spread_is_positive_and_finite(make):
-    with pytest.raises(ValueError, match=r"(scale=-1|beta_O=inf|sd=0); accepted is a positive finite"):
-        make()
 
 
 @pytest.mark.parametrize("kind", ["continuous", "binary"])

@@ -231,13 +231,6 @@ def test_the_nearest_of_two_crossings_counts(side):
     assert found["interval"] == pytest.approx(side * (np.sqrt((3 - 0.5 * norm.ppf(0.975)) / 40) - 0.1), abs=2e-3)
 
 
-@pytest.mark.parametrize("probability", [95, 0, 1, -0.1, np.nan, "0.9", None])
-def test_what_is_no_probability_is_refused(probability):
-    for reading in (read_map, lambda chart, p: tipping_point(chart, probability=p)):
-        with pytest.raises(ValueError, match=r"probability=.*accepted is a number in \(0, 1\)"):
-            reading(by_hand(), probability)
-
-
 def test_columns_that_cannot_be_relied_on_are_left_empty():
     table = read_map(SKEWED)
     bad = np.abs(GRID) < 0.2

@@ -1,7 +1,6 @@
 """`fit` against NUTS, exact integrals, the published trial and its own calibration."""
 
 import os
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -284,13 +283,6 @@ def test_diagnostics_have_a_row_for_each_fit(designs):
     assert table["rhat"].dtype == float and table["passes"].dtype == bool  # so that they can be rounded and counted
 
 
-@pytest.mark.parametrize(
-    "given, error, said",
-    [
-        ("Y ~ T", TypeError, "model_or_design='Y ~ T'; accepted is a pm.Model"),
-        (pm.Model(), ValueError, "no observed data; accepted is a model with data, see pm.observe"),
-    ],
-)
-def test_what_cannot_be_fitted_is_refused(given, error, said):
-    with pytest.raises(error, match=re.escape(said)):
-        fit(given)
+def test_what_cannot_be_fitted_is_refused():
+    with pytest.raises(ValueError, match=r"no observed data; accepted is a model with data, see pm\.observe"):
+        fit(pm.Model())

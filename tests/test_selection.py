@@ -39,21 +39,6 @@ def test_tau_has_the_scale_of_piironen_and_vehtari(few_fish):
     assert np.median(tau) == pytest.approx(1 / 3 * sigma / np.sqrt(len(few_fish)), rel=0.1)  # a half-Cauchy's median
 
 
-@pytest.mark.parametrize(
-    "make, said",
-    [
-        (lambda: spike_and_slab(inclusion=1.5), "inclusion=1.5"),
-        (lambda: spike_and_slab(inclusion=(0, 1)), "inclusion"),
-        (lambda: spike_and_slab(slab=-1), "slab=-1"),
-        (lambda: horseshoe(p0=0), "p0=0"),
-        (lambda: excluded([]), r"names=\[\]"),
-    ],
-)
-def test_a_prior_that_cannot_be_is_refused(make, said):
-    with pytest.raises(ValueError, match=said):
-        make()
-
-
 @pytest.mark.parametrize("coefficients", [spike_and_slab(), horseshoe()])
 def test_a_prior_over_no_coefficient_leaves_the_model_as_it_is(few_fish, coefficients):
     bare = make_design(few_fish, outcome="Y ~ T", treatment="T ~ 1")
