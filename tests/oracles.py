@@ -331,3 +331,10 @@ def _moments(weight, centre, variance):
     """Mean and sd of a mixture."""
     mean = weight @ centre
     return mean, np.sqrt(weight @ (variance + (centre - mean) ** 2))
+
+
+def means_and_sds(chart):
+    """Of the effect at each ρ, from its weighted draws: (5, 2)."""
+    weight = np.exp(chart.log_weight)
+    mean = (weight * chart.effect).sum("draw")
+    return np.column_stack([mean, (weight * (chart.effect - mean) ** 2).sum("draw") ** 0.5])

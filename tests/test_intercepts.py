@@ -5,19 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
-from oracles import log_joint_normal, told_by_each_row
+from oracles import log_joint_normal, means_and_sds, told_by_each_row
 from scipy.optimize import minimize
 
-from helpers import (
-    fit,
-    joint_model,
-    make_design,
-    map_rho,
-    maximum_likelihood,
-    ols,
-    potential_outcomes,
-    read_map,
-)
+from helpers import fit, joint_model, make_design, map_rho, maximum_likelihood, ols, potential_outcomes, read_map
 from which_world.classical import effect_at_rho
 from which_world.engine.laplace import columns
 from which_world.engine.likelihoods import rows_of
@@ -75,13 +66,6 @@ SAME = {
     "0 + wet + rain": "wet + rain",
     "0 + rain + wood + I(field + grass)": "rain + wood",
 }
-
-
-def means_and_sds(chart):
-    """Of the effect at each ρ, from its weighted draws: (5, 2)."""
-    weight = np.exp(chart.log_weight)
-    mean = (weight * chart.effect).sum("draw")
-    return np.column_stack([mean, (weight * (chart.effect - mean) ** 2).sum("draw") ** 0.5])
 
 
 def of(covariates, response, treatment, data=FARMS, instrument=" + z", **options):

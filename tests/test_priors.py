@@ -8,7 +8,7 @@ import pymc as pm
 import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
-from oracles import as_fit, distance, residual_sd, told_by_each_row, worth_a_row
+from oracles import as_fit, distance, means_and_sds, residual_sd, told_by_each_row, worth_a_row
 from scipy.integrate import trapezoid
 from scipy.special import logsumexp
 from scipy.stats import halfnorm, norm
@@ -240,13 +240,6 @@ def test_a_treatment_in_other_units_moves_the_effect_by_their_ratio(pair):
         for d in (design_of(data), design_of(other))
     )
     assert theirs == pytest.approx(mode * (0.1 if pair[0] == "continuous" else 1e-3), rel=1e-5)
-
-
-def means_and_sds(chart):
-    """Of the effect at each ρ, from its weighted draws: (5, 2)."""
-    weight = np.exp(chart.log_weight)
-    mean = (weight * chart.effect).sum("draw")
-    return np.column_stack([mean, (weight * (chart.effect - mean) ** 2).sum("draw") ** 0.5])
 
 
 # beside the classical estimate
