@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from drawn import GRID, by_hand
+from scipy.stats import norm
 
 from helpers import atanh_normal
 from which_world.report.options import UNDECIDED, decided
@@ -14,9 +15,11 @@ OPTIONS = {"as now": (0.0, 0.0), "one gram more": (2.5, 1.0)}
 def test_the_choice_turns_where_the_line_meets_its_price(middle, chosen):
     """The effect is 3 - 12 ρ: one gram more pays its 2.5 below ρ = 1/24, and a belief alone goes by its middle.
 
-    At the ends of the range the effect is 5.4 or 0.6, so the regret is at most 1.9 with more, and 2.9 without.
+    Evidence that shouts for the other choice is not heard. At the ends of the range the effect is 5.4 or 0.6, so the
+    regret is at most 1.9 with more, and 2.9 without.
     """
-    decision, said = decided(by_hand(), OPTIONS, (-0.2, 0.2), atanh_normal(middle, 0.02), False)
+    loud = by_hand(evidence=norm.logpdf(np.arctanh(GRID), 0.1 - middle, 0.01))
+    decision, said = decided(loud, OPTIONS, (-0.2, 0.2), atanh_normal(middle, 0.02), False)
     assert list(decision.ranges["action"]) == ["one gram more", "as now"]
     np.testing.assert_allclose(decision.ranges[["low", "high"]], [[-0.2, 1 / 24], [1 / 24, 0.2]], atol=1e-3)
     assert (decision.minimax_regret, decision.bayes) == ("one gram more", chosen)
