@@ -442,7 +442,7 @@ def test_a_node_that_the_others_miss_gets_columns_beside_it():
         bend, weight = 5 * np.exp(-((a / 0.1) ** 2)), np.full(200, -np.log(200))
         return [(z, z, weight, bend[k], 0.9 if k == 6 else 0.1, 200.0) for k in some]
 
-    every = maps._filled(frame, propose)
+    every = maps._filled(frame, maps._nodes(a), propose)
     assert {5, 7, 23, 25} <= set(made) and len(made) < 49
     np.testing.assert_allclose([each[3] for each in every], 5 * np.exp(-((a / 0.1) ** 2)), atol=0.05)
     assert [k for k, each in enumerate(every) if each[4] > 0.7] == [6]
