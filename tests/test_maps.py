@@ -453,6 +453,33 @@ def _weighed(design, rho, monkeypatch):
     return map_rho(design, rho=rho).log_weight.values
 
 
+def test_a_few_draws_tell_a_column_of_many_rows(monkeypatch):
+    """A dose whose answer is a rare yes: α and the effect part, and weights follow what is read."""
+    rng, n = np.random.default_rng(3), 8_000
+    x, z, v, e = rng.normal(size=(4, n))
+    data = pd.DataFrame({"x": x, "z": z, "t": 0.3 * x + 0.4 * z + v})
+    index = 0.3 * x + 0.7 * data.t + 0.5 * v + np.sqrt(0.75) * e
+    data["y"] = (index > np.quantile(index, 0.99)).astype(int)
+    design, rho = make_design(data, outcome="y ~ t + x", treatment="t ~ z + x"), np.tanh([-1.8, -1, 0, 1, 1.8])
+    asked, sums = [], maps._sums
+
+    def watched(*given):
+        asked.extend(len(each.weighed) for each in given[-1])
+        return sums(*given)
+
+    monkeypatch.setattr(maps, "_sums", watched)
+    monkeypatch.setattr(maps, "WORK", 2**21)
+    few = map_rho(design, rho=rho)
+    assert asked and set(asked) <= {0, 32, 96}
+    monkeypatch.setattr(maps, "WORK", np.inf)
+    whole = map_rho(design, rho=rho, draws=2048)
+    apart = (read_map(few) - read_map(whole))[["mean", "low", "high"]].to_numpy() / whole.effect.std("draw").values[
+        :, None
+    ]
+    assert np.abs(apart[:, 0]).max() < 0.03 and np.abs(apart).max() < 0.1
+    np.testing.assert_allclose(few.log_evidence, whole.log_evidence, atol=0.02)
+
+
 @pytest.mark.parametrize("k", [0.2, 0.5])
 def test_the_weights_of_a_pareto_have_its_k(k):
     """Ratios u^-k of a uniform u: k̂ is k, and weighted by them u has the mean (1 - k)/(2 - k)."""
