@@ -9,7 +9,11 @@ from conftest import INSTRUMENT, SMOKERS, TANK
 from oracles import residual_sd, separately
 
 from helpers import make_design, maximum_likelihood, ols, simulate_aquarium
+from which_world import classical
 from which_world.classical import climb
+from which_world.engine import laplace, likelihoods
+from which_world.engine.laplace import columns
+from which_world.engine.likelihoods import rows_of
 
 # NHEFS with intercepts: α̂ and the log-likelihood below its maximum, by ρ, from an independent optimiser
 PROFILE = {
@@ -166,3 +170,36 @@ def test_a_search_that_ends_inside_says_no_more_than_that(smokers, monkeypatch):
     ) as told:
         maximum_likelihood(smokers)
     assert "rises" not in str(told.value)
+
+
+@pytest.fixture
+def parted(monkeypatch):
+    """One row in sixteen is asked first, of as few rows as a test can afford."""
+    for module in (likelihoods, laplace):
+        monkeypatch.setattr(module, "ENOUGH", 100)
+
+
+@pytest.mark.parametrize("outcome", ["continuous", "binary"])
+def test_modes_of_a_part_change_no_mode(outcome, monkeypatch, request):
+    data = simulate_aquarium(3_000, outcome=outcome, treatment="binary", rho=0.5, seed=4).data
+    a = np.linspace(-2, 2, 9)
+    plain = columns(rows_of(make_design(data, **INSTRUMENT)), None, a)
+    best = maximum_likelihood(make_design(data, **INSTRUMENT))
+    request.getfixturevalue("parted")
+    design = make_design(data, **INSTRUMENT)
+    found = columns(rows_of(design), None, a)
+    apart = [np.linalg.solve(root, mode) for root, mode in zip(plain.root, found.mode - plain.mode)]
+    assert np.abs(apart).max() < 1e-4
+    assert found.value == pytest.approx(plain.value, abs=1e-6)
+    assert maximum_likelihood(design).rho == pytest.approx(best.rho, abs=1e-6)
+
+
+def test_each_top_of_a_part_that_might_be_the_highest_is_climbed(monkeypatch):
+    """Of 16 times as many rows the heights of two tops may change places, unless they lie far apart."""
+    rows = rows_of(make_design(simulate_aquarium(300, treatment="binary", seed=4).data, **INSTRUMENT))
+    profile = columns(rows, None, np.linspace(-2, 2, 7))
+    monkeypatch.setattr(
+        classical, "of_part", lambda *_: profile._replace(value=np.array([0.0, 4, 1, -30, -20, -40, 7]))
+    )
+    starts = classical._below_the_tops(rows, profile.a)
+    assert [start[-1] for start in starts] == pytest.approx(profile.a[[1, 6]])

@@ -16,7 +16,14 @@ from statsmodels.regression.linear_model import OLSResults, RegressionResultsWra
 from which_world import arguments
 from which_world.design import Design, check_design, check_rows, with_covariates
 from which_world.engine.counterfactual import average_effect, effect_slope
-from which_world.engine.laplace import ascent, columns, covariance, least_squares
+from which_world.engine.laplace import (
+    ascent,
+    columns,
+    covariance,
+    least_squares,
+    of_part,
+    through,
+)
 from which_world.engine.likelihoods import Rows, derivatives, rows_of, scores
 from which_world.moments import MANY_COLUMNS, Moments, as_few, condensed, on_one_thread
 from which_world.tables.guards import few, separation
@@ -26,6 +33,9 @@ if TYPE_CHECKING:
 
     from which_world.priors import Scales
 
+DOUBTFUL = (
+    10.0  # log-likelihood of a part of the rows by which a lower top may still be the highest
+)
 EDGE = 6.0  # |atanh ρ|, |ρ| = 0.99999: beyond, the likelihood is taken to have no interior maximum
 
 
@@ -354,8 +364,9 @@ def effects_along(design: Design, prior: Scales | None = None) -> Callable[[floa
     modes: dict[float, np.ndarray] = {}
 
     def effect(a):
-        near = min(modes, key=lambda known: abs(known - a), default=None)
-        modes[a] = columns(rows, prior, [a], modes.get(near)).mode[0]
+        near = sorted(modes, key=lambda known: abs(known - a))[:3]
+        guess = through(np.array(near), [modes[known] for known in near], a) if near else None
+        modes[a] = columns(rows, prior, [a], guess).mode[0]
         return float(average_effect(design, modes[a], a))
 
     return effect
@@ -401,9 +412,8 @@ def _estimate_rho(design: Design, rows: Rows) -> tuple[np.ndarray, float, np.nda
         _, a, _ = _estimate_rho(few, rows_of(few))
         theta = columns(rows, None, [a]).mode[0]
         return theta, a, derivatives(rows, theta, a)[2]
-    profile = columns(rows, None, np.linspace(-2.5, 2.5, 21))
-    best = int(np.argmax(profile.value))
-    top = climb(rows, np.r_[profile.mode[best], profile.a[best]])
+    climbs = (climb(rows, point) for point in _below_the_tops(rows, np.linspace(-2.5, 2.5, 21)))
+    top = max(climbs, key=lambda climb: climb.value)
     theta, a = top.point[:-1], top.point[-1]
     if top.arrived:
         return theta, a, top.hessian
@@ -411,6 +421,22 @@ def _estimate_rho(design: Design, rows: Rows) -> tuple[np.ndarray, float, np.nda
     if abs(a) > EDGE:
         trouble = f"the likelihood still rises at rho={np.tanh(a):.7f}, towards |rho| = 1"
     raise RuntimeError(f"{trouble}; accepted are a fixed rho=, or a prior over rho in joint_model.")
+
+
+def _below_the_tops(rows: Rows, a: np.ndarray) -> list[np.ndarray]:
+    """Points (θ, a) from which to climb: the highest of a profile.
+
+    Of very many rows a part has that profile, and each of its tops that might be the highest.
+    """
+    profile = of_part(rows, None, a)
+    if profile is None:
+        profile = columns(rows, None, a)
+        tops = np.array([np.argmax(profile.value)])
+    else:
+        height = np.r_[-np.inf, profile.value, -np.inf]
+        highest = (height[1:-1] >= height[:-2]) & (height[1:-1] >= height[2:])
+        tops = np.flatnonzero(highest & (profile.value > profile.value.max() - DOUBTFUL))
+    return [np.r_[profile.mode[k], profile.a[k]] for k in tops]
 
 
 class Climb(NamedTuple):

@@ -111,15 +111,15 @@ def map_rho(
     their quantiles as `draws` equal draws. With more rows all columns are drawn in this way where
     one cannot be relied on otherwise, as where nobody of a rare level said yes.
 
-    *Many rows.* The log weights hardly vary: 128 are computed, and the others follow from a cubic
-    of α through these.
+    *Many rows.* The log weights hardly vary: 32 are computed, or 128, and the others follow from a
+    cubic of what is read through these, as a binary outcome's effect does.
 
-    *A long grid.* Some columns are weighed, 0.3 apart in atanh ρ, and more beside each that a
-    spline through the others misses by a fifth of its standard deviation, or of a log. A column
-    between has its own mode; its draws, weights and evidence are splines, and its ``pareto_k`` is
-    the worse of its two neighbours'. Measured where |ρ| ≤ 0.95, splines move means by less than
-    0.01 and ends of intervals by less than 0.1 standard deviations; by 0.02 and 0.2, which is the
-    noise of the draws, where nobody of a level said yes.
+    *A long grid.* Some columns are weighed, 0.3 apart in atanh ρ (0.6 where rows are many), and
+    more beside each that a spline through the others misses by a fifth of its standard deviation,
+    or of a log. A column between has its own mode; its draws, weights and evidence are splines, and
+    its ``pareto_k`` is the worse of its two neighbours'. Measured where |ρ| ≤ 0.95, splines move
+    means by less than 0.01 and ends of intervals by less than 0.1 standard deviations; by 0.02 and
+    0.2, which is the noise of the draws, where nobody of a level said yes.
 
     *Rows in pieces.* Where a response is binary each step reads them once for all ρ: Newton's steps
     from the modes of a part of the rows, then the draws of all weighed columns; some fifteen to
@@ -239,8 +239,9 @@ def _warn_long(design, rho, draws):
     exact = PAIRS[design.kinds].compressible
     n = len(design.y) if exact else design.n
     newton = len(rho) * SQUARED * m**2
-    weighed = TRIED if n * draws > WORK else draws
-    weighed *= len(nodes_of(np.arctanh(rho))) * (DRAWN * m + KERNEL[design.outcome_kind])
+    many = n * draws > WORK
+    weighed = TRIED[0] if many else draws
+    weighed *= len(nodes_of(np.arctanh(rho), many)) * (DRAWN * m + KERNEL[design.outcome_kind])
     # a factor's levels are swept out
     rest = p - max(Counter(terms_of(design)[0]).values(), default=0)
     swept = n * (EXACT * rest**2 + NUMBER * p) + CUBE * p**3

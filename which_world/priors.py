@@ -497,23 +497,24 @@ def _evenly(design: Design, equation: str, columns: Regressors) -> np.ndarray:
 
 def _informed(design: Design, equation: str, columns: Regressors) -> np.ndarray:
     """A row's worth, where each says of its index as much as it does where a probit puts it."""
-    near = _evenly(design, equation, columns)
-    if design.all_rows is not None:
-        return _informed_in_pieces(design, equation, near)
-    response = design.y if equation == "outcome" else design.t
-    index = columns @ probit(columns, response, root=near).beta
-    return _worth_a_row(columns, _information(index))
+    name = f"a row's worth of the {equation}"
+    if name not in design.kept:  # it takes several readings of all rows
+        near = _evenly(design, equation, columns)
+        if design.all_rows is not None:
+            design.kept[name] = _informed_in_pieces(design, equation, near)
+        else:
+            response = design.y if equation == "outcome" else design.t
+            index = columns @ probit(columns, response, root=near).beta
+            design.kept[name] = _worth_a_row(columns, _information(index))
+    return design.kept[name]
 
 
 def _informed_in_pieces(design: Design, equation: str, near: np.ndarray) -> np.ndarray:
-    """The same of rows that come in pieces; kept, since it takes several readings of them."""
-    name = f"a row's worth of the {equation}"
-    if name not in design.kept:
-        beta = probit_in_pieces(design, equation, near).beta
-        weighted = total(design, partial(_weighted, equation, beta))
-        root = np.vstack([np.sqrt(weighted.n) * weighted.mean, weighted.triangle])
-        design.kept[name] = _upright(np.linalg.qr(root / np.sqrt(weighted.n), mode="r"))
-    return design.kept[name]
+    """The same of rows that come in pieces."""
+    beta = probit_in_pieces(design, equation, near).beta
+    weighted = total(design, partial(_weighted, equation, beta))
+    root = np.vstack([np.sqrt(weighted.n) * weighted.mean, weighted.triangle])
+    return _upright(np.linalg.qr(root / np.sqrt(weighted.n), mode="r"))
 
 
 def _weighted(equation: str, beta: np.ndarray, design: Design) -> Moments:

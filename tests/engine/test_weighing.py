@@ -75,7 +75,7 @@ def test_a_node_that_the_others_miss_gets_columns_beside_it():
         bend, weight = 5 * np.exp(-((a / 0.1) ** 2)), np.full(200, -np.log(200))
         return [(z, z, weight, bend[k], 0.9 if k == 6 else 0.1, 200.0) for k in some]
 
-    every = weighing._filled(frame, propose)
+    every = weighing._filled(frame, weighing.nodes_of(a), propose)
     assert {5, 7, 23, 25} <= set(made) and len(made) < 49
     np.testing.assert_allclose([each[3] for each in every], 5 * np.exp(-((a / 0.1) ** 2)), atol=0.05)
     assert [k for k, each in enumerate(every) if each[4] > 0.7] == [6]
@@ -84,6 +84,33 @@ def test_a_node_that_the_others_miss_gets_columns_beside_it():
 def _weighed(design, rho, monkeypatch):
     monkeypatch.setattr(weighing, "WORK", np.inf)
     return map_rho(design, rho=rho).log_weight.values
+
+
+def test_a_few_draws_tell_a_column_of_many_rows(monkeypatch):
+    """A dose whose answer is a rare yes: α and the effect part, and weights follow what is read."""
+    rng, n = np.random.default_rng(3), 8_000
+    x, z, v, e = rng.normal(size=(4, n))
+    data = pd.DataFrame({"x": x, "z": z, "t": 0.3 * x + 0.4 * z + v})
+    index = 0.3 * x + 0.7 * data.t + 0.5 * v + np.sqrt(0.75) * e
+    data["y"] = (index > np.quantile(index, 0.99)).astype(int)
+    design, rho = make_design(data, outcome="y ~ t + x", treatment="t ~ z + x"), np.tanh([-1.8, -1, 0, 1, 1.8])
+    asked, sums = [], weighing._sums
+
+    def watched(*given):
+        asked.extend(len(each.weighed) for each in given[-1])
+        return sums(*given)
+
+    monkeypatch.setattr(weighing, "_sums", watched)
+    monkeypatch.setattr(weighing, "WORK", 2**21)
+    few = map_rho(design, rho=rho)
+    assert asked and set(asked) <= {0, 32, 96}
+    monkeypatch.setattr(weighing, "WORK", np.inf)
+    whole = map_rho(design, rho=rho, draws=2048)
+    apart = (read_map(few) - read_map(whole))[["mean", "low", "high"]].to_numpy() / whole.effect.std("draw").values[
+        :, None
+    ]
+    assert np.abs(apart[:, 0]).max() < 0.03 and np.abs(apart).max() < 0.1
+    np.testing.assert_allclose(few.log_evidence, whole.log_evidence, atol=0.02)
 
 
 @pytest.mark.parametrize("k", [0.2, 0.5])

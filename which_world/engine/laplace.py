@@ -17,8 +17,11 @@ from scipy.linalg.lapack import dposv
 from scipy.special import logsumexp
 
 from which_world.engine.likelihoods import (
+    ENOUGH,
     LOG_2PI,
+    PART,
     derivatives_at,
+    drawn,
     log_likelihood,
     probit,
     rows_of,
@@ -28,6 +31,8 @@ from which_world.priors import rough
 
 # Pareto k̂ beyond which importance weights cannot be relied on (Vehtari et al. 2024)
 PARETO_K = 0.7
+SETTLED = 1e-8  # what the last step to a mode may gain, twice, in log posterior,
+SETTLED_OF_MANY = 1e-9  # and for each row where these are very many
 REACH = 6.0  # the largest |atanh ρ| ever visited: |ρ| = 0.99999
 
 
@@ -72,15 +77,49 @@ def columns(rows, scales, a, near=None):
     return Columns(a, theta, root, value + log_det + 0.5 * rows.size * LOG_2PI, value)
 
 
-def _one_by_one(rows, prior, a, _, near):
-    """θ, value and Hessian of each column, from its neighbour's mode."""
+def _one_by_one(rows, prior, a, scales, near):
+    """θ, value and Hessian of each column, from its neighbour's mode.
+
+    Of very many rows a part has its modes first; what these lack hardly changes with ρ.
+    """
     first = int(np.argmin(np.abs(a)))
+    part = of_part(rows, scales, a) if near is None else None
+    if part is None:
+        about = np.broadcast_to(start(rows) if near is None else near, (len(a), rows.size))
+    else:
+        about = part.mode
     fitted = {}
     for path in (range(first, len(a)), range(first - 1, -1, -1)):
         for k in path:
             step = 1 if k < first else -1
-            fitted[k] = mode(rows, prior, a[k], _guess(rows, a, fitted, k, step, near))
+            beside = [j for j in range(k + step, k + 5 * step, step) if j in fitted]
+            lacking = [fitted[j][0] - about[j] for j in beside]
+            guess = about[k] + through(a[beside], lacking, a[k])
+            fitted[k] = mode(rows, prior, a[k], guess)
     return [fitted[k] for k in range(len(a))]
+
+
+def of_part(rows, scales, a):
+    """`Columns` of one row in many, drawn at random.
+
+    None where rows are not so many, or those that are drawn have no maximum.
+    """
+    some = drawn(len(rows.y))
+    if rows.whole is not None or some is None:
+        return None
+    try:
+        return columns(rows.cut(some), scales, a)
+    except (RuntimeError, np.linalg.LinAlgError):
+        return None
+
+
+def through(places, values, place):
+    """The polynomial through values, each an array, at some places, at another; zero of none."""
+    total = 0.0
+    for i, value in enumerate(values):
+        others = np.delete(places, i)
+        total = total + np.prod((place - others) / (places[i] - others)) * value
+    return total
 
 
 def _all_at_once(rows, prior, a, scales, _):
@@ -91,7 +130,7 @@ def _all_at_once(rows, prior, a, scales, _):
         modes = columns(rows_of(part), scales or rough(rows.whole), a).mode
     else:
         modes = near(a)
-    searches = [_ascend(*point) for point in zip(modes, a)]
+    searches = [_ascend(*point, rows.n) for point in zip(modes, a)]
     fitted = answered(searches, partial(_posterior_derivatives, rows, prior))
     if len(a) > 1:
         rows.whole.kept["modes"] = CubicSpline(a, [theta for theta, *_ in fitted])
@@ -136,18 +175,6 @@ def allowed(rho):
 def log_prior_a(rho, a):
     """Log prior density of a = atanh ρ, given the log prior density of ρ."""
     return rho(np.tanh(a)) - 2 * np.log(np.cosh(a))
-
-
-def _guess(rows, a, fitted, k, step, known, *, most=4):
-    """A guess of the mode at a[k]: the polynomial through the nearest columns on one side of it.
-
-    Where there is none yet, a mode that is known, or the maximum at ρ = 0.
-    """
-    near = [j for j in range(k + step, k + (most + 1) * step, step) if j in fitted]
-    if not near:
-        return start(rows) if known is None else known
-    shares = [np.prod([(a[k] - a[j]) / (a[i] - a[j]) for j in near if j != i]) for i in near]
-    return np.array(shares) @ [fitted[i][0] for i in near]
 
 
 def start(rows):
@@ -231,11 +258,16 @@ def answered(searches, answer):
 
 def mode(rows, prior, a, theta):
     """Newton's method with step halving at fixed a: mode, log posterior there, its Hessian."""
-    return answered([_ascend(theta, a)], partial(_posterior_derivatives, rows, prior))[0]
+    return answered([_ascend(theta, a, rows.n)], partial(_posterior_derivatives, rows, prior))[0]
 
 
-def _ascend(theta, a, tolerance=1e-8, iterations=60):
-    """The search for a mode: it asks for value, gradient and Hessian of the log posterior."""
+def _ascend(theta, a, n, iterations=60):
+    """The search for a mode: it asks for value, gradient and Hessian of the log posterior.
+
+    A step of d standard deviations leaves an error of about d²/√n of one, so of more rows the last
+    may be longer.
+    """
+    tolerance = SETTLED if n < PART * ENOUGH else SETTLED_OF_MANY * n
     value, gradient, H = yield theta, a
     for _ in range(iterations):
         step = ascent(gradient, H)

@@ -18,9 +18,11 @@ from which_world.engine.laplace import PARETO_K, answered, columns, log_posterio
 from which_world.engine.likelihoods import LOG_2PI
 
 WORK = 2**23  # rows times draws of one column beyond which few draws are weighed, if these are calm
-# how many; and the sd of log weights up to which the others follow from them
-TRIED, CALM = 128, 0.2
-# nodes in atanh ρ, and the sds or logs by which others may miss one
+# how many, more where the first are not calm: the sd of log weights, times √(128/tried), up to
+# which the others follow from them; and the share of an effect's variance that they may miss
+TRIED, CALM, BENT = (32, 128), 0.2, 0.0025
+# nodes in atanh ρ, twice as far apart where rows are many; and the sds or logs by which others may
+# miss one
 COLUMN_STEP, FEWEST_COLUMNS, MISSED = 0.3, 7, 0.2
 WIDER_ROUNDS = 3  # of better proposals, at most, for a column whose weights cannot be relied on
 # rows times proposals of a column: so many are cheap, or worth it where it leans
@@ -99,8 +101,9 @@ def weighted_columns(design, rows, prior, a, draws, seed):
     plainly = partial(propose, rounds=[_gaussian(rows.size, draws, seed)], least=0)
     middle = np.column_stack([found.mode[:, place], average_effect(design, found.mode, found.a)])
     frame = Frame(found.a, middle, np.linalg.norm(found.root[:, place], axis=1), found.log_evidence)
-    every = _filled(frame, plainly, refine=False) if plain else None
-    return every or _filled(frame, patiently)
+    nodes = nodes_of(found.a, rows.n * draws > WORK)
+    every = _filled(frame, nodes, plainly, refine=False) if plain else None
+    return every or _filled(frame, nodes, patiently)
 
 
 class Frame(NamedTuple):
@@ -116,13 +119,13 @@ class Frame(NamedTuple):
     log_evidence: np.ndarray
 
 
-def _filled(frame, propose, refine=True):
-    """All columns, of which `propose` makes a few, and more beside each that cannot be relied on
-    or predicted.
+def _filled(frame, nodes, propose, refine=True):
+    """All columns, of which `propose` makes a few, `nodes`, and more beside each that cannot be
+    relied on or predicted.
 
     None where some cannot be relied on and nothing is to be refined.
     """
-    known, new = {}, nodes_of(frame.a)
+    known, new = {}, nodes
     while len(new):
         known |= zip(new, propose(new))
         nodes = np.array(sorted(known))
@@ -136,11 +139,13 @@ def _filled(frame, propose, refine=True):
     )
 
 
-def nodes_of(a):
-    """Columns of which draws are weighed: evenly spaced, and all where these are few."""
-    places = np.linspace(
-        a[0], a[-1], max(FEWEST_COLUMNS, int(np.ceil((a[-1] - a[0]) / COLUMN_STEP - 1e-9)) + 1)
-    )
+def nodes_of(a, many=False):
+    """The columns of which draws are weighed: evenly spaced, and all where these are few.
+
+    Of many rows there is little that a Gaussian lacks, and half as many tell it.
+    """
+    steps = (a[-1] - a[0]) / COLUMN_STEP / (2 if many else 1)
+    places = np.linspace(a[0], a[-1], max(FEWEST_COLUMNS, int(np.ceil(steps - 1e-9)) + 1))
     return np.unique(np.abs(a[:, None] - places).argmin(axis=0))
 
 
@@ -201,9 +206,10 @@ def _proposals(propose, size, n, dimensions, draws, seed):
     """
     if n * draws > WORK:
         return draws, True
-    some = [_gaussian(dimensions, TRIED, seed)]
+    tried = TRIED[-1]
+    some = [_gaussian(dimensions, tried, seed)]
     apart = np.array([size // 4, size // 2, 3 * size // 4])
-    counted = [column[-1] / TRIED for column in propose(apart, rounds=some, least=0)]
+    counted = [column[-1] / tried for column in propose(apart, rounds=some, least=0)]
     leans = not min(counted) >= UPRIGHT
     proposals = draws * _times((LEANING if leans else FEW_ROWS) / (n * draws))
     return proposals, proposals == draws and not leans
@@ -276,7 +282,10 @@ def _column(rows, found, k, slope, rounds, least):
         draws = centre + z @ spread.T
         log_q = log_density - log_det - np.log(np.diagonal(spread)).sum()
         theta = found.mode[k] + draws @ root.T
-        column = yield from _weighed(rows, found.a[k], theta, log_q)
+        column = None
+        if len(theta) * rows.n > WORK:
+            column = yield from _by_few(rows, found.a[k], theta, log_q, draws[:, 0])
+        column = column or (yield from _weighed(rows, found.a[k], theta, log_q))
         weight, k_hat = column[2], np.nan_to_num(column[4], nan=np.inf)
         if (turn >= least or turn == len(rounds) - 1) and (
             best is None or k_hat < np.nan_to_num(best[4], nan=np.inf)
@@ -330,37 +339,47 @@ def _levels(values, log_weight, draws):
 
 def _weighed(rows, a, theta, log_q):
     """α and effect of draws, their log weights, the log evidence, Pareto k̂ and effective size."""
-    alpha, many = theta[:, len(rows.names_O) - 1], len(theta) * rows.n > WORK
-    effect, value = yield Asked(a, theta, theta[:TRIED] if many else theta)
-    if many:
-        tried = value - log_q[:TRIED]
-        if tried.std() < CALM:
-            every = _by_alpha(tried, alpha)
-            # weights that hardly vary have no tail
-            k_hat = float(np.fmin(smoothed(tried)[1], PARETO_K))
-            weight = every - logsumexp(every)
-            return (
-                alpha,
-                effect,
-                weight,
-                logsumexp(every) - np.log(len(theta)),
-                k_hat,
-                _effective(weight),
-            )
-        _, value = yield Asked(a, theta[:0], theta)
+    effect, value = yield Asked(a, theta, theta)
     ratio = value - log_q
     weight, k_hat = smoothed(ratio)
-    return alpha, effect, weight, logsumexp(ratio) - np.log(len(theta)), k_hat, _effective(weight)
+    evidence = logsumexp(ratio) - np.log(len(theta))
+    return _alpha(rows, theta), effect, weight, evidence, k_hat, _effective(weight)
 
 
-def _by_alpha(tried, alpha):
-    """The log ratios of all draws from those of the first few, as a cubic of α,
-    since α is what readings read.
+def _by_few(rows, a, theta, log_q, along):
+    """The same from a few of the draws; None where these vary too much.
+
+    What is read moves `along` one coordinate, and the others follow from a cubic of it.
     """
-    x = (alpha - alpha.mean()) / alpha.std()
-    curve = Polynomial.fit(x[: len(tried)], tried, 3)
-    left = tried - curve(x[: len(tried)])
-    return curve(x) + 0.5 * left.var()
+    effect, ratio = np.empty((2, 0))
+    for tried in TRIED:
+        more = slice(len(ratio), tried)
+        moved, value = yield Asked(a, theta[more], theta[more])
+        effect, ratio = np.r_[effect, moved], np.r_[ratio, value - log_q[more]]
+        if not ratio.std() < CALM * np.sqrt(tried / TRIED[-1]):  # NaN is no calm
+            continue
+        read, bent = _cubic(along, effect)
+        every, noise = _cubic(along, ratio)
+        if rows.kinds[0] == "continuous" or bent > BENT * effect.var():
+            read, _ = yield Asked(a, theta, theta[:0])
+        every = every + 0.5 * noise
+        weight = every - logsumexp(every)
+        evidence = logsumexp(every) - np.log(len(theta))
+        # weights that hardly vary have no tail
+        k_hat = float(np.fmin(smoothed(ratio)[1], PARETO_K))
+        return _alpha(rows, theta), read, weight, evidence, k_hat, _effective(weight)
+    return None
+
+
+def _alpha(rows, theta):
+    return theta[:, len(rows.names_O) - 1]
+
+
+def _cubic(x, values):
+    """A cubic of x through values of its first, at every x; and the variance of what it left."""
+    tried = x[: len(values)]
+    curve = Polynomial.fit(tried, values, 3)
+    return curve(x), (values - curve(tried)).var()
 
 
 def smoothed(log_ratio):
