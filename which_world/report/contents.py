@@ -26,11 +26,12 @@ from which_world.moments import on_one_thread
 from which_world.priors import AtanhNormal, atanh_normal, check_belief, scales
 from which_world.readings import between_columns, read_map, summary, tipping_point, weigh
 from which_world.report.curves import curves, curves_said
-from which_world.report.examine import MISLED, data_checks, doubts
-from which_world.report.identifiers import belonging, identifiers, narrowed
+from which_world.report.examine import MISLED, data_checks, doubts, own_parts
+from which_world.report.identifiers import belonging, identifiers, narrowed, used
 from which_world.report.instruments import instrument_table, instruments_said
 from which_world.report.leaning import leaning
 from which_world.report.options import check_options, check_within, decided
+from which_world.report.order import following, following_said, times
 from which_world.report.report import Report, read_of
 from which_world.report.sentences import (
     assumptions,
@@ -216,6 +217,7 @@ def make_report(
         normal = shuffles_of_normal(design, seed=seed)
     about = source.names, source.undefined
     checks = data_checks(design, source.dropped, shuffled, *about, normal)
+    checks += following_said(design)
     shared, clustered, looked = _belonging(of_file, design, source)
     tell("draw the map")
     chart = _map_with_enough_draws(design, alpha=alpha, seed=seed)
@@ -228,7 +230,7 @@ def make_report(
     checks += instruments_said(instruments, design, unit)
     at_hand = not design.stands_for and design.n <= LOOKED
     deciding = influence(design) if at_hand else pd.DataFrame()
-    bent = curves(design)
+    bent = curves(design, _times(of_file, design, source))
     checks += curves_said(bent, unit)
     sensitivity = _sensitivity(design, chart, belief, alpha, seed)
     tell("benchmarks")
@@ -261,7 +263,7 @@ def make_report(
         decision=decision,
         decided=said,
         leaning=_leaning(design, chart, worlds, belief, alpha, seed),
-        narrow=(*narrowed(shared), *doubts(design)),
+        narrow=(*narrowed(shared), *doubts(design), *following(design)),
         curved=bent,
     )
     first, *others = report.limits
@@ -315,6 +317,14 @@ def _belonging(of_file, design, source):
         "equations to matter."
     )
     return shared, asked, [none]
+
+
+def _times(of_file, design, source):
+    """Columns that may be time, where rows are at hand."""
+    if design.stands_for:
+        return {}
+    rows = None if source.data is None else _rows_of(source.data, design)
+    return times(rows, used(of_file), design)
 
 
 def _rows_of(data, design):
@@ -565,10 +575,15 @@ def _thinned(design, seed):
 def _benchmarks(design):
     """Every variable left out in turn, strongest first.
 
-    But no instrument: without one least squares stays what it is.
+    But no instrument: without one least squares stays what it is. Nor what the treatment is of.
     """
     instruments, groups = set(design.instruments), columns_by_variable(design)
-    own = [name for name, labels in groups.items() if not set(labels) <= instruments]
+    terms, parts = dict(zip(design.covariates, terms_of(design)[0])), own_parts(design)
+    own = [
+        name
+        for name, labels in groups.items()
+        if not set(labels) <= instruments and not any(terms[label] in parts for label in labels)
+    ]
     if len(groups) < 2 or not own:
         columns = ["rho", f"{read_of(design)}_without", "change", "reason"]
         return pd.DataFrame(columns=columns).rename_axis("left out")

@@ -16,9 +16,12 @@ from which_world.report.instruments import (
     REJECTED,
     holds_zero,
     region,
+    two_stage_rows,
     uneven_by_instruments,
     widened,
 )
+from which_world.report.order import FEW as FEW_ROWS
+from which_world.report.order import following, grown_by_order, independent_rows
 from which_world.report.report import Narrow
 from which_world.report.sentences import (
     FEW,
@@ -130,6 +133,8 @@ def opening(report: Report) -> Opening:
     few, verdict = decisive(report), _judged(report, (low, high), led, narrow)
     if verdict.licence and not led and beyond_overlap(report.design) > EXTRAPOLATED:
         verdict = _extrapolated(report.design)
+    if verdict.licence and (rows := independent_rows(report.design)) < FEW_ROWS:
+        verdict = _drifting(report.design, rows)
     told = frozenset({"exclusion"} if led else ())
     decide = few and (verdict.licence or report.influence["rows"].iloc[0] <= FEW)
     if decide and "curved" not in verdict.tells:  # rows at the ends of a curve do decide
@@ -159,6 +164,17 @@ def _extrapolated(design) -> Verdict:
         f"For {share} of the rows the covariates all but settle {design.treatment}: nobody like "
         "them has the other, and a straight line stands in for those who are missing.",
         "Do not act before the rows that can be compared, alone, say the same.",
+        False,
+    )
+
+
+def _drifting(design, rows):
+    """The verdict where so few rows are independent that two drifts may look like an effect."""
+    return Verdict(
+        f"Rows follow those just before them so closely that they tell as much as about {rows:.0f} "
+        "independent ones: two things that only drift would look as related.",
+        "Do not act before differences from row to row say the same: "
+        f"data[{design.outcome!r}].diff(), and likewise the others.",
         False,
     )
 
@@ -299,7 +315,8 @@ def _of_instruments(report):
     if design.stands_for or "two-stage least squares" not in report.instruments.index:
         return report.narrow
     groups = narrowed(report.identifiers, of="instrumented")
-    return (*groups, *uneven_by_instruments(design), *repeated(design))
+    in_time = following(design, grown_by_order(np.array(two_stage_rows(design))))
+    return (*groups, *uneven_by_instruments(design), *repeated(design), *in_time)
 
 
 def _by_instruments(report, narrow) -> Verdict:

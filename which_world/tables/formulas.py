@@ -27,6 +27,7 @@ from which_world.tables.dialects import foreign, of_product, one_at_a_time, seve
 
 Undefined = dict[str, tuple[np.ndarray, tuple[str, ...]]]  # rows and names, by part of a formula
 
+TAKEN = set(keyword.kwlist) - {"True", "False", "None", "and", "or", "not"}  # no name of a column
 OWN_LABELS = ("Intercept", "intercept", "alpha")  # labels that the equations need for themselves
 
 
@@ -142,9 +143,21 @@ def _by_formulaic(text, argument, read):
         return read()
     except (FormulaicError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(
-            f"{argument}={text!r} cannot be read as a formula such as 'y ~ t + x'; a name with "
-            "spaces or signs stands in backticks: `Body Mass (kg)`."
+            f"{argument}={text!r} cannot be read as a formula such as 'y ~ t + x'; "
+            f"{_hint_of_names(text)}."
         ) from error
+
+
+def _hint_of_names(text):
+    """How to write a name that cannot be read, a Python keyword among them."""
+    words = re.findall(r"[^\W\d]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", text))
+    if taken := next((word for word in words if word in TAKEN), ""):
+        return (
+            f"{taken!r} is a Python keyword: a column of that name stands in backticks, `{taken}`; "
+            f"inside a function, as in C(`{taken}`), only read_table and the command line know it, "
+            "and make_design wants the column renamed"
+        )
+    return "a name with spaces or signs stands in backticks: `Body Mass (kg)`"
 
 
 def _literal(factor):
@@ -555,29 +568,36 @@ def _response(data, values, equation):
     return values
 
 
-def recoded(name: str, value: Any, argument: str) -> str:
-    """What to write for the yes or no whether a column has a value.
+def recoded(name: str, value: Any, argument: str, least: bool = False) -> str:
+    """What to write for the yes or no whether a column has a value, or at `least` that.
 
     It works in a formula, and so anywhere.
     """
     value = int(value) if isinstance(value, float) and value % 1 == 0 else value
+    sign, rows = (">=", f"{value!r} or more") if least else ("==", f"{value!r}")
     name = re.sub(r"^C\((\w+)\)$", r"\1", name)
     places = "on the left"
     if argument == "treatment":
         places = "on the left of its own formula and as a term of the outcome's"
+    alone = f" (I({name} == {value!r}) is {value!r} alone)" if least else ""
     return (
-        f"write I({name} == {value!r}) {places}, which is 1 in the rows of {value!r} and 0 in all "
-        "others"
+        f"write I({name} {sign} {value!r}) {places}, which is 1 in the rows of {rows} and 0 in all "
+        f"others{alone}"
     )
 
 
 def advised(values: np.ndarray, name: str, argument: str) -> str:
     """What to do about a response of few values.
 
-    Ask for a code among them, or write which of them is a yes.
+    Ask for a code among them, or write which of them is a yes: of more than two those from one
+    on that parts the rows most evenly.
     """
-    asked = codes.ask(codes.ends(values), name, len(values))
-    return asked[0].rstrip(".") if asked else recoded(name, np.max(values).item(), argument)
+    if asked := codes.ask(codes.ends(values), name, len(values)):
+        return asked[0].rstrip(".")
+    above = np.unique(values)[1:]
+    share = np.array([np.mean(values >= level) for level in above])
+    level = above[np.argmin(np.abs(share - 0.5))].item()
+    return recoded(name, level, argument, least=len(above) > 1)
 
 
 def split_moderators(
