@@ -25,7 +25,7 @@ from which_world.maps import GRID, map_rho, smoothed, trusted, unreliable
 from which_world.moments import on_one_thread
 from which_world.priors import AtanhNormal, atanh_normal, check_belief, scales
 from which_world.readings import between_columns, read_map, summary, tipping_point, weigh
-from which_world.report.curves import curves, curves_said
+from which_world.report.curves import curves, curves_said, not_looked_at
 from which_world.report.examine import MISLED, data_checks, doubts, own_parts
 from which_world.report.identifiers import belonging, identifiers, narrowed, used
 from which_world.report.instruments import instrument_table, instruments_said
@@ -43,6 +43,7 @@ from which_world.report.sentences import (
     pulled,
     unread,
 )
+from which_world.report.uneven import uneven_effect, uneven_said
 from which_world.report.words import listed
 
 if TYPE_CHECKING:
@@ -231,7 +232,9 @@ def make_report(
     at_hand = not design.stands_for and design.n <= LOOKED
     deciding = influence(design) if at_hand else pd.DataFrame()
     bent = curves(design, _times(of_file, design, source))
-    checks += curves_said(bent, unit)
+    checks += [*curves_said(bent, unit), *not_looked_at(design)]
+    unlike = uneven_effect(design)
+    checks += uneven_said(unlike, design.treatment, unit)
     sensitivity = _sensitivity(design, chart, belief, alpha, seed)
     tell("benchmarks")
     benchmarks = _benchmarks(_thinned(design, seed))
@@ -265,6 +268,7 @@ def make_report(
         leaning=_leaning(design, chart, worlds, belief, alpha, seed),
         narrow=(*narrowed(shared), *doubts(design), *following(design)),
         curved=bent,
+        uneven=unlike,
     )
     first, *others = report.limits
     report = report._replace(overturns=overturns(report), limits=[first + moved(report), *others])

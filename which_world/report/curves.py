@@ -34,6 +34,7 @@ WORTH = 4e9  # multiplications, beyond which none is looked for
 SLIGHT = 0.02  # a current that licenses nothing and forbids nothing
 SMOOTH = 8  # columns of the spline that takes out whatever a covariate does
 BESIDE = np.r_[1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0]  # of a covariate's values, those near another
+UNSEEN = "were not looked for: none is ruled out."
 NEW = 1e-6  # share of a column's squares that the formulas leave, if it is one of its own
 
 
@@ -71,7 +72,7 @@ def curves(design: Design, outside: Mapping[str, np.ndarray] | None = None) -> C
     Curved or None
         None where there is no such term, or where rows are not at hand.
     """
-    found = _straightened(design, both_residuals, outside or {}) if _looked_at(design) else None
+    found = _straightened(design, both_residuals, outside or {}) if looked_at(design) else None
     if found is None:
         return None
     names, with_them = found
@@ -86,7 +87,7 @@ def curves_by_instruments(design: Design) -> Curved | None:
 
     The effects are those of two-stage least squares, and there is no ``rho``.
     """
-    if not design.instruments or design.moderators or not _looked_at(design):
+    if not design.instruments or design.moderators or not looked_at(design):
         return None
     found = _straightened(design, two_stage_rows, {})
     if found is None:
@@ -101,7 +102,7 @@ def _straightened(design, residuals, outside):
 
     `residuals` gives what a design's formulas leave of the outcome and of what moves it, (2, n).
     """
-    bases = Bases(_bases(design), dict(outside))
+    bases = Bases(bases_of(design), dict(outside))
     terms = _missing(design, bases, residuals(design)) if any(bases) else []
     if not terms:
         return None
@@ -111,10 +112,33 @@ def _straightened(design, residuals, outside):
     return names, _with_terms(design, {term: _column(term, bases) for term in terms})
 
 
-def _looked_at(design):
+def looked_at(design: Design) -> bool:
     """Whether rows are at hand, and no more than can be looked at."""
     width = int(design.in_outcome.sum()) + 1
     return not design.stands_for and min(design.n, SPREAD_OVER) * width**2 < WORTH
+
+
+def not_looked_at(design: Design) -> list[str]:
+    """What curves were not looked for, in a sentence; none where all covariates were."""
+    if not looked_at(design):
+        why = "There are too many columns"
+        if design.stands_for:
+            why = "The data came in pieces"
+        return [f"{why}: curves and products that both formulas leave out {UNSEEN}"]
+    terms, variables = terms_of(design)
+    seen = {names[0] for names in variables if len(names) == 1}
+    bases = {label.partition("[T.")[0] for label in bases_of(design)}
+    both = design.in_outcome & design.in_treatment
+    whole = {names[0] for term, names in zip(terms, variables) if term in bases}
+    unseen = [
+        term
+        for term, names, shared in zip(terms, variables, both)
+        if shared and len(names) == 1 and names[0] in seen - whole
+    ]
+    if not unseen:
+        return []
+    names = listed(dict.fromkeys(unseen))
+    return [f"Curves and products beyond {names}, that both formulas leave out, {UNSEEN}"]
 
 
 def curves_said(found: Curved | None, unit: str = "") -> list[str]:
@@ -143,7 +167,7 @@ def _effect(design):
     return effect_at_rho(design, 0.0, None if finite(design) else scales(design))
 
 
-def _bases(design):
+def bases_of(design: Design) -> dict[str, np.ndarray]:
     """Columns of covariates of both equations, by label: numbers first, then levels.
 
     Of a variable that stands in several terms the first alone, which is no curve of it.

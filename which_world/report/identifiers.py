@@ -17,7 +17,7 @@ from which_world.effects import POINTS
 from which_world.moments import condensed
 from which_world.priors import scales
 from which_world.report.examine import SCALE, WEAK
-from which_world.report.instruments import effective_f, grown_by_instruments
+from which_world.report.instruments import effective_f, grown_by_instruments, two_stage_rows
 from which_world.report.report import NARROW, Narrow
 from which_world.report.words import interval, number
 
@@ -109,6 +109,8 @@ def identifiers(
             rows[name] = {**_row(design, column, codes, factors), **shared}
         elif together and _is_name(column, data[column]):
             rows[name] = _row(design, column, codes, factors)
+        elif _by_instruments_alike(design, column, data[column], codes):
+            rows[name] = _row(design, column, codes, factors)
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.rename_axis("identifier"), looked
 
@@ -118,6 +120,19 @@ def _by_instruments(design, codes, absorbed=0):
     if not design.instruments or design.moderators:
         return np.nan
     return grown_by_instruments(design, codes, absorbed).factor
+
+
+def _by_instruments_alike(design, column, labels, codes):
+    """Whether a column names groups by what two-stage least squares leaves of rows.
+
+    Least squares may leave no resemblance: what groups share in treatment and outcome it takes for
+    an effect.
+    """
+    if not design.instruments or design.moderators:
+        return False
+    rows = np.array(two_stage_rows(design))
+    alike = resemblance_of(rows, codes).p < CERTAIN
+    return alike and _names_groups(column, labels, codes, rows, design)
 
 
 def _row(design, column, codes, factors, term=""):
