@@ -276,3 +276,15 @@ def test_without_its_means_a_level_can_be_left_out():
     few = ols(make_design(swept, outcome="y ~ t + x", treatment="t ~ x"))
     assert few.params["alpha"] == pytest.approx(whole.params["alpha"], rel=1e-9)
     assert few.bse["alpha"] / whole.bse["alpha"] == pytest.approx(np.sqrt(1 - 90 / 900), rel=0.001)
+
+
+@pytest.mark.parametrize("kind", ["binary", "continuous"])
+@pytest.mark.parametrize("ask", [map_rho, ols, maximum_likelihood, fit])
+def test_a_design_made_constant_is_refused_by_whatever_asks(kind, ask):
+    x, v, u = np.random.default_rng(0).normal(size=(3, 50))
+    t = (x + v > 0) * 1.0 if kind == "binary" else x + v
+    whole = make_design(pd.DataFrame({"x": x, "t": t, "y": u}), outcome="y ~ t + x", treatment="t ~ x")
+    with pytest.raises(ValueError, match="the treatment 't' is constant at 1; it must vary to have an effect"):
+        ask(replace(whole, t=np.ones(50)))
+    with pytest.raises(ValueError, match="the outcome 'y' is constant at 1"):
+        ask(replace(whole, y=np.ones(50)))

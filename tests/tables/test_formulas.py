@@ -358,3 +358,20 @@ def test_two_answers_are_told_the_recoding_that_works_as_it_stands(data, levels,
             assert f"write {answer} on the left" in str(refusal.value)
         found = make_design(frame, outcome=outcome.format(answer), treatment=treatment.format(answer))
         assert np.array_equal(found.t if "{}" in treatment else found.y, own)
+
+
+def test_four_doses_are_told_to_be_parted_where_the_rows_are_halved(data):
+    """Doses 1 to 4, of which 3 and 4 are 0.5 of the rows."""
+    frame = data.assign(k=np.resize([1.0, 2.0, 3.0, 4.0], len(data)))
+    with pytest.raises(ValueError, match=r"write I\(k >= 3\) on the left.*rows of 3 or more.*I\(k == 3\) is 3 alone"):
+        make_design(frame, outcome="y ~ k + x", treatment="k ~ x")
+    found = make_design(frame, outcome="y ~ I(k >= 3) + x", treatment="I(k >= 3) ~ x")
+    assert np.array_equal(found.t, frame.k.isin([3, 4]))
+
+
+@pytest.mark.parametrize("name", ["class", "lambda", "from"])
+def test_a_column_with_the_name_of_a_keyword_is_told_so(data, name):
+    with pytest.raises(ValueError, match=rf"{name!r} is a Python keyword.*`{name}`"):
+        make_design(data.assign(**{name: data.x**2}), outcome=f"y ~ t + C({name})", treatment="t ~ x")
+    with pytest.raises(ValueError, match="spaces or signs"):
+        make_design(data, outcome="y ~ t + x body", treatment="t ~ x")
