@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from ponds import FISH
 
-from helpers import make_design
+from helpers import fit, make_design, map_rho, maximum_likelihood, ols
 from which_world import design
 
 
@@ -56,3 +56,15 @@ def test_each_column_knows_its_term_and_the_data_it_is_made_of():
     kept = design.with_covariates(found, np.array([label != "x" for label in found.covariates]))
     del by_label["x"]
     assert dict(zip(kept.covariates, zip(kept.terms, kept.variables))) == by_label
+
+
+@pytest.mark.parametrize("kind", ["binary", "continuous"])
+@pytest.mark.parametrize("ask", [map_rho, ols, maximum_likelihood, fit])
+def test_a_design_made_constant_is_refused_by_whatever_asks(kind, ask):
+    x, v, u = np.random.default_rng(0).normal(size=(3, 50))
+    t = (x + v > 0) * 1.0 if kind == "binary" else x + v
+    whole = make_design(pd.DataFrame({"x": x, "t": t, "y": u}), outcome="y ~ t + x", treatment="t ~ x")
+    with pytest.raises(ValueError, match="the treatment 't' is constant at 1; it must vary to have an effect"):
+        ask(replace(whole, t=np.ones(50)))
+    with pytest.raises(ValueError, match="the outcome 'y' is constant at 1"):
+        ask(replace(whole, y=np.ones(50)))

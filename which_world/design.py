@@ -196,9 +196,20 @@ class Design:
 
 
 def check_design(design: Any) -> Design:
-    """The design, if it is one."""
+    """The design, if it is one whose outcome and treatment vary: `replace` may have made it so."""
     accepted = "a Design from make_design(data, outcome=..., treatment=...)"
-    return arguments.instance(design, Design, "design", accepted)
+    arguments.instance(design, Design, "design", accepted)
+    check_varies(design.t, design.treatment, "treatment", " to have an effect")
+    check_varies(design.y, design.outcome, "outcome")
+    return design
+
+
+def check_varies(values: np.ndarray, name: str, role: str, what_for: str = "") -> None:
+    """Refuse a response that is the same in every row."""
+    if np.ptp(values) == 0:
+        raise ValueError(
+            f"the {role} {name!r} is constant at {values[0]:g}; it must vary{what_for}."
+        )
 
 
 def check_rows(design: Any) -> Design:

@@ -96,6 +96,28 @@ def test_many_covariates_are_many_chances_and_are_counted():
     assert asked <= 4
 
 
+@pytest.mark.parametrize("bend", [lambda a, b: 0.7 * np.sin(3 * a), lambda a, b: 1.0 * (abs(a - 0.2) < 0.5)])
+def test_a_curve_that_no_cube_follows_is_found_by_rows_beside_each_other(bend):
+    data = world(bend, effect=0.0, n=1500)
+    spline = smf.ols("y ~ t + bs(a, df=8) + b + c", data).fit().params["t"]
+    found = curves(make_design(data, **LINE))
+    assert "bs(a, df=8)" in found.terms and not any("** " in term for term in found.terms)
+    assert found.straightened == pytest.approx(spline, abs=1e-6) and abs(spline) < abs(found.effect) / 2
+
+
+def test_villages_that_share_a_covariate_are_no_rows_beside_each_other():
+    """What a village shares in each error alone, 40 villages with one value of `a` each."""
+    asked = 0
+    for seed in range(40):
+        rng = np.random.default_rng([3, seed])
+        shared = rng.normal(size=(3, 40))[:, np.arange(800) // 20]
+        b, c, v, u = rng.normal(size=(4, 800))
+        data = pd.DataFrame({"a": shared[0], "b": b, "c": c, "t": shared[1] + v, "y": shared[2] + u})
+        found = curves(make_design(data, **LINE))
+        asked += found is not None and any("bs(" in term for term in found.terms)
+    assert asked <= 4
+
+
 def test_a_curve_of_one_equation_alone_makes_no_current():
     data = world(nothing, 0.3)
     assert curves(make_design(data.assign(y=data.y + data.a**2), **LINE)) is None

@@ -28,7 +28,7 @@ def test_the_paragraph_counts_the_dropped_rows_and_says_how_far_the_priors_matte
     one = conclusion(report._replace(dropped=1))
     assert one.startswith("Among 397 of 398 rows (the other has a missing value and was dropped), ")
     assert conclusion(report._replace(dropped=0)).startswith("Among 397 rows, the ")
-    assert "by the prior of ρ and not by these data" in report.paragraph  # the likelihood is flat in ρ
+    assert "holds only under the prior of ρ: these data leave ρ open" in report.paragraph  # the likelihood is flat
 
 
 def test_every_assumption_is_named(report):

@@ -171,4 +171,4 @@ def test_a_sign_that_a_slight_cause_turns_is_none_to_act_on(effect, acts):
     assert naive.conf_int().loc["t", 0] > 0.02  # least squares would have her act
     told = in_short(report(data, "y ~ t + x + x2 + x3", "t ~ x + x2 + x3"))
     assert (told[2].endswith("do not act on the sign alone.")) is not acts
-    assert ("Unless you know of a hidden cause that strong" in told[2]) is acts
+    assert ("Act on the sign only if t was drawn by lot" in told[2]) is acts

@@ -7,8 +7,9 @@ import statsmodels.formula.api as smf
 from scipy.stats import f_oneway
 
 from helpers import make_design, make_report, resemblance
-from which_world.report.examine import first_stage
+from which_world.report.examine import first_stage, own_parts
 from which_world.report.identifiers import belonging, identifiers
+from which_world.report.instruments import effective_f
 from which_world.report.sentences import overturns
 
 
@@ -90,3 +91,28 @@ def test_the_strength_of_instruments_is_statsmodels_f_of_leaving_them_out(pull, 
     long, short = (smf.ols(formula, data).fit() for formula in ("t ~ x + z + w", "t ~ x"))
     design = make_design(data, outcome="y ~ t + x", treatment="t ~ x + z + w")
     assert first_stage(design) == pytest.approx(long.compare_f_test(short)[0])
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_strength_of_an_instrument_is_the_square_of_its_robust_t(grouped):
+    rng = np.random.default_rng(4)
+    village = np.arange(600) // 10
+    x, e, u = rng.normal(size=(3, 600))
+    z, shared = rng.normal(size=(2, 60))[:, village]
+    data = pd.DataFrame({"x": x, "z": z, "t": 0.3 * x + 0.3 * z + shared + e * (1 + abs(z)), "y": u})
+    fit = smf.ols("t ~ x + z", data)
+    kind = {"cov_type": "cluster", "cov_kwds": {"groups": village}} if grouped else {"cov_type": "HC1"}
+    design = make_design(data, outcome="y ~ t + x", treatment="t ~ x + z")
+    robust = fit.fit(**kind).tvalues["z"] ** 2
+    assert effective_f(design, village if grouped else None) == pytest.approx(robust, rel=1e-8)
+    assert fit.fit().tvalues["z"] ** 2 > (5 if grouped else 1.1) * robust
+
+
+def test_parts_of_a_product_are_no_yardstick_for_a_hidden_cause():
+    rng = np.random.default_rng(0)
+    treated, post = rng.integers(0, 2, (2, 500))
+    data = pd.DataFrame({"treated": treated, "post": post, "y": treated + post + rng.normal(size=500)})
+    design = make_design(data, outcome="y ~ I(treated * post) + treated + post", treatment="I(treated * post) ~ 1")
+    report = make_report(design)
+    assert own_parts(design) == ["treated", "post"] and report.benchmarks.empty
+    assert any("difference in differences" in said and "moved alike" in said for said in report.checks)

@@ -109,3 +109,11 @@ def test_two_things_may_share_a_column_that_is_neither(prices, outcome, treatmen
 def test_what_is_made_from_the_other_is_refused_for_that_reason(prices, outcome, treatment, says):
     with pytest.raises(ValueError, match=says):
         make_design(prices.rename(columns={"wealth": "w"}), outcome=outcome, treatment=treatment)
+
+
+@pytest.mark.parametrize("name", ["class", "lambda", "from"])
+def test_a_column_with_the_name_of_a_keyword_is_told_so(data, name):
+    with pytest.raises(ValueError, match=rf"{name!r} is a Python keyword.*`{name}`"):
+        make_design(data.assign(**{name: data.x**2}), outcome=f"y ~ t + C({name})", treatment="t ~ x")
+    with pytest.raises(ValueError, match="spaces or signs"):
+        make_design(data, outcome="y ~ t + x body", treatment="t ~ x")

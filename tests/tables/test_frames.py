@@ -83,3 +83,12 @@ def test_two_answers_are_told_the_recoding_that_works_as_it_stands(data, levels,
             assert f"write {answer} on the left" in str(refusal.value)
         found = make_design(frame, outcome=outcome.format(answer), treatment=treatment.format(answer))
         assert np.array_equal(found.t if "{}" in treatment else found.y, own)
+
+
+def test_four_doses_are_told_to_be_parted_where_the_rows_are_halved(data):
+    """Doses 1 to 4, of which 3 and 4 are 0.5 of the rows."""
+    frame = data.assign(k=np.resize([1.0, 2.0, 3.0, 4.0], len(data)))
+    with pytest.raises(ValueError, match=r"write I\(k >= 3\) on the left.*rows of 3 or more.*I\(k == 3\) is 3 alone"):
+        make_design(frame, outcome="y ~ k + x", treatment="k ~ x")
+    found = make_design(frame, outcome="y ~ I(k >= 3) + x", treatment="I(k >= 3) ~ x")
+    assert np.array_equal(found.t, frame.k.isin([3, 4]))

@@ -24,7 +24,7 @@ from pytensor.tensor.random.basic import (
 )
 from scipy import stats
 
-from which_world.design import Design
+from which_world.design import Design, check_varies
 from which_world.engine.compiled import as_it_stands, compiled, evaluated
 from which_world.engine.draws import OBSERVED, named
 from which_world.engine.laplace import allowed
@@ -169,6 +169,8 @@ def _joint(model):
     ours = set(seen) == set(OBSERVED) and {"alpha"} <= set(free) <= OWN_VARIABLES
     if not ours or model.potentials:
         raise Unreadable
+    name = "likelihood_treatment"
+    check_varies(seen[name], name, "treatment", " to have an effect")
     covariates, X = tuple(model.coords["covariate"]), model["X"].get_value()
     labels = np.array(covariates, dtype=object)
     design = Design(

@@ -14,19 +14,20 @@ from which_world import arguments
 from which_world.checks import shuffle_test, shuffles_of_normal
 from which_world.decisions import benchmark_rho, columns_by_variable, robustness_value
 from which_world.deletion import influence
-from which_world.design import Design, check_few
+from which_world.design import Design, check_few, terms_of
 from which_world.maps import GRID, map_rho, trusted, unreliable
 from which_world.moments import on_one_thread
 from which_world.priors import atanh_normal, check_belief, scales
 from which_world.readings import tipping_point, weigh
 from which_world.report.beliefs import PROBABILITY, sensitivity_of, worlds_of
-from which_world.report.curves import curves, curves_said
-from which_world.report.examine import MISLED, data_checks, doubts
-from which_world.report.identifiers import belonging, identifiers, narrowed
+from which_world.report.curves import curves, curves_said, not_looked_at
+from which_world.report.examine import MISLED, data_checks, doubts, own_parts
+from which_world.report.identifiers import belonging, identifiers, narrowed, used
 from which_world.report.instruments import instrument_table, instruments_said
 from which_world.report.leaning import leaning
 from which_world.report.names import TableAsRead, labelled, rows_of, source_of
 from which_world.report.options import check_options, check_within, decided
+from which_world.report.order import following, following_said, times
 from which_world.report.report import Report, read_of
 from which_world.report.sentences import (
     assumptions,
@@ -37,6 +38,7 @@ from which_world.report.sentences import (
     pulled,
     unread,
 )
+from which_world.report.uneven import uneven_effect, uneven_said
 from which_world.report.words import listed
 
 if TYPE_CHECKING:
@@ -162,6 +164,7 @@ def make_report(
         normal = shuffles_of_normal(design, seed=seed)
     about = source.names, source.undefined
     checks = data_checks(design, source.dropped, shuffled, *about, normal)
+    checks += following_said(design)
     shared, clustered, looked = _belonging(of_file, design, source)
     tell("draw the map")
     chart = _map_with_enough_draws(design, alpha=alpha, seed=seed)
@@ -174,8 +177,10 @@ def make_report(
     checks += instruments_said(instruments, design, unit)
     at_hand = not design.stands_for and design.n <= LOOKED
     deciding = influence(design) if at_hand else pd.DataFrame()
-    bent = curves(design)
-    checks += curves_said(bent, unit)
+    bent = curves(design, _times(of_file, design, source))
+    checks += [*curves_said(bent, unit), *not_looked_at(design)]
+    unlike = uneven_effect(design)
+    checks += uneven_said(unlike, design.treatment, unit)
     sensitivity = sensitivity_of(design, chart, belief, alpha, seed)
     tell("benchmarks")
     benchmarks = _benchmarks(_thinned(design, seed))
@@ -207,8 +212,9 @@ def make_report(
         decision=decision,
         decided=choice,
         leaning=_leaning(design, chart, worlds, belief, alpha, seed),
-        narrow=(*narrowed(shared), *doubts(design)),
+        narrow=(*narrowed(shared), *doubts(design), *following(design)),
         curved=bent,
+        uneven=unlike,
     )
     first, *others = report.limits
     report = report._replace(overturns=overturns(report), limits=[first + moved(report), *others])
@@ -236,6 +242,14 @@ def _belonging(of_file, design, source):
         "equations to matter."
     )
     return shared, asked, [none]
+
+
+def _times(of_file, design, source):
+    """Columns that may be time, where rows are at hand."""
+    if design.stands_for:
+        return {}
+    rows = None if source.data is None else rows_of(source.data, design)
+    return times(rows, used(of_file), design)
 
 
 def _map_with_enough_draws(design, *, alpha=None, seed=0):
@@ -314,10 +328,15 @@ def _thinned(design, seed):
 def _benchmarks(design):
     """Every variable left out in turn, strongest first.
 
-    But no instrument: without one least squares stays what it is.
+    But no instrument: without one least squares stays what it is. Nor what the treatment is of.
     """
     instruments, groups = set(design.instruments), columns_by_variable(design)
-    own = [name for name, labels in groups.items() if not set(labels) <= instruments]
+    terms, parts = dict(zip(design.covariates, terms_of(design)[0])), own_parts(design)
+    own = [
+        name
+        for name, labels in groups.items()
+        if not set(labels) <= instruments and not any(terms[label] in parts for label in labels)
+    ]
     if len(groups) < 2 or not own:
         columns = ["rho", f"{read_of(design)}_without", "change", "reason"]
         return pd.DataFrame(columns=columns).rename_axis("left out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from which_world.checks import SHUFFLES
 from which_world.classical import line, swept
 from which_world.clusters import both_residuals, grown_by_groups, grown_by_spread
 from which_world.design import terms_of
+from which_world.report.instruments import effective_f
 from which_world.report.report import NARROW, Narrow
 from which_world.report.words import agreeing, listed, number, percent
 
@@ -96,7 +98,8 @@ def data_checks(
     if names:
         renamed = listed(f"{plain} is {own!r}" for plain, own in names.items())
         sentences.append(f"In the file, {renamed}.")
-    sentences += [*_outcome(design), _treatment(design), *_categorical(design), *design.notes]
+    sentences += [*_outcome(design), _treatment(design), *_parts(design)]
+    sentences += [*_categorical(design), *design.notes]
     if design.kind == "binary" and _compared(design).any():
         sentences.append(_overlap(design))
     elif design.kind == "continuous" and design.in_treatment.any():
@@ -143,6 +146,28 @@ def _treatment(design):
     fine = np.ptp(t) / 100
     low, high = number(t.min(), fine), number(t.max(), fine)
     return f"{name} is continuous, from {low} to {high} with standard deviation {sd}."
+
+
+def own_parts(design: Design) -> list[str]:
+    """Covariates that the treatment itself is made of: groups and times, of their product."""
+    words = set(re.findall(r"[^\W\d]\w*", design.treatment))
+    pairs = zip(*terms_of(design))
+    return list(dict.fromkeys(term for term, names in pairs if set(names) <= words))
+
+
+def _parts(design):
+    """What it means that the treatment is made of covariates."""
+    parts = own_parts(design)
+    if not parts:
+        return []
+    said = f"{design.treatment} is made of {listed(parts)}, and so what leaving "
+    said += f"{agreeing(parts, 'it', 'one of them')} out would do is no measure of a hidden cause."
+    if len(parts) == 2 and re.fullmatch(r"I\(\w+ \* \w+\)", design.treatment):
+        said += (
+            " Where both are 0 or 1, the effect at ρ = 0 is a difference in differences: it holds "
+            "if without the treatment both groups had moved alike, which no column here can tell."
+        )
+    return [said]
 
 
 def _categorical(design):
@@ -259,13 +284,16 @@ def _variation(design):
 def first_stage(design: Design) -> float:
     """How strongly the instruments move the treatment: the F statistic of leaving them out.
 
-    Of a linear first stage; NaN without instruments.
+    Of a linear first stage; NaN without instruments. Where an uneven spread makes its errors that
+    much larger it is the one that allows for that (`effective_f`).
     """
     if not design.instruments:
         return np.nan
     if "first stage" not in design.kept:  # many sentences ask
         whole, without = _first_line(design), _first_line(design, design.instruments)
-        design.kept["first stage"] = float(whole.compare_f_test(without)[0])
+        usual = float(whole.compare_f_test(without)[0])
+        robust = np.inf if design.stands_for else effective_f(design)
+        design.kept["first stage"] = robust if usual > NARROW**2 * robust else usual
     return design.kept["first stage"]
 
 

@@ -16,8 +16,8 @@ from which_world.design import terms_of
 from which_world.effects import POINTS
 from which_world.moments import condensed
 from which_world.priors import scales
-from which_world.report.examine import SCALE
-from which_world.report.instruments import grown_by_instruments
+from which_world.report.examine import SCALE, WEAK
+from which_world.report.instruments import effective_f, grown_by_instruments, two_stage_rows
 from which_world.report.report import NARROW, Narrow
 from which_world.report.words import interval, number
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CERTAIN = 1e-3  # p-value from which a cluster is spoken of
 LIKELY = 0.05  # the same of a category of the formulas, of which there are few
 STRONG = 0.05  # a shared current that is spoken of whatever it does to the interval
-FEWEST_GROUPS = 5  # with fewer, a column is a category of its own and no set of clusters
+FEWEST_GROUPS = 3  # with fewer, a column is a yes or a no and no set of clusters
 ENOUGH_GROUPS = 20.0  # of one size, with fewer of which a clustered error is itself too small
 ENOUGH_LEVELS = 10.0  # the same of a category of the formulas, which is judged by what is left
 BEYOND = 1 / 3  # share of a resemblance that the smooth curve of a name leaves at least
@@ -68,11 +68,12 @@ def identifiers(
         category in them, else empty; ``groups``; the intraclass correlations ``outcome`` and
         ``treatment``; ``factor``, by how much the interval at ρ = 0 is then too narrow, the
         clustered error of least squares over the usual one, or of too few groups Moulton's factor
-        if that is less; ``instrumented``, the same of two-stage least squares, NaN without
-        instruments; ``alone``, how many groups have one treatment only; ``within``, the effect with
-        a constant for each group (``low`` to ``high``, by clusters), ``effect`` being the one
-        without; ``rho``, the current that the formulas make by leaving it out. NaN where rows move
-        together and do not resemble each other.
+        if that is less; ``instrumented``, the same of two-stage least squares, and ``first_stage``,
+        the F statistic of the instruments that counts groups, NaN without instruments; ``alone``,
+        how many groups have one treatment only; ``within``, the effect with a constant for each
+        group (``low`` to ``high``, by clusters), ``effect`` being the one without; ``rho``, the
+        current that the formulas make by leaving it out. NaN where rows move together and do not
+        resemble each other.
     looked : list of str
         The columns that were looked at.
     """
@@ -88,7 +89,7 @@ def identifiers(
             factors = growth.factor, _by_instruments(design, codes, absorbed=codes.max())
             rows[name] = _row(design, column, codes, factors, term)
     data = pd.DataFrame() if data is None else data
-    for column in nameable(data).columns.difference(_used(design), sort=False):
+    for column in nameable(data).columns.difference(used(design), sort=False):
         codes = _groups(data[column])
         if codes is None or any(_same(codes, others) for _, others in known.values()):
             continue
@@ -108,6 +109,8 @@ def identifiers(
             rows[name] = {**_row(design, column, codes, factors), **shared}
         elif together and _is_name(column, data[column]):
             rows[name] = _row(design, column, codes, factors)
+        elif _by_instruments_alike(design, column, data[column], codes):
+            rows[name] = _row(design, column, codes, factors)
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.rename_axis("identifier"), looked
 
@@ -117,6 +120,19 @@ def _by_instruments(design, codes, absorbed=0):
     if not design.instruments or design.moderators:
         return np.nan
     return grown_by_instruments(design, codes, absorbed).factor
+
+
+def _by_instruments_alike(design, column, labels, codes):
+    """Whether a column names groups by what two-stage least squares leaves of rows.
+
+    Least squares may leave no resemblance: what groups share in treatment and outcome it takes for
+    an effect.
+    """
+    if not design.instruments or design.moderators:
+        return False
+    rows = np.array(two_stage_rows(design))
+    alike = resemblance_of(rows, codes).p < CERTAIN
+    return alike and _names_groups(column, labels, codes, rows, design)
 
 
 def _row(design, column, codes, factors, term=""):
@@ -129,6 +145,7 @@ def _row(design, column, codes, factors, term=""):
         "groups": codes.max() + 1,
         "factor": factors[0],
         "instrumented": factors[1],
+        "first_stage": effective_f(design, codes) if design.instruments else np.nan,
         "alone": int((ends["min"] == ends["max"]).sum()),
         **dict.fromkeys(numbers, np.nan),
     }
@@ -164,7 +181,7 @@ def _same(codes, others):
     return pairs == codes.max() + 1 == others.max() + 1
 
 
-def _used(design):
+def used(design: Design) -> list[str]:
     """Names of the columns that the formulas use."""
     groups = design.variables or [(covariate,) for covariate in design.covariates]
     of_responses = re.findall(r"[^\W\d]\w*", f"{design.outcome} {design.treatment}")
@@ -348,7 +365,7 @@ def narrowed(table: pd.DataFrame, of: str = "factor") -> list[Narrow]:
 
 def _matters(row):
     """Whether groups change what is concluded."""
-    return row["factor"] > NARROW or abs(row["rho"]) > STRONG
+    return row["factor"] > NARROW or abs(row["rho"]) > STRONG or row["first_stage"] < WEAK
 
 
 def _question(name, row, design):
@@ -389,10 +406,13 @@ def _question(name, row, design):
 
 def _wider(name, row, the="The"):
     """That intervals are too narrow, and what counts whole groups."""
+    weak = ""
+    if row["first_stage"] < WEAK:
+        weak = f" Counted by groups the first-stage F statistic is {row['first_stage']:.1f}: weak."
     return (
         f"{the} intervals here, which count every row as news, are too narrow, by a "
         f"factor of about {number(row['factor'], 1)} at ρ = 0: use "
-        f"bootstrap_map(design, data[{name}]) and ols(design, cluster=data[{name}])."
+        f"bootstrap_map(design, data[{name}]) and ols(design, cluster=data[{name}]).{weak}"
     )
 
 

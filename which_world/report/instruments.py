@@ -151,6 +151,41 @@ def _left_and_moved(design):
     return left, moved
 
 
+def effective_f(design: Design, codes: np.ndarray | None = None) -> float:
+    """The first-stage F statistic that allows for uneven spread, or for groups of rows.
+
+    Montiel Olea & Pflueger's (2013), whose errors are White's, or those that sum over the groups of
+    `codes`, (n,); of one instrument that is the square of its robust t.
+    """
+    apart, left = _first_stage_rows(design)
+    scores = apart * left[:, None]
+    n, k = design.n, int(design.intercept_T) + int(design.in_treatment.sum())
+    scale = n / (n - k)
+    if codes is not None:
+        scores = np.array([np.bincount(codes, column) for column in scores.T]).T
+        scale = len(scores) / (len(scores) - 1) * (n - 1) / (n - k)
+    return float(np.sum((apart.T @ design.dose) ** 2) / (scale * np.sum(scores**2)))
+
+
+def _first_stage_rows(design):
+    """The instruments, orthonormal and without what the covariates explain, and what all leave."""
+    if "first stage rows" not in design.kept:
+        mask = np.isin(design.covariates, design.instruments)
+        others = design.in_treatment & ~mask
+        few, constant = condensed(design), int(design.intercept_T)
+        X = np.column_stack([np.ones((len(few.C), constant)), few.C[:, others]])
+        values = np.column_stack([few.C[:, mask], few.dose])
+        slopes = np.linalg.lstsq(X, values)[0] if X.shape[1] else np.zeros((0, values.shape[1]))
+        values = np.column_stack([design.C[:, mask], design.dose])
+        for block in cuts(design.n):
+            values[block] -= design.C[block][:, others] @ slopes[constant:]
+        values -= slopes[:constant].sum(axis=0)
+        apart, _ = np.linalg.qr(values[:, :-1])
+        left = values[:, -1] - apart @ (apart.T @ values[:, -1])
+        design.kept["first stage rows"] = apart, left
+    return design.kept["first stage rows"]
+
+
 def uneven_by_instruments(design: Design) -> list[Narrow]:
     """Whether uneven spread makes the interval of two-stage least squares too narrow."""
     growth = grown_by_instruments(design)
@@ -292,9 +327,9 @@ def instruments_said(table: pd.DataFrame, design: Design, unit: str = "") -> lis
     line = " (a straight line through zeros and ones)" if design.outcome_kind == "binary" else ""
     sentences = [
         f"Without any prior, two-stage least squares{line} says "
-        f"{number(effect, high - low)}{unit} ({interval(low, high)}); the Anderson–Rubin interval, "
-        "right however weak the instruments are if errors are spread alike in every row, "
-        f"{region(table)}."
+        f"{number(effect, high - low)}{unit} ({interval(low, high)}). The Anderson–Rubin interval "
+        f"{region(table)}. It holds its 95 % however weak the instruments are, if errors are "
+        "spread alike in every row."
     ]
     p = table.attrs["overidentified"]
     if np.isnan(p):

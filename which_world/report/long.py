@@ -22,6 +22,7 @@ from which_world.report.sentences import (
     wide_tip,
     yardsticks,
 )
+from which_world.report.uneven import uneven_said
 from which_world.report.words import agreeing, listed
 
 if TYPE_CHECKING:
@@ -104,6 +105,9 @@ def data(report: Report, told: frozenset[str]) -> list[str]:
     elsewhere = instruments if "Sargan" in told else instruments[:1]
     if "curved" in told:
         elsewhere = [*elsewhere, *curves_said(report.curved, report.unit)]
+    if "uneven" in told:
+        said = uneven_said(report.uneven, report.design.treatment, report.unit)
+        elsewhere = [*elsewhere, *said]
     if report.shuffled > MISLED:
         elsewhere = [*elsewhere, shuffles_said(report.shuffled, report.shuffled_normal)]
     return [line for line in report.checks if line not in elsewhere]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from which_world.decisions import Decision
     from which_world.design import Design
     from which_world.priors import RhoPrior
+    from which_world.report.uneven import Uneven
 
 WHOLE = "All of it: write_report(report, folder)."
 
@@ -93,8 +94,11 @@ class Report(NamedTuple):
     curved : Curved or None
         The curves and products of covariates that are missing from both formulas, with the effect
         once they are there, and ``rho``, the current of leaving them out.
+    uneven : Uneven or None
+        What the effect changes with, and the effect at two places of it.
     narrow : tuple of Narrow
-        Each reason for which the intervals are too narrow: groups, uneven spread, rows that repeat.
+        Each reason for which the intervals are too narrow: groups, uneven spread, rows that repeat,
+        rows that resemble those before them.
     belief : object
         The prior of ρ in the world "ρ free".
     decision : Decision or None
@@ -130,6 +134,7 @@ class Report(NamedTuple):
     shuffled_normal: float = np.nan
     narrow: tuple[Narrow, ...] = ()
     curved: Curved | None = None
+    uneven: Uneven | None = None
 
     def __repr__(self) -> str:
         return f"Report on {self.design!r}\n{self.paragraph}\n{WHOLE}"

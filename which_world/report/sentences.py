@@ -456,7 +456,7 @@ def yardsticks(report: Report) -> pd.Series:
     if report.curved:
         currents[left_out(report.curved.terms)] = report.curved.rho
     told = "maximum likelihood" in report.instruments.index
-    if told and first_stage(report.design) >= WEAK:
+    if told and strength(report) >= WEAK:
         hidden = f"what is hidden, by {listed(report.design.instruments)} and maximum likelihood"
         currents[hidden] = report.instruments["rho"]["maximum likelihood"]
     return pd.Series(currents, dtype=float).dropna()
@@ -547,13 +547,19 @@ def _beyond(report):
     )
 
 
+def strength(report: Report) -> float:
+    """The first-stage F statistic, the least that counting any groups of rows makes of it."""
+    by_groups = report.identifiers.get("first_stage", pd.Series(dtype=float))
+    return float(np.fmin(first_stage(report.design), by_groups.min()))
+
+
 def identified(report: Report) -> bool:
     """Whether ρ can be read off the data.
 
     It takes an instrument that is not weak, and errors whose shape does not mislead.
     """
     read = np.isfinite(report.worlds[report.read]["ρ free"])
-    return bool(first_stage(report.design) >= WEAK and read and not report.shuffled > MISLED)
+    return bool(strength(report) >= WEAK and read and not report.shuffled > MISLED)
 
 
 def instruments_alone(report: Report) -> bool:
@@ -562,7 +568,7 @@ def instruments_alone(report: Report) -> bool:
     Two-stage least squares, which needs no shape of the errors, then leads.
     """
     there = "two-stage least squares" in report.instruments.index
-    return bool(there and report.shuffled > MISLED and first_stage(report.design) >= WEAK)
+    return bool(there and report.shuffled > MISLED and strength(report) >= WEAK)
 
 
 def two_stages_of(report: Report) -> tuple[float, float, float]:
@@ -784,7 +790,7 @@ def _free(report):
         ]
     positive = chance(free[f"P({report.read}>0)"])
     if design.kind == "continuous" and not design.instruments:
-        positive += ", by the prior of ρ and not by these data, which leave ρ open"
+        positive += ", which holds only under the prior of ρ: these data leave ρ open"
     return [
         f"With ρ free under its prior it is {effect} ({interval_in(report, 'ρ free')}), positive "
         f"with probability {positive}.",

@@ -16,9 +16,12 @@ from which_world.report.instruments import (
     REJECTED,
     holds_zero,
     region,
+    two_stage_rows,
     uneven_by_instruments,
     widened,
 )
+from which_world.report.order import FEW as FEW_ROWS
+from which_world.report.order import following, grown_by_order, independent_rows
 from which_world.report.report import Narrow
 from which_world.report.sentences import (
     FEW,
@@ -32,6 +35,7 @@ from which_world.report.sentences import (
     wide_tip,
     yardsticks,
 )
+from which_world.report.uneven import in_places, remedy
 from which_world.report.words import (
     acted_on,
     agreeing,
@@ -62,6 +66,10 @@ HARDLY_RULED_OUT = (
     "A cause that explains a twentieth of what the covariates leave of both would be enough, and "
     "what was measured cannot rule that out: do not act on the sign alone."
 )
+FAINT = (
+    "Act on the sign only if {0} was drawn by lot: the strongest current that was measured is "
+    "{1:z.2f}, too weak a yardstick to call a hidden cause of that strength unlikely."
+)
 FEWER = "nothing measured", "one current alone", "two currents alone"
 LITTLE = (
     "Do not act before it is known whether that is a slip or the truth: a conclusion that so "
@@ -84,8 +92,8 @@ class Verdict(NamedTuple):
 class Opening(NamedTuple):
     """The sentences that a report opens with, and the facts they tell.
 
-    Among ``"tipping"``, ``"few"`` (rows that decide), ``"curved"``, ``"exclusion"``, ``"confirm"``
-    (that no data confirm it) and ``"Sargan"``.
+    Among ``"tipping"``, ``"few"`` (rows that decide), ``"curved"``, ``"uneven"``, ``"exclusion"``,
+    ``"confirm"`` (that no data confirm it) and ``"Sargan"``.
     """
 
     sentences: list[str]
@@ -130,6 +138,10 @@ def opening(report: Report) -> Opening:
     few, verdict = decisive(report), _judged(report, (low, high), led, narrow)
     if verdict.licence and not led and beyond_overlap(report.design) > EXTRAPOLATED:
         verdict = _extrapolated(report.design)
+    if verdict.licence and (rows := independent_rows(report.design)) < FEW_ROWS:
+        verdict = _drifting(report.design, rows)
+    if verdict.licence and report.uneven and report.uneven.turns:
+        verdict = _turning_effect(report)
     told = frozenset({"exclusion"} if led else ())
     decide = few and (verdict.licence or report.influence["rows"].iloc[0] <= FEW)
     if decide and "curved" not in verdict.tells:  # rows at the ends of a curve do decide
@@ -160,6 +172,27 @@ def _extrapolated(design) -> Verdict:
         "them has the other, and a straight line stands in for those who are missing.",
         "Do not act before the rows that can be compared, alone, say the same.",
         False,
+    )
+
+
+def _drifting(design, rows):
+    """The verdict where so few rows are independent that two drifts may look like an effect."""
+    return Verdict(
+        f"Rows follow those just before them so closely that they tell as much as about {rows:.0f} "
+        "independent ones: two things that only drift would look as related.",
+        "Do not act before differences from row to row say the same: "
+        f"data[{design.outcome!r}].diff(), and likewise the others.",
+        False,
+    )
+
+
+def _turning_effect(report):
+    """The verdict where the effect is clearly of either sign, in different rows."""
+    return Verdict(
+        f"{in_places(report.uneven, report.unit)}.",
+        f"Do not act on one effect for all: {remedy(report.uneven, report.design.treatment)}.",
+        False,
+        frozenset({"uneven"}),
     )
 
 
@@ -299,7 +332,8 @@ def _of_instruments(report):
     if design.stands_for or "two-stage least squares" not in report.instruments.index:
         return report.narrow
     groups = narrowed(report.identifiers, of="instrumented")
-    return (*groups, *uneven_by_instruments(design), *repeated(design))
+    in_time = following(design, grown_by_order(np.array(two_stage_rows(design))))
+    return (*groups, *uneven_by_instruments(design), *repeated(design), *in_time)
 
 
 def _by_instruments(report, narrow) -> Verdict:
@@ -358,7 +392,8 @@ def _hidden_cause(report) -> Verdict:
     along = yardsticks(report) * np.sign(tip)
     why = (
         f"A hidden cause that {cause}, with a correlation of {abs(tip):z.2f} between what is "
-        f"unmeasured{_plain(tip, plain)}, would put its sign in doubt{_nearest(along)}."
+        f"unmeasured{_plain(tip, plain)}, as one makes that explains {percent(abs(tip))} of what "
+        f"is left of each, would put its sign in doubt{_nearest(along)}."
     )
     if report.curved and along.get(left_out(report.curved.terms), 0.0) > abs(tip) / 2:
         return Verdict(
@@ -455,6 +490,8 @@ def _advice(report, along, tip):
         return HARDLY_RULED_OUT, False
     if len(along) < ENOUGH:
         return NO_YARDSTICK.format(FEWER[len(along)]), False
+    if along.abs().max() < SLIGHT:
+        return FAINT.format(report.design.treatment, along.abs().max()), True
     times = ""
     if strongest > NONE:
         ratio = tip / strongest

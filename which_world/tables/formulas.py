@@ -20,6 +20,8 @@ from which_world import arguments
 from which_world.tables import factors
 from which_world.tables.dialects import foreign, of_product, one_at_a_time, several
 
+TAKEN = set(keyword.kwlist) - {"True", "False", "None", "and", "or", "not"}  # no name of a column
+
 
 class ParsedFormula(NamedTuple):
     """A formula taken apart.
@@ -134,9 +136,21 @@ def _by_formulaic(text, argument, read):
         return read()
     except (FormulaicError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(
-            f"{argument}={text!r} cannot be read as a formula such as 'y ~ t + x'; a name with "
-            "spaces or signs stands in backticks: `Body Mass (kg)`."
+            f"{argument}={text!r} cannot be read as a formula such as 'y ~ t + x'; "
+            f"{_hint_of_names(text)}."
         ) from error
+
+
+def _hint_of_names(text):
+    """How to write a name that cannot be read, a Python keyword among them."""
+    words = re.findall(r"[^\W\d]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", text))
+    if taken := next((word for word in words if word in TAKEN), ""):
+        return (
+            f"{taken!r} is a Python keyword: a column of that name stands in backticks, `{taken}`; "
+            f"inside a function, as in C(`{taken}`), only read_table and the command line know it, "
+            "and make_design wants the column renamed"
+        )
+    return "a name with spaces or signs stands in backticks: `Body Mass (kg)`"
 
 
 def literal(factor: Factor) -> bool:

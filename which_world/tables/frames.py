@@ -377,26 +377,33 @@ def _response(data, values, equation):
     return values
 
 
-def recoded(name: str, value: Any, argument: str) -> str:
-    """What to write for the yes or no whether a column has a value.
+def recoded(name: str, value: Any, argument: str, least: bool = False) -> str:
+    """What to write for the yes or no whether a column has a value, or at `least` that.
 
     It works in a formula, and so anywhere.
     """
     value = int(value) if isinstance(value, float) and value % 1 == 0 else value
+    sign, rows = (">=", f"{value!r} or more") if least else ("==", f"{value!r}")
     name = re.sub(r"^C\((\w+)\)$", r"\1", name)
     places = "on the left"
     if argument == "treatment":
         places = "on the left of its own formula and as a term of the outcome's"
+    alone = f" (I({name} == {value!r}) is {value!r} alone)" if least else ""
     return (
-        f"write I({name} == {value!r}) {places}, which is 1 in the rows of {value!r} and 0 in all "
-        "others"
+        f"write I({name} {sign} {value!r}) {places}, which is 1 in the rows of {rows} and 0 in all "
+        f"others{alone}"
     )
 
 
 def advised(values: np.ndarray, name: str, argument: str) -> str:
     """What to do about a response of few values.
 
-    Ask for a code among them, or write which of them is a yes.
+    Ask for a code among them, or write which of them is a yes: of more than two those from one
+    on that parts the rows most evenly.
     """
-    asked = codes.ask(codes.ends(values), name, len(values))
-    return asked[0].rstrip(".") if asked else recoded(name, np.max(values).item(), argument)
+    if asked := codes.ask(codes.ends(values), name, len(values)):
+        return asked[0].rstrip(".")
+    above = np.unique(values)[1:]
+    share = np.array([np.mean(values >= level) for level in above])
+    level = above[np.argmin(np.abs(share - 0.5))].item()
+    return recoded(name, level, argument, least=len(above) > 1)

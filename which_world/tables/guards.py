@@ -14,7 +14,7 @@ from scipy.linalg import qr
 from scipy.linalg.lapack import dtrcon
 from scipy.optimize import linprog
 
-from which_world.design import Design, total
+from which_world.design import Design, check_varies, total
 from which_world.moments import as_few
 from which_world.tables.dialects import of_product
 
@@ -37,8 +37,7 @@ WORST = 500  # rows on the wrong side of a direction that are kept of all
 
 def check_spread(y: np.ndarray, outcome: str, *frames: pd.DataFrame) -> None:
     """Refuse an outcome or covariates that are constant, or too far for arithmetic."""
-    if np.ptp(y) == 0:
-        raise ValueError(f"the outcome {outcome!r} is constant at {y[0]:g}; it must vary.")
+    check_varies(y, outcome, "outcome")
     check_unit(y, f"the outcome {outcome!r}", digits=LOST_DIGITS_OF_A_RESPONSE)
     for frame in frames:
         # all at once, and none taken out of the frame: thousands of levels are thousands of columns

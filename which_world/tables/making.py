@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from which_world import arguments
-from which_world.design import Design, warn_long
+from which_world.design import Design, check_varies, warn_long
 from which_world.moments import on_one_thread
 from which_world.tables import formulas, frames, pieces
 from which_world.tables.guards import (
@@ -382,11 +382,8 @@ def _instruments(outcome, treatment, centred):
 
 def _treatment_kind(t: np.ndarray, name: str) -> Kind:
     """The kind of a treatment with these values, or a refusal of one with too few."""
+    check_varies(t, name, "treatment", " to have an effect")
     levels = np.unique(t)
-    if len(levels) == 1:
-        raise ValueError(
-            f"the treatment {name!r} is constant at {levels[0]:g}; it must vary to have an effect."
-        )
     if set(levels) == {0.0, 1.0}:
         return "binary"
     if len(levels) < FEWEST_DOSES:

@@ -1,0 +1,135 @@
+"""Rows in the order of time: what trends move, and rows that resemble the one before."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from which_world.clusters import Growth, both_residuals
+from which_world.report.report import NARROW, Narrow
+
+if TYPE_CHECKING:
+    from which_world.design import Design
+
+ORDER = "the order of the rows"
+CERTAIN = 1e-3  # p-value from which rows that resemble the one before are spoken of
+CLEAR = 2.0  # standard errors of an autocorrelation, from which it is counted
+FEW = 20.0  # independent rows, below which two things that only drift look related
+FEWEST_TIMES = 3  # values, with fewer of which a column shows no trend
+SINCE = "Since rows resemble those just before them in both equations, as rows in time do"
+REMEDY = "take differences from row to row, or count stretches of rows as one"
+MOST_HOLES = 0.1  # share of a column that may be missing
+TIMES = re.compile(
+    r"(^|[\W_])(year|yr|date|datetime|timestamp|month|quarter|week|wave|period|round|season)"
+    r"([\W_]|\d*$)",
+    re.IGNORECASE,
+)
+
+
+def times(data: pd.DataFrame | None, used: list[str], design: Design) -> dict[str, np.ndarray]:
+    """What may be time: the order of the rows, and columns that say so and no formula uses.
+
+    Standardised, by name. The order is left out where rows are sorted by a response.
+    """
+    found = {}
+    if not (_sorted(design.y) or _sorted(design.t)):
+        found[ORDER] = np.arange(design.n, dtype=float)
+    columns = [] if data is None else data.columns.difference(used, sort=False)
+    for name in columns:
+        values = _as_time(str(name), data[name])
+        if values is not None:
+            found[str(name)] = values
+    return {name: (values - values.mean()) / values.std() for name, values in found.items()}
+
+
+def _sorted(values):
+    """Whether rows are sorted by these values, which their order then only repeats."""
+    steps = np.diff(values)
+    return bool((steps >= 0).all() or (steps <= 0).all())
+
+
+def _as_time(name, column):
+    """A column as numbers, if it is time by its kind or its name; else None."""
+    kinds = pd.api.types
+    dates = kinds.is_datetime64_any_dtype(column)
+    if not (dates or TIMES.search(name)):
+        return None
+    if not (dates or kinds.is_numeric_dtype(column)):
+        column, dates = pd.to_datetime(column.astype(str), errors="coerce", format="mixed"), True
+    if dates:
+        column = (column - column.min()) / pd.Timedelta(days=1)
+    values = column.astype(float)
+    if values.isna().mean() > MOST_HOLES or values.nunique() < FEWEST_TIMES:
+        return None
+    return values.fillna(values.mean()).to_numpy()
+
+
+def grown_by_memory(values: np.ndarray) -> float:
+    """By how much the error of a trend grows if each value remembers the one before."""
+    r = min(max(autocorrelations(values, 1)[0], 0.0), 1 - 1e-6)
+    return float(np.sqrt((1 + r) / (1 - r)))
+
+
+def autocorrelations(values: np.ndarray, most: int) -> np.ndarray:
+    """Correlations of the values with those 1, 2, ... and `most` rows before."""
+    n, centred = len(values), values - values.mean()
+    waves = np.fft.rfft(centred, 2 * n)
+    products = np.fft.irfft(waves * waves.conj())[: most + 1]
+    return products[1:] / max(products[0], 1e-300)
+
+
+def grown_by_order(residuals: np.ndarray) -> Growth:
+    """How much an error grows if rows that follow each other are alike in both equations.
+
+    `residuals`, (2, n), of the outcome and of what moves it, in the order of the rows. Twice the
+    products of their autocorrelations, added up as long as both are clear, are what independent
+    rows would not have (Bartlett 1935); where the first alone says more, as of two random walks,
+    those of a first-order process with it. `p` is of no resemblance to the row before in one.
+    """
+    n = residuals.shape[1]
+    u, v = (autocorrelations(values, n // 2) for values in residuals)
+    clear = np.minimum(u, v) > CLEAR / np.sqrt(n)
+    last = len(clear) if clear.all() else int(np.argmin(clear))
+    weight = 1 - np.arange(1, last + 1) / n
+    first = min(max(u[0], 0.0) * max(v[0], 0.0), 1 - 1e-6)
+    added = max(float(weight @ (u[:last] * v[:last])), first / (1 - first))
+    return Growth(float(np.sqrt(1 + 2 * added)), float(norm.sf(np.sqrt(n) * min(u[0], v[0]))))
+
+
+def in_order(design: Design) -> Growth:
+    """`grown_by_order` of least squares; 1 where rows are not at hand, or sorted by a response."""
+    if design.stands_for or _sorted(design.y) or _sorted(design.t):
+        return Growth(1.0, 1.0)
+    if "in order" not in design.kept:
+        design.kept["in order"] = grown_by_order(both_residuals(design))
+    return design.kept["in order"]
+
+
+def following(design: Design, growth: Growth | None = None) -> list[Narrow]:
+    """Whether rows that resemble those before them make an interval too narrow.
+
+    That of least squares, or the one whose `growth` is given.
+    """
+    growth = in_order(design) if growth is None else growth
+    if growth.p >= CERTAIN or growth.factor <= NARROW:
+        return []
+    return [Narrow(growth.factor, SINCE, REMEDY)]
+
+
+def following_said(design: Design) -> list[str]:
+    """The same in a sentence."""
+    return [
+        f"{SINCE}, the intervals here, which count every row as news, are too narrow, by a factor "
+        f"of about {each.factor:.1f} at ρ = 0: {REMEDY}."
+        for each in following(design)
+    ]
+
+
+def independent_rows(design: Design, growth: Growth | None = None) -> float:
+    """How many independent rows tell as much as these; all where their order says nothing."""
+    found = following(design, growth)
+    return design.n / max((each.factor for each in found), default=1.0) ** 2

@@ -1,0 +1,161 @@
+"""Whether the effect is one and the same: by dose, and by each covariate, in least squares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.stats import norm
+
+from which_world.report.curves import SPREAD_OVER, bases_of, looked_at
+from which_world.report.words import number, span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from which_world.design import Design
+
+LIKELY = 0.01  # p-value, of all that are tried together, from which an uneven effect is spoken of
+WIDTH = norm.ppf(0.975)
+LOW, HIGH = 0.1, 0.9  # shares of the rows below the two places at which an effect is told
+NEW = 1e-6  # share of a product's squares that the formula leaves, if it is one of its own
+
+
+class Uneven(NamedTuple):
+    """What the effect changes with, two of its places, and the effect with its interval there.
+
+    `by` is the treatment's own name where the line bends with the dose.
+    """
+
+    by: str
+    places: tuple[str, str]
+    effects: tuple[tuple[float, float, float], tuple[float, float, float]]
+
+    @property
+    def turns(self) -> bool:
+        """Whether the effect is clearly below zero at one place, and clearly above at the other."""
+        (_, low, high), (_, other_low, other_high) = self.effects
+        return bool(high < 0 < other_low or other_high < 0 < low)
+
+
+class Product(NamedTuple):
+    """A product of the treatment with what may change its effect, and what must not pass for it.
+
+    `values`, (n,), of the modifier, ``column`` the product, `others` squares that it would stand
+    for; `words` say where a value of it is.
+    """
+
+    by: str
+    values: np.ndarray
+    column: np.ndarray
+    others: list[np.ndarray]
+    words: Callable[[float], str]
+
+
+def uneven_effect(design: Design) -> Uneven | None:
+    """What the effect of a continuous outcome changes with most clearly; None where none is clear.
+
+    A bend of the line at the median of a continuous treatment is tried, and its product with each
+    covariate, by scores that allow for uneven spread, against Bonferroni's p-value. Squares of the
+    covariates stand beside, since a curve of a covariate would pass for one of the treatment.
+    """
+    if design.outcome_kind == "binary" or design.moderators or not looked_at(design):
+        return None
+    step = -(-design.n // SPREAD_OVER)
+    constant = np.ones((design.n, int(design.intercept_O)))
+    A = np.column_stack([constant, design.C[:, design.in_outcome], design.dose])[::step]
+    y, tried = design.y[::step], []
+    Q, _ = np.linalg.qr(A)
+    u = y - Q @ (Q.T @ y)
+    for product in _products(design, step):
+        left = _less(_less(product.column, Q), _basis(product.others, Q))
+        if left @ left > NEW * (product.column @ product.column):
+            scores = left * u
+            clear = abs(scores.sum()) / max(np.sqrt(scores @ scores), 1e-300)
+            tried.append((clear, len(tried), product))
+    if not tried or not 2 * norm.sf(max(tried)[0]) * len(tried) < LIKELY:
+        return None
+    return _told(max(tried)[2], A, y)
+
+
+def _products(design, step) -> Iterator[Product]:
+    """Each product that is tried."""
+    dose, t = design.dose[::step], design.t[::step]
+    bases = {label: column[::step] for label, column in bases_of(design).items()}
+    squares = {label: column**2 for label, column in bases.items() if len(np.unique(column)) > 2}
+    if design.kind == "continuous":
+        middle = np.median(t)
+        yield Product(
+            by=design.treatment,
+            values=(t > middle).astype(float),
+            column=np.maximum(t - middle, 0.0),
+            others=list(squares.values()),
+            words=lambda value: f"{'above' if value else 'below'} {number(middle)}",
+        )
+    for label, column in bases.items():
+        mean, sd = design.scales.loc[label, ["mean", "sd"]]
+        yield Product(
+            by=label,
+            values=column,
+            column=column * dose,
+            others=[squares[label]] if label in squares else [],
+            words=lambda value, mean=mean, sd=sd: number(mean + sd * value, sd),
+        )
+
+
+def _basis(columns, Q):
+    """An orthonormal basis of what `Q` leaves of columns."""
+    if not columns:
+        return np.zeros((len(Q), 0))
+    return np.linalg.qr(_less(np.column_stack(columns), Q))[0]
+
+
+def _less(columns, Q):
+    return columns - Q @ (Q.T @ columns)
+
+
+def _told(product, A, y):
+    """The effect at two places, with robust errors."""
+    A = np.column_stack([*product.others, product.column, A])
+    scaled = A / np.sqrt(np.mean(A**2, axis=0))
+    inverse, unit = np.linalg.pinv(scaled), np.sqrt(np.mean(A**2, axis=0))
+    b = inverse @ y / unit
+    scores = (inverse * (y - A @ b)) / unit[:, None]
+    covariance = scores @ scores.T * len(y) / (len(y) - A.shape[1])
+    effects, places = [], []
+    for share in (LOW, HIGH):
+        value = np.quantile(product.values, share, method="nearest")
+        along = np.zeros(len(b))
+        along[-1], along[len(product.others)] = 1.0, value
+        effect, half = along @ b, WIDTH * np.sqrt(along @ covariance @ along)
+        effects.append((float(effect), float(effect - half), float(effect + half)))
+        places.append(product.words(float(value)))
+    return Uneven(product.by, (places[0], places[1]), (effects[0], effects[1]))
+
+
+def uneven_said(found: Uneven | None, treatment: str, unit: str = "") -> list[str]:
+    """What the effect changes with, in a sentence."""
+    if found is None:
+        return []
+    return [f"{in_places(found, unit)}: {remedy(found, treatment)}."]
+
+
+def in_places(found: Uneven, unit: str = "") -> str:
+    """``The effect is not one: by least squares it is -0.5 (-0.6 to -0.4) where x is 0, ...``."""
+    unit = f" {unit}" if unit else ""
+    told = [
+        f"{number(effect, high - low)}{unit} ({span(low, high)}) where {found.by} is {place}"
+        for place, (effect, low, high) in zip(found.places, found.effects)
+    ]
+    return f"The effect is not one: by least squares it is about {told[0]}, and {told[1]}"
+
+
+def remedy(found: Uneven, treatment: str) -> str:
+    """What to write for an effect that is not one."""
+    if found.by == treatment:
+        return (
+            f"a straight line in {treatment} does not tell it, so ask of low and of high "
+            f"{treatment} apart"
+        )
+    factor, level, _ = found.by.partition("[T.")
+    return f"write {treatment} * {factor if level else found.by} in the outcome formula"
