@@ -441,7 +441,7 @@ def peers() -> str:
     parts += [
         f"### Told that |ρ| is at most 0.5\n\n{_bounds(table)}",
         f"### Seconds to one answer\n\n{_seconds(seconds)}",
-        f"### What they say\n\n{_said(table)}",
+        f"```{{dropdown}} What they say, run by run\n{_said(table)}\n```",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -541,11 +541,11 @@ def _seconds(table):
     """Processor seconds of the first answer and of one more, for each pair of outcome and treatment."""
     pairs = list(table[["outcome", "treatment"]].drop_duplicates().itertuples(index=False, name=None))
     heads = [f"{outcome} on {treatment}" for outcome, treatment in pairs]
-    lines = [_line(["method", "version", *heads]), "|---|---" + "|---:" * len(heads) + "|"]
+    lines = [_line(["method", *heads]), "|---" + "|---:" * len(heads) + "|"]
     for method, own in table.groupby("method", sort=False):
         times = {(row.outcome, row.treatment): row for row in own.itertuples()}
         cells = [_first_and_again(times.get(pair)) for pair in pairs]
-        lines.append(_line([method, str(own["version"].iloc[0]), *cells]))
+        lines.append(_line([method, *cells]))
     return "\n".join(lines)
 
 
