@@ -86,3 +86,8 @@ def test_a_column_of_words_is_marked_in_its_head_and_its_rows():
     assert '<td class="words">less than before</td>' in shown and '<td class="words">more than before</td>' in shown
     assert ">says this</th>" in shown and "<td>1 to 2</td>" in shown and "<td>some</td>" in shown
     assert 'class="words"' not in slim._slim(page.replace("less than before", "less"))
+
+
+def test_a_sidebars_toggle_has_a_name():
+    toggle = '<title>x</title><details><summary><span class="toctree-toggle" role="presentation"></span></summary>'
+    assert '<summary aria-label="The pages below"><span class="toctree-toggle"' in slim._slim(toggle)

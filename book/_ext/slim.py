@@ -184,6 +184,8 @@ def _slim(text):
     text = re.sub(r' id="(exercise|solution)-content"', "", text)  # many on a page, and an id is one
     # a fold is called by the words on it, and those are a reader's
     text = text.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+    toggle = '<span class="toctree-toggle"'  # in the sidebar, beside the name of a page that has others below it
+    text = text.replace(f"<summary>{toggle}", f'<summary aria-label="The pages below">{toggle}')
     prompt = r'(admonition-title">(?:Show|Hide) the )(source|content|outputs?)</p>'
     text = re.sub(prompt, lambda said: f"{said[1]}{FOLDED[said[2]]}</p>", text)
     if "<title>" not in text:
