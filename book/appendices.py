@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from functools import partial
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
@@ -30,7 +31,7 @@ LISTS = ("Parameters", "Attributes", "Returns", "Raises", "Warns", "See Also")
 WIDE = 88  # characters of a signature, beyond which it has a line a parameter
 REFERENCE = """# Helper reference
 
-Every public name, from the docstrings of the code itself. In a clone of the book
+Every public name, a page for each use, from the docstrings of the code itself. In the folder of the book
 `from helpers import ...` gives you each of them; those of `which_world` are the library's, and
 `from which_world import ...` gives you these in any project. The chapters develop them before they
 use them.
@@ -40,24 +41,34 @@ those of xarray. A `Belief` about ρ is a number, `atanh_normal(...)`, a frozen 
 `scipy.stats` or a function from ρ to densities; `Coefficients` are any prior over coefficients.
 """
 USED = {
-    "From a file to a design": "read_table make_design Design",
-    "Least squares, and the likelihood": "ols maximum_likelihood",
-    "The map": "map_rho read_map tipping_point robustness_value e_value",
-    "A belief laid on the map": "atanh_normal weigh reading_table benchmark_rho shuffle_test",
-    "Decisions": "decide",
-    "Rows that belong together, rows that carry it all": "resemblance bootstrap_map influence",
-    "The joint model, and draws from it": "joint_model fit diagnostics learned",
-    "Priors of coefficients": "unit_information normal spike_and_slab horseshoe excluded bart",
-    "Effects": "potential_outcomes effect_at",
-    "Worlds": "World fit_worlds world_table",
-    "Figures": "plot_map explore_map explore_belief plot_worlds plot_decision",
-    "A report": "make_report write_report",
+    "From a file to a design": ("design", "read_table make_design Design"),
+    "Least squares, and the likelihood": ("least-squares", "ols maximum_likelihood"),
+    "The map": ("map", "map_rho read_map tipping_point robustness_value e_value"),
+    "A belief laid on the map": (
+        "belief",
+        "atanh_normal weigh reading_table benchmark_rho shuffle_test",
+    ),
+    "Decisions": ("decisions", "decide"),
+    "Rows that belong together, rows that carry it all": (
+        "rows",
+        "resemblance bootstrap_map influence",
+    ),
+    "The joint model, and draws from it": ("model", "joint_model fit diagnostics learned"),
+    "Priors of coefficients": (
+        "priors",
+        "unit_information normal spike_and_slab horseshoe excluded bart",
+    ),
+    "Effects": ("effects", "potential_outcomes effect_at"),
+    "Worlds": ("worlds", "World fit_worlds world_table"),
+    "Figures": ("figures", "plot_map explore_map explore_belief plot_worlds plot_decision"),
+    "A report": ("report", "make_report write_report"),
     "What the book alone needs": (
+        "book",
         "simulate_aquarium load_nhefs load_lalonde plot_diagram plot_drift plot_ridge "
-        "plot_prior_posterior explore_steps claim quote stored"
+        "plot_prior_posterior explore_steps claim quote stored",
     ),
 }
-"""Every public name, in the order in which an analysis needs it."""
+"""Each use, with the name of its page and its public names, in the order in which an analysis needs them."""
 COMMAND = """`which-world`, or `python -m which_world`, makes the report without a line of Python. Its
 options:"""
 ENGINE = "No chapter needs these files, and nobody has to import from them. Here is each in a line."
@@ -84,37 +95,50 @@ COLUMNS = (
 
 
 def reference() -> str:
-    """The helper reference: every public name with its signature and its docstring."""
-    groups = {title: names.split() for title, names in USED.items()}
-    listed = [name for names in groups.values() for name in names]
+    """The first page of the reference: every public name, with a link to its entry."""
+    listed = [name for _, names in USED.values() for name in names.split()]
     if sorted(listed) != sorted(vars(helpers)["__all__"]):
         odd = set(listed) ^ set(vars(helpers)["__all__"])
         raise ValueError(f"USED names each public name once; look at {sorted(odd)}")
-    parts = [REFERENCE, *_overview(groups)]
-    told = set(listed)
-    for title, names in groups.items():
-        parts.append(f"## {title}\n")
-        for name in names:
-            thing = getattr(helpers, name)
-            parts.append(_entry(name, thing))
-            for made in _made(thing):
-                if made.__name__ not in told:
-                    told.add(made.__name__)
-                    parts.append(_entry(made.__name__, made))
-        if title == "A report":
-            parts += ["### The command line\n", COMMAND, "", *_options(), ""]
-    parts += ["## How the numbers are got\n", ENGINE, ""]
+    parts = [REFERENCE, *_overview(), "## How the numbers are got\n", ENGINE, ""]
     parts += [_file(module) for module in _files("which_world.engine")]
     return "\n".join(parts)
 
 
-def _overview(groups):
-    """A table of all names, each with a link and what it gives."""
+def entries(title: str) -> str:
+    """The page of one use: its public names with their signatures and docstrings, and what they return."""
+    things = {name: getattr(helpers, name) for name in USED[title][1].split()}
+    parts = [f"# {title}\n", f"{_links(things)}. All names: [the reference](appendix-helpers.md).\n"]
+    told = _told(title)
+    for name, thing in things.items():
+        parts.append(_entry(name, thing))
+        for made in _made(thing):
+            if made.__name__ not in told:
+                told.add(made.__name__)
+                parts.append(_entry(made.__name__, made))
+    if title == "A report":
+        parts += ["## The command line\n", COMMAND, "", *_options(), ""]
+    return "\n".join(parts)
+
+
+def _told(title):
+    """What has an entry elsewhere: the public names, and the classes that those before this page return."""
+    names = [name for _, names in USED.values() for name in names.split()]
+    earlier = list(USED)[: list(USED).index(title)]
+    before = [name for use in earlier for name in USED[use][1].split()]
+    return {*names, *(made.__name__ for name in before for made in _made(getattr(helpers, name)))}
+
+
+def _overview():
+    """A table of all names, each with a link, by what they are for."""
     yield "| for | use |\n|---|---|"
-    for title, names in groups.items():
-        links = ", ".join(f"[`{name}`]({_target(name)})" for name in names)
-        yield f"| {title[0].lower() + title[1:]} | {links} |"
+    for title, (page, names) in USED.items():
+        yield f"| [{title[0].lower() + title[1:]}](reference-{page}.md) | {_links(names.split())} |"
     yield ""
+
+
+def _links(names):
+    return ", ".join(f"[`{name}`]({_target(name)})" for name in names)
 
 
 def _target(name):
@@ -173,7 +197,7 @@ def _entry(name, thing):
     body = _body(inspect.getdoc(thing) or "")
     module = inspect.unwrap(thing).__module__
     source = f"In {{download}}`{module} <../{_path(module)}>`."
-    return f"({_target(name)})=\n### {name}\n\n```python\n{name}{signature}\n```\n\n{body}\n\n{source}\n"
+    return f"({_target(name)})=\n## {name}\n\n```python\n{name}{signature}\n```\n\n{body}\n\n{source}\n"
 
 
 def _signature(thing):
@@ -417,7 +441,7 @@ def peers() -> str:
     parts += [
         f"### Told that |ρ| is at most 0.5\n\n{_bounds(table)}",
         f"### Seconds to one answer\n\n{_seconds(seconds)}",
-        f"### What they say\n\n{_said(table)}",
+        f"```{{dropdown}} What they say, run by run\n{_said(table)}\n```",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -517,11 +541,11 @@ def _seconds(table):
     """Processor seconds of the first answer and of one more, for each pair of outcome and treatment."""
     pairs = list(table[["outcome", "treatment"]].drop_duplicates().itertuples(index=False, name=None))
     heads = [f"{outcome} on {treatment}" for outcome, treatment in pairs]
-    lines = [_line(["method", "version", *heads]), "|---|---" + "|---:" * len(heads) + "|"]
+    lines = [_line(["method", *heads]), "|---" + "|---:" * len(heads) + "|"]
     for method, own in table.groupby("method", sort=False):
         times = {(row.outcome, row.treatment): row for row in own.itertuples()}
         cells = [_first_and_again(times.get(pair)) for pair in pairs]
-        lines.append(_line([method, str(own["version"].iloc[0]), *cells]))
+        lines.append(_line([method, *cells]))
     return "\n".join(lines)
 
 
@@ -551,6 +575,7 @@ def _brief(number):
 
 PAGES = {
     "appendix-helpers.md": reference,
+    **{f"reference-{page}.md": partial(entries, title) for title, (page, _) in USED.items()},
     "appendix-diagnostics.md": diagnostics,
     "../tests/benchmarks/peers.md": peers,  # part of appendix-tools.md
 }

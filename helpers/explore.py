@@ -99,7 +99,7 @@ def explore_steps(
     spec = specification(params, layers, caption, title=title)
     summary = table.groupby(step)[[x, y]].agg(["mean", "std"])
     heads = labels | {"std": "standard deviation"}
-    summary = summary.rename(columns=heads).rename_axis(labels[step])
+    summary = summary.rename(columns=heads, index="{:g}".format).rename_axis(labels[step])
     still = svg_of(lambda ax: _scatter(ax, table, (x, y, step), labels, truth), height=3.6)
     return Explorer(spec, summary, still, caption, still_caption=f"{what}: three of the steps.")
 

@@ -282,6 +282,13 @@ def test_a_figure_has_a_still_picture_and_a_table(chart):
     assert set(bundle) == {"application/vnd.vegalite.v5+json", "text/html", "text/plain"}
 
 
+@pytest.mark.parametrize(("steps", "named"), [((5, 200), ["5", "200"]), ((0.0, 0.25), ["0", "0.25"])])
+def test_the_numbers_below_name_the_steps_as_they_were_given(steps, named):
+    table = pd.DataFrame({"a": [0.0, 1.0, 2.0, 4.0], "b": [1.0, 2.0, 3.0, 5.0], "n": np.repeat(steps, 2)})
+    told = explore_steps(table, x="a", y="b", step="n").table
+    assert told.index.tolist() == named and told["a"]["mean"].tolist() == [0.5, 3.0]
+
+
 def test_a_step_shows_its_own_points_and_no_others(browser, tmp_path):
     """Steps of 3, 5 and 2 points: as many marks are drawn as the slider's step has, and the words name it."""
     table = pd.DataFrame({"a": range(10), "b": np.arange(10) ** 2, "n": [0] * 3 + [20] * 5 + [200] * 2})

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import linked
 
 LABELS = {
-    "helper-normal": ("book/appendix-helpers", "helper-normal"),
-    "helper-map_rho": ("book/appendix-helpers", "helper-map-rho"),
-    "class-world": ("book/appendix-helpers", "class-world"),
+    "helper-normal": ("book/reference-priors", "helper-normal"),
+    "helper-map_rho": ("book/reference-map", "helper-map-rho"),
+    "class-world": ("book/reference-worlds", "class-world"),
     "helper-elsewhere": ("book/other", "helper-elsewhere"),
 }
 
@@ -22,8 +22,8 @@ def page(body, name="book/03-joint-models"):
 
 def test_a_call_of_a_public_name_is_a_link():
     call = '<span class="n">map_rho</span><span class="p">(</span>'
-    assert page(call).startswith('<a class="called" href="appendix-helpers.html#helper-map-rho"')
-    assert 'href="appendix-helpers.html#class-world"' in page(call.replace("map_rho", "World"))
+    assert page(call).startswith('<a class="called" href="reference-map.html#helper-map-rho"')
+    assert 'href="reference-worlds.html#class-world"' in page(call.replace("map_rho", "World"))
 
 
 def test_nothing_else_is_touched():
@@ -31,7 +31,7 @@ def test_nothing_else_is_touched():
     unknown = "".join(f'<span class="n">{name}</span><span class="p">(</span>' for name in ("print", "elsewhere"))
     assert page(imported) == imported and page(unknown) == unknown
     call = '<span class="n">map_rho</span><span class="p">(</span>'
-    assert page(call, "book/appendix-helpers") == call
+    assert page(call, "book/reference-map") == call
 
 
 def test_a_name_of_another_library_that_is_spelt_alike_is_no_link():

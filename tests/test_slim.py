@@ -71,3 +71,23 @@ def test_the_search_passes_over_code_and_formulas():
         with pytest.raises(nodes.SkipNode):
             visit(None, node)
     assert seen == ["fish"]
+
+
+def test_a_column_of_words_is_marked_in_its_head_and_its_rows():
+    """Counted from the right: a name that two rows share stands once. A word, a number or a heading marks nothing."""
+    page = (
+        '<title>x</title><table border="1" class="dataframe">\n<thead><tr><th>a long head</th><th></th><th>of</th>'
+        "<th>says this</th></tr></thead>\n<tbody>"
+        '<tr><th rowspan="2">one</th><th>p</th><td>1 to 2</td><td>more than before</td></tr>'
+        "<tr><th>q</th><td>some</td><td>less than before</td></tr></tbody></table>"
+    )
+    shown = slim._slim(page)
+    assert shown.count('class="words"') == 3
+    assert '<td class="words">less than before</td>' in shown and '<td class="words">more than before</td>' in shown
+    assert ">says this</th>" in shown and "<td>1 to 2</td>" in shown and "<td>some</td>" in shown
+    assert 'class="words"' not in slim._slim(page.replace("less than before", "less"))
+
+
+def test_a_sidebars_toggle_has_a_name():
+    toggle = '<title>x</title><details><summary><span class="toctree-toggle" role="presentation"></span></summary>'
+    assert '<summary aria-label="The pages below"><span class="toctree-toggle"' in slim._slim(toggle)

@@ -5,21 +5,21 @@ The reference labels each entry; whatever has a label there is linked wherever i
 
 import re
 
-PAGE = "book/appendix-helpers"
+PAGES = "book/reference-"
 CALLED = re.compile(r'(?<!<span class="o">\.</span>)<span class="n">(\w+)</span>(?=<span class="p">\()')  # no method
 
 
 def _entries(app):
-    """The anchor of each name that the reference has an entry for; a label does not tell `Normal` from `normal`."""
+    """Page and anchor of each name with an entry; a label does not tell `Normal` from `normal`."""
     labels = app.env.domaindata["std"]["anonlabels"]
     return {
-        tuple(label.split("-", 1)): anchor
+        tuple(label.split("-", 1)): (page, anchor)
         for label, (page, anchor) in labels.items()
-        if page == PAGE and label.startswith(("helper-", "class-"))
+        if page.startswith(PAGES) and label.startswith(("helper-", "class-"))
     }
 
 
-def _anchor(name, entries):
+def _place(name, entries):
     """Where a name of just this spelling has its entry, or None: functions are lower case, and classes begin large."""
     if name[0].isupper():
         return entries.get(("class", name.lower()))
@@ -28,16 +28,16 @@ def _anchor(name, entries):
 
 def link(app, page, template, context, doctree):
     """Lead from each call of a public name to its entry."""
-    if page == PAGE or "body" not in context:
+    if page.startswith(PAGES) or "body" not in context:
         return
     entries = _entries(app)
-    address = app.builder.get_relative_uri(page, PAGE)
 
     def linked(call):
-        anchor = _anchor(call[1], entries)
-        if anchor is None:
+        place = _place(call[1], entries)
+        if place is None:
             return call[0]
-        return f'<a class="called" href="{address}#{anchor}" title="{call[1]} in the reference">{call[0]}</a>'
+        address = app.builder.get_relative_uri(page, place[0])
+        return f'<a class="called" href="{address}#{place[1]}" title="{call[1]} in the reference">{call[0]}</a>'
 
     context["body"] = CALLED.sub(linked, context["body"])
 

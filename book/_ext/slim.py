@@ -129,6 +129,34 @@ def _scoped(found):
     return re.sub(r"<th(?=[ >])(?![^>]*scope)", f'<th scope="{scope}"', text)
 
 
+CELL = re.compile(r"<t([dh])([^>]*)>(.*?)(?=</t[dh]>)", re.S)
+
+
+def _worded(found):
+    """A table whose columns of words are marked: words stand to the left, and keep room on a narrow screen."""
+    head, body = found[1], found[2]
+    rows = [[cell[3] for cell in CELL.finditer(row)] for row in re.findall(r"<tr.*?</tr>", body, re.S)]
+    widest = min(map(len, rows), default=1)
+    # counted from the right, since names that several rows share stand once
+    worded = {-k for k in range(1, widest) if all(re.search(r"[^\W\d]+ [^\W\d]+", row[-k]) for row in rows)}
+    return found[0].replace(head, _marked(head, worded)).replace(body, _marked(body, worded)) if worded else found[0]
+
+
+def _marked(part, columns):
+    """Rows whose cells of these columns, counted from the right, are of the class `words`."""
+
+    def row(found):
+        cells = list(CELL.finditer(found[0]))
+        text, at = "", 0
+        for k, cell in enumerate(cells, -len(cells)):
+            mark = ' class="words"' if k in columns and "class=" not in cell[2] else ""
+            text += f"{found[0][at : cell.start()]}<t{cell[1]}{mark}{cell[2]}>{cell[3]}"
+            at = cell.end()
+        return text + found[0][at:]
+
+    return re.sub(r"<tr.*?</tr>", row, part, flags=re.S)
+
+
 def _slim(text):
     """A page without the icon font (the style sheet draws the few icons), and without MathJax where nothing is set."""
     text = re.sub(r"<script[^>]*fontawesome\.js[^>]*></script>|<link[^>]*fa-[a-z]+-\d+\.woff2[^>]*/?>", "", text)
@@ -138,6 +166,8 @@ def _slim(text):
     text = re.sub(r'<table (border="1" class="dataframe"|class="table")>', r'<table \1 tabindex="0">', text)
     text = re.sub(r"<thead>.*?</thead>", _one_head, text, flags=re.S)
     text = re.sub(r"<(thead|tbody)>.*?</\1>", _scoped, text, flags=re.S)
+    dataframe = r'<table border="1" class="dataframe"[^>]*>\s*(<thead>.*?</thead>)\s*(<tbody>.*?</tbody>)'
+    text = re.sub(dataframe, _worded, text, flags=re.S)
     # numbers as they are set: a true minus, and a dash for what does not apply
     text = re.sub(r'(class="pasted-text">)-(?=[\d.])', r"\1−", text)
     text = re.sub(r"(<t[dh][^>]*>\s*(?:<p>\s*)?)-(?=[\d.,]+(?:e[-+]\d+| ?%)?\s*(?:</p>\s*)?</t)", r"\1−", text)
@@ -154,6 +184,8 @@ def _slim(text):
     text = re.sub(r' id="(exercise|solution)-content"', "", text)  # many on a page, and an id is one
     # a fold is called by the words on it, and those are a reader's
     text = text.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+    toggle = '<span class="toctree-toggle"'  # in the sidebar, beside the name of a page that has others below it
+    text = text.replace(f"<summary>{toggle}", f'<summary aria-label="The pages below">{toggle}')
     prompt = r'(admonition-title">(?:Show|Hide) the )(source|content|outputs?)</p>'
     text = re.sub(prompt, lambda said: f"{said[1]}{FOLDED[said[2]]}</p>", text)
     if "<title>" not in text:

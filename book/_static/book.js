@@ -21,3 +21,11 @@
   window.addEventListener("afterprint", after);
   window.matchMedia("print").addEventListener("change", (media) => (media.matches ? before() : after()));
 })();
+
+// The reference was one page: the address of an entry there leads to the page that has it now.
+document.addEventListener("DOMContentLoaded", () => {
+  const entry = location.hash.slice(1);
+  if (!location.pathname.endsWith("appendix-helpers.html") || !entry || document.getElementById(entry)) return;
+  const link = document.querySelector(`.bd-article a[href$="#${CSS.escape(entry)}"]`);
+  if (link) location.replace(link.href);
+});
