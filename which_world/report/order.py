@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from which_world.clusters import Growth, both_residuals
+from which_world.clusters import both_residuals
 from which_world.report.report import NARROW, Narrow
 
 if TYPE_CHECKING:
@@ -82,7 +82,18 @@ def autocorrelations(values: np.ndarray, most: int) -> np.ndarray:
     return products[1:] / max(products[0], 1e-300)
 
 
-def grown_by_order(residuals: np.ndarray) -> Growth:
+class InOrder(NamedTuple):
+    """By what `factor` an error grows for rows that resemble those before; `p` of no resemblance.
+
+    `lags` is how many rows before a row still resemble it.
+    """
+
+    factor: float
+    p: float
+    lags: int
+
+
+def grown_by_order(residuals: np.ndarray) -> InOrder:
     """How much an error grows if rows that follow each other are alike in both equations.
 
     `residuals`, (2, n), of the outcome and of what moves it, in the order of the rows. Twice the
@@ -97,19 +108,20 @@ def grown_by_order(residuals: np.ndarray) -> Growth:
     weight = 1 - np.arange(1, last + 1) / n
     first = min(max(u[0], 0.0) * max(v[0], 0.0), 1 - 1e-6)
     added = max(float(weight @ (u[:last] * v[:last])), first / (1 - first))
-    return Growth(float(np.sqrt(1 + 2 * added)), float(norm.sf(np.sqrt(n) * min(u[0], v[0]))))
+    p = norm.sf(np.sqrt(n) * min(u[0], v[0]))
+    return InOrder(float(np.sqrt(1 + 2 * added)), float(p), last)
 
 
-def in_order(design: Design) -> Growth:
+def in_order(design: Design) -> InOrder:
     """`grown_by_order` of least squares; 1 where rows are not at hand, or sorted by a response."""
     if design.stands_for or _sorted(design.y) or _sorted(design.t):
-        return Growth(1.0, 1.0)
+        return InOrder(1.0, 1.0, 0)
     if "in order" not in design.kept:
         design.kept["in order"] = grown_by_order(both_residuals(design))
     return design.kept["in order"]
 
 
-def following(design: Design, growth: Growth | None = None) -> list[Narrow]:
+def following(design: Design, growth: InOrder | None = None) -> list[Narrow]:
     """Whether rows that resemble those before them make an interval too narrow.
 
     That of least squares, or the one whose `growth` is given.
@@ -129,7 +141,10 @@ def following_said(design: Design) -> list[str]:
     ]
 
 
-def independent_rows(design: Design, growth: Growth | None = None) -> float:
-    """How many independent rows tell as much as these; all where their order says nothing."""
-    found = following(design, growth)
-    return design.n / max((each.factor for each in found), default=1.0) ** 2
+def independent_rows(design: Design) -> float:
+    """How many independent rows, or stretches of rows that resemble each other, these are.
+
+    All of them where their order says nothing.
+    """
+    growth = in_order(design)
+    return design.n / max(growth.factor**2, growth.lags) if following(design) else float(design.n)

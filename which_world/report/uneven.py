@@ -99,8 +99,14 @@ def _products(design, step) -> Iterator[Product]:
             values=column,
             column=column * dose,
             others=[squares[label]] if label in squares else [],
-            words=lambda value, mean=mean, sd=sd: number(mean + sd * value, sd),
+            words=lambda value, mean=mean, sd=sd: _raw(value, mean, sd),
         )
+
+
+def _raw(value, mean, sd):
+    """A standardised value in the reader's units, to a hundredth of its spread."""
+    fine = 10 ** np.floor(np.log10(sd)) / 100
+    return number(float(np.round((mean + sd * value) / fine) * fine + 0.0))
 
 
 def _basis(columns, Q):
