@@ -274,6 +274,11 @@ def _options(texts: tuple[str, ...]) -> dict[str, tuple[float, float]] | None:
         raise ValueError(
             f"--option names an option twice: {', '.join(texts)}; accepted is each name once."
         )
+    if len(options) == 1:
+        raise ValueError(
+            f"--option names one alone, {texts[0]!r}; accepted are two or more to choose between, "
+            'such as --option "as now=0,0" --option "all=2.5,1".'
+        )
     return options or None
 
 
