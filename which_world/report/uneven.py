@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -64,7 +65,8 @@ def uneven_effect(design: Design) -> Uneven | None:
     step = -(-design.n // SPREAD_OVER)
     constant = np.ones((design.n, int(design.intercept_O)))
     A = np.column_stack([constant, design.C[:, design.in_outcome], design.dose])[::step]
-    y, tried = design.y[::step], []
+    y = design.y[::step]
+    tried: list[tuple[float, int, Product]] = []
     Q, _ = np.linalg.qr(A)
     u = y - Q @ (Q.T @ y)
     for product in _products(design, step):
@@ -99,7 +101,7 @@ def _products(design, step) -> Iterator[Product]:
             values=column,
             column=column * dose,
             others=[squares[label]] if label in squares else [],
-            words=lambda value, mean=mean, sd=sd: _raw(value, mean, sd),
+            words=partial(_raw, mean=mean, sd=sd),
         )
 
 
