@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import norm
 
 from which_world.report.curves import SPREAD_OVER, bases_of, looked_at
+from which_world.report.report import Uneven
 from which_world.report.words import number, span
 
 if TYPE_CHECKING:
@@ -20,23 +21,6 @@ LIKELY = 0.01  # p-value, of all that are tried together, from which an uneven e
 WIDTH = norm.ppf(0.975)
 LOW, HIGH = 0.1, 0.9  # shares of the rows below the two places at which an effect is told
 NEW = 1e-6  # share of a product's squares that the formula leaves, if it is one of its own
-
-
-class Uneven(NamedTuple):
-    """What the effect changes with, two of its places, and the effect with its interval there.
-
-    `by` is the treatment's own name where the line bends with the dose.
-    """
-
-    by: str
-    places: tuple[str, str]
-    effects: tuple[tuple[float, float, float], tuple[float, float, float]]
-
-    @property
-    def turns(self) -> bool:
-        """Whether the effect is clearly below zero at one place, and clearly above at the other."""
-        (_, low, high), (_, other_low, other_high) = self.effects
-        return bool(high < 0 < other_low or other_high < 0 < low)
 
 
 class Product(NamedTuple):
