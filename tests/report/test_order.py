@@ -54,7 +54,7 @@ def test_rows_sorted_by_the_outcome_are_in_no_order_of_time():
     assert times(None, [], design) == {} and independent_rows(design) == 900
 
 
-@pytest.mark.parametrize("memory", [0.0, 0.6])
+@pytest.mark.parametrize("memory", [0.0, 0.9])
 def test_rows_without_a_trend_are_asked_about_none(memory):
     """Of 60 worlds one in twenty might be, and not more where both remember the row before."""
     asked = 0

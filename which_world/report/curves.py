@@ -173,7 +173,9 @@ def bases_of(design: Design) -> dict[str, np.ndarray]:
     Of a variable that stands in several terms the first alone, which is no curve of it.
     """
     terms, variables = terms_of(design)
-    first, numbers, levels = {}, {}, {}
+    first: dict[str, str] = {}
+    numbers: dict[str, np.ndarray] = {}
+    levels: dict[str, np.ndarray] = {}
     for k, (label, term, names) in enumerate(zip(design.covariates, terms, variables)):
         if len(names) != 1 or not (design.in_outcome[k] and design.in_treatment[k]):
             continue

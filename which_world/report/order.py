@@ -38,8 +38,8 @@ def times(data: pd.DataFrame | None, used: list[str], design: Design) -> dict[st
     found = {}
     if not (_sorted(design.y) or _sorted(design.t)):
         found[ORDER] = np.arange(design.n, dtype=float)
-    columns = [] if data is None else data.columns.difference(used, sort=False)
-    for name in columns:
+    data = pd.DataFrame() if data is None else data
+    for name in data.columns.difference(used, sort=False):
         values = _as_time(str(name), data[name])
         if values is not None:
             found[str(name)] = values

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from which_world.decisions import Decision
     from which_world.design import Design
     from which_world.priors import RhoPrior
-    from which_world.report.uneven import Uneven
 
 WHOLE = "All of it: write_report(report, folder)."
 
@@ -44,6 +43,23 @@ class Curved(NamedTuple):
     effect: float
     straightened: float
     rho: float
+
+
+class Uneven(NamedTuple):
+    """What the effect changes with, two of its places, and the effect with its interval there.
+
+    `by` is the treatment's own name where the line bends with the dose.
+    """
+
+    by: str
+    places: tuple[str, str]
+    effects: tuple[tuple[float, float, float], tuple[float, float, float]]
+
+    @property
+    def turns(self) -> bool:
+        """Whether the effect is clearly below zero at one place, and clearly above at the other."""
+        (_, low, high), (_, other_low, other_high) = self.effects
+        return bool(high < 0 < other_low or other_high < 0 < low)
 
 
 class Report(NamedTuple):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.stats import norm
 
 from which_world.report.curves import SPREAD_OVER, bases_of, looked_at
+from which_world.report.report import Uneven
 from which_world.report.words import number, span
 
 if TYPE_CHECKING:
@@ -19,23 +21,6 @@ LIKELY = 0.01  # p-value, of all that are tried together, from which an uneven e
 WIDTH = norm.ppf(0.975)
 LOW, HIGH = 0.1, 0.9  # shares of the rows below the two places at which an effect is told
 NEW = 1e-6  # share of a product's squares that the formula leaves, if it is one of its own
-
-
-class Uneven(NamedTuple):
-    """What the effect changes with, two of its places, and the effect with its interval there.
-
-    `by` is the treatment's own name where the line bends with the dose.
-    """
-
-    by: str
-    places: tuple[str, str]
-    effects: tuple[tuple[float, float, float], tuple[float, float, float]]
-
-    @property
-    def turns(self) -> bool:
-        """Whether the effect is clearly below zero at one place, and clearly above at the other."""
-        (_, low, high), (_, other_low, other_high) = self.effects
-        return bool(high < 0 < other_low or other_high < 0 < low)
 
 
 class Product(NamedTuple):
@@ -64,7 +49,8 @@ def uneven_effect(design: Design) -> Uneven | None:
     step = -(-design.n // SPREAD_OVER)
     constant = np.ones((design.n, int(design.intercept_O)))
     A = np.column_stack([constant, design.C[:, design.in_outcome], design.dose])[::step]
-    y, tried = design.y[::step], []
+    y = design.y[::step]
+    tried: list[tuple[float, int, Product]] = []
     Q, _ = np.linalg.qr(A)
     u = y - Q @ (Q.T @ y)
     for product in _products(design, step):
@@ -99,7 +85,7 @@ def _products(design, step) -> Iterator[Product]:
             values=column,
             column=column * dose,
             others=[squares[label]] if label in squares else [],
-            words=lambda value, mean=mean, sd=sd: _raw(value, mean, sd),
+            words=partial(_raw, mean=mean, sd=sd),
         )
 
 
