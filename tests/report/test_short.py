@@ -135,7 +135,7 @@ def errors(n, k, seed, shape):
     ("n", "k", "shape", "reason"),
     [
         (32, 5, "normal", "the rows are too few"),
-        (320, 60, "normal", "the rows are too few"),  # for so many coefficients
+        (160, 30, "normal", "the rows are too few"),  # for so many coefficients
         (400, 2, "skewed", "the shape does mislead"),
         (400, 2, "normal", ""),
     ],

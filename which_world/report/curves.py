@@ -271,7 +271,7 @@ def _clearest(bases, Q, u, v):
             grown = memory if term[0] in bases.outside else (1.0, 1.0)
             least = min(score / factor for score, factor in zip(scores, grown))
             clearest, best = max((clearest, best), (term, least), key=lambda each: each[1])
-    if not 2 * norm.sf(best) * tried < LIKELY:
+    if not clearest or not 2 * norm.sf(best) * tried < LIKELY:
         return []
     return [term for term, _ in _tried(bases) if _belongs(term, clearest)]
 

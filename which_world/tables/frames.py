@@ -219,9 +219,9 @@ def _where(values):
 def refuse_undefined(said: str) -> NoReturn:
     """Refuse values of formulas that are undefined."""
     raise ValueError(
-        f"{said}; accepted are terms that are defined in every row: change the term, or leave those "
-        "rows out (read_table(..., drop_missing=True) or --drop-missing drops and counts them), "
-        "which of an outcome chooses rows by what is to be explained."
+        f"{said}; accepted are terms that are defined in every row: change the term, or leave "
+        "those rows out (read_table(..., drop_missing=True) or --drop-missing drops and counts "
+        "them), which of an outcome chooses rows by what is to be explained."
     )
 
 
