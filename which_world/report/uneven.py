@@ -47,9 +47,9 @@ def uneven_effect(design: Design) -> Uneven | None:
     if design.outcome_kind == "binary" or design.moderators or not looked_at(design):
         return None
     step = -(-design.n // SPREAD_OVER)
-    constant = np.ones((design.n, int(design.intercept_O)))
-    A = np.column_stack([constant, design.C[:, design.in_outcome], design.dose])[::step]
-    y = design.y[::step]
+    y, dose = design.y[::step], design.dose[::step]
+    constant = np.ones((len(y), int(design.intercept_O)))
+    A = np.column_stack([constant, design.C[::step][:, design.in_outcome], dose])
     tried: list[tuple[float, int, Product]] = []
     Q, _ = np.linalg.qr(A)
     u = y - Q @ (Q.T @ y)
