@@ -197,11 +197,15 @@ class Design:
 
 def check_design(design: Any) -> Design:
     """The design, if it is one whose outcome and treatment vary: `replace` may have made it so."""
-    accepted = "a Design from make_design(data, outcome=..., treatment=...)"
-    arguments.instance(design, Design, "design", accepted)
+    _check_is_design(design)
     check_varies(design.t, design.treatment, "treatment", " to have an effect")
     check_varies(design.y, design.outcome, "outcome")
     return design
+
+
+def _check_is_design(design):
+    accepted = "a Design from make_design(data, outcome=..., treatment=...)"
+    return arguments.instance(design, Design, "design", accepted)
 
 
 def check_varies(values: np.ndarray, name: str, role: str, what_for: str = "") -> None:
@@ -214,7 +218,7 @@ def check_varies(values: np.ndarray, name: str, role: str, what_for: str = "") -
 
 def check_rows(design: Any) -> Design:
     """The design, if its rows are at hand and do not stand for others."""
-    if check_design(design).stands_for:
+    if _check_is_design(design).stands_for:
         raise ValueError(
             f"design stands for {design.n:,} rows in {len(design.y)}, and this looks at each row; "
             "accepted is a design of a pandas.DataFrame, such as a random part of the data: "
