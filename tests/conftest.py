@@ -121,6 +121,19 @@ def few_fish():
     return simulate_aquarium(120, rho=0.6, seed=3, confounders=2, instruments=1, outcome_only=1, noise=0).data
 
 
+NAMES = ["X0", "X1", "X2", "X3"]
+
+
+def design_of(data, names=NAMES, treated=None):
+    """The design of `few_fish`, or of some of its columns."""
+    treated = names if treated is None else treated
+    return make_design(data, outcome=f"Y ~ {' + '.join(['T', *names])}", treatment=f"T ~ {' + '.join(['1', *treated])}")
+
+
+def means(idata, *names):
+    return [idata["posterior"][name].mean(("chain", "draw")).values for name in names]
+
+
 @pytest.fixture(scope="session")
 def data():
     """A frame of 200 rows, some of whose columns are called like what a formula calls."""

@@ -3,19 +3,9 @@
 import numpy as np
 import pymc as pm
 import pytest
+from conftest import NAMES, design_of, means
 
 from helpers import excluded, fit, horseshoe, joint_model, make_design, normal, spike_and_slab
-
-NAMES = ["X0", "X1", "X2", "X3"]
-
-
-def design_of(data, names=NAMES, treated=None):
-    treated = names if treated is None else treated
-    return make_design(data, outcome=f"Y ~ {' + '.join(['T', *names])}", treatment=f"T ~ {' + '.join(['1', *treated])}")
-
-
-def means(idata, *names):
-    return [idata["posterior"][name].mean(("chain", "draw")).values for name in names]
 
 
 def test_an_exclusion_by_name_is_an_exclusion_by_formula(few_fish):

@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 
     from which_world.priors import Scales
 
-DOUBTFUL = (
-    10.0  # log-likelihood of a part of the rows by which a lower top may still be the highest
-)
+# log-likelihood of a part of the rows by which a lower top may still be the highest
+DOUBTFUL = 10.0
 EDGE = 6.0  # |atanh ρ|, |ρ| = 0.99999: beyond, the likelihood is taken to have no interior maximum
 
 

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pymc as pm
 import pytest
-from conftest import script
+from conftest import NAMES, design_of, means, script
 from oracles import sieve_by_enumeration
 from scipy.special import betaln, logsumexp
 
@@ -16,7 +16,6 @@ from helpers import (
     fit,
     horseshoe,
     joint_model,
-    make_design,
     map_rho,
     simulate_aquarium,
     spike_and_slab,
@@ -24,17 +23,6 @@ from helpers import (
 )
 from which_world.engine import sparse_gibbs_loops as loops
 from which_world.priors import scales
-
-NAMES = ["X0", "X1", "X2", "X3"]
-
-
-def design_of(data, names=NAMES, treated=None):
-    treated = names if treated is None else treated
-    return make_design(data, outcome=f"Y ~ {' + '.join(['T', *names])}", treatment=f"T ~ {' + '.join(['1', *treated])}")
-
-
-def means(idata, *names):
-    return [idata["posterior"][name].mean(("chain", "draw")).values for name in names]
 
 
 def test_the_sieve_equals_the_enumeration_of_all_models(few_fish):

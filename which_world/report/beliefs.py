@@ -11,25 +11,20 @@ import xarray as xr
 from scipy.stats import norm
 
 from which_world.classical import effect_line
-from which_world.design import Design
-from which_world.effects import POINTS
 from which_world.maps import reweighed
 from which_world.priors import AtanhNormal, atanh_normal, scales
 from which_world.readings import between_columns, read_map, summary, weigh
+from which_world.report.instruments import unit_of_effect
 from which_world.report.report import read_of
 from which_world.report.sentences import contradiction
 
 if TYPE_CHECKING:
+    from which_world.design import Design
     from which_world.priors import RhoPrior
 
 PROBABILITY = 0.95
 FLAT_DRAWS = 4000  # of least squares
 FIRMLY, LOOSELY = 0.05, 0.25  # sd of atanh ρ in the worlds of a belief
-
-
-def unit_of_effect(design: Design) -> float:
-    """What one unit of a slope is in the effect that is read."""
-    return POINTS * design.step if design.outcome_kind == "binary" else 1.0
 
 
 def beliefs(belief: RhoPrior) -> dict[str, tuple[float | RhoPrior, str]]:

@@ -77,8 +77,8 @@ def identifiers(
     looked : list of str
         The columns that were looked at.
     """
-    residuals, own_names = both_residuals(design), names or {}
-    rows, looked, known = {}, [], categories(design)
+    own_names, known = names or {}, categories(design)
+    rows, looked = {}, []
     for column, (term, codes) in known.items():
         if _evenly(codes) < ENOUGH_LEVELS:
             continue
@@ -93,26 +93,33 @@ def identifiers(
         codes = _groups(data[column])
         if codes is None or any(_same(codes, others) for _, others in known.values()):
             continue
-        name, enough = repr(own_names.get(column, column)), _evenly(codes) >= ENOUGH_GROUPS
-        if not enough and _rewrites(design.y, codes):
+        name = repr(own_names.get(column, column))
+        if _evenly(codes) < ENOUGH_GROUPS and _rewrites(design.y, codes):
             continue
         looked.append(name)
-        growth = grown_by_groups(design, codes)
-        alike = resemblance_of(residuals, codes)
-        factors = growth.factor, _by_instruments(design, codes)
-        if not enough:
-            factors = min(growth.factor, alike.factor), np.fmin(factors[1], alike.factor)
-        together = enough and growth.p < CERTAIN and growth.factor > NARROW
-        if alike.p < CERTAIN and _names_groups(column, data[column], codes, residuals, design):
-            shared = {"outcome": alike.outcome, "treatment": alike.treatment}
-            shared |= _shared(design, codes)
-            rows[name] = {**_row(design, column, codes, factors), **shared}
-        elif together and _is_name(column, data[column]):
-            rows[name] = _row(design, column, codes, factors)
-        elif _by_instruments_alike(design, column, data[column], codes):
-            rows[name] = _row(design, column, codes, factors)
+        if row := _row_of_file(design, column, data[column], codes):
+            rows[name] = row
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.rename_axis("identifier"), looked
+
+
+def _row_of_file(design, column, labels, codes):
+    """The row of a column that no formula uses; none where it names no groups that matter."""
+    enough = _evenly(codes) >= ENOUGH_GROUPS
+    growth, residuals = grown_by_groups(design, codes), both_residuals(design)
+    alike = resemblance_of(residuals, codes)
+    factors = growth.factor, _by_instruments(design, codes)
+    if not enough:
+        factors = min(growth.factor, alike.factor), np.fmin(factors[1], alike.factor)
+    if alike.p < CERTAIN and _names_groups(column, labels, codes, residuals, design):
+        shared = {"outcome": alike.outcome, "treatment": alike.treatment}
+        return _row(design, column, codes, factors) | shared | _shared(design, codes)
+    together = enough and growth.p < CERTAIN and growth.factor > NARROW
+    if (together and _is_name(column, labels)) or _by_instruments_alike(
+        design, column, labels, codes
+    ):
+        return _row(design, column, codes, factors)
+    return None
 
 
 def _by_instruments(design, codes, absorbed=0):

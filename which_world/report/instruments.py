@@ -80,10 +80,10 @@ def two_stages(products: Projected) -> tuple[float, float, float]:
 
 def two_stages_in_units(design: Design) -> float:
     """The effect by two-stage least squares, of a binary outcome in percentage points."""
-    return _unit(design) * two_stages(sums(design))[0]
+    return unit_of_effect(design) * two_stages(sums(design))[0]
 
 
-def _unit(design):
+def unit_of_effect(design: Design) -> float:
     """What one unit of a slope is in the effect that is read."""
     return POINTS * design.step if design.outcome_kind == "binary" else 1.0
 
@@ -252,7 +252,7 @@ def instrument_table(design: Design, free: pd.Series, misled: bool = False) -> p
         rows["posterior, “ρ free”"] = dict(zip(OF_AN_INTERVAL, posterior))
         rows["maximum likelihood"] = _likelihood(design)
     if design.instruments and not design.moderators:
-        unit = _unit(design)
+        unit = unit_of_effect(design)
         products = sums(design)
         effect, se, p = two_stages(products)
         low, high = anderson_rubin(products)
@@ -286,7 +286,7 @@ def widened(table: pd.DataFrame, design: Design, factor: float) -> pd.DataFrame:
         return table
     wide = table.copy()
     ends = anderson_rubin(sums(design), factor=factor)
-    wide.loc["Anderson–Rubin", ["low", "high"]] = _unit(design) * np.array(ends)
+    wide.loc["Anderson–Rubin", ["low", "high"]] = unit_of_effect(design) * np.array(ends)
     return wide
 
 
