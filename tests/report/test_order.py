@@ -82,3 +82,31 @@ def test_what_curves_were_not_looked_for_is_said():
     assert not_looked_at(make_design(data, **LINE)) == []
     spline = {side: line.replace("+ a", "+ bs(a, df=4)").replace("~ a", "~ bs(a, df=4)") for side, line in LINE.items()}
     assert "beyond bs(a, df=4)" in not_looked_at(make_design(data, **spline))[0]
+
+
+MONTHS = pd.date_range("2001-01-01", periods=240, freq="MS")
+CLOCKS = {
+    "quarters": [f"{day.year}Q{day.quarter}" for day in MONTHS],
+    "periods": MONTHS.to_period("M"),
+    "days in words": MONTHS.strftime("%d %B %Y"),
+    "a zone": MONTHS.tz_localize("UTC"),
+    "since the start": MONTHS - MONTHS[0],
+    "whole numbers with holes": pd.array([None if k % 50 == 0 else k for k in range(240)], dtype="Int64"),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("clock", CLOCKS.values(), ids=CLOCKS)
+def test_time_is_read_however_it_is_written(clock):
+    """In the order of the 240 months, which the rows are not in."""
+    data = rows(0, 240).assign(year=clock).sample(frac=1, random_state=1)
+    place = data.index.to_numpy()
+    found = times(data.reset_index(drop=True), ["y", "t", "a", "b", "c"], make_design(data, **LINE))["year"]
+    assert np.corrcoef(found, place)[0, 1] > 0.98  # one in fifty is missing, and stands in the middle
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("words", [["spring", "fall"], [None, None], [True, False]], ids=str)
+def test_what_is_no_time_is_none(words):
+    data = rows(0, 240).assign(year=words * 120)
+    assert list(times(data, ["y", "t", "a", "b", "c"], make_design(data, **LINE))) == [ORDER]

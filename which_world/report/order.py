@@ -55,17 +55,32 @@ def _sorted(values):
 def _as_time(name, column):
     """A column as numbers, if it is time by its kind or its name; else None."""
     kinds = pd.api.types
-    dates = kinds.is_datetime64_any_dtype(column)
+    dates = kinds.is_datetime64_any_dtype(column) or kinds.is_timedelta64_dtype(column)
     if not (dates or TIMES.search(name)):
         return None
     if not (dates or kinds.is_numeric_dtype(column)):
-        column, dates = pd.to_datetime(column.astype(str), errors="coerce", format="mixed"), True
+        column, dates = _read_as_dates(column), True
     if dates:
         column = (column - column.min()) / pd.Timedelta(days=1)
     values = column.astype(float)
     if values.isna().mean() > MOST_HOLES or values.nunique() < FEWEST_TIMES:
         return None
     return values.fillna(values.mean()).to_numpy()
+
+
+def _read_as_dates(column):
+    """Dates of periods, or of what is written like dates; nothing where it is not."""
+    if isinstance(column.dtype, pd.PeriodDtype):
+        return column.dt.to_timestamp()
+    text = (
+        column.astype(str).str.strip().str.replace(r"^(\d{4})[\s-]?Q([1-4])$", _quarter, regex=True)
+    )
+    return pd.to_datetime(text, errors="coerce", format="mixed")
+
+
+def _quarter(found):
+    """The first month of a quarter, which pandas 3.1 reads with a warning, and soon no more."""
+    return f"{found[1]}-{3 * int(found[2]) - 2:02d}"
 
 
 def grown_by_memory(values: np.ndarray) -> float:
