@@ -87,6 +87,8 @@ def test_what_curves_were_not_looked_for_is_said():
 MONTHS = pd.date_range("2001-01-01", periods=240, freq="MS")
 CLOCKS = {
     "quarters": [f"{day.year}Q{day.quarter}" for day in MONTHS],
+    "quarters first": [f"q{day.quarter} {day.year}" for day in MONTHS],
+    "quarters named before": [f"{day.quarter}Q{day.year}" for day in MONTHS],
     "periods": MONTHS.to_period("M"),
     "days in words": MONTHS.strftime("%d %B %Y"),
     "a zone": MONTHS.tz_localize("UTC"),

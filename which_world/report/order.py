@@ -22,6 +22,8 @@ FEW = 20.0  # independent rows, below which two things that only drift look rela
 FEWEST_TIMES = 3  # values, with fewer of which a column shows no trend
 SINCE = "Since rows resemble those just before them in both equations, as rows in time do"
 REMEDY = "take differences from row to row, or count stretches of rows as one"
+YEAR_FIRST = re.compile(r"^(\d{4})[\s-]?Q([1-4])$", re.IGNORECASE)
+YEAR_LAST = re.compile(r"^(?:Q([1-4])|([1-4])Q)[\s-]?(\d{4})$", re.IGNORECASE)
 MOST_HOLES = 0.1  # share of a column that may be missing
 TIMES = re.compile(
     r"(^|[\W_])(year|yr|date|datetime|timestamp|month|quarter|week|wave|period|round|season)"
@@ -72,9 +74,9 @@ def _read_as_dates(column):
     """Dates of periods, or of what is written like dates; nothing where it is not."""
     if isinstance(column.dtype, pd.PeriodDtype):
         return column.dt.to_timestamp()
-    text = (
-        column.astype(str).str.strip().str.replace(r"^(\d{4})[\s-]?Q([1-4])$", _quarter, regex=True)
-    )
+    text = column.astype(str).str.strip()
+    text = text.str.replace(YEAR_LAST, r"\3Q\1\2", regex=True)
+    text = text.str.replace(YEAR_FIRST, _quarter, regex=True)
     return pd.to_datetime(text, errors="coerce", format="mixed")
 
 
