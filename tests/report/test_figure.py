@@ -68,6 +68,7 @@ def test_no_name_lies_on_anything(report, case, mirrored):
     boxes = list(boxes_of(figure).values())
     assert len(boxes) == 2 + len(rho) + (tip != 0 and np.isfinite(tip))
     assert not any(one.overlaps(other) for k, one in enumerate(boxes) for other in boxes[:k])
+    assert not [name for name, _ in boxes_of(figure) if "-" in name]  # the axis has a true minus
     assert {name: share for name, share in hidden(figure).items() if share > 0} == {}
 
 

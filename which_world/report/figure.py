@@ -171,9 +171,14 @@ def _name(ax, report, currents, least_squares, ink, band):
     """Names beside all that is marked, each where it hides nothing."""
     if _tips(report):
         tip = report.tipping["interval"]
-        _put(ax, [(f"tipping point {tip:.2f}", _beside(ax, tip, [0.96]))], ink, _upward(ax))
+        _put(
+            ax,
+            [(f"tipping point {_signed(tip)}", _beside(ax, tip, [0.96]))],
+            ink,
+            _upward(ax),
+        )
     rows = 0.04 + ROW * np.arange(len(currents))
-    names = [(f"{_short(k)} {rho:z.2f}", _beside(ax, rho, rows)) for k, rho in currents.items()]
+    names = [(f"{_short(k)} {_signed(rho)}", _beside(ax, rho, rows)) for k, rho in currents.items()]
     for rho, height in zip(currents, _put(ax, names, ink, _upward(ax), stems=True)):
         ax.axvline(rho, ymax=height + 0.02, color=OLS, linewidth=0.8)
     low, high = min(least_squares, *band), max(least_squares, *band)
@@ -183,6 +188,11 @@ def _name(ax, report, currents, least_squares, ink, band):
     sides = [(left, 4), (right, -4), (left / 2, 4), (right / 2, -4)]
     along = [(x, 0, side, up) for x, side in sides for up in (-3, 3)]
     _put(ax, [("no effect", along)], ink, ax.transData)
+
+
+def _signed(rho):
+    """A current in two digits, with a true minus."""
+    return f"{rho:z.2f}".replace("-", "−")
 
 
 def _upward(ax):
