@@ -171,12 +171,7 @@ def _name(ax, report, currents, least_squares, ink, band):
     """Names beside all that is marked, each where it hides nothing."""
     if _tips(report):
         tip = report.tipping["interval"]
-        _put(
-            ax,
-            [(f"tipping point {_signed(tip)}", _beside(ax, tip, [0.96]))],
-            ink,
-            _upward(ax),
-        )
+        _put(ax, [(f"tipping point {_signed(tip)}", _beside(ax, tip, [0.96]))], ink, _upward(ax))
     rows = 0.04 + ROW * np.arange(len(currents))
     names = [(f"{_short(k)} {_signed(rho)}", _beside(ax, rho, rows)) for k, rho in currents.items()]
     for rho, height in zip(currents, _put(ax, names, ink, _upward(ax), stems=True)):
