@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from which_world.engine.laplace import (
     of_part,
     through,
 )
-from which_world.engine.likelihoods import Rows, derivatives, rows_of, scores
+from which_world.engine.likelihoods import Rows, derivatives, drawn, rows_of, scores
 from which_world.moments import MANY_COLUMNS, Moments, as_few, condensed, on_one_thread
 from which_world.tables.guards import few, separation
 
@@ -362,6 +363,7 @@ def effects_along(design: Design, prior: Scales | None = None) -> Callable[[floa
     rows = rows_of(design)
     modes: dict[float, np.ndarray] = {}
 
+    @cache
     def effect(a):
         near = sorted(modes, key=lambda known: abs(known - a))[:3]
         guess = through(np.array(near), [modes[known] for known in near], a) if near else None
@@ -453,10 +455,13 @@ class Climb(NamedTuple):
 def climb(
     rows: Rows, point: np.ndarray, *, enough: float = np.inf, tolerance: float = 1e-10
 ) -> Climb:
-    """Newton's method over θ and a together.
+    """Newton's method over θ and a together; of very many rows a part goes ahead.
 
     It stops early where the value exceeds `enough` or |a| exceeds EDGE.
     """
+    if (some := drawn(len(rows.y))) is not None:
+        ahead = climb(rows.cut(some), point)
+        point = ahead.point if ahead.arrived else point
     value, gradient, H = derivatives(rows, point[:-1], point[-1])
     for _ in range(100):
         if value > enough or abs(point[-1]) > EDGE:

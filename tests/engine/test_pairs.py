@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal, norm
 from statsmodels.tools.numdiff import approx_fprime
 
 from which_world.engine.laplace import ascent
-from which_world.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise, scores
+from which_world.engine.likelihoods import Rows, derivatives, log_likelihood, pointwise, scores, slopes
 from which_world.engine.pairs import KINDS as OF_A_KIND
 from which_world.engine.pairs import PAIRS
 
@@ -37,8 +37,11 @@ def test_derivatives_are_finite_differences(kinds):
     point = np.r_[theta[0], a[0]]
     value, gradient, hessian = derivatives(rows, point[:-1], point[-1])
     assert value == pytest.approx(log_likelihood(rows, theta[:1], a[:1])[0], rel=1e-12)
-    slopes = approx_fprime(point, lambda x: log_likelihood(rows, x[None, :-1], x[-1:])[0], centered=True)
-    np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=1e-5)
+    differences = approx_fprime(point, lambda x: log_likelihood(rows, x[None, :-1], x[-1:])[0], centered=True)
+    np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-5)
+    alone = slopes(rows, point[:-1], point[-1])
+    assert alone[0] == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(alone[1], differences, rtol=1e-6, atol=1e-5)
     curvatures = approx_fprime(point, lambda x: derivatives(rows, x[:-1], x[-1])[1], centered=True)
     np.testing.assert_allclose(hessian, curvatures, rtol=1e-6, atol=1e-6 * np.abs(hessian).max())
 
@@ -47,8 +50,8 @@ def test_derivatives_are_finite_differences(kinds):
 def test_each_rows_score_is_its_finite_difference(kinds):
     rows, theta, a = tank(kinds)
     point = np.r_[theta[0], a[0]]
-    slopes = approx_fprime(point, lambda x: pointwise(rows, x[None, :-1], x[-1:])[0], centered=True)
-    np.testing.assert_allclose(scores(rows, point[:-1], point[-1]), slopes, rtol=1e-6, atol=1e-6)
+    differences = approx_fprime(point, lambda x: pointwise(rows, x[None, :-1], x[-1:])[0], centered=True)
+    np.testing.assert_allclose(scores(rows, point[:-1], point[-1]), differences, rtol=1e-6, atol=1e-6)
     with pytest.raises(ValueError, match="uncompressed"):
         scores(rows._replace(n=2 * rows.n), point[:-1], point[-1])
 

@@ -25,6 +25,7 @@ from which_world.engine.likelihoods import (
     log_likelihood,
     probit,
     rows_of,
+    slopes,
 )
 from which_world.moments import BLOCK, cuts
 from which_world.priors import rough
@@ -32,7 +33,8 @@ from which_world.priors import rough
 # Pareto k̂ beyond which importance weights cannot be relied on (Vehtari et al. 2024)
 PARETO_K = 0.7
 SETTLED = 1e-8  # what the last step to a mode may gain, twice, in log posterior,
-SETTLED_OF_MANY = 1e-9  # and for each row where these are very many
+SETTLED_OF_MANY = 1e-10  # and for each row where these are very many
+APART = 3  # columns of very many rows, of which one is asked for its curvature
 REACH = 6.0  # the largest |atanh ρ| ever visited: |ρ| = 0.99999
 
 
@@ -48,6 +50,12 @@ class Columns(NamedTuple):
     root: np.ndarray
     log_evidence: np.ndarray
     value: np.ndarray
+
+    @property
+    def precision(self):
+        """The inverse of the covariance, (K, m, m)."""
+        inverse = np.linalg.inv(self.root)
+        return np.swapaxes(inverse, 1, 2) @ inverse
 
     def at(self, a):
         """Mode and root at any a between the first and the last: cubic splines of the columns."""
@@ -78,25 +86,51 @@ def columns(rows, scales, a, near=None):
 
 
 def _one_by_one(rows, prior, a, scales, near):
-    """θ, value and Hessian of each column, from its neighbour's mode.
-
-    Of very many rows a part has its modes first; what these lack hardly changes with ρ.
-    """
-    first = int(np.argmin(np.abs(a)))
+    """θ, value and Hessian of each column, from its neighbour's mode."""
     part = of_part(rows, scales, a) if near is None else None
-    if part is None:
-        about = np.broadcast_to(start(rows) if near is None else near, (len(a), rows.size))
-    else:
-        about = part.mode
-    fitted = {}
-    for path in (range(first, len(a)), range(first - 1, -1, -1)):
-        for k in path:
-            step = 1 if k < first else -1
-            beside = [j for j in range(k + step, k + 5 * step, step) if j in fitted]
-            lacking = [fitted[j][0] - about[j] for j in beside]
-            guess = about[k] + through(a[beside], lacking, a[k])
-            fitted[k] = mode(rows, prior, a[k], guess)
+    if part is not None:
+        return _beyond(part, rows, prior)
+    near = np.broadcast_to(start(rows) if near is None else near, (len(a), rows.size))
+    fitted, modes = {}, {}
+    for k, beside in _outwards(a):
+        fitted[k] = mode(rows, prior, a[k], _mended(a, near, modes, k, beside))
+        modes[k] = fitted[k][0]
     return [fitted[k] for k in range(len(a))]
+
+
+def _beyond(part, rows, prior):
+    """The same from the columns of a part of the rows: what these lack hardly changes with ρ.
+
+    All rows are asked for their curvature at a few columns. The part's, with what it lacks there,
+    does for Newton's steps everywhere, and these ask for slopes alone.
+    """
+    a, n = part.a, len(rows.y)
+    about = -n / len(drawn(n)) * part.precision
+    few, H, modes, values = {0, len(a) - 1, *range(0, len(a), APART)}, {}, {}, {}
+
+    def curvature(k, most):
+        return _mended(a, about, H, k, sorted(H, key=lambda j: abs(a[j] - a[k]))[:most])
+
+    for k, beside in _outwards(a):
+        guess = _mended(a, part.mode, modes, k, beside)
+        modes[k], values[k], _ = mode(rows, prior, a[k], guess, curvature(k, 2))
+        if k in few or not H:
+            H[k] = _posterior_derivatives(rows, prior, [(modes[k], a[k])])[0][2]
+    return [(modes[k], values[k], H.get(k, curvature(k, 4))) for k in range(len(a))]
+
+
+def _outwards(a):
+    """Places of increasing a from where it is nearest to 0, and up to four before, next to each."""
+    first = int(np.argmin(np.abs(a)))
+    for k in range(first, len(a)):
+        yield k, list(range(max(first, k - 4), k))
+    for k in range(first - 1, -1, -1):
+        yield k, list(range(k + 1, min(len(a), k + 5)))
+
+
+def _mended(a, about, found, k, beside):
+    """What is thought of k, and what such thoughts lacked beside k."""
+    return about[k] + through(a[beside], [found[j] - about[j] for j in beside], a[k])
 
 
 def of_part(rows, scales, a):
@@ -223,12 +257,8 @@ def log_prior(rows, scales, theta):
 
 def _log_prior(prior, theta):
     log_sigma, z = theta[..., prior.places], prior.z(theta)
-    half = (
-        0.5 * np.log(2 / np.pi)
-        - np.log(prior.spread)
-        - 0.5 * (np.exp(log_sigma) / prior.spread) ** 2
-        + log_sigma
-    )
+    constant = 0.5 * np.log(2 / np.pi) - np.log(prior.spread)
+    half = constant - 0.5 * prior.relative(theta) + log_sigma
     height = np.log(np.abs(np.diagonal(prior.root))).sum() - 0.5 * len(prior.mean) * LOG_2PI
     return height - 0.5 * np.sum(z**2, axis=-1) + half.sum(axis=-1)
 
@@ -256,9 +286,15 @@ def answered(searches, answer):
     return results
 
 
-def mode(rows, prior, a, theta):
-    """Newton's method with step halving at fixed a: mode, log posterior there, its Hessian."""
-    return answered([_ascend(theta, a, rows.n)], partial(_posterior_derivatives, rows, prior))[0]
+def mode(rows, prior, a, theta, H=None):
+    """Newton's method with step halving at fixed a: mode, log posterior there, its Hessian.
+
+    A Hessian that is given stands for all that would be met.
+    """
+    answer = partial(_posterior_derivatives, rows, prior)
+    if H is not None:
+        answer = partial(_posterior_slopes, rows, prior, H)
+    return answered([_ascend(theta, a, rows.n)], answer)[0]
 
 
 def _ascend(theta, a, n, iterations=60):
@@ -324,16 +360,27 @@ def _posterior_derivatives(rows, prior, points):
     return [_with_prior(prior, theta, *each) for (theta, _), each in zip(points, of_likelihood)]
 
 
+def _posterior_slopes(rows, prior, H, points):
+    """The same with a Hessian that is known."""
+    return [(*_sloping(prior, theta, *slopes(rows, theta, a)), H) for theta, a in points]
+
+
 def _with_prior(prior, theta, value, gradient, H):
-    gradient, H = gradient[:-1], H[:-1, :-1]
+    H = H[:-1, :-1]
+    if prior is not None:
+        H[np.ix_(prior.regular, prior.regular)] -= prior.precision
+        H[prior.places, prior.places] -= 2 * prior.relative(theta)
+    return *_sloping(prior, theta, value, gradient), H
+
+
+def _sloping(prior, theta, value, gradient):
+    """Value and gradient in θ with the prior's share."""
+    gradient = gradient[:-1]
     if prior is None:
-        return value, gradient, H
+        return value, gradient
     gradient[prior.regular] -= prior.root.T @ prior.z(theta)
-    H[np.ix_(prior.regular, prior.regular)] -= prior.precision
-    relative = (np.exp(theta[prior.places]) / prior.spread) ** 2
-    gradient[prior.places] += 1 - relative
-    H[prior.places, prior.places] -= 2 * relative
-    return value + float(_log_prior(prior, theta)), gradient, H
+    gradient[prior.places] += 1 - prior.relative(theta)
+    return value + float(_log_prior(prior, theta)), gradient
 
 
 class _Prior(NamedTuple):
@@ -351,6 +398,10 @@ class _Prior(NamedTuple):
     def z(self, theta):
         """The normal entries of one or many θ, in standard units."""
         return (theta[..., self.regular] - self.mean) @ self.root.T
+
+    def relative(self, theta):
+        """Each σ² in units of its prior's."""
+        return (np.exp(theta[..., self.places]) / self.spread) ** 2
 
 
 def _prior_numbers(rows, scales):

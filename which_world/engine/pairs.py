@@ -34,10 +34,14 @@ from which_world.engine.bivariate import (
 
 
 class Response(NamedTuple):
-    """A number of many θ, its Jacobian in (θ[, log σ]) at one θ, and whether there is a σ."""
+    """A number of many θ, its Jacobian in (θ[, log σ]) at one θ, and whether there is a σ.
+
+    `pulled` is f @ jacobian, for a number f of each observation, without the Jacobian.
+    """
 
     number: Callable
     jacobian: Callable
+    pulled: Callable
     scaled: bool
 
 
@@ -66,9 +70,12 @@ def index(M, response, theta, log_sigma, offset=0.0):
 
 KINDS = {
     "continuous": Response(
-        error, lambda M, e, log_sigma: np.column_stack([-M * np.exp(-log_sigma), -e]), True
+        error,
+        lambda M, e, log_sigma: np.column_stack([-M * np.exp(-log_sigma), -e]),
+        lambda M, e, log_sigma, f: np.r_[-np.exp(-log_sigma) * (f @ M), -(f @ e)],
+        True,
     ),
-    "binary": Response(index, lambda M, e, log_sigma: M, False),
+    "binary": Response(index, lambda M, e, log_sigma: M, lambda M, e, log_sigma, f: f @ M, False),
 }
 
 

@@ -38,20 +38,21 @@ def ends(values: npt.ArrayLike) -> pd.Series:
     Counts of two parts of a column add up by `together`.
     """
     numbers = np.asarray(values, dtype=float)
-    return _ends(pd.Series(numbers[np.isfinite(numbers)]).value_counts())
+    return _ends(*np.unique(numbers[np.isfinite(numbers)], return_counts=True))
 
 
 def together(one: pd.Series, other: pd.Series) -> pd.Series:
     """The ends of two parts of a column as those of the whole."""
-    return _ends(one.add(other, fill_value=0))
+    values, places = np.unique(np.r_[one.index, other.index], return_inverse=True)
+    return _ends(values, np.bincount(places, np.r_[one, other]))
 
 
-def _ends(counts):
-    """Counts of the few lowest and the few highest values, in order."""
-    counts = counts.sort_index()
-    if len(counts) <= 2 * KEPT_AT_EITHER_END:
-        return counts
-    return pd.concat([counts[:KEPT_AT_EITHER_END], counts[-KEPT_AT_EITHER_END:]])
+def _ends(values, counts):
+    """Counts of the few lowest and the few highest of some values, which come in order."""
+    if len(values) > 2 * KEPT_AT_EITHER_END:
+        kept = np.r_[:KEPT_AT_EITHER_END, -KEPT_AT_EITHER_END:0]
+        values, counts = values[kept], counts[kept]
+    return pd.Series(counts, index=values)
 
 
 def candidates(counts: pd.Series) -> pd.Series:

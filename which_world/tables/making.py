@@ -290,9 +290,10 @@ def _warn_of_levels(data, equations: Equations) -> None:
 
 def _levels(column: pd.Series, made: bool) -> int:
     """How many levels a column has as a category; one if it is a number."""
+    if not made and pd.api.types.is_numeric_dtype(column):
+        return 1
     values = column.drop_duplicates()
-    numeric = pd.api.types.is_numeric_dtype(values)
-    number = numeric or pd.to_numeric(values, errors="coerce").notna().all()
+    number = pd.to_numeric(values, errors="coerce").notna().all()
     return len(values) if made or not number else 1
 
 
