@@ -193,7 +193,7 @@ def test_modes_of_a_part_change_no_mode(outcome, monkeypatch, request):
     assert found.value == pytest.approx(plain.value, abs=1e-6)
     spreads, own = (np.linalg.norm(each.root, axis=2) for each in (found, plain))
     np.testing.assert_allclose(spreads, own, rtol=0.02)
-    np.testing.assert_allclose(found.log_evidence, plain.log_evidence, atol=0.02)
+    np.testing.assert_allclose(found.log_evidence, plain.log_evidence, atol=0.05)
     assert maximum_likelihood(design).rho == pytest.approx(best.rho, abs=1e-6)
 
 
