@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from joblib import delayed
 from scipy.stats import chi2, kstwobign, norm, wasserstein_distance
 
 from which_world import arguments
@@ -17,7 +18,7 @@ from which_world.classical import climb
 from which_world.design import Design, check_few, with_covariates
 from which_world.engine.laplace import least_squares, start
 from which_world.engine.likelihoods import Rows, derivatives, rows_of
-from which_world.moments import on_one_thread
+from which_world.moments import CACHED, on_one_thread, side_by_side
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -252,18 +253,30 @@ def shuffles_of_normal(
 
 def _rejected(design, residuals, chance, shuffles, rows, rng):
     """The share of shuffles in which ρ = 0 is rejected; NaN when none could be fitted."""
-    rejected = []
+    work = (
+        delayed(_rejects)(shuffled)
+        for shuffled in _shuffled(design, residuals, chance, shuffles, rows, rng)
+    )
+    told = side_by_side(work, min(rows, design.n) >= CACHED)
+    rejected = [each for each in told if each is not None]
+    return float(np.mean(rejected)) if rejected else np.nan
+
+
+def _shuffled(design, residuals, chance, shuffles, rows, rng):
+    """Designs of some rows whose treatment is drawn anew, and nobody's error with it."""
     for _ in range(shuffles):
         chosen = rng.permutation(design.n)[:rows] if design.n > rows else slice(None)
         treated = (rng.uniform(size=len(chance[chosen])) < chance[chosen]).astype(float)
-        if np.ptp(treated) == 0:
-            continue
-        shuffled = _with_responses(design, chosen, residuals()[chosen], treated)
-        try:
-            rejected.append(rejects_zero(Rows.of(shuffled)))
-        except np.linalg.LinAlgError:  # too few treated rows for these covariates
-            continue
-    return float(np.mean(rejected)) if rejected else np.nan
+        if np.ptp(treated) > 0:
+            yield _with_responses(design, chosen, residuals()[chosen], treated)
+
+
+def _rejects(shuffled):
+    """`rejects_zero` of a design; None where too few are treated for its covariates."""
+    try:
+        return rejects_zero(Rows.of(shuffled))
+    except np.linalg.LinAlgError:
+        return None
 
 
 def _check_errors_show(design):

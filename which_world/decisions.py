@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
+from joblib import delayed
 from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 from scipy.stats import t as student
@@ -18,7 +19,7 @@ from which_world import arguments
 from which_world.classical import effect_at_rho, effect_line, effects_along, finite
 from which_world.design import Design, check_design, check_few, terms_of, with_covariates
 from which_world.maps import between, chart_of, effect_of, refuse_columns, unreliable
-from which_world.moments import condensed, on_one_thread
+from which_world.moments import CACHED, condensed, on_one_thread, side_by_side
 from which_world.priors import atanh_normal, check_reading, scales
 from which_world.readings import weigh
 
@@ -101,10 +102,11 @@ def benchmark_rho(
     prior = None if has_estimates else scales(design)
     full = effect_at_rho(design, 0.0, prior)
     groups = _groups(design, groups)
-    rows = []
-    for labels in groups.values():
-        short = with_covariates(design, ~np.isin(design.covariates, labels))
-        rows.append(restoring_rho(short, full, has_estimates))
+    without = (
+        with_covariates(design, ~np.isin(design.covariates, labels)) for labels in groups.values()
+    )
+    work = (delayed(restoring_rho)(short, full, has_estimates) for short in without)
+    rows = side_by_side(work, len(design.y) >= CACHED)
     table = pd.DataFrame(rows, index=pd.Index(groups, name="left out"))
     read = "effect" if design.outcome_kind == "binary" else "alpha"
     return table.rename(columns={"without": f"{read}_without"})

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache, reduce, wraps
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from joblib import Parallel, cpu_count
 from scipy.linalg import helmert
 from threadpoolctl import ThreadpoolController
 
@@ -160,6 +161,17 @@ def _pools() -> ThreadpoolController:
 def one_thread() -> AbstractContextManager:
     """A context of one thread for linear algebra: rows and columns are what is worth sharing."""
     return _pools().limit(limits=1, user_api="blas")
+
+
+def side_by_side(work: Iterable[Any], many: bool = True) -> list[Any]:
+    """What joblib's `delayed` calls give: two or more at a time, where each does much at once.
+
+    Threads of little work wait for each other.
+    """
+    if not many:
+        return [function(*given, **named) for function, given, named in work]
+    with one_thread():
+        return Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(work)
 
 
 def on_one_thread[**P, R](function: Callable[P, R]) -> Callable[P, R]:

@@ -18,7 +18,7 @@ from scipy.special import log_ndtr
 
 from which_world.design import Design, total
 from which_world.engine.pairs import KINDS, LOG_2PI, PAIRS
-from which_world.moments import BLOCK, condensed, cuts, one_thread
+from which_world.moments import BLOCK, condensed, cuts, side_by_side
 
 THREADED = 32  # blocks that are worth the start of threads
 PART, ENOUGH = 16, 10_000  # one row in so many shows about where a mode is, if that leaves enough
@@ -260,12 +260,8 @@ def slopes(rows, theta, a):
 def _summed(rows, work):
     """What `work` finds in each block of rows, added up; side by side where blocks are many."""
     blocks = cuts(len(rows.y), BLOCK)
-    if len(blocks) < THREADED:
-        parts = [work(rows, block) for block in blocks]
-    else:
-        with one_thread():
-            each = (delayed(work)(rows, block) for block in blocks)
-            parts = Parallel(n_jobs=min(cpu_count(), 4), require="sharedmem")(each)
+    each = (delayed(work)(rows, block) for block in blocks)
+    parts = side_by_side(each, len(blocks) >= THREADED)
     return tuple(sum(each) for each in zip(*parts))
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from arviz_stats.base import array_stats
-from joblib import Parallel, cpu_count, delayed
+from joblib import delayed
 from numpy.polynomial import Polynomial
 from scipy.interpolate import CubicSpline
 from scipy.special import gammaln, logsumexp, stdtrit
@@ -16,6 +16,7 @@ from which_world.engine import conjugate
 from which_world.engine.counterfactual import average_effect, effect_slope
 from which_world.engine.laplace import PARETO_K, answered, columns, log_posterior, matched
 from which_world.engine.likelihoods import LOG_2PI
+from which_world.moments import side_by_side
 
 WORK = 2**23  # rows times draws of one column beyond which few draws are weighed, if these are calm
 # how many, more where the first are not calm: the sd of log weights, times √(128/tried), up to
@@ -244,8 +245,7 @@ def _proposed(design, rows, prior, found, some, *, rounds, least):
     if rows.whole is not None:
         return answered(searches, answer)
     work = (delayed(answered)([search], answer) for search in searches)
-    jobs = min(cpu_count(), 4)
-    return [column for (column,) in Parallel(n_jobs=jobs, require="sharedmem")(work)]
+    return [column for (column,) in side_by_side(work)]
 
 
 class Asked(NamedTuple):

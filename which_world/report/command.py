@@ -154,6 +154,7 @@ def main(csv: str, out: str, force: bool, seed: int, **options: Any) -> None:
             table = _table(csv, options)
             names = table.names  # for the errors of what follows
             design = _design(table, options)
+            table = _without_measurements(table)
             report = _report(table, design, seed, tell, options)
             tell("write")
             from which_world import write_report
@@ -198,15 +199,19 @@ def _design(table: Any, options: dict[str, Any]) -> Design:
     )
 
 
+def _without_measurements(table: Any) -> Any:
+    """A table without what its design holds as well; a file stays on disk."""
+    from which_world.report.identifiers import nameable
+
+    return table if isinstance(table.data, Path) else table._replace(data=nameable(table.data))
+
+
 def _report(
     table: Any, design: Design, seed: int, tell: Callable[[str], None], options: dict[str, Any]
 ) -> Report:
     """The report of a table and its design."""
     from which_world import atanh_normal, make_report  # as late: a file may have been refused
-    from which_world.report.identifiers import nameable
 
-    if not isinstance(table.data, Path):  # a file that stays on disk
-        table = table._replace(data=nameable(table.data))  # the design holds the measurements
     return make_report(
         design,
         table=table,

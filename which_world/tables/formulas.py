@@ -42,6 +42,11 @@ class ParsedFormula(NamedTuple):
         """The columns it needs, and whether each is only ever made a category."""
         return merged(factors.names(tree) for tree in self.trees.values())
 
+    def worked_out(self) -> ParsedFormula:
+        """The same with those factors alone that are more than a column: these may be undefined."""
+        trees = {name: tree for name, tree in self.trees.items() if not isinstance(tree, ast.Name)}
+        return self._replace(trees=trees)
+
     def uses(self, term: Term | Factor) -> set[str]:
         """Names of the columns in a term or factor."""
         parts = term.factors if isinstance(term, Term) else [term]

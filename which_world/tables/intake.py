@@ -296,8 +296,11 @@ def _defined(data, equations):
 
     And how many rows are left out, by the part that is undefined in them.
     """
-    usable, _ = frames.usable(data, equations)
-    undefined = frames.undefined(usable, equations)
+    worked_out = [equation.worked_out() for equation in equations]
+    if not any(equation.trees for equation in worked_out):
+        return data, {}
+    usable, _ = frames.usable(data, worked_out)
+    undefined = frames.undefined(usable, worked_out)
     if not undefined:
         return data, {}
     bad = np.any([rows for rows, _ in undefined.values()], axis=0)
@@ -372,15 +375,22 @@ def _in_parts(path, **options):
     """
     # with an index, a first column without a name would shift all others
     options |= {"low_memory": False, "index_col": False}
-    parts = list(pd.read_csv(path, chunksize=PARSED_AT_ONCE, **options))
+    parts = [_apart(part) for part in pd.read_csv(path, chunksize=PARSED_AT_ONCE, **options)]
     if len({_kinds(part) for part in parts}) != 1:
         return pd.read_csv(path, **options)
-    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    joined = {name: pd.concat([part.pop(name) for part in parts]).array for name in list(parts[0])}
+    return pd.DataFrame(joined, copy=False)
 
 
-def _kinds(frame):
-    """What the columns of a frame hold; whole numbers and others are one kind."""
-    return tuple("number" if dtype.kind in "if" else dtype for dtype in frame.dtypes)
+def _apart(frame):
+    """Columns that can be let go one by one: or all rows were held twice when parts are joined."""
+    return {name: frame[name].copy() for name in frame.columns}
+
+
+def _kinds(part):
+    """What some columns hold; whole numbers and others are one kind."""
+    dtypes = (column.dtype for column in part.values())
+    return tuple("number" if dtype.kind in "if" else dtype for dtype in dtypes)
 
 
 def _refuse_widths(path, error, header):
