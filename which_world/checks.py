@@ -265,7 +265,9 @@ def _rejected(design, residuals, chance, shuffles, rows, rng):
 def _shuffled(design, residuals, chance, shuffles, rows, rng):
     """Designs of some rows whose treatment is drawn anew, and nobody's error with it."""
     for _ in range(shuffles):
-        chosen = rng.permutation(design.n)[:rows] if design.n > rows else slice(None)
+        chosen = slice(None)
+        if design.n > rows:  # drawn one by one, and the million others left alone
+            chosen = rng.choice(design.n, rows, replace=False, shuffle=False)
         treated = (rng.uniform(size=len(chance[chosen])) < chance[chosen]).astype(float)
         if np.ptp(treated) > 0:
             yield _with_responses(design, chosen, residuals()[chosen], treated)

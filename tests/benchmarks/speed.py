@@ -269,12 +269,10 @@ def write_parts(folder, parts, rows):
 
 def by_workers(parts, *kinds, rows=100_000):
     """A map of thirty columns in Parquet, on two Dask workers of 1 GB, and a reading of it."""
-    import dask
     from dask.distributed import Client, LocalCluster
 
     from helpers import make_design, map_rho, weigh
 
-    dask.config.set({"distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1}})
     cluster = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": "1GB", "dashboard_address": None}
     with tempfile.TemporaryDirectory() as folder:
         make = f"import speed; speed.write_kinds({folder!r}, {parts}, {rows}, *{kinds!r})"

@@ -285,11 +285,33 @@ def _gathered(data, work):
         return _within(data, work)
     from dask import compute, delayed
 
+    # read and worked on in one task, or pieces that wait for their work fill a worker's memory
     work = delayed(work)  # handed to each worker once, however many pieces there are
-    parts = [delayed(_within)(piece, work) for piece in data.to_delayed()]
+    empty = pd.Series([], dtype=object)
+    parts = data.map_partitions(_boxed, work, meta=empty, align_dataframes=False).to_delayed()
+    parts = [delayed(_unboxed)(part) for part in parts]
     while len(parts) > 1:
         parts = [delayed(_added)(parts[i : i + FAN]) for i in range(0, len(parts), FAN)]
     return compute(parts[0])[0]
+
+
+def _boxed(piece, work):
+    """What `work` finds in a piece, as a table's only value."""
+    _release()
+    box = np.empty(1, dtype=object)
+    box[0] = _within(piece, work)
+    return pd.Series(box)
+
+
+def _release():
+    """Give back the memory in which Arrow read a piece: it is four times the piece's own."""
+    import pyarrow
+
+    pyarrow.default_memory_pool().release_unused()
+
+
+def _unboxed(box):
+    return box.iloc[0]
 
 
 def _within(piece, work):
