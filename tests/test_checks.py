@@ -37,6 +37,14 @@ def test_a_large_effect_on_few_treated_does_not_disturb_the_shuffle_test():
     assert shuffle_test(make_design(data, outcome="y ~ t + x", treatment="t ~ x")) <= MISLED
 
 
+def test_shuffles_side_by_side_say_what_they_say_one_by_one(monkeypatch):
+    data = simulate_aquarium(300, alpha=1, rho=0.3, treatment="binary", seed=1).data
+    design = make_design(data.assign(Y=np.exp(data.Y / 3)), outcome="Y ~ T + X0", treatment="T ~ X0 + X1")
+    one_by_one = shuffle_test(design, shuffles=30, rows=200)
+    monkeypatch.setattr("which_world.checks.CACHED", 1)
+    assert shuffle_test(design, shuffles=30, rows=200) == one_by_one > 0
+
+
 def test_fewer_rows_are_drawn_from_all_of_them():
     """Sorted by what moves the treatment, the first three hundred hold nobody who was treated: nothing to test."""
     rng = np.random.default_rng(3)

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import statsmodels.formula.api as smf
 from lands import FORMULAS, alpha, attempt
 
 from helpers import make_design, read_table
+from which_world.tables import intake
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +201,16 @@ def test_thousands_are_read_when_asked_for(tmp_path):
     (tmp_path / "mine.tsv").write_text("y\tt\tx\n43,500\t1\t2\n1,043,500\t2\t1\n900\t4\t1\n")
     table = read_table(tmp_path / "mine.tsv", outcome="y ~ t + x", treatment="t ~ x", separator="\t", thousands=",")
     assert table.data["y"].tolist() == [43500, 1043500, 900]
+
+
+def test_a_large_csv_is_never_held_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(intake, "PARSED_AT_ONCE", 2_000)
+    data = pd.DataFrame(np.random.default_rng(0).normal(size=(40_000, 12)).round(2), columns=list("ytabcdefghij"))
+    data.to_csv(tmp_path / "large.csv", index=False)
+    tracemalloc.start()
+    formulas = {"outcome": "y ~ t + " + " + ".join(data.columns[2:]), "treatment": "t ~ a"}
+    read = read_table(tmp_path / "large.csv", **formulas, drop_missing=True).data
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    pd.testing.assert_frame_equal(read, data)
+    assert peak < 1.5 * data.memory_usage().sum()
