@@ -1,5 +1,7 @@
 """Readings of a map: the posterior under a prior, a table, a tipping point, on maps fitted and drawn by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -182,6 +184,15 @@ def test_a_reading_asks_the_data_nothing(mapped, monkeypatch):
     monkeypatch.setattr(weighing, "columns", never)
     for mean in (-0.2, 0.0, 0.2):
         weigh(mapped[1], atanh_normal(mean))
+
+
+def test_a_map_of_many_draws_is_read_in_a_few_times_its_memory():
+    chart = by_hand()
+    tracemalloc.start()
+    weigh(chart)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60 * chart.alpha.nbytes  # a line of weights for each of 4,000 draws alone is 80
 
 
 def test_the_table_of_a_map_holds_weighted_quantiles():

@@ -196,9 +196,11 @@ def _resample(map, knots, a, width, cell, rng):
     """
     used, back = np.unique(cell, return_inverse=True)
     weight = np.exp(CubicSpline(knots, map.log_weight.values)(a[used]))
-    cumulative = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
-    below = cumulative[back] < rng.uniform(size=(len(cell), 1))
-    draw = below.sum(axis=1).clip(max=map.sizes["draw"] - 1)
+    weight /= weight.sum(axis=1, keepdims=True)
+    cumulative = np.cumsum(weight, axis=1, out=weight)
+    cumulative += np.arange(len(used))[:, None]  # of one column after the other, all in order
+    place = np.searchsorted(cumulative.ravel(), back + rng.uniform(size=len(cell)))
+    draw = (place - back * map.sizes["draw"]).clip(0, map.sizes["draw"] - 1)
     aside = width[cell] * (rng.uniform(size=len(cell)) - 0.5)
     where = a[cell] + aside
     values = {}

@@ -12,7 +12,9 @@ from statsmodels.tools.numdiff import approx_hess
 
 from helpers import make_design, map_rho, normal, read_map, simulate_aquarium
 from which_world.engine import weighing
+from which_world.engine.likelihoods import rows_of
 from which_world.engine.weighing import smoothed
+from which_world.priors import scales
 
 
 @pytest.mark.parametrize("outcome", ["continuous", "binary"])
@@ -63,6 +65,18 @@ def test_a_column_between_nodes_is_what_weighing_it_gives(made):
         assert (np.abs(table[name].to_numpy() - expected[name].to_numpy()) < within * sd.values).all(), name
     found = chart.log_evidence.values[np.abs(np.arctanh(GRID)[:, None] - a).argmin(axis=0)]
     np.testing.assert_allclose(found, whole.log_evidence, atol=0.03)
+
+
+@pytest.mark.parametrize("outcome", ["continuous", "binary"])
+def test_a_column_does_not_keep_the_draws_of_all_coefficients(outcome):
+    """Of 60 coefficients these are 60 times what is read of them."""
+    design = make_design(simulate_aquarium(5_000, outcome=outcome, treatment="binary", seed=2).data, **INSTRUMENT)
+    rows, prior = rows_of(design), scales(design)
+    alpha, effect, *_ = weighing.weighted_columns(design, rows, prior, np.linspace(-1, 1, 7), 512, 0)[3]
+    for read in (alpha, effect):
+        while read.base is not None:
+            read = read.base
+        assert read.size == 512
 
 
 def test_a_node_that_the_others_miss_gets_columns_beside_it():

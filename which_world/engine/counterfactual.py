@@ -35,7 +35,7 @@ def average_effect(design, theta, a, *, offsets=(0.0, 0.0), at=None):
     """
     rows, shape = rows_of(design), theta.shape[:-1]
     if design.outcome_kind == "continuous":
-        return rows.split(theta)[0][..., -1]
+        return rows.split(theta)[0][..., -1].copy()  # a view would keep all of θ
     if design.all_rows is not None:
         return total(design, partial(_summed, average_effect, theta, a)) / design.n
     if at is not None:

@@ -372,7 +372,7 @@ def _by_few(rows, a, theta, log_q, along):
 
 
 def _alpha(rows, theta):
-    return theta[:, len(rows.names_O) - 1]
+    return theta[:, len(rows.names_O) - 1].copy()  # a view would keep all of θ
 
 
 def _cubic(x, values):
