@@ -22,7 +22,7 @@ from which_world.readings import tipping_point, weigh
 from which_world.report.beliefs import PROBABILITY, sensitivity_of, worlds_of
 from which_world.report.curves import curves, curves_said, not_looked_at
 from which_world.report.examine import MISLED, data_checks, doubts, own_parts
-from which_world.report.identifiers import belonging, identifiers, narrowed, used
+from which_world.report.identifiers import belonging, groups_of, identifiers, narrowed, used
 from which_world.report.instruments import instrument_table, instruments_said
 from which_world.report.leaning import leaning
 from which_world.report.names import TableAsRead, labelled, rows_of, source_of
@@ -179,7 +179,8 @@ def make_report(
     deciding = influence(design) if at_hand else pd.DataFrame()
     bent = curves(design, _times(of_file, design, source))
     checks += [*curves_said(bent, unit), *not_looked_at(design)]
-    unlike = uneven_effect(design)
+    rows = None if source.data is None else rows_of(source.data, design)
+    unlike = uneven_effect(design, groups_of(shared, of_file, rows))
     checks += uneven_said(unlike, design.treatment, unit)
     sensitivity = sensitivity_of(design, chart, belief, alpha, seed)
     tell("benchmarks")

@@ -88,7 +88,7 @@ def identifiers(
         if growth.p < LIKELY and growth.factor > NARROW:
             factors = growth.factor, _by_instruments(design, codes, absorbed=codes.max())
             rows[name] = _row(design, column, codes, factors, term)
-    data = pd.DataFrame() if data is None else data
+    data = _of_file(data)
     for column in nameable(data).columns.difference(used(design), sort=False):
         codes = _groups(data[column])
         if codes is None or any(_same(codes, others) for _, others in known.values()):
@@ -101,6 +101,23 @@ def identifiers(
             rows[name] = row
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.rename_axis("identifier"), looked
+
+
+def groups_of(table: pd.DataFrame, design: Design, data: pd.DataFrame | None) -> list[np.ndarray]:
+    """The groups of each column of `identifiers`, where they are enough to count by.
+
+    Whole numbers from 0, (n,).
+    """
+    known, columns = categories(design), _of_file(data)
+    every = (
+        known[column][1] if term else _groups(columns[column])
+        for column, term in zip(table.get("column", ()), table.get("term", ()))
+    )
+    return [codes for codes in every if _evenly(codes) >= ENOUGH_GROUPS]
+
+
+def _of_file(data):
+    return pd.DataFrame() if data is None else data
 
 
 def _row_of_file(design, column, labels, codes):
