@@ -177,10 +177,11 @@ def make_report(
     checks += instruments_said(instruments, design, unit)
     at_hand = not design.stands_for and design.n <= LOOKED
     deciding = influence(design) if at_hand else pd.DataFrame()
-    bent = curves(design, _times(of_file, design, source))
-    checks += [*curves_said(bent, unit), *not_looked_at(design)]
     rows = None if source.data is None else rows_of(source.data, design)
-    unlike = uneven_effect(design, groups_of(shared, of_file, rows))
+    groups = groups_of(shared, of_file, rows)
+    bent = curves(design, _times(of_file, design, source), groups)
+    checks += [*curves_said(bent, unit), *not_looked_at(design)]
+    unlike = uneven_effect(design, groups)
     checks += uneven_said(unlike, design.treatment, unit)
     sensitivity = sensitivity_of(design, chart, belief, alpha, seed)
     tell("benchmarks")

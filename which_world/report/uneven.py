@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from which_world.report.curves import SPREAD_OVER, bases_of, looked_at
+from which_world.report.curves import SPREAD_OVER, bases_of, clear, looked_at
 from which_world.report.report import Uneven
 from which_world.report.words import number, span
 
@@ -59,17 +59,10 @@ def uneven_effect(design: Design, groups: Sequence[np.ndarray] = ()) -> Uneven |
     for product in _products(design, step):
         left = _less(_less(product.column, Q), _basis(product.others, Q))
         if left @ left > NEW * (product.column @ product.column):
-            clear = min(_clear(left * u, codes) for codes in together)
-            tried.append((clear, len(tried), product))
+            tried.append((clear(left * u, together), len(tried), product))
     if not tried or not 2 * norm.sf(max(tried)[0]) * len(tried) < LIKELY:
         return None
     return _told(max(tried)[2], A, y, together)
-
-
-def _clear(scores, codes):
-    """How many standard errors a sum of scores is from zero, those of one group being one."""
-    sums = np.bincount(codes, scores)
-    return abs(sums.sum()) / max(np.sqrt(sums @ sums), 1e-300)
 
 
 def _products(design, step) -> Iterator[Product]:
