@@ -27,7 +27,7 @@ from which_world.report.instruments import instrument_table, instruments_said
 from which_world.report.leaning import leaning
 from which_world.report.names import TableAsRead, labelled, rows_of, source_of
 from which_world.report.options import check_options, check_within, decided
-from which_world.report.order import following, following_said, times
+from which_world.report.order import following, following_said, if_sorted, times
 from which_world.report.report import Report, read_of
 from which_world.report.sentences import (
     assumptions,
@@ -180,7 +180,7 @@ def make_report(
     rows = None if source.data is None else rows_of(source.data, design)
     groups = groups_of(shared, of_file, rows)
     bent = curves(design, _times(of_file, design, source), groups)
-    checks += [*curves_said(bent, unit), *not_looked_at(design)]
+    checks += [*curves_said(bent, unit, if_sorted(design)), *not_looked_at(design)]
     unlike = uneven_effect(design, groups)
     checks += uneven_said(unlike, design.treatment, unit)
     sensitivity = sensitivity_of(design, chart, belief, alpha, seed)

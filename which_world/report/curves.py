@@ -148,14 +148,17 @@ def not_looked_at(design: Design) -> list[str]:
     return [f"Curves and products beyond {names}, that both formulas leave out, {UNSEEN}"]
 
 
-def curves_said(found: Curved | None, unit: str = "") -> list[str]:
-    """What is missing from both formulas, and what it does to the effect, in a sentence."""
+def curves_said(found: Curved | None, unit: str = "", if_sorted: str = "") -> list[str]:
+    """What is missing from both formulas, and what it does to the effect, in a sentence.
+
+    `if_sorted` says what to do if a sort made the order of the rows say something.
+    """
     if found is None:
         return []
     are, move = agreeing(found.terms, "is", "are"), agreeing(found.terms, "moves", "move")
-    column = (
-        "; data['order'] = range(len(data)) makes a column of it" if ORDER in found.terms else ""
-    )
+    column = ""
+    if ORDER in found.terms:
+        column = f"; data['order'] = range(len(data)) makes a column of it{if_sorted}"
     return [
         f"{listed(found.terms)} {are} in neither formula and {move} both treatment and outcome: "
         f"{with_terms(found, unit)}{column}."

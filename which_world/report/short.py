@@ -21,7 +21,13 @@ from which_world.report.instruments import (
     widened,
 )
 from which_world.report.order import FEW as FEW_ROWS
-from which_world.report.order import following, grown_by_order, independent_rows
+from which_world.report.order import (
+    ORDER,
+    following,
+    grown_by_order,
+    if_sorted,
+    independent_rows,
+)
 from which_world.report.report import Narrow
 from which_world.report.sentences import (
     FEW,
@@ -177,11 +183,14 @@ def _extrapolated(design) -> Verdict:
 
 def _drifting(design, rows):
     """The verdict where so few rows are independent that two drifts may look like an effect."""
+    differences = f"those of {design.outcome}"
+    if design.outcome.isidentifier():
+        differences = f"data[{design.outcome!r}].diff()"
     return Verdict(
         f"Rows follow those just before them so closely that they tell as much as about {rows:.0f} "
         "independent ones: two things that only drift would look as related.",
-        "Do not act before differences from row to row say the same: "
-        f"data[{design.outcome!r}].diff(), and likewise the others.",
+        f"Do not act before differences from row to row say the same: {differences}, and "
+        f"likewise the others{if_sorted(design)}.",
         False,
     )
 
@@ -288,7 +297,7 @@ def _open(report, low, high, learned) -> Verdict:
             told,
         )
     if not learned and (curved := report.curved) and abs(curved.straightened) > bound:
-        advice = _to_be_curved(report.curved, report.unit)
+        advice = _to_be_curved(report, report.curved)
         why = "By straight lines in the covariates alone it is next to nothing."
         return Verdict(why, advice, False, told | {"curved"})
     about = np.format_float_positional(bound, precision=1, fractional=False, trim="-")
@@ -366,7 +375,7 @@ def _by_instruments(report, narrow) -> Verdict:
     if curved and curved.straightened * np.sign(curved.effect) < _half(two_stages_of(report)):
         return Verdict(
             "By two-stage least squares the sign rests on straight lines in the covariates.",
-            _to_be_curved(curved, report.unit),
+            _to_be_curved(report, curved),
             False,
         )
     have = agreeing(design.instruments, "has", "have")
@@ -397,7 +406,7 @@ def _hidden_cause(report) -> Verdict:
     )
     if report.curved and along.get(left_out(report.curved.terms), 0.0) > abs(tip) / 2:
         return Verdict(
-            why, _to_be_curved(report.curved, report.unit), False, frozenset({"tipping", "curved"})
+            why, _to_be_curved(report, report.curved), False, frozenset({"tipping", "curved"})
         )
     advice, licence = _advice(report, along, abs(tip))
     return Verdict(why, advice, licence, frozenset({"tipping"}))
@@ -409,12 +418,13 @@ def _half(effect):
     return (high - low) / 2
 
 
-def _to_be_curved(curved, unit):
+def _to_be_curved(report, curved):
     """What to do about curves and products that both formulas leave out."""
     stand = agreeing(curved.terms, "stands", "stand")
+    shuffle = if_sorted(report.design) if ORDER in curved.terms else ""
     return (
         f"Do not act before {listed(curved.terms)} {stand} in both formulas: "
-        f"{with_terms(curved, unit)}."
+        f"{with_terms(curved, report.unit)}{shuffle}."
     )
 
 
