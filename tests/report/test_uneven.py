@@ -74,8 +74,8 @@ def classes(seed, schools=40, size=40):
     teacher, shared = draw.normal(size=(2, schools, 2))
     place = school, small.astype(int)
     a, noise = draw.normal(size=(2, schools * size))
-    y = 0.3 * small + shared[place] + a + noise
-    return pd.DataFrame({"y": y, "t": small, "g": teacher[place], "a": a, "b": draw.normal(size=len(y)), "school_id": school})
+    data = pd.DataFrame({"t": small, "g": teacher[place], "a": a, "b": draw.normal(size=len(a)), "school_id": school})
+    return data.assign(y=0.3 * small + shared[place] + a + noise)
 
 
 def test_an_effect_that_only_groups_vary_is_not_uneven():
