@@ -286,7 +286,6 @@ def test_a_used_column_in_other_words_is_looked_through_for_nothing(again):
     data["more"] = np.round(1e6 * again(data.x))
     assert data.more.nunique() == data.x.nunique()
     assert identifiers(make_design(data, **LINE), data)[1] == []
-    data["more"] = data.more.map(
-        dict(zip(data.more.unique(), np.random.default_rng(0).permutation(data.more.nunique())))
-    )
+    names = np.random.default_rng(0).permutation(data.more.nunique())
+    data["more"] = names[pd.factorize(data.more)[0]]
     assert identifiers(make_design(data, **LINE), data)[1] == ["'more'"]  # a village beside what all of it share
