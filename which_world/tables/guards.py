@@ -174,9 +174,9 @@ def check_overlap(design: Design) -> None:
             f"perfect separation: a combination of {few(_terms_first(guilty))} predicts the "
             f"treatment {design.treatment!r} without error for some or all rows, so the probit "
             "coefficients run off to infinity and treated and untreated rows cannot be compared; "
-            "leave those terms out, merge rare levels, have a category in the outcome formula alone, "
-            "or keep the rows where both treatments occur, which gives up what rows that are never "
-            f"treated tell of the untreated{_apart(design, guilty)}."
+            "leave those terms out, merge rare levels, have a category in the outcome formula "
+            "alone, or keep the rows where both treatments occur, which gives up what rows that "
+            f"are never treated tell of the untreated{_apart(design, guilty)}."
         )
 
 
