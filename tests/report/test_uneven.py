@@ -88,3 +88,5 @@ def test_an_effect_that_only_groups_vary_is_not_uneven():
         counted.append(uneven_effect(design, groups) is not None)
         alone.append(uneven_effect(design) is not None)
     assert sum(counted) <= 2 and sum(alone) >= 8
+    data = classes(next(seed for seed in range(20) if alone[seed] and not counted[seed]))
+    assert make_report(make_design(data, **LINE), data=data).uneven is None
