@@ -67,6 +67,14 @@ def test_a_heap_has_its_other_place_beyond_it():
     assert uneven_effect(make_design(data, **LINE)).places == ("0", "2")
 
 
+def test_a_year_has_no_mark_between_its_thousands():
+    data = world(lambda t, g, a: t, n=2000)
+    data["g"] = np.random.default_rng(4).integers(1901, 2000, len(data))
+    data["y"] += (data.g - 1950) / 30 * data.t
+    low, high = uneven_effect(make_design(data, **LINE)).places
+    assert int(low) == np.quantile(data.g, 0.1) and int(high) == np.quantile(data.g, 0.9)
+
+
 def classes(seed, schools=40, size=40):
     """Half of each school's classes are small, and classes of one teacher share what moves them."""
     draw = np.random.default_rng(seed)

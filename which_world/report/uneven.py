@@ -91,9 +91,10 @@ def _products(design, step) -> Iterator[Product]:
 
 
 def _raw(value, mean, sd):
-    """A standardised value in the reader's units, to a hundredth of its spread."""
+    """A standardised value in the reader's units, to a hundredth of its spread; a year as 1949."""
     fine = 10 ** np.floor(np.log10(sd)) / 100
-    return number(float(np.round((mean + sd * value) / fine) * fine + 0.0))
+    raw = float(np.round((mean + sd * value) / fine) * fine + 0.0)
+    return number(raw) if abs(raw) >= 1e4 else number(raw).replace(",", "")
 
 
 def _basis(columns, Q):
