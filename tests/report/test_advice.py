@@ -124,6 +124,8 @@ def test_a_precise_nothing_is_no_ignorance():
     data = pd.DataFrame({"y": 0.4 * x + u, "t": 0.5 * x + v, "x": x})
     small = in_short(make_report(make_design(data, outcome="y ~ t + x", treatment="t ~ x")))
     assert re.search(r"If nothing is hidden it is smaller than about 0\.0[12] either way", small[1])
+    of_t, of_y = (f"standard deviation of {name}, {data[name].std():.2f}" for name in "ty")
+    assert f"even for one {of_t}, beside the {of_y}," in small[1]
     assert "more rows" not in " ".join(small) and re.search(r"it would be -0\.3\d or 0\.3\d\.$", small[2])
     thin = in_short(make_report(make_design(data.sample(60, random_state=2), outcome="y ~ t + x", treatment="t ~ x")))
     assert "Do not act on its sign" in thin[2] and "open even then: that interval holds zero" in thin[1]
@@ -258,9 +260,27 @@ def test_a_hairs_breadth_is_no_failing_exclusion(piped):
 @pytest.mark.parametrize(("strength", "told"), [(0.05, False), (1.0, True)])
 def test_a_weak_instrument_is_neither_a_world_nor_a_yardstick(strength, told):
     """What maximum likelihood makes of a worthless one is noise: it would forbid to act at random."""
-    report = make_report(make_design(pipes(strength=(strength, 0.0)), outcome="y ~ t + x", treatment="t ~ x + z"))
-    assert ("if nothing unmeasured moves both" in in_short(report)[0]) is not told
+    data = pipes(strength=(strength, 0.0))
+    report = make_report(make_design(data, outcome="y ~ t + x", treatment="t ~ x + z"))
+    f = smf.ols("t ~ x + z", data).fit().tvalues["z"] ** 2
+    assert (f"moves both (z is too weak to tell, F = {f:.1f})." in in_short(report)[0]) is not told
     assert any("maximum likelihood" in name for name in yardsticks(report).index) is told
+
+
+def test_an_instrument_that_groups_make_weak_is_told_where_the_report_opens():
+    """Forty villages of one z each: many rows say no more of it than forty would."""
+    draw = np.random.default_rng(3)
+    village = np.repeat(np.arange(40), 30)
+    z, of_t, of_y = draw.normal(size=(3, 40))[:, village]
+    x, v, u = draw.normal(size=(3, len(village)))
+    data = pd.DataFrame({"t": 0.35 * z + of_t + x + v, "x": x, "z": z, "village_id": village})
+    data["y"] = data.t + of_y + x + u
+    line, groups = smf.ols("t ~ x + z", data), {"groups": village}
+    assert line.fit().tvalues["z"] ** 2 > 30
+    assert line.fit(cov_type="cluster", cov_kwds=groups).tvalues["z"] ** 2 < 8
+    report = make_report(make_design(data, outcome="y ~ t + x", treatment="t ~ x + z"), data=data)
+    why = r"moves both \(z is too weak to tell, F = \d\.\d if rows are counted by 'village_id'\)"
+    assert re.search(why, in_short(report)[0])
 
 
 def test_a_design_without_rows_at_hand_has_the_same_instruments():

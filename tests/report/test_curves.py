@@ -9,6 +9,7 @@ from statsmodels.sandbox.regression.gmm import IV2SLS
 
 from helpers import make_design, make_report
 from which_world.report.curves import curves
+from which_world.report.identifiers import groups_of, identifiers
 from which_world.report.short import in_short
 
 LINE = {"outcome": "y ~ t + a + b + c", "treatment": "t ~ a + b + c"}
@@ -185,3 +186,25 @@ def test_an_instrument_that_follows_a_curve_licenses_nothing_before_the_curve_st
         exogenous = sm.add_constant(data[["age", "b"]].assign(square=data.age**2))
         two = IV2SLS(data.y, exogenous.assign(t=data.t), exogenous.assign(z=data.offered)).fit()
         assert "I(age ** 2) stands in both formulas" in told[2] and f"is {two.params['t']:.1f}" in told[2]
+
+
+def villages(seed, many=40, size=30):
+    """Villages share what moves the treatment and, apart from that, what moves the outcome."""
+    draw = np.random.default_rng(seed)
+    village = np.repeat(np.arange(many), size)
+    (a, b), c = draw.normal(size=(2, many))[:, village], draw.normal(size=many * size)
+    of_t, of_y = draw.normal(size=(2, many))[:, village]
+    v, u = draw.normal(size=(2, many * size))
+    t = 0.3 * (a + b + c) + of_t + v
+    return pd.DataFrame({"y": t + 0.3 * (a + b + c) + of_y + u, "t": t, "a": a, "b": b, "c": c, "village_id": village})
+
+
+def test_what_villages_share_is_no_curve_of_what_they_have_in_common():
+    counted, alone = [], []
+    for seed in range(20):
+        data = villages(seed)
+        design = make_design(data, **LINE)
+        groups = groups_of(identifiers(design, data)[0], design, data)
+        counted.append(curves(design, groups=groups) is not None)
+        alone.append(curves(design) is not None)
+    assert sum(counted) <= 2 and sum(alone) >= 8

@@ -11,6 +11,7 @@ from which_world.clusters import grown_by_groups, grown_by_spread
 from which_world.report.identifiers import belonging, identifiers, nameable
 from which_world.report.short import in_short
 
+LINE = {"outcome": "y ~ t + x", "treatment": "t ~ x"}
 BOTH = " + C(state) + C(year) + x"
 
 
@@ -241,7 +242,7 @@ def test_constants_for_states_that_never_change_belong_in_the_outcome_alone():
     followed = make_design(data, outcome=line["outcome"] + " + C(sid)", treatment=line["treatment"])
     report = make_report(followed)
     assert report.worlds.loc["OLS", "alpha"] == pytest.approx(table.loc["'sid'", "within"], abs=1e-8)
-    with pytest.raises(ValueError, match=r"and \d+ others predicts.*in the outcome formula alone.*gives up") as refused:
+    with pytest.raises(ValueError, match=r"\['C\(sid\)', .*predicts.*outcome formula alone.*gives up") as refused:
         make_design(data, outcome=line["outcome"] + " + C(sid)", treatment=line["treatment"] + " + C(sid)")
     assert len(str(refused.value)) < 600
 
@@ -255,3 +256,36 @@ def test_constants_belong_in_both_formulas_where_every_group_has_both_treatments
     design = make_design(data, outcome="y ~ law", treatment="law ~ 1")
     assert belonging(identifiers(design, data)[0], design)[0].endswith("C(sid) belongs in both formulas.")
     assert make_design(data, outcome="y ~ law + C(sid)", treatment="law ~ C(sid)").n == len(data)
+
+
+def rated(seed, named, levels=7):
+    """Both equations leave out what a rating tells, along a bend, or what its numbers only name."""
+    draw = np.random.default_rng(seed)
+    x, v, u = draw.normal(size=(3, 1400))
+    rating = draw.integers(1, levels + 1, 1400)
+    along = (rating - 3) ** 2 / levels
+    shared = draw.permutation(np.linspace(-1, 1, levels))[rating - 1] if named else along
+    t = 0.5 * x + 0.5 * shared + v
+    return pd.DataFrame({"y": t + x + 0.5 * shared + u, "t": t, "x": x, "rating": rating})
+
+
+def test_a_rating_is_asked_about_less_than_numbers_that_name():
+    """Seven points whose answers bend are a measurement; the same seven shuffled are names."""
+    asked = {named: 0 for named in (False, True)}
+    for seed in range(12):
+        for named in asked:
+            data = rated(seed, named)
+            asked[named] += len(identifiers(make_design(data, **LINE), data)[0])
+    assert asked[False] == 0 and asked[True] >= 7
+
+
+@pytest.mark.parametrize("again", [np.square, np.cbrt, np.negative, lambda x: 10 * x + 3])
+def test_a_used_column_in_other_words_is_looked_through_for_nothing(again):
+    data = rated(0, named=False).drop(columns="rating")
+    data["x"] = np.round(10 + 2 * data.x)
+    data["more"] = np.round(1e6 * again(data.x))
+    assert data.more.nunique() == data.x.nunique()
+    assert identifiers(make_design(data, **LINE), data)[1] == []
+    names = np.random.default_rng(0).permutation(data.more.nunique())
+    data["more"] = names[pd.factorize(data.more)[0]]
+    assert identifiers(make_design(data, **LINE), data)[1] == ["'more'"]  # a village beside what all of it share

@@ -8,7 +8,7 @@ from scipy.signal import lfilter
 
 from helpers import make_design, make_report
 from which_world.report.curves import curves, curves_said, not_looked_at
-from which_world.report.order import ORDER, grown_by_order, independent_rows, times
+from which_world.report.order import ORDER, following_said, grown_by_order, if_sorted, independent_rows, times
 from which_world.report.short import in_short
 
 LINE = {"outcome": "y ~ t + a + b + c", "treatment": "t ~ a + b + c"}
@@ -52,6 +52,40 @@ def test_rows_sorted_by_the_outcome_are_in_no_order_of_time():
     data = rows(0, 900).sort_values("y", ignore_index=True)
     design = make_design(data.assign(t=data.t + data.y), **LINE)
     assert times(None, [], design) == {} and independent_rows(design) == 900
+    assert following_said(design) == [
+        "Rows are sorted by y, so their order was not looked at: if they are in time, a column has to say so."
+    ]
+
+
+def _by_rounded(data):
+    """Sorted by what is the outcome up to a rounding."""
+    return data.assign(by=(3 * data.y).round(1)).sort_values("by")
+
+
+def _by_whether(data):
+    """Those with nothing first."""
+    data = data.assign(y=data.y.clip(lower=0))
+    return data.assign(by=data.y > 0).sort_values("by", kind="stable")
+
+
+@pytest.mark.parametrize("arranged", [_by_rounded, _by_whether])
+def test_a_file_that_a_sort_arranged_is_told_to_be_shuffled(arranged):
+    """Its order is the outcome in other words, and adjusting for it takes the effect away."""
+    data = rows(0, 900)
+    data = arranged(data.assign(y=data.y + 0.3 * data.t)).reset_index(drop=True)
+    of_order = smf.ols(LINE["outcome"] + " + order", data.assign(order=data.index)).fit()
+    assert of_order.params["t"] < 0.7 * smf.ols(LINE["outcome"], data).fit().params["t"]
+    shuffle = "if the file was sorted by y, shuffle its rows and ask again: data.sample(frac=1, random_state=0)"
+    report = make_report(make_design(data, **LINE))
+    assert any(shuffle in check for check in report.checks)
+    assert ORDER not in in_short(report)[-1] or shuffle in in_short(report)[-1]
+    again = make_report(make_design(data.sample(frac=1, random_state=0, ignore_index=True), **LINE))
+    assert not any(ORDER in check or shuffle in check for check in again.checks)
+
+
+def test_a_trend_with_noise_is_no_sort():
+    trend = np.linspace(-1, 1, 900)
+    assert not if_sorted(make_design(rows(0, 900, trend, 3 * trend), **LINE))
 
 
 @pytest.mark.parametrize("memory", [0.0, 0.9])

@@ -76,10 +76,13 @@ def yes_or_no(n, risk, seed):
 @pytest.mark.parametrize(("risk", "little"), [(0.01, False), (0.5, True)])
 def test_a_little_is_little_beside_the_risk_itself(risk, little):
     """Half a point is next to nothing beside a half, and half of all there is beside one in a hundred."""
-    told = in_short(report(yes_or_no(4000, risk, seed=2), treatment="t ~ x"))
+    data = yes_or_no(4000, risk, seed=2)
+    told = in_short(report(data, treatment="t ~ x"))
     assert ("next to nothing" in told[1]) is little
     if little:
         assert re.search(r"smaller than about [\d.]+ percentage points either way", told[1])
+        rarer = min(data.y.mean(), 1 - data.y.mean())
+        assert f"next to nothing beside the {rarer:.0%}".replace("%", " %") in told[1]
 
 
 def test_an_effect_that_changes_is_told_at_both_ends_of_its_moderator():

@@ -6,6 +6,7 @@ import pytest
 import statsmodels.formula.api as smf
 
 from helpers import make_design, make_report
+from which_world.report.identifiers import groups_of, identifiers
 from which_world.report.short import in_short
 from which_world.report.uneven import uneven_effect
 
@@ -47,3 +48,53 @@ def test_a_dose_that_turns_is_told_from_one_that_saturates(effect, turns):
 def test_one_effect_is_asked_about_no_more_than_chance(effect):
     """A curve of a covariate that moves the treatment is none of the effect."""
     assert sum(uneven_effect(make_design(world(effect, 400, seed), **LINE)) is not None for seed in range(60)) <= 3
+
+
+def test_an_effect_in_few_rows_is_told_where_it_is_another():
+    """One row in twenty has the level, so both tenths of the rows lie without it."""
+    data = world(lambda t, g, a: t, n=2000).assign(g=lambda rows: (np.arange(len(rows)) % 20 == 0).astype(float))
+    data["y"] += 2 * data.g * data.t
+    found = uneven_effect(make_design(data, **LINE))
+    assert found.by == "g" and found.places == ("0", "1")
+    assert [effect for effect, *_ in found.effects] == pytest.approx([1, 3], abs=0.4)
+
+
+def test_a_heap_has_its_other_place_beyond_it():
+    """Nineteen rows in twenty have one value of what the effect changes with."""
+    data = world(lambda t, g, a: t, n=2000)
+    data["g"] = np.where(np.arange(len(data)) % 20 == 0, 1 + np.arange(len(data)) % 3, 0.0)
+    data["y"] += data.g * data.t
+    assert uneven_effect(make_design(data, **LINE)).places == ("0", "2")
+
+
+def test_a_year_has_no_mark_between_its_thousands():
+    data = world(lambda t, g, a: t, n=2000)
+    data["g"] = np.random.default_rng(4).integers(1901, 2000, len(data))
+    data["y"] += (data.g - 1950) / 30 * data.t
+    low, high = uneven_effect(make_design(data, **LINE)).places
+    assert int(low) == np.quantile(data.g, 0.1) and int(high) == np.quantile(data.g, 0.9)
+
+
+def classes(seed, schools=40, size=40):
+    """Half of each school's classes are small, and classes of one teacher share what moves them."""
+    draw = np.random.default_rng(seed)
+    school, small = np.repeat(np.arange(schools), size), np.tile(np.repeat([0.0, 1.0], size // 2), schools)
+    teacher, shared = draw.normal(size=(2, schools, 2))
+    place = school, small.astype(int)
+    a, noise = draw.normal(size=(2, schools * size))
+    data = pd.DataFrame({"t": small, "g": teacher[place], "a": a, "b": draw.normal(size=len(a)), "school_id": school})
+    return data.assign(y=0.3 * small + shared[place] + a + noise)
+
+
+def test_an_effect_that_only_groups_vary_is_not_uneven():
+    """What a class shares is no way in which the effect changes with its teacher."""
+    counted, alone = [], []
+    for seed in range(20):
+        data = classes(seed)
+        design = make_design(data, **LINE)
+        groups = groups_of(identifiers(design, data)[0], design, data)
+        counted.append(uneven_effect(design, groups) is not None)
+        alone.append(uneven_effect(design) is not None)
+    assert sum(counted) <= 2 and sum(alone) >= 8
+    data = classes(next(seed for seed in range(20) if alone[seed] and not counted[seed]))
+    assert make_report(make_design(data, **LINE), data=data).uneven is None

@@ -1,5 +1,7 @@
 """What two formulas say: instruments, what stands on no right side, and what may be made of one column."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,7 +104,8 @@ def test_two_things_may_share_a_column_that_is_neither(prices, outcome, treatmen
         ("wage ~ I(wage/index)", "I(wage/index) ~ w", r"treatment .* from \['wage'\].*whole of the outcome"),
         ("I(wage + rent) ~ I(wage - rent)", "I(wage - rent) ~ w", r"made from \['rent', 'wage'\]"),
         ("wage ~ log(rent/index) + I(rent*index)", "log(rent/index) ~ w", r"\['index', 'rent'\], and so is the tr"),
-        ("wage ~ I(rent > 1) + rent", "I(rent > 1) ~ w", r"terms \['rent'\] are made from \['rent'\], and so is"),
+        ("wage ~ I(rent > 1) + rent", "I(rent > 1) ~ w", r"from \['rent'\], and so is .*near the threshold"),
+        ("wage ~ I(rent == 2) + I(rent == 3)", "I(rent == 2) ~ w", r"compare two levels of rent alone.*'rent'\].isin"),
         ("log(wage) ~ rent + wage:index", "rent ~ w", r"\['wage:index'\] are made from \['wage'\], and so"),
     ],
 )
@@ -117,3 +120,9 @@ def test_a_column_with_the_name_of_a_keyword_is_told_so(data, name):
         make_design(data.assign(**{name: data.x**2}), outcome=f"y ~ t + C({name})", treatment="t ~ x")
     with pytest.raises(ValueError, match="spaces or signs"):
         make_design(data, outcome="y ~ t + x body", treatment="t ~ x")
+
+
+@pytest.mark.parametrize("compared", ["x == 1", "x >= 0.5", "g == 'a b'", 'g != "b"'])
+def test_a_comparison_by_itself_is_told_where_it_stands(data, compared):
+    with pytest.raises(ValueError, match=re.escape(f"a comparison stands in I(...): I({compared})")):
+        make_design(data.assign(g="a b"), outcome=f"y ~ ({compared}) + x", treatment=f"({compared}) ~ x")

@@ -52,6 +52,16 @@ FAULTS = {
     "quasi separation": (
         FISH.assign(g=np.where((FISH.t == 1) & (FISH.z > 0), "b", "a")), "y ~ t + g", "t ~ g",
         ["separation", "g[T.b]", "'t'", "merge rare levels"]),
+    "separation by many levels": (
+        FISH.assign(g=[f"g{k // 4:02d}" for k in range(60)], t=[k % 2 if k < 32 else k // 4 % 2 for k in range(60)]),
+        "y ~ t + z + C(g)", "t ~ z + C(g)", ["a combination of ['C(g)'", "a category in the outcome formula alone"]),
+    "a product in a column of its own": (
+        FISH.assign(a=np.arange(60) % 2, b=np.arange(60) // 30, t=np.arange(60) % 2 * (np.arange(60) // 30)),
+        "y ~ t + a + b + z", "t ~ a + b + z",
+        ["t is the product of a and b", "outcome='y ~ a * b + ...' and treatment='a ~ b + ...'"]),
+    "text in three arms": (
+        FISH.assign(t=np.resize(["A", "B", "C"], 60)), OUTCOME, TREATMENT,
+        ["write I(t == 'A')", "two of them alone, keep their rows: data[data['t'].isin(['A', 'B'])]"]),
     "collinear columns": (
         FISH.assign(w=FISH.x + 2 * FISH.z), "y ~ t + x + z + w", "t ~ x", ["collinear", "'x'", "'z'", "'w'", "leave"]),
     "collinear with the treatment": (

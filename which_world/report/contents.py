@@ -22,12 +22,12 @@ from which_world.readings import tipping_point, weigh
 from which_world.report.beliefs import PROBABILITY, sensitivity_of, worlds_of
 from which_world.report.curves import curves, curves_said, not_looked_at
 from which_world.report.examine import MISLED, data_checks, doubts, own_parts
-from which_world.report.identifiers import belonging, identifiers, narrowed, used
+from which_world.report.identifiers import belonging, groups_of, identifiers, narrowed, used
 from which_world.report.instruments import instrument_table, instruments_said
 from which_world.report.leaning import leaning
 from which_world.report.names import TableAsRead, labelled, rows_of, source_of
 from which_world.report.options import check_options, check_within, decided
-from which_world.report.order import following, following_said, times
+from which_world.report.order import following, following_said, if_sorted, times
 from which_world.report.report import Report, read_of
 from which_world.report.sentences import (
     assumptions,
@@ -177,9 +177,11 @@ def make_report(
     checks += instruments_said(instruments, design, unit)
     at_hand = not design.stands_for and design.n <= LOOKED
     deciding = influence(design) if at_hand else pd.DataFrame()
-    bent = curves(design, _times(of_file, design, source))
-    checks += [*curves_said(bent, unit), *not_looked_at(design)]
-    unlike = uneven_effect(design)
+    rows = None if source.data is None else rows_of(source.data, design)
+    groups = groups_of(shared, of_file, rows)
+    bent = curves(design, _times(of_file, design, source), groups)
+    checks += [*curves_said(bent, unit, if_sorted(design)), *not_looked_at(design)]
+    unlike = uneven_effect(design, groups)
     checks += uneven_said(unlike, design.treatment, unit)
     sensitivity = sensitivity_of(design, chart, belief, alpha, seed)
     tell("benchmarks")

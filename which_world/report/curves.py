@@ -22,7 +22,7 @@ from which_world.report.report import Curved
 from which_world.report.words import agreeing, listed, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from which_world.design import Design
 
@@ -56,7 +56,11 @@ class Spline(NamedTuple):
     place: int
 
 
-def curves(design: Design, outside: Mapping[str, np.ndarray] | None = None) -> Curved | None:
+def curves(
+    design: Design,
+    outside: Mapping[str, np.ndarray] | None = None,
+    groups: Sequence[np.ndarray] = (),
+) -> Curved | None:
     """Which curves and products of covariates, or of time, are missing from both formulas.
 
     Squares, cubes and products are tried by their scores in both equations, which allow for uneven
@@ -65,14 +69,17 @@ def curves(design: Design, outside: Mapping[str, np.ndarray] | None = None) -> C
     is left of the outcome goes with what is left of the treatment in rows that lie beside each
     other in it, as any smooth curve of it in both makes them (differencing, Yatchew 1997).
     `outside` are columns of neither formula, (n,), by name: what is tried of them is a straight
-    line, a square and a cube.
+    line, a square and a cube. `groups` are rows that may belong together, (n,) each, as whole
+    numbers from 0: the scores of a group are one, by whichever makes them the least clear.
 
     Returns
     -------
     Curved or None
         None where there is no such term, or where rows are not at hand.
     """
-    found = _straightened(design, both_residuals, outside or {}) if looked_at(design) else None
+    found = None
+    if looked_at(design):
+        found = _straightened(design, both_residuals, outside or {}, groups)
     if found is None:
         return None
     names, with_them = found
@@ -89,7 +96,7 @@ def curves_by_instruments(design: Design) -> Curved | None:
     """
     if not design.instruments or design.moderators or not looked_at(design):
         return None
-    found = _straightened(design, two_stage_rows, {})
+    found = _straightened(design, two_stage_rows, {}, ())
     if found is None:
         return None
     names, with_them = found
@@ -97,13 +104,13 @@ def curves_by_instruments(design: Design) -> Curved | None:
     return Curved(names, effect, straightened, np.nan)
 
 
-def _straightened(design, residuals, outside):
+def _straightened(design, residuals, outside, groups):
     """What is missing, as formulas name it, and the design with it; None where nothing is.
 
     `residuals` gives what a design's formulas leave of the outcome and of what moves it, (2, n).
     """
     bases = Bases(bases_of(design), dict(outside))
-    terms = _missing(design, bases, residuals(design)) if any(bases) else []
+    terms = _missing(design, bases, residuals(design), groups) if any(bases) else []
     if not terms:
         return None
     splines = {(term.label,) for term in terms if isinstance(term, Spline)}
@@ -141,14 +148,17 @@ def not_looked_at(design: Design) -> list[str]:
     return [f"Curves and products beyond {names}, that both formulas leave out, {UNSEEN}"]
 
 
-def curves_said(found: Curved | None, unit: str = "") -> list[str]:
-    """What is missing from both formulas, and what it does to the effect, in a sentence."""
+def curves_said(found: Curved | None, unit: str = "", if_sorted: str = "") -> list[str]:
+    """What is missing from both formulas, and what it does to the effect, in a sentence.
+
+    `if_sorted` says what to do if a sort made the order of the rows say something.
+    """
     if found is None:
         return []
     are, move = agreeing(found.terms, "is", "are"), agreeing(found.terms, "moves", "move")
-    column = (
-        "; data['order'] = range(len(data)) makes a column of it" if ORDER in found.terms else ""
-    )
+    column = ""
+    if ORDER in found.terms:
+        column = f"; data['order'] = range(len(data)) makes a column of it{if_sorted}"
     return [
         f"{listed(found.terms)} {are} in neither formula and {move} both treatment and outcome: "
         f"{with_terms(found, unit)}{column}."
@@ -230,17 +240,19 @@ def _written(term):
     return ":".join([first, *others])
 
 
-def _missing(design, bases, residuals):
+def _missing(design, bases, residuals, groups):
     """The terms that move both, the clearest first, and with each all that its formula holds.
 
     `residuals` are what the formulas leave of the outcome and of what moves it, (2, n).
     """
     step = -(-design.n // SPREAD_OVER)
     u, v = (values[::step] for values in residuals)
-    few = bases.every(step)
+    few, together = bases.every(step), [np.arange(len(u)), *(codes[::step] for codes in groups)]
     Q, _ = np.linalg.qr(np.column_stack([np.ones(len(u)), design.C[::step, design.in_outcome]]))
     chosen: list[tuple] = []
-    while len(chosen) < MOST and (more := _clearest(few, Q, u, v) or _followed(few, u, v)):
+    while len(chosen) < MOST and (
+        more := _clearest(few, Q, u, v, together) or _followed(few, u, v)
+    ):
         before = len(chosen)
         for term in more:
             column = _column(term, few)
@@ -255,7 +267,7 @@ def _missing(design, bases, residuals):
     return chosen
 
 
-def _clearest(bases, Q, u, v):
+def _clearest(bases, Q, u, v, together):
     """The term whose scores are the clearest in both equations, and those that belong to it.
 
     None where chance may do as much. `Q`, (n, p), spans what the formulas hold; `u` and `v` are
@@ -267,7 +279,8 @@ def _clearest(bases, Q, u, v):
         left = column - Q @ (Q.T @ column)
         if _is_new(left, column):
             tried += 1
-            scores = _clear(left - v * (v @ left) / (v @ v), u), _clear(left, v)
+            alone = left - v * (v @ left) / (v @ v)
+            scores = clear(alone * u, together), clear(left * v, together)
             grown = memory if term[0] in bases.outside else (1.0, 1.0)
             least = min(score / factor for score, factor in zip(scores, grown))
             clearest, best = max((clearest, best), (term, least), key=lambda each: each[1])
@@ -316,10 +329,13 @@ def _is_new(left, column):
     return left @ left > NEW * (column @ column)
 
 
-def _clear(column, residuals):
-    """How many standard errors of uneven spread a score is from zero."""
-    scores = column * residuals
-    return abs(scores.sum()) / max(np.sqrt(scores @ scores), 1e-300)
+def clear(scores: np.ndarray, together: Sequence[np.ndarray]) -> float:
+    """How many standard errors of uneven spread a sum of scores, (n,), is from zero.
+
+    By the groups in `together`, whole numbers from 0, that make the fewest of it.
+    """
+    sums = [np.bincount(codes, scores) for codes in together]
+    return min(abs(scores.sum()) / max(np.sqrt(each @ each), 1e-300) for each in sums)
 
 
 def _with_terms(design, columns):

@@ -115,7 +115,8 @@ def _rows(design, dropped):
     lost = ", none was dropped"
     if dropped:
         total = design.n + dropped
-        lost = f"; {dropped:,} of {total:,} were dropped because a value was missing"
+        were = "was" if dropped == 1 else "were"
+        lost = f"; {dropped:,} of {total:,} {were} dropped because a value was missing"
     return f"{design.n:,} rows are used{lost}."
 
 

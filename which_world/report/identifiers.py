@@ -31,6 +31,7 @@ FEWEST_GROUPS = 3  # with fewer, a column is a yes or a no and no set of cluster
 ENOUGH_GROUPS = 20.0  # of one size, with fewer of which a clustered error is itself too small
 ENOUGH_LEVELS = 10.0  # the same of a category of the formulas, which is judged by what is left
 BEYOND = 1 / 3  # share of a resemblance that the smooth curve of a name leaves at least
+BENDS = 6  # values, from which a number may bend: of fewer a bend would pass for half of any names
 FLEXIBLE = 8  # most terms of the smooth curve that a measurement is told by
 SETTLED = 1e-8  # share of the treatment's variation within groups, below which there is none
 NAMES = re.compile(r"(^|_)(id|ids|sid|pid|uid|hhid|caseid|idnr|fips|zip)(_|$)", re.IGNORECASE)
@@ -88,10 +89,12 @@ def identifiers(
         if growth.p < LIKELY and growth.factor > NARROW:
             factors = growth.factor, _by_instruments(design, codes, absorbed=codes.max())
             rows[name] = _row(design, column, codes, factors, term)
-    data = pd.DataFrame() if data is None else data
+    data = _of_file(data)
     for column in nameable(data).columns.difference(used(design), sort=False):
         codes = _groups(data[column])
         if codes is None or any(_same(codes, others) for _, others in known.values()):
+            continue
+        if _restates(column, data[column], codes, data[data.columns.intersection(used(design))]):
             continue
         name = repr(own_names.get(column, column))
         if _evenly(codes) < ENOUGH_GROUPS and _rewrites(design.y, codes):
@@ -101,6 +104,23 @@ def identifiers(
             rows[name] = row
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.rename_axis("identifier"), looked
+
+
+def groups_of(table: pd.DataFrame, design: Design, data: pd.DataFrame | None) -> list[np.ndarray]:
+    """The groups of each column of `identifiers`, where they are enough to count by.
+
+    Whole numbers from 0, (n,).
+    """
+    known, columns = categories(design), _of_file(data)
+    every = (
+        known[column][1] if term else _groups(columns[column])
+        for column, term in zip(table.get("column", ()), table.get("term", ()))
+    )
+    return [codes for codes in every if _evenly(codes) >= ENOUGH_GROUPS]
+
+
+def _of_file(data):
+    return pd.DataFrame() if data is None else data
 
 
 def _row_of_file(design, column, labels, codes):
@@ -188,6 +208,23 @@ def _same(codes, others):
     return pairs == codes.max() + 1 == others.max() + 1
 
 
+def _restates(column, labels, codes, data):
+    """Whether a number only says again what a column in the formulas says: a square, a logarithm.
+
+    One rises or falls wherever the other does.
+    """
+    numbers = _numbers(labels)
+    if numbers is None or NAMES.search(column):
+        return False
+    for _, own in data.items():
+        others = _numbers(own)
+        if others is not None and _same(codes, pd.factorize(own)[0]):
+            steps = np.diff(others.to_numpy()[np.argsort(numbers.to_numpy(), kind="stable")])
+            if (steps >= 0).all() or (steps <= 0).all():
+                return True
+    return False
+
+
 def used(design: Design) -> list[str]:
     """Names of the columns that the formulas use."""
     groups = design.variables or [(covariate,) for covariate in design.covariates]
@@ -258,12 +295,13 @@ def _names_groups(column, labels, codes, residuals, design):
 def _curve(values, groups):
     """Powers of a number and of its rank, the columns of a smooth curve.
 
-    A term for each four groups, and eight at most.
+    A term for each four groups, and eight at most; from six on, as a rating has, at least a bend.
     """
     number = pd.Series(values).fillna(np.nanmean(values))
     scaled = [_scaled(number.rank()), _scaled(number)]
-    powers = [part**k for k in range(1, FLEXIBLE // 2 + 1) for part in scaled]
-    terms = max(1, min(FLEXIBLE, groups // 4))
+    order = [(0, 1), (1, 2), (1, 1), (0, 2), (0, 3), (1, 3), (0, 4), (1, 4)]
+    powers = [scaled[part] ** k for part, k in order]
+    terms = max(1 + (groups >= BENDS), min(FLEXIBLE, groups // 4))
     return np.column_stack([np.ones(len(number)), *powers[:terms]])
 
 

@@ -19,6 +19,9 @@ ORDER = "the order of the rows"
 CERTAIN = 1e-3  # p-value from which rows that resemble the one before are spoken of
 CLEAR = 2.0  # standard errors of an autocorrelation, from which it is counted
 FEW = 20.0  # independent rows, below which two things that only drift look related
+BACK = 0.05  # share of the steps that go back, at most, in rows that are all but sorted
+IN_RANK = 0.99  # correlation of ranks with the order of the rows, from which the same is true
+HEAP = 0.1  # least share of the rows in a heap that a sort would bring together
 FEWEST_TIMES = 3  # values, with fewer of which a column shows no trend
 SINCE = "Since rows resemble those just before them in both equations, as rows in time do"
 REMEDY = "take differences from row to row, or count stretches of rows as one"
@@ -52,6 +55,32 @@ def _sorted(values):
     """Whether rows are sorted by these values, which their order then only repeats."""
     steps = np.diff(values)
     return bool((steps >= 0).all() or (steps <= 0).all())
+
+
+def _all_but_sorted(values):
+    """Whether a sort may have arranged rows, by these values or by what is nearly the same.
+
+    Ranks follow the order, or few steps go back, or one end is a heap of one value. A slow trend
+    does the same, so this is a question and no verdict.
+    """
+    ranks, steps = pd.Series(values).rank(), np.diff(values)
+    if abs(np.corrcoef(ranks, np.arange(len(ranks)))[0, 1]) > IN_RANK:
+        return True
+    rising, falling = (steps > 0).sum(), (steps < 0).sum()
+    if min(rising, falling) <= BACK * (rising + falling):
+        return True
+    of_ends = [values == values[end] for end in (0, -1)]
+    return any(HEAP < same.mean() and np.diff(same).sum() == 1 for same in of_ends)
+
+
+def if_sorted(design: Design) -> str:
+    """What to do, if a sort by the outcome and no time made rows alike; empty if none can have."""
+    if design.stands_for or not _all_but_sorted(design.y):
+        return ""
+    return (
+        f"; if the file was sorted by {design.outcome}, shuffle its rows and ask again: "
+        "data.sample(frac=1, random_state=0)"
+    )
 
 
 def _as_time(name, column):
@@ -146,14 +175,24 @@ def following(design: Design, growth: InOrder | None = None) -> list[Narrow]:
     growth = in_order(design) if growth is None else growth
     if growth.p >= CERTAIN or growth.factor <= NARROW:
         return []
-    return [Narrow(growth.factor, SINCE, REMEDY)]
+    return [Narrow(growth.factor, SINCE, REMEDY + if_sorted(design))]
 
 
 def following_said(design: Design) -> list[str]:
-    """The same in a sentence."""
+    """The same in a sentence; that nothing was looked at, where a sort says what order would."""
+    sorted_by = [
+        name
+        for name, values in ((design.outcome, design.y), (design.treatment, design.t))
+        if not design.stands_for and _sorted(values)
+    ]
+    if sorted_by:
+        return [
+            f"Rows are sorted by {sorted_by[0]}, so their order was not looked at: if they are in "
+            "time, a column has to say so."
+        ]
     return [
         f"{SINCE}, the intervals here, which count every row as news, are too narrow, by a factor "
-        f"of about {each.factor:.1f} at ρ = 0: {REMEDY}."
+        f"of about {each.factor:.1f} at ρ = 0: {each.remedy}."
         for each in following(design)
     ]
 

@@ -10,7 +10,7 @@ import pandas as pd
 from which_world.classical import ols
 from which_world.readings import between_columns, read_map
 from which_world.report.curves import curves_by_instruments, with_terms
-from which_world.report.examine import EXTRAPOLATED, beyond_overlap, repeated
+from which_world.report.examine import EXTRAPOLATED, WEAK, beyond_overlap, first_stage, repeated
 from which_world.report.identifiers import narrowed
 from which_world.report.instruments import (
     REJECTED,
@@ -21,7 +21,13 @@ from which_world.report.instruments import (
     widened,
 )
 from which_world.report.order import FEW as FEW_ROWS
-from which_world.report.order import following, grown_by_order, independent_rows
+from which_world.report.order import (
+    ORDER,
+    following,
+    grown_by_order,
+    if_sorted,
+    independent_rows,
+)
 from which_world.report.report import Narrow
 from which_world.report.sentences import (
     FEW,
@@ -31,6 +37,7 @@ from which_world.report.sentences import (
     instruments_alone,
     left_out,
     shared_by,
+    strength,
     two_stages_of,
     wide_tip,
     yardsticks,
@@ -59,12 +66,13 @@ SLIGHT = 0.05  # a current that one cause makes which explains a twentieth of wh
 SUPPOSED = 0.3  # a hidden current that a precise zero is held against
 SURE = Narrow(1.0, "", "")  # an interval that nothing makes too narrow
 NO_YARDSTICK = (
-    "There is no yardstick for how likely that is, with {} to compare it with: ask who knows the "
-    "field what such a cause could be, before you act."
+    "There is no yardstick for how likely that is, with {1} to compare it with: ask who knows the "
+    "field what such a cause could be, before you act, unless {0} was drawn by lot."
 )
 HARDLY_RULED_OUT = (
     "A cause that explains a twentieth of what the covariates leave of both would be enough, and "
-    "what was measured cannot rule that out: do not act on the sign alone."
+    "what was measured cannot rule that out: unless {0} was drawn by lot, do not act on the sign "
+    "alone."
 )
 FAINT = (
     "Act on the sign only if {0} was drawn by lot: the strongest current that was measured is "
@@ -177,11 +185,14 @@ def _extrapolated(design) -> Verdict:
 
 def _drifting(design, rows):
     """The verdict where so few rows are independent that two drifts may look like an effect."""
+    differences = f"those of {design.outcome}"
+    if design.outcome.isidentifier():
+        differences = f"data[{design.outcome!r}].diff()"
     return Verdict(
         f"Rows follow those just before them so closely that they tell as much as about {rows:.0f} "
         "independent ones: two things that only drift would look as related.",
-        "Do not act before differences from row to row say the same: "
-        f"data[{design.outcome!r}].diff(), and likewise the others.",
+        f"Do not act before differences from row to row say the same: {differences}, and "
+        f"likewise the others{if_sorted(design)}.",
         False,
     )
 
@@ -251,7 +262,7 @@ def _condition(report, learned, alone):
     """What the first sentence takes for granted."""
     design = report.design
     if not (learned or alone):
-        return "if nothing unmeasured moves both"
+        return f"if nothing unmeasured moves both{_unheard(report)}"
     move = agreeing(design.instruments, "moves", "move")
     through = (
         f"if {listed(design.instruments)} {move} {design.outcome} only through {design.treatment}"
@@ -265,6 +276,17 @@ def _condition(report, learned, alone):
     effect, low, high = two_stages_of(report)
     says = f"{number(effect, high - low)} ({interval(low, high)})"
     return f"{way}; without a prior, two-stage least squares says {says}"
+
+
+def _unheard(report):
+    """Why instruments have no say, if they are too weak for one, counted by groups or by rows."""
+    if not report.design.instruments or not (f := strength(report)) < WEAK:
+        return ""
+    are = agreeing(report.design.instruments, "is", "are")
+    by = ""
+    if first_stage(report.design) > f:
+        by = f" if rows are counted by {report.identifiers['first_stage'].idxmin()}"
+    return f" ({listed(report.design.instruments)} {are} too weak to tell, F = {f:z.1f}{by})"
 
 
 def _open(report, low, high, learned) -> Verdict:
@@ -288,12 +310,18 @@ def _open(report, low, high, learned) -> Verdict:
             told,
         )
     if not learned and (curved := report.curved) and abs(curved.straightened) > bound:
-        advice = _to_be_curved(report.curved, report.unit)
+        advice = _to_be_curved(report, report.curved)
         why = "By straight lines in the covariates alone it is next to nothing."
         return Verdict(why, advice, False, told | {"curved"})
+    return _little(report, bound, learned, told)
+
+
+def _little(report, bound, learned, told):
+    """The verdict on an effect that is known to be next to nothing."""
     about = np.format_float_positional(bound, precision=1, fractional=False, trim="-")
     about += unit_of(report)
-    known = f"it is smaller than about {about} either way: next to nothing, and known well."
+    little = f"next to nothing {_beside(report.design)}"
+    known = f"it is smaller than about {about} either way: {little}, and known well."
     if learned:
         advice = "if you can defend that condition and so little does not matter"
         return Verdict(f"Then {known}", f"Act as if there were none, {advice}.", True, told)
@@ -303,6 +331,18 @@ def _open(report, low, high, learned) -> Verdict:
     advice += f" and you know of no hidden cause{_masked(report)}"
     why = f"If nothing is hidden {known}"
     return Verdict(why, f"Act as if there were none, {advice}.", True, told)
+
+
+def _beside(design):
+    """What an effect is next to nothing beside, for a typical step of a continuous treatment."""
+    if design.outcome_kind == "binary":
+        share, rarer = _range(design), int(design.y.mean() <= 0.5)
+        return f"beside the {percent(share)} with {design.outcome} = {rarer}"
+    outcome, treatment = (number(sd, sd / 10) for sd in (_range(design), design.t.std()))
+    beside = f"beside the standard deviation of {design.outcome}, {outcome}"
+    if design.kind == "binary":
+        return beside
+    return f"even for one standard deviation of {design.treatment}, {treatment}, {beside}"
 
 
 def _range(design):
@@ -366,7 +406,7 @@ def _by_instruments(report, narrow) -> Verdict:
     if curved and curved.straightened * np.sign(curved.effect) < _half(two_stages_of(report)):
         return Verdict(
             "By two-stage least squares the sign rests on straight lines in the covariates.",
-            _to_be_curved(curved, report.unit),
+            _to_be_curved(report, curved),
             False,
         )
     have = agreeing(design.instruments, "has", "have")
@@ -397,7 +437,7 @@ def _hidden_cause(report) -> Verdict:
     )
     if report.curved and along.get(left_out(report.curved.terms), 0.0) > abs(tip) / 2:
         return Verdict(
-            why, _to_be_curved(report.curved, report.unit), False, frozenset({"tipping", "curved"})
+            why, _to_be_curved(report, report.curved), False, frozenset({"tipping", "curved"})
         )
     advice, licence = _advice(report, along, abs(tip))
     return Verdict(why, advice, licence, frozenset({"tipping"}))
@@ -409,12 +449,13 @@ def _half(effect):
     return (high - low) / 2
 
 
-def _to_be_curved(curved, unit):
+def _to_be_curved(report, curved):
     """What to do about curves and products that both formulas leave out."""
     stand = agreeing(curved.terms, "stands", "stand")
+    shuffle = if_sorted(report.design) if ORDER in curved.terms else ""
     return (
         f"Do not act before {listed(curved.terms)} {stand} in both formulas: "
-        f"{with_terms(curved, unit)}."
+        f"{with_terms(curved, report.unit)}{shuffle}."
     )
 
 
@@ -487,9 +528,9 @@ def _advice(report, along, tip):
         )
         return advice, False
     if tip < SLIGHT:
-        return HARDLY_RULED_OUT, False
+        return HARDLY_RULED_OUT.format(report.design.treatment), False
     if len(along) < ENOUGH:
-        return NO_YARDSTICK.format(FEWER[len(along)]), False
+        return NO_YARDSTICK.format(report.design.treatment, FEWER[len(along)]), False
     if along.abs().max() < SLIGHT:
         return FAINT.format(report.design.treatment, along.abs().max()), True
     times = ""

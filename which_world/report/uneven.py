@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from which_world.report.curves import SPREAD_OVER, bases_of, looked_at
+from which_world.report.curves import SPREAD_OVER, bases_of, clear, looked_at
 from which_world.report.report import Uneven
 from which_world.report.words import number, span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from which_world.design import Design
 
@@ -37,17 +37,20 @@ class Product(NamedTuple):
     words: Callable[[float], str]
 
 
-def uneven_effect(design: Design) -> Uneven | None:
+def uneven_effect(design: Design, groups: Sequence[np.ndarray] = ()) -> Uneven | None:
     """What the effect of a continuous outcome changes with most clearly; None where none is clear.
 
     A bend of the line at the median of a continuous treatment is tried, and its product with each
     covariate, by scores that allow for uneven spread, against Bonferroni's p-value. Squares of the
     covariates stand beside, since a curve of a covariate would pass for one of the treatment.
+    `groups` are rows that may belong together, (n,) each, as whole numbers from 0: the scores of
+    a group are one, by whichever makes them the least clear.
     """
     if design.outcome_kind == "binary" or design.moderators or not looked_at(design):
         return None
     step = -(-design.n // SPREAD_OVER)
     y, dose = design.y[::step], design.dose[::step]
+    together = [np.arange(len(y)), *(codes[::step] for codes in groups)]
     constant = np.ones((len(y), int(design.intercept_O)))
     A = np.column_stack([constant, design.C[::step][:, design.in_outcome], dose])
     tried: list[tuple[float, int, Product]] = []
@@ -56,12 +59,10 @@ def uneven_effect(design: Design) -> Uneven | None:
     for product in _products(design, step):
         left = _less(_less(product.column, Q), _basis(product.others, Q))
         if left @ left > NEW * (product.column @ product.column):
-            scores = left * u
-            clear = abs(scores.sum()) / max(np.sqrt(scores @ scores), 1e-300)
-            tried.append((clear, len(tried), product))
+            tried.append((clear(left * u, together), len(tried), product))
     if not tried or not 2 * norm.sf(max(tried)[0]) * len(tried) < LIKELY:
         return None
-    return _told(max(tried)[2], A, y)
+    return _told(max(tried)[2], A, y, together)
 
 
 def _products(design, step) -> Iterator[Product]:
@@ -90,9 +91,10 @@ def _products(design, step) -> Iterator[Product]:
 
 
 def _raw(value, mean, sd):
-    """A standardised value in the reader's units, to a hundredth of its spread."""
+    """A standardised value in the reader's units, to a hundredth of its spread; a year as 1949."""
     fine = 10 ** np.floor(np.log10(sd)) / 100
-    return number(float(np.round((mean + sd * value) / fine) * fine + 0.0))
+    raw = float(np.round((mean + sd * value) / fine) * fine + 0.0)
+    return number(raw) if abs(raw) >= 1e4 else number(raw).replace(",", "")
 
 
 def _basis(columns, Q):
@@ -106,20 +108,33 @@ def _less(columns, Q):
     return columns - Q @ (Q.T @ columns)
 
 
-def _told(product, A, y):
-    """The effect at two places, with robust errors."""
+def _two_places(values):
+    """Two values, each with many rows at it or beyond it, that are not the same.
+
+    Where nine rows in ten have one value, those that lie beyond it are the other place.
+    """
+    low, high = (np.quantile(values, share, method="nearest") for share in (LOW, HIGH))
+    if low == high:
+        below, above = values[values < low], values[values > low]
+        low = np.quantile(below, 0.5, method="nearest") if len(below) else low
+        high = np.quantile(above, 0.5, method="nearest") if len(above) else high
+    return low, high
+
+
+def _told(product, A, y, together):
+    """The effect at two places, with the widest of the errors that count whole groups."""
     A = np.column_stack([*product.others, product.column, A])
     scaled = A / np.sqrt(np.mean(A**2, axis=0))
     inverse, unit = np.linalg.pinv(scaled), np.sqrt(np.mean(A**2, axis=0))
     b = inverse @ y / unit
     scores = (inverse * (y - A @ b)) / unit[:, None]
-    covariance = scores @ scores.T * len(y) / (len(y) - A.shape[1])
+    fewer = len(y) / (len(y) - A.shape[1])
     effects, places = [], []
-    for share in (LOW, HIGH):
-        value = np.quantile(product.values, share, method="nearest")
+    for value in _two_places(product.values):
         along = np.zeros(len(b))
         along[-1], along[len(product.others)] = 1.0, value
-        effect, half = along @ b, WIDTH * np.sqrt(along @ covariance @ along)
+        sums = (np.bincount(codes, along @ scores) for codes in together)
+        effect, half = along @ b, WIDTH * np.sqrt(fewer * max(each @ each for each in sums))
         effects.append((float(effect), float(effect - half), float(effect + half)))
         places.append(product.words(float(value)))
     return Uneven(product.by, (places[0], places[1]), (effects[0], effects[1]))

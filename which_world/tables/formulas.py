@@ -20,6 +20,7 @@ from which_world import arguments
 from which_world.tables import factors
 from which_world.tables.dialects import foreign, of_product, one_at_a_time, several
 
+COMPARED = r"\w+ *(==|!=|>=|<=|>|<) *(?:'[^']*'|\"[^\"]*\"|[\w.]+)"
 TAKEN = set(keyword.kwlist) - {"True", "False", "None", "and", "or", "not"}  # no name of a column
 
 
@@ -155,6 +156,8 @@ def _hint_of_names(text):
             f"inside a function, as in C(`{taken}`), only read_table and the command line know it, "
             "and make_design wants the column renamed"
         )
+    if compared := re.search(COMPARED, text):
+        return f"a comparison stands in I(...): I({compared[0]})"
     return "a name with spaces or signs stands in backticks: `Body Mass (kg)`"
 
 
@@ -260,7 +263,7 @@ def check_apart(outcome: ParsedFormula, treatment: ParsedFormula, terms: Sequenc
         raise ValueError(
             f"the terms {made} are made from {sorted(own)}, and so is the treatment {t!r}; it is "
             "accepted as one term of the outcome formula, by itself or multiplied by covariates, "
-            "and nowhere in the right-hand side of its own formula."
+            f"and nowhere in the right-hand side of its own formula{_instead(t, own)}."
         )
     if made := _made_from(ends, every):
         raise ValueError(
@@ -268,6 +271,22 @@ def check_apart(outcome: ParsedFormula, treatment: ParsedFormula, terms: Sequenc
             "on the right are the treatment and what was settled before it, and never the "
             "outcome or what is made from it: leave them out."
         )
+
+
+def _instead(treatment, columns):
+    """What to do where a treatment is one level, or one side of a threshold, of a column."""
+    (column, *others), made = sorted(columns), re.fullmatch(rf"I\({COMPARED}\)", treatment)
+    if others or not made:
+        return ""
+    if made[1] in ("==", "!="):
+        return (
+            f"; to compare two levels of {column} alone, keep their rows: "
+            f"data[data[{column!r}].isin([..., ...])]"
+        )
+    return (
+        f"; where {column} itself settles the treatment, as a threshold does, it leaves nobody to "
+        f"compare: keep the rows near the threshold, and leave {column} out"
+    )
 
 
 def _made_from(columns, every):

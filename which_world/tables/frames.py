@@ -368,6 +368,9 @@ def _response(data, values, equation):
         words = sorted(pd.unique(data[column].dropna()).tolist(), key=str)
         some = [*map(repr, words[:4]), *(["..."] if len(words) > 4 else [])]
         one = recoded(column, words[-1] if len(words) == 2 else words[0], argument)
+        if len(words) > 2 and argument == "treatment":
+            two = f"data[data[{column!r}].isin([{', '.join(some[:2])}])]"
+            one += f"; to compare two of them alone, keep their rows: {two}"
         raise ValueError(
             f"{argument}: {name!r} holds [{', '.join(some)}]; accepted are numbers, and for a "
             f"binary {argument} the numbers 0 and 1: {one}."

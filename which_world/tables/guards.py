@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from itertools import combinations
 from typing import NamedTuple, NoReturn
 
 import numpy as np
@@ -169,21 +171,39 @@ def check_overlap(design: Design) -> None:
     guilty = separation(design, "treatment", design.in_treatment & design.in_outcome)
     if guilty:
         raise ValueError(
-            f"perfect separation: a combination of {few(guilty)} predicts the treatment "
-            f"{design.treatment!r} without error for some or all rows, so the probit coefficients "
-            "run off to infinity and treated and untreated rows cannot be compared; leave those "
-            "terms out, merge rare levels, have a category in the outcome formula alone, or keep "
-            "the rows where both treatments occur, which gives up what rows that are never treated "
-            f"tell of the untreated{_apart(design.treatment, guilty)}."
+            f"perfect separation: a combination of {few(_terms_first(guilty))} predicts the "
+            f"treatment {design.treatment!r} without error for some or all rows, so the probit "
+            "coefficients run off to infinity and treated and untreated rows cannot be compared; "
+            "leave those terms out, merge rare levels, have a category in the outcome formula "
+            "alone, or keep the rows where both treatments occur, which gives up what rows that "
+            f"are never treated tell of the untreated{_apart(design, guilty)}."
         )
 
 
-def _apart(treatment, guilty):
+def _terms_first(labels):
+    """Labels with one name for all levels of a term, of which there are the most, in front."""
+    levels = Counter(label.partition("[")[0] for label in labels if "[" in label)
+    terms = [term for term, many in levels.most_common() if many > 1]
+    return [*terms, *(label for label in labels if label.partition("[")[0] not in terms)]
+
+
+def _apart(design, guilty):
     """What to ask for where the treatment is a product of what settles it; else empty."""
-    product = re.fullmatch(r"I\((\w+) \* (\w+)\)", treatment)
-    if not product or not set(product.groups()) <= set(guilty):
-        return ""
-    return f"; of a product, accepted is {of_product(*product.groups())}"
+    product = re.fullmatch(r"I\((\w+) \* (\w+)\)", design.treatment)
+    if product and set(product.groups()) <= set(guilty):
+        return f"; of a product, accepted is {of_product(*product.groups())}"
+    ones = {
+        label: design.C[:, place] > 0  # of two values, the higher is above their mean
+        for place, label in enumerate(design.covariates)
+        if label in guilty and label.isidentifier() and len(np.unique(design.C[:, place])) == 2
+    }
+    for first, second in combinations(ones, 2):
+        if np.array_equal(ones[first] & ones[second], design.t == 1):
+            return (
+                f"; {design.treatment} is the product of {first} and {second}, and of a product "
+                f"accepted is {of_product(first, second)}"
+            )
+    return ""
 
 
 def check_answers(design: Design) -> None:
