@@ -139,7 +139,7 @@ def test_options_on_the_command_line_are_decided_between(tmp_path):
 @pytest.mark.parametrize(
     "options, said",
     [(["all"], "NAME=COST,SHARE"), (["all=2"], "NAME=COST,SHARE"), (["=2,1"], "NAME=COST,SHARE"),
-     (["all=2,x"], "NAME=COST,SHARE"), (["all=1,1", "all=2,1"], "twice"), (["all=2,1"], "two or more"),
+     (["all=2,x"], "NAME=COST,SHARE"), (["all=1,1", "all=2,1"], "twice"), (["all=2,1"], "--option names one alone"),
      (["a=0,0", "b=inf,1"], "options")],
 )  # fmt: skip
 def test_an_option_that_is_none_is_one_line(tmp_path, options, said):
