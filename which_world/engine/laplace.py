@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.linalg import block_diag, lstsq, solve_triangular
+from scipy.linalg import block_diag, eigh, lstsq, solve_triangular
 from scipy.linalg.lapack import dposv
 from scipy.special import logsumexp
 
@@ -33,8 +33,12 @@ from which_world.priors import rough
 # Pareto k̂ beyond which importance weights cannot be relied on (Vehtari et al. 2024)
 PARETO_K = 0.7
 SETTLED = 1e-8  # what the last step to a mode may gain, twice, in log posterior,
-SETTLED_OF_MANY = 1e-10  # and for each row where these are very many
-APART = 3  # columns of very many rows, of which one is asked for its curvature
+SETTLED_OF_MANY = 1e-9  # and for each row where these are very many;
+BY_A_PART = (
+    0.01  # of that by a curvature that is a part's, which leaves more of the last step's error
+)
+FEW_STEPS = 8  # in which such a curvature leads to a mode, if it is right
+MISSED = 0.1  # share of a curvature by which others may miss it, from twice as far as is relied on
 REACH = 6.0  # the largest |atanh ρ| ever visited: |ρ| = 0.99999
 
 
@@ -101,22 +105,49 @@ def _one_by_one(rows, prior, a, scales, near):
 def _beyond(part, rows, prior):
     """The same from the columns of a part of the rows: what these lack hardly changes with ρ.
 
-    All rows are asked for their curvature at a few columns. The part's, with what it lacks there,
-    does for Newton's steps everywhere, and these ask for slopes alone.
+    All rows are asked for their curvature at every second column. Between them the part's, with
+    what it lacks there, does for Newton's steps, and these ask for slopes alone.
     """
     a, n = part.a, len(rows.y)
-    about = -n / len(drawn(n)) * part.precision
-    few, H, modes, values = {0, len(a) - 1, *range(0, len(a), APART)}, {}, {}, {}
-
-    def curvature(k, most):
-        return _mended(a, about, H, k, sorted(H, key=lambda j: abs(a[j] - a[k]))[:most])
-
+    thought = -n / len(drawn(n)) * part.precision
+    asked = {0, len(a) - 1, *range(int(np.argmin(np.abs(a))) % 2, len(a), 2)}
+    modes, values, H = {}, {}, {}
     for k, beside in _outwards(a):
         guess = _mended(a, part.mode, modes, k, beside)
-        modes[k], values[k], _ = mode(rows, prior, a[k], guess, curvature(k, 2))
-        if k in few or not H:
-            H[k] = _posterior_derivatives(rows, prior, [(modes[k], a[k])])[0][2]
-    return [(modes[k], values[k], H.get(k, curvature(k, 4))) for k in range(len(a))]
+        known = None if k in asked else _mended(a, thought, H, k, _nearest(a, H, k, 2))
+        modes[k], values[k], own = _by_slopes(rows, prior, a[k], guess, known)
+        if own is not known:
+            H[k] = own
+    mended = {k: _mended(a, thought, H, k, _nearest(a, H, k, 4)) for k in modes}
+    missed = max((_differ(mended[k], H[k]) for k in H if 0 < k < len(a) - 1), default=0.0)
+    for k in modes.keys() - H.keys():
+        H[k] = mended[k] if missed < MISSED else _hessian(rows, prior, modes[k], a[k])
+    return [(modes[k], values[k], H[k]) for k in range(len(a))]
+
+
+def _nearest(a, known, k, most):
+    """Up to so many of the places that are known, beside a place and nearest to it."""
+    return sorted(known.keys() - {k}, key=lambda j: abs(a[j] - a[k]))[:most]
+
+
+def _by_slopes(rows, prior, a, guess, H):
+    """`mode` with a Hessian that is nearly right; with its own if it is not known, or not right."""
+    if H is not None:
+        try:
+            np.linalg.cholesky(-H)
+            return mode(rows, prior, a, guess, H)
+        except (np.linalg.LinAlgError, RuntimeError):
+            pass
+    return mode(rows, prior, a, guess)
+
+
+def _hessian(rows, prior, theta, a):
+    return _posterior_derivatives(rows, prior, [(theta, a)])[0][2]
+
+
+def _differ(one, other):
+    """By how much, at most, two Hessians at maxima differ along a direction, as a share."""
+    return np.abs(eigh(one - other, -other, eigvals_only=True)).max()
 
 
 def _outwards(a):
@@ -291,19 +322,21 @@ def mode(rows, prior, a, theta, H=None):
 
     A Hessian that is given stands for all that would be met.
     """
-    answer = partial(_posterior_derivatives, rows, prior)
-    if H is not None:
+    if H is None:
+        search, answer = _ascend(theta, a, rows.n), partial(_posterior_derivatives, rows, prior)
+    else:
+        search = _ascend(theta, a, rows.n, BY_A_PART, FEW_STEPS)
         answer = partial(_posterior_slopes, rows, prior, H)
-    return answered([_ascend(theta, a, rows.n)], answer)[0]
+    return answered([search], answer)[0]
 
 
-def _ascend(theta, a, n, iterations=60):
+def _ascend(theta, a, n, share=1.0, iterations=60):
     """The search for a mode: it asks for value, gradient and Hessian of the log posterior.
 
     A step of d standard deviations leaves an error of about d²/√n of one, so of more rows the last
-    may be longer.
+    may be longer. `share` of what it may gain is left where it leaves more.
     """
-    tolerance = SETTLED if n < PART * ENOUGH else SETTLED_OF_MANY * n
+    tolerance = share * (SETTLED if n < PART * ENOUGH else SETTLED_OF_MANY * n)
     value, gradient, H = yield theta, a
     for _ in range(iterations):
         step = ascent(gradient, H)

@@ -253,7 +253,7 @@ def derivatives(rows, theta, a):
 
 
 def slopes(rows, theta, a):
-    """Value and gradient alone, of rows in memory: a quarter of the work."""
+    """Value and gradient alone, of rows in memory: a third of the work."""
     return _summed(rows, partial(_slopes, theta=theta, a=a))
 
 

@@ -375,14 +375,14 @@ def _in_parts(path, **options):
     """
     # with an index, a first column without a name would shift all others
     options |= {"low_memory": False, "index_col": False}
-    parts = [_apart(part) for part in pd.read_csv(path, chunksize=PARSED_AT_ONCE, **options)]
+    parts = [_by_column(part) for part in pd.read_csv(path, chunksize=PARSED_AT_ONCE, **options)]
     if len({_kinds(part) for part in parts}) != 1:
         return pd.read_csv(path, **options)
     joined = {name: pd.concat([part.pop(name) for part in parts]).array for name in list(parts[0])}
     return pd.DataFrame(joined, copy=False)
 
 
-def _apart(frame):
+def _by_column(frame):
     """Columns that can be let go one by one: or all rows were held twice when parts are joined."""
     return {name: frame[name].copy() for name in frame.columns}
 
