@@ -122,7 +122,9 @@ def test_a_column_with_the_name_of_a_keyword_is_told_so(data, name):
         make_design(data, outcome="y ~ t + x body", treatment="t ~ x")
 
 
-@pytest.mark.parametrize("compared", ["x == 1", "x >= 0.5", "g == 'a b'", 'g != "b"'])
+@pytest.mark.parametrize(
+    "compared", ["x == 1", "x >= -0.5", "g == 'a b'", 'g != "b"', "x + t > 3", "0 < x < 5", "log(x) > (1 + t) / 2"]
+)
 def test_a_comparison_by_itself_is_told_where_it_stands(data, compared):
     with pytest.raises(ValueError, match=re.escape(f"a comparison stands in I(...): I({compared})")):
         make_design(data.assign(g="a b"), outcome=f"y ~ ({compared}) + x", treatment=f"({compared}) ~ x")

@@ -20,7 +20,6 @@ from which_world import arguments
 from which_world.tables import factors
 from which_world.tables.dialects import foreign, of_product, one_at_a_time, several
 
-COMPARED = r"\w+ *(==|!=|>=|<=|>|<) *(?:'[^']*'|\"[^\"]*\"|[\w.]+)"
 TAKEN = set(keyword.kwlist) - {"True", "False", "None", "and", "or", "not"}  # no name of a column
 
 
@@ -149,16 +148,31 @@ def _by_formulaic(text, argument, read):
 
 def _hint_of_names(text):
     """How to write a name that cannot be read, a Python keyword among them."""
-    words = re.findall(r"[^\W\d]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", text))
+    unquoted = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
+    words = re.findall(r"[^\W\d]\w*", unquoted)
     if taken := next((word for word in words if word in TAKEN), ""):
         return (
             f"{taken!r} is a Python keyword: a column of that name stands in backticks, `{taken}`; "
             f"inside a function, as in C(`{taken}`), only read_table and the command line know it, "
             "and make_design wants the column renamed"
         )
-    if compared := re.search(COMPARED, text):
-        return f"a comparison stands in I(...): I({compared[0]})"
+    if re.search("[<>]|[=!]=", unquoted):
+        return f"a comparison stands in I(...): I({_compared(text) or 'x > 0'})"
     return "a name with spaces or signs stands in backticks: `Body Mass (kg)`"
+
+
+def _compared(text):
+    """The first comparison that stands in parentheses, without these; empty if none does."""
+    for start in (found.end() for found in re.finditer(r"\(", text)):
+        for end in (start + found.start() for found in re.finditer(r"\)", text[start:])):
+            try:
+                inside = ast.parse(text[start:end].strip(), mode="eval").body
+            except SyntaxError:  # parentheses of its own
+                continue
+            if isinstance(inside, ast.Compare):
+                return text[start:end]
+            break
+    return ""
 
 
 def literal(factor: Factor) -> bool:
@@ -275,10 +289,10 @@ def check_apart(outcome: ParsedFormula, treatment: ParsedFormula, terms: Sequenc
 
 def _instead(treatment, columns):
     """What to do where a treatment is one level, or one side of a threshold, of a column."""
-    (column, *others), made = sorted(columns), re.fullmatch(rf"I\({COMPARED}\)", treatment)
-    if others or not made:
+    (column, *others), compared = sorted(columns), _compared(treatment)
+    if others or not compared or f"I({compared})" != treatment:
         return ""
-    if made[1] in ("==", "!="):
+    if re.search("[=!]=", compared):
         return (
             f"; to compare two levels of {column} alone, keep their rows: "
             f"data[data[{column!r}].isin([..., ...])]"
