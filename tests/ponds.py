@@ -1,4 +1,7 @@
-"""The ponds' file and formulas, the command line on it, sixty fish, a tank with an instrument, a map with scars."""
+"""The ponds' file and formulas, the command line on it, sixty fish, a tank with an instrument, a map with scars.
+
+And what is said of worlds with their groups and without.
+"""
 
 import subprocess
 import sys
@@ -8,8 +11,10 @@ import numpy as np
 import pandas as pd
 from click.testing import CliRunner
 
+from helpers import make_design
 from which_world.__main__ import main
 from which_world.report.contents import _tipping
+from which_world.report.identifiers import groups_of, identifiers
 
 ROOT = Path(__file__).parent.parent
 PONDS = ROOT / "data" / "ponds.csv"
@@ -68,3 +73,13 @@ def scarred(report, bad):
     """The report with a map in which these columns, by their ρ, cannot be relied on."""
     chart = report.map.assign(pareto_k=report.map.pareto_k.where(~bad, np.nan))
     return report._replace(map=chart, tipping=_tipping(chart, report.worlds.loc["ρ = 0", "alpha"]))
+
+
+def spoken_of(worlds, formulas, look):
+    """Of each world, if `look(design, groups)` finds anything: with its groups, and with none."""
+    counted, alone = [], []
+    for data in worlds:
+        design = make_design(data, **formulas)
+        counted.append(look(design, groups_of(identifiers(design, data)[0], design, data)) is not None)
+        alone.append(look(design, ()) is not None)
+    return counted, alone

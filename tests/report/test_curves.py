@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
+from ponds import spoken_of
 from statsmodels.sandbox.regression.gmm import IV2SLS
 
 from helpers import make_design, make_report
 from which_world.report.curves import curves
-from which_world.report.identifiers import groups_of, identifiers
 from which_world.report.short import in_short
 
 LINE = {"outcome": "y ~ t + a + b + c", "treatment": "t ~ a + b + c"}
@@ -200,11 +200,5 @@ def villages(seed, many=40, size=30):
 
 
 def test_what_villages_share_is_no_curve_of_what_they_have_in_common():
-    counted, alone = [], []
-    for seed in range(20):
-        data = villages(seed)
-        design = make_design(data, **LINE)
-        groups = groups_of(identifiers(design, data)[0], design, data)
-        counted.append(curves(design, groups=groups) is not None)
-        alone.append(curves(design) is not None)
+    counted, alone = spoken_of(map(villages, range(20)), LINE, lambda design, groups: curves(design, groups=groups))
     assert sum(counted) <= 2 and sum(alone) >= 8

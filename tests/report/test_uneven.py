@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from ponds import spoken_of
 
 from helpers import make_design, make_report
-from which_world.report.identifiers import groups_of, identifiers
 from which_world.report.short import in_short
 from which_world.report.uneven import uneven_effect
 
@@ -88,13 +88,7 @@ def classes(seed, schools=40, size=40):
 
 def test_an_effect_that_only_groups_vary_is_not_uneven():
     """What a class shares is no way in which the effect changes with its teacher."""
-    counted, alone = [], []
-    for seed in range(20):
-        data = classes(seed)
-        design = make_design(data, **LINE)
-        groups = groups_of(identifiers(design, data)[0], design, data)
-        counted.append(uneven_effect(design, groups) is not None)
-        alone.append(uneven_effect(design) is not None)
+    counted, alone = spoken_of(map(classes, range(20)), LINE, uneven_effect)
     assert sum(counted) <= 2 and sum(alone) >= 8
     data = classes(next(seed for seed in range(20) if alone[seed] and not counted[seed]))
     assert make_report(make_design(data, **LINE), data=data).uneven is None
