@@ -109,10 +109,12 @@ def map_rho(
     *Few rows.* A posterior has longer tails than a Gaussian then. A first round of Student t draws
     shows its mean and spread, up to eight times `draws` are proposed with these, and the map holds
     their quantiles as `draws` equal draws. With more rows all columns are drawn in this way where
-    one cannot be relied on otherwise, as where nobody of a rare level said yes.
+    one cannot be relied on otherwise.
 
     *Many rows.* The log weights hardly vary: 32 are computed, or 128, and the others follow from a
-    cubic of what is read through these, as a binary outcome's effect does.
+    cubic of what is read through these, as a binary outcome's effect does. Rows whose index is
+    hardly known, as where nobody of a rare level said yes, are weighed for every draw, and the
+    directions in which they bend a column have densities of their own.
 
     *A long grid.* Some columns are weighed, 0.3 apart in atanh ρ (0.6 where rows are many), and
     more beside each that a spline through the others misses by a fifth of its standard deviation,

@@ -34,6 +34,7 @@ from which_world.priors import rough
 PARETO_K = 0.7
 SETTLED = 1e-8  # what the last step to a mode may gain, twice, in log posterior,
 SETTLED_OF_MANY = 1e-9  # and for each row where these are very many;
+SHORT = 1e-3  # how far it may move a row's index, whose log chance bends
 BY_A_PART = (
     0.01  # of that by a curvature that is a part's, which leaves more of the last step's error
 )
@@ -195,7 +196,7 @@ def _all_at_once(rows, prior, a, scales, _):
         modes = columns(rows_of(part), scales or rough(rows.whole), a).mode
     else:
         modes = near(a)
-    searches = [_ascend(*point, rows.n) for point in zip(modes, a)]
+    searches = [_ascend(rows, *point) for point in zip(modes, a)]
     fitted = answered(searches, partial(_posterior_derivatives, rows, prior))
     if len(a) > 1:
         rows.whole.kept["modes"] = CubicSpline(a, [theta for theta, *_ in fitted])
@@ -299,6 +300,11 @@ def log_posterior(rows, scales, theta, a):
     return log_likelihood(rows, theta, a) + log_prior(rows, scales, theta)
 
 
+def posterior_derivatives(rows, scales, theta, a):
+    """`log_posterior` at one θ, its gradient and its Hessian in θ."""
+    return _posterior_derivatives(rows, _prior_numbers(rows, scales), [(theta, a)])[0]
+
+
 def answered(searches, answer):
     """What searches find that all ask for sums over the same rows.
 
@@ -323,25 +329,29 @@ def mode(rows, prior, a, theta, H=None):
     A Hessian that is given stands for all that would be met.
     """
     if H is None:
-        search, answer = _ascend(theta, a, rows.n), partial(_posterior_derivatives, rows, prior)
+        search, answer = _ascend(rows, theta, a), partial(_posterior_derivatives, rows, prior)
     else:
-        search = _ascend(theta, a, rows.n, BY_A_PART, FEW_STEPS)
+        search = _ascend(rows, theta, a, BY_A_PART, FEW_STEPS)
         answer = partial(_posterior_slopes, rows, prior, H)
     return answered([search], answer)[0]
 
 
-def _ascend(theta, a, n, share=1.0, iterations=60):
+def _ascend(rows, theta, a, share=1.0, iterations=60):
     """The search for a mode: it asks for value, gradient and Hessian of the log posterior.
 
     A step of d standard deviations leaves an error of about d²/√n of one, so of more rows the last
-    may be longer. `share` of what it may gain is left where it leaves more.
+    may be longer. `share` of what it may gain is left where it leaves more. It is short for each
+    row as well: where nobody of a level says yes a standard deviation is long, and a step along it
+    may gain next to nothing and lead to where there is hardly a chance.
     """
+    n = rows.n
     tolerance = share * (SETTLED if n < PART * ENOUGH else SETTLED_OF_MANY * n)
     value, gradient, H = yield theta, a
     for _ in range(iterations):
         step = ascent(gradient, H)
         gain = gradient @ step
-        if gain < tolerance:  # the last step costs nothing, and squares what is left of the error
+        if gain < tolerance and _moved(rows, step) < SHORT:
+            # the last step costs nothing, and squares what is left of the error
             return theta + step, value + 0.5 * gain, H
         size = 1.0
         slack = 1e-11 * abs(value)  # the value's own rounding error
@@ -355,6 +365,14 @@ def _ascend(theta, a, n, share=1.0, iterations=60):
     raise RuntimeError(
         f"no maximum was found at rho={np.tanh(a):.3f} in {iterations} Newton steps."
     )
+
+
+def _moved(rows, step):
+    """How far a step in θ moves the index of a row, at most; zero of rows in pieces, not asked."""
+    of_O, _, of_T, _ = rows.split(step)
+    equations = zip(rows.kinds, (rows.A, rows.Z), (of_O, of_T))
+    moves = [M @ part for kind, M, part in equations if kind == "binary" and rows.whole is None]
+    return np.abs(moves).max(initial=0.0)
 
 
 def ascent(gradient, H):
@@ -378,6 +396,19 @@ def _units(H):
     """A unit for each parameter, in which its own second derivative is one."""
     size = np.abs(np.diag(H))
     return np.where(size > 0, size, 1.0) ** -0.5
+
+
+def leading(covariance, slopes, places):
+    """A root of a covariance through which the first standard normal alone moves what is read, as
+    far as it is linear.
+
+    Its slope in θ is given; in place of α, which it has at its place, it comes first. Others may
+    follow, each in place of one of θ. Sobol points are the more even the fewer of their coordinates
+    matter.
+    """
+    rest = np.delete(np.arange(len(covariance)), places)
+    read = np.vstack([*slopes, np.eye(len(covariance))[rest]])
+    return np.linalg.solve(read, np.linalg.cholesky(read @ covariance @ read.T))
 
 
 def matched(z, log_weight):

@@ -14,8 +14,16 @@ from scipy.stats.qmc import Sobol
 
 from which_world.engine import conjugate
 from which_world.engine.counterfactual import average_effect, effect_slope
-from which_world.engine.laplace import PARETO_K, answered, columns, log_posterior, matched
+from which_world.engine.laplace import (
+    PARETO_K,
+    answered,
+    columns,
+    leading,
+    log_posterior,
+    matched,
+)
 from which_world.engine.likelihoods import LOG_2PI
+from which_world.engine.loose import bent_draws, loose_rows
 from which_world.moments import side_by_side
 
 WORK = 2**23  # rows times draws of one column beyond which few draws are weighed, if these are calm
@@ -91,7 +99,8 @@ def weighted_columns(design, rows, prior, a, draws, seed):
     `draws`.
     """
     found, place = columns(rows, prior, a), len(rows.names_O) - 1
-    propose = partial(_proposed, design, rows, prior, found)
+    loose = loose_rows(rows, found) if rows.n * draws > WORK and rows.whole is None else None
+    propose = partial(_proposed, design, rows, prior, found, loose)
     proposals, plain = _proposals(propose, len(a), rows.n, rows.size, draws, seed)
     points, more = (_student(rows.size, size, seed) for size in (draws, proposals))
 
@@ -221,26 +230,17 @@ def _times(more):
     return int(2 ** np.clip(np.floor(np.log2(more)), 0, MORE))
 
 
-def _leading(covariance, slope, place):
-    """A root of a covariance through which the first standard normal alone moves what is read, as
-    far as it is linear.
-
-    Its slope in θ is given; in place of α, which it has at `place`, it comes first. Sobol points
-    are the more even the fewer of their coordinates matter.
-    """
-    rest = np.delete(np.arange(len(slope)), place)
-    read = np.vstack([slope, np.eye(len(slope))[rest]])
-    return np.linalg.solve(read, np.linalg.cholesky(read @ covariance @ read.T))
-
-
-def _proposed(design, rows, prior, found, some, *, rounds, least):
+def _proposed(design, rows, prior, found, loose, some, *, rounds, least):
     """Some columns, each from rounds of points.
 
     They are made side by side; where rows come in pieces, in step with each other, so that these
     are read once for the draws of all.
     """
     slopes = effect_slope(design, found.mode[some], found.a[some])[:, :-1]
-    searches = [_column(rows, found, k, slope, rounds, least) for k, slope in zip(some, slopes)]
+    searches = [
+        _column(rows, prior, found, loose, k, slope, rounds, least)
+        for k, slope in zip(some, slopes)
+    ]
     answer = partial(_sums, design, rows, prior)
     if rows.whole is not None:
         return answered(searches, answer)
@@ -271,12 +271,17 @@ def _sums(design, rows, prior, asked):
     return list(zip(effects, each(partial(log_posterior, rows, prior), weighed)))
 
 
-def _column(rows, found, k, slope, rounds, least):
+def _column(rows, prior, found, loose, k, slope, rounds, least):
     """The search for one column: at least `least` rounds of points after the first,
     and more while it carries too little.
     """
+    if loose is not None and not least:
+        bent = bent_draws(rows, prior, loose, found.mode[k], found.a[k], slope, rounds[0].z)
+        column = yield from _by_few(rows, found.a[k], *bent)
+        if column is not None and column[4] <= PARETO_K:
+            return column
     centre, spread, best = np.zeros(rows.size), np.eye(rows.size), None
-    root = _leading(found.root[k] @ found.root[k].T, slope, len(rows.names_O) - 1)
+    root = leading(found.root[k] @ found.root[k].T, [slope], [len(rows.names_O) - 1])
     log_det = np.linalg.slogdet(root)[1]
     for turn, (z, log_density) in enumerate(rounds):
         draws = centre + z @ spread.T
@@ -346,28 +351,31 @@ def _weighed(rows, a, theta, log_q):
     return _alpha(rows, theta), effect, weight, evidence, k_hat, _effective(weight)
 
 
-def _by_few(rows, a, theta, log_q, along):
+def _by_few(rows, a, theta, log_q, along, told=None):
     """The same from a few of the draws; None where these vary too much.
 
-    What is read moves `along` one coordinate, and the others follow from a cubic of it.
+    What is read moves `along` one coordinate, and the others follow from a cubic of it; as does
+    what the log posterior has beside what is `told` of it, or else beside a Gaussian.
     """
+    near = log_q if told is None else told
     effect, ratio = np.empty((2, 0))
     for tried in TRIED:
         more = slice(len(ratio), tried)
         moved, value = yield Asked(a, theta[more], theta[more])
-        effect, ratio = np.r_[effect, moved], np.r_[ratio, value - log_q[more]]
+        effect, ratio = np.r_[effect, moved], np.r_[ratio, value - near[more]]
         if not ratio.std() < CALM * np.sqrt(tried / TRIED[-1]):  # NaN is no calm
             continue
         read, bent = _cubic(along, effect)
         every, noise = _cubic(along, ratio)
         if rows.kinds[0] == "continuous" or bent > BENT * effect.var():
             read, _ = yield Asked(a, theta, theta[:0])
-        every = every + 0.5 * noise
-        weight = every - logsumexp(every)
+        every = every + 0.5 * noise + near - log_q
         evidence = logsumexp(every) - np.log(len(theta))
-        # weights that hardly vary have no tail
-        k_hat = float(np.fmin(smoothed(ratio)[1], PARETO_K))
-        return _alpha(rows, theta), read, weight, evidence, k_hat, _effective(weight)
+        if told is None:  # weights that hardly vary have no tail
+            weight, k_hat = every - logsumexp(every), np.fmin(smoothed(ratio)[1], PARETO_K)
+        else:
+            weight, k_hat = smoothed(every)
+        return _alpha(rows, theta), read, weight, evidence, float(k_hat), _effective(weight)
     return None
 
 
