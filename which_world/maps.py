@@ -112,9 +112,10 @@ def map_rho(
     one cannot be relied on otherwise.
 
     *Many rows.* The log weights hardly vary: 32 are computed, or 128, and the others follow from a
-    cubic of what is read through these, as a binary outcome's effect does. Rows whose index is
-    hardly known, as where nobody of a rare level said yes, are weighed for every draw, and the
-    directions in which they bend a column have densities of their own.
+    cubic of what is read through these, as a binary outcome's effect does.
+
+    *Rows whose index is hardly known*, as where nobody of a rare level said yes, are weighed for
+    every draw, and the directions in which they bend a column have densities of their own.
 
     *A long grid.* Some columns are weighed, 0.3 apart in atanh ρ (0.6 where rows are many), and
     more beside each that a spline through the others misses by a fifth of its standard deviation,

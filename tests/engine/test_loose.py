@@ -69,9 +69,10 @@ def test_levels_in_which_nobody_says_yes_tell_nothing_of_the_effect(none, base, 
     assert np.abs(one["mean"] / share - other["mean"]).max() < 0.04 * sd.min()
 
 
-def test_the_evidence_is_the_integral_along_a_level_that_never_says_yes():
+@pytest.mark.parametrize("n, level", [(1_600, 12), (17_000, 60)], ids=["few", "many"])
+def test_the_evidence_is_the_integral_along_a_level_that_never_says_yes(n, level):
     """All others at their best, and Gaussian about it, at each of its values from here to where no prior reaches."""
-    design = designed(lake(17_000, {"rare": 60})[0])
+    design = designed(lake(n, {"rare": level})[0])
     rows, prior = rows_of(design), scales(design)
     found, j = columns(rows, prior, np.zeros(1)), rows.names_O.index("C(g)[T.rare]")
     covariance, others = found.root[0] @ found.root[0].T, np.delete(np.arange(rows.size), j)

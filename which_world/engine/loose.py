@@ -1,9 +1,9 @@
-"""Few rows of many whose index is known so loosely that their log chance bends within a column.
+"""Rows whose index is known so loosely that their log chance bends within a column.
 
 As where nobody of a level says yes: no likelihood holds its constant back, only the prior, and a
 column is far from a Gaussian along it. All other rows hold everything else, and nearly as a
-Gaussian. So loose rows are weighed for every draw, the others for a few, and each direction in
-which loose rows bend is drawn from a density of its own.
+Gaussian. So each direction in which loose rows bend is drawn from a density of its own; and where
+rows are many, the loose ones are weighed for every draw, the others for a few.
 """
 
 from functools import partial
@@ -17,6 +17,7 @@ from which_world.engine.likelihoods import PART, Rows, derivatives, log_likeliho
 from which_world.moments import BLOCK, cuts
 
 LOOSE = 0.01  # variance of a row's index in a column beyond which its log chance bends
+UNKNOWN = 9.0  # and beyond which it is anything between none and one
 DIRECTIONS = 24  # in which they may bend, at most
 # how far out a density is worked out, in sds of its column: until it has fallen by so much
 REACH, FARTHEST, FALLEN = 8.0, 1e9, 30.0
@@ -34,29 +35,23 @@ class Loose(NamedTuple):
     places: list
 
 
-class Bent(NamedTuple):
-    """Draws θ, (draws, m), and their log density; their first standard normals, which move what is
-    read; and their log posterior, by the loose rows and the Gaussian of the others.
+def loose_rows(rows, found, many):
+    """The rows that are loose in the column nearest to ρ = 0; None where none are, or too many.
+
+    Of few rows those alone whose chance is all but unknown: each draw is weighed for all of them.
     """
-
-    theta: np.ndarray
-    log_q: np.ndarray
-    along: np.ndarray
-    told: np.ndarray
-
-
-def loose_rows(rows, found):
-    """The rows that are loose in the column nearest to ρ = 0; None where none are, or many."""
     root = found.root[int(np.argmin(np.abs(found.a)))]
     variance = [
         np.sum((_slopes_of_indices(rows.cut(block), len(root)) @ root) ** 2, axis=-1).max(axis=0)
         for block in cuts(len(rows.y), BLOCK)
     ]
-    few = np.flatnonzero(np.concatenate(variance) > LOOSE)
+    least = LOOSE if many else UNKNOWN
+    few = np.flatnonzero(np.concatenate(variance) > least)
     if not 0 < len(few) <= len(rows.y) // PART:
         return None
     few = rows.cut(few)
-    chosen = _spanning(np.concatenate(_slopes_of_indices(few, len(root))), root, _place(rows))
+    slopes = np.concatenate(_slopes_of_indices(few, len(root)))
+    chosen = _spanning(slopes, root, _place(rows), least)
     return Loose(few, *chosen) if chosen else None
 
 
@@ -77,7 +72,7 @@ def _slopes_of_indices(rows, size):
     return np.array(every)
 
 
-def _spanning(slopes, root, place):
+def _spanning(slopes, root, place, least):
     """Some of many slopes, and a place in θ for each but α's; None where α moves all there are.
 
     The next is that of which most is left: a pivoted Cholesky decomposition, which takes the levels
@@ -88,7 +83,7 @@ def _spanning(slopes, root, place):
     while len(chosen) < DIRECTIONS:
         variance = np.sum(left**2, axis=1)
         first = int(np.argmax(variance))
-        if variance[first] <= LOOSE:
+        if variance[first] <= least:
             break
         size = np.abs(slopes[first]) * sd
         size[[place, *places]] = 0
@@ -103,33 +98,66 @@ def _without(vectors, direction):
     return vectors - np.outer(vectors @ unit, unit)
 
 
-def bent_draws(rows, prior, loose, mode, a, slope, z):
-    """`Bent` draws of a column, whose mode at a is known, from standard normals z, (draws, m).
+class Straight(NamedTuple):
+    """A column's proposals: its mode, and a root of its covariance."""
 
-    `slope` is that of what is read in θ. The first normal moves it alone, while loose indices stay:
-    where they are hardly known, to move them a little is to move them far.
-    """
-    value, gradient, H = posterior_derivatives(rows, prior, mode, a)
-    bends = len(loose.places)
-    root = leading(covariance(H), [*loose.slopes, slope], [*loose.places, _place(rows)])
-    root[:, : bends + 1] = np.roll(root[:, : bends + 1], 1, axis=1)
-    own_value, own_gradient, own_H = derivatives(loose.rows, mode, a)
-    gradient, H = gradient - own_gradient[:-1], H - own_H[:-1, :-1]
+    mode: np.ndarray
+    root: np.ndarray
 
-    def told(draws):
-        beside = draws @ root.T
-        others = beside @ gradient + 0.5 * np.sum((beside @ H) * beside, axis=1)
-        own = log_likelihood(loose.rows, mode + beside, np.full(len(draws), a))
-        return value - own_value + others + own
+    def __call__(self, z, log_density):
+        """θ of standard draws z, (draws, m), and its log density, given theirs."""
+        return self.mode + z @ self.root.T, log_density - np.linalg.slogdet(self.root)[1]
 
-    def along(j, places):
-        return told(np.outer(places, np.eye(len(root))[j]))
+    def told(self, theta):
+        """What is known of their log posterior: nothing but their own density."""
 
-    draws, log_q = z.copy(), norm.logpdf(z)
-    for j in range(1, bends + 1):
-        draws[:, j], log_q[:, j] = quantiles(partial(along, j), z[:, j])
-    log_q = log_q.sum(axis=1) - np.linalg.slogdet(root)[1]
-    return Bent(mode + draws @ root.T, log_q, draws[:, 0], told(draws))
+
+class Bent(NamedTuple):
+    """The same, but that some directions, from the second on, have densities of their own."""
+
+    rows: Rows  # the loose ones
+    a: float
+    mode: np.ndarray
+    root: np.ndarray
+    directions: int
+    value: float  # of the others and the prior, at the mode, with slopes and curvature
+    gradient: np.ndarray
+    H: np.ndarray
+
+    @classmethod
+    def of(cls, rows, prior, loose, mode, a, slope):
+        """The proposals of a column whose mode at a is known; None where slopes depend on others.
+
+        `slope` is that of what is read in θ. The first normal moves it alone, while loose indices
+        stay: where they are hardly known, to move them a little is to move them far.
+        """
+        value, gradient, H = posterior_derivatives(rows, prior, mode, a)
+        bends, places = len(loose.places), [*loose.places, _place(rows)]
+        try:
+            root = leading(covariance(H), [*loose.slopes, slope], places)
+        except np.linalg.LinAlgError:
+            return None
+        root[:, : bends + 1] = np.roll(root[:, : bends + 1], 1, axis=1)
+        own, own_gradient, own_H = derivatives(loose.rows, mode, a)
+        others = value - own, gradient - own_gradient[:-1], H - own_H[:-1, :-1]
+        return cls(loose.rows, a, mode, root, bends, *others)
+
+    def __call__(self, z, log_density):
+        """θ of standard draws z, (draws, m), and its log density, given theirs."""
+        draws, log_density = z.copy(), log_density - np.linalg.slogdet(self.root)[1]
+        for j in range(1, self.directions + 1):
+            draws[:, j], own = quantiles(partial(self._along, self.root[:, j]), z[:, j])
+            log_density = log_density + own - norm.logpdf(z[:, j])
+        return self.mode + draws @ self.root.T, log_density
+
+    def _along(self, direction, places):
+        return self.told(self.mode + np.outer(places, direction))
+
+    def told(self, theta):
+        """Their log posterior, by the loose rows and the Gaussian of the others."""
+        beside = theta - self.mode
+        others = beside @ self.gradient + 0.5 * np.sum((beside @ self.H) * beside, axis=1)
+        return self.value + others + log_likelihood(self.rows, theta, np.full(len(theta), self.a))
 
 
 def quantiles(log_density, z):

@@ -23,7 +23,7 @@ from which_world.engine.laplace import (
     matched,
 )
 from which_world.engine.likelihoods import LOG_2PI
-from which_world.engine.loose import bent_draws, loose_rows
+from which_world.engine.loose import Bent, Straight, loose_rows
 from which_world.moments import side_by_side
 
 WORK = 2**23  # rows times draws of one column beyond which few draws are weighed, if these are calm
@@ -99,7 +99,7 @@ def weighted_columns(design, rows, prior, a, draws, seed):
     `draws`.
     """
     found, place = columns(rows, prior, a), len(rows.names_O) - 1
-    loose = loose_rows(rows, found) if rows.n * draws > WORK and rows.whole is None else None
+    loose = loose_rows(rows, found, rows.n * draws > WORK) if rows.whole is None else None
     propose = partial(_proposed, design, rows, prior, found, loose)
     proposals, plain = _proposals(propose, len(a), rows.n, rows.size, draws, seed)
     points, more = (_student(rows.size, size, seed) for size in (draws, proposals))
@@ -275,22 +275,21 @@ def _column(rows, prior, found, loose, k, slope, rounds, least):
     """The search for one column: at least `least` rounds of points after the first,
     and more while it carries too little.
     """
-    if loose is not None and not least:
-        bent = bent_draws(rows, prior, loose, found.mode[k], found.a[k], slope, rounds[0].z)
-        column = yield from _by_few(rows, found.a[k], *bent)
-        if column is not None and column[4] <= PARETO_K:
-            return column
+    mode, a, place = found.mode[k], found.a[k], len(rows.names_O) - 1
+    proposals = loose and Bent.of(rows, prior, loose, mode, a, slope)
+    if proposals is None:
+        root = leading(found.root[k] @ found.root[k].T, [slope], [place])
+        proposals = Straight(mode, root)
     centre, spread, best = np.zeros(rows.size), np.eye(rows.size), None
-    root = leading(found.root[k] @ found.root[k].T, [slope], [len(rows.names_O) - 1])
-    log_det = np.linalg.slogdet(root)[1]
     for turn, (z, log_density) in enumerate(rounds):
         draws = centre + z @ spread.T
-        log_q = log_density - log_det - np.log(np.diagonal(spread)).sum()
-        theta = found.mode[k] + draws @ root.T
+        log_q = log_density - np.log(np.diagonal(spread)).sum()
+        theta, log_q = proposals(draws, log_q)
         column = None
         if len(theta) * rows.n > WORK:
-            column = yield from _by_few(rows, found.a[k], theta, log_q, draws[:, 0])
-        column = column or (yield from _weighed(rows, found.a[k], theta, log_q))
+            told = proposals.told(theta)
+            column = yield from _by_few(rows, a, theta, log_q, draws[:, 0], told)
+        column = column or (yield from _weighed(rows, a, theta, log_q))
         weight, k_hat = column[2], np.nan_to_num(column[4], nan=np.inf)
         if (turn >= least or turn == len(rounds) - 1) and (
             best is None or k_hat < np.nan_to_num(best[4], nan=np.inf)
@@ -351,7 +350,7 @@ def _weighed(rows, a, theta, log_q):
     return _alpha(rows, theta), effect, weight, evidence, k_hat, _effective(weight)
 
 
-def _by_few(rows, a, theta, log_q, along, told=None):
+def _by_few(rows, a, theta, log_q, along, told):
     """The same from a few of the draws; None where these vary too much.
 
     What is read moves `along` one coordinate, and the others follow from a cubic of it; as does
