@@ -92,23 +92,26 @@ def bayesian_regression(y, A, mean, sd, scale):
     conjugate; σ is summed over a fine grid.
     """
     prior = np.diag(sd**2) if np.ndim(sd) == 1 else sd
+    inverse, volume = np.linalg.inv(prior), np.linalg.slogdet(prior)[1]
     gram, moment, square = A.T @ A, A.T @ (y - A @ mean), np.sum((y - A @ mean) ** 2)
     log_sigma = np.linspace(-1, 1, 2001) + np.log(residual_sd(y, A))
     log_weight, centres, variances = [], [], []
     for sigma in np.exp(log_sigma):
-        precision = np.linalg.inv(prior) + gram / sigma**2
-        shift = np.linalg.solve(precision, moment / sigma**2)
+        precision = inverse + gram / sigma**2
+        covariance = np.linalg.inv(precision)
+        shift = covariance @ moment / sigma**2
         log_marginal = (
             -0.5 * (square / sigma**2 - moment @ shift / sigma**2)
-            - 0.5 * np.linalg.slogdet(prior)[1]
+            - 0.5 * volume
             - 0.5 * np.linalg.slogdet(precision)[1]
             - len(y) * (np.log(sigma) + 0.5 * np.log(2 * np.pi))
         )
-        log_weight.append(log_marginal + halfnorm.logpdf(sigma, scale=scale) + np.log(sigma))
+        log_weight.append(log_marginal)
         centres.append(mean + shift)
-        variances.append(np.diag(np.linalg.inv(precision)))
-    top = max(log_weight)
-    weight = np.exp(np.array(log_weight) - top)
+        variances.append(np.diag(covariance))
+    log_weight = np.array(log_weight) + halfnorm.logpdf(np.exp(log_sigma), scale=scale) + log_sigma
+    top = log_weight.max()
+    weight = np.exp(log_weight - top)
     evidence = top + np.log(trapezoid(weight, log_sigma))
     weight /= weight.sum()
     centre = weight @ np.array(centres)
@@ -302,7 +305,7 @@ def ridge_by_quadrature(y, t, x, rho_sd):
     mean = np.array([y.mean(), 0, 0, t.mean(), 0])
     widths = (worth_a_row(M[:, 1:], r) for M, r in ((outcome, y), (treatment, t)))
     prior = np.linalg.inv(block_diag(*widths))
-    log_weight, centre, variance, at = [], [], [], []
+    log_weight, centre, variance, at, scales = [], [], [], [], []
     errors = residual_sd(y, t, x), residual_sd(t, x)
     logs = np.linspace(-0.6, 0.6, 13)  # steps of one sd of what the forty rows know: exact to five digits
     for a in np.linspace(-4 * rho_sd, 4 * rho_sd, 41):
@@ -317,14 +320,17 @@ def ridge_by_quadrature(y, t, x, rho_sd):
             shift = covariance @ (M.T @ r)
             log_weight.append(
                 -0.5 * (r @ r - shift @ precision @ shift) - 0.5 * np.linalg.slogdet(precision)[1]
-                - len(y) * np.log(noise * s_v) + norm.logpdf(a, 0, rho_sd)
-                + halfnorm.logpdf(s_u, scale=y.std()) + log_u + halfnorm.logpdf(s_v, scale=t.std()) + log_v
+                - len(y) * np.log(noise * s_v) + log_u + log_v
             )  # fmt: skip
+            scales.append((s_u, s_v))
             centre.append(mean[2] + shift[2])
             variance.append(covariance[2, 2])
             at.append(a)
-    weight = np.exp(np.array(log_weight) - logsumexp(log_weight))
-    return [_moments(weight, np.array(centre), np.array(variance)), _moments(weight, np.array(at), 0.0)]
+    at, (s_u, s_v) = np.array(at), np.transpose(scales)
+    log_weight = log_weight + norm.logpdf(at, 0, rho_sd)
+    log_weight += halfnorm.logpdf(s_u, scale=y.std()) + halfnorm.logpdf(s_v, scale=t.std())
+    weight = np.exp(log_weight - logsumexp(log_weight))
+    return [_moments(weight, np.array(centre), np.array(variance)), _moments(weight, at, 0.0)]
 
 
 def _moments(weight, centre, variance):

@@ -187,8 +187,10 @@ def test_intervals_of_potential_outcomes_cover_over_many_tanks():
     tanks, hits = 100, []
     for seed in range(tanks):
         one = tank(2000 + seed)
-        got = potential_outcomes(fit(make_design(one.data, **MODERATED), draws=250, seed=seed), design_of(one))
-        low, high = (got.quantile(q, ("chain", "draw")) for q in (0.025, 0.975))
+        design = make_design(one.data, **MODERATED)
+        got = potential_outcomes(fit(design, draws=250, seed=seed), design)
+        interval = got.quantile((0.025, 0.975), ("chain", "draw"))
+        low, high = interval.isel(quantile=0), interval.isel(quantile=1)
         treated = one.data["T"] == 1
         truth = {
             ("effect", "everyone"): (one.Y1 - one.Y0).mean(),
@@ -203,10 +205,6 @@ def test_intervals_of_potential_outcomes_cover_over_many_tanks():
                      for (name, group), value in truth.items()])  # fmt: skip
     least, most = binom.interval(0.9999, tanks, 0.95)
     assert ((least <= np.sum(hits, axis=0)) & (np.sum(hits, axis=0) <= most)).all(), np.mean(hits, axis=0)
-
-
-def design_of(one):
-    return make_design(one.data, **MODERATED)
 
 
 def test_a_continuous_treatment_is_set_to_any_two_levels():

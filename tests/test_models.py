@@ -2,7 +2,9 @@
 
 import numpy as np
 import pymc as pm
+import pytensor
 import pytest
+from forwards import draw_at_once
 from oracles import residual_sd, worth_a_row
 from scipy.stats import kstest, norm, uniform
 
@@ -47,6 +49,7 @@ def test_a_binary_world_has_the_errors_it_states(designs):
         assert np.abs((chosen.mean(axis=0) - mills) / (chosen.std(axis=0) / np.sqrt(chosen.count(axis=0)))).max() < 4.5
 
 
+@pytensor.config.change_flags(mode="FAST_COMPILE")  # for a few draws; the code stays as it is
 def test_the_talks_code_runs_on_the_smokers(talk):
     nhefs_binary_model = joint_model(talk, coefficients=normal(beta_O=3, beta_T=1), alpha=3, sigma=0.5)
     with pm.do(nhefs_binary_model, FIXED_PARAMETERS):
@@ -74,7 +77,7 @@ def test_the_talks_code_runs_on_the_smokers(talk):
 @pytest.mark.parametrize("name", ["plain", "instrument"])
 def test_the_data_move_alpha_from_its_prior(designs, kind, name, rho):
     model = joint_model(designs[kind, name], rho=rho)
-    prior = pm.draw(model["alpha"], 2000, random_seed=3)
+    (prior,) = draw_at_once([model["alpha"]], 2000, seed=3)
     posterior = fit(model, draws=500)["posterior"]["alpha"].values.ravel()
     assert posterior.std() < 0.8 * prior.std()
     assert kstest(posterior, prior).statistic > 0.2
@@ -92,7 +95,7 @@ def test_the_data_move_alpha_from_its_prior(designs, kind, name, rho):
 )  # fmt: skip
 def test_rho_is_drawn_from_the_prior_it_is_given(designs, rho, cdf):
     model = joint_model(designs["continuous", "plain"], rho=rho)
-    draws = pm.draw(model["rho"], 3000, random_seed=4)
+    (draws,) = draw_at_once([model["rho"]], 3000, seed=4)
     assert kstest(draws, cdf).pvalue > 0.001
     points = np.linspace(-0.8, 0.8, 9)
     slopes = (cdf(points + 1e-5) - cdf(points - 1e-5)) / 2e-5
@@ -122,7 +125,7 @@ def test_the_default_priors_are_as_wide_as_the_book_says(tanks, designs, kind):
         "intercept_T": (0 if kind == "binary" else T.mean(), chosen[0]),
     }  # fmt: skip
     names = [*(expected.keys() - {"line"}), "intercept_O", "sigma_U", *(["sigma_V"] if kind == "continuous" else [])]
-    drawn = dict(zip(names, pm.draw([model[name] for name in names], 8000, random_seed=5)))
+    drawn = dict(zip(names, draw_at_once([model[name] for name in names], 8000, seed=5)))
     drawn["line"] = drawn["intercept_O"] + drawn["alpha"] * (share if kind == "binary" else 0)  # of an average row
     for name, (mean, sd) in expected.items():
         np.testing.assert_allclose(drawn[name].mean(axis=0) / sd, mean / sd, atol=0.06, err_msg=name)
@@ -130,4 +133,4 @@ def test_the_default_priors_are_as_wide_as_the_book_says(tanks, designs, kind):
     assert (drawn["sigma_U"] ** 2).mean() ** 0.5 == pytest.approx(y_sd, rel=0.04)  # half-normal
     if kind == "continuous":
         assert (drawn["sigma_V"] ** 2).mean() ** 0.5 == pytest.approx(t_sd, rel=0.04)
-    assert np.arctanh(pm.draw(model["rho"], 8000, random_seed=6)).std() == pytest.approx(0.5, rel=0.04)
+    assert np.arctanh(draw_at_once([model["rho"]], 8000, seed=6)).std() == pytest.approx(0.5, rel=0.04)

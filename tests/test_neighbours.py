@@ -55,6 +55,17 @@ def models(four):
     return {pair: observed(joint_model(design)) for pair, design in four.items()}
 
 
+@pytest.fixture(scope="module")
+def here(models):
+    """The density of each model at its first point, in this process."""
+    return {pair: density(model, model) for pair, model in models.items()}
+
+
+def density(model, same):
+    """What a copy of a model, or the model itself, says of the model's first point."""
+    return float(same.compile_logp(mode="FAST_COMPILE")(next(points(model))))
+
+
 # the model's density elsewhere
 
 
@@ -83,7 +94,7 @@ print([float(model.compile_logp(mode="FAST_COMPILE")(place)) for model, place in
 """
 
 
-def test_a_model_keeps_its_density_in_another_process(models, tmp_path):
+def test_a_model_keeps_its_density_in_another_process(models, here, tmp_path):
     """A process that knows the model from its pickle alone, as a worker of joblib or Dask does."""
     at = [next(points(model)) for model in models.values()]
     (tmp_path / "models.pkl").write_bytes(cloudpickle.dumps((list(models.values()), at)))
@@ -92,8 +103,7 @@ def test_a_model_keeps_its_density_in_another_process(models, tmp_path):
         command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     )
     assert run.returncode == 0, run.stderr[-2000:]
-    here = [float(model.compile_logp(mode="FAST_COMPILE")(place)) for model, place in zip(models.values(), at)]
-    np.testing.assert_allclose(json.loads(run.stdout), here, rtol=1e-12)
+    np.testing.assert_allclose(json.loads(run.stdout), list(here.values()), rtol=1e-12)
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
@@ -133,11 +143,8 @@ def test_results_come_back_equal(twice, four):
 
 
 @pytest.mark.parametrize("twice", [copy.copy, copy.deepcopy])
-def test_a_copied_model_is_the_same_model(twice, models):
-    for model in models.values():
-        place = next(points(model))
-        density = [each.compile_logp(mode="FAST_COMPILE")(place) for each in (model, twice(model))]
-        assert density[0] == density[1]
+def test_a_copied_model_is_the_same_model(twice, models, here):
+    assert {pair: density(model, twice(model)) for pair, model in models.items()} == here
 
 
 def test_maps_in_threads_are_the_maps_in_turn(four):

@@ -42,47 +42,39 @@ def visit(browser, site, page, width=1280):
     )
 
 
+@pytest.fixture(scope="module", params=PAGES)
+def opened(browser, site, request):
+    """A page that several tests look at, opened once: most of their time was the browser's, setting its mathematics."""
+    browser.get_log("browser")
+    visit(browser, site, request.param)
+    return request.param
+
+
+@pytest.fixture
+def page(browser, opened):
+    """The page as it was opened; a test that moves its window or follows a link stands below those that do not."""
+    assert urlsplit(browser.current_url).path == f"/{opened}" and browser.get_window_size()["width"] == 1280
+    return opened
+
+
 def test_there_are_pages_to_look_at():
     assert len(PAGES) >= 6
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_is_whole_without_another_host(browser, site, page):
-    browser.get_log("browser")
-    visit(browser, site, page)
+def test_a_page_is_whole_without_another_host(browser, page):
     asked = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
     assert [url for url in asked if url.startswith("http") and urlsplit(url).hostname != "127.0.0.1"] == []
     assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_mathematics_is_typeset(browser, site, page):
-    visit(browser, site, page)
+def test_mathematics_is_typeset(browser, page):
     written = browser.execute_script("return document.querySelectorAll('span.math, div.math').length")
     typeset = browser.execute_script("return document.querySelectorAll('.math mjx-container').length")
     assert typeset >= written
     assert browser.execute_script("return document.querySelectorAll('mjx-merror').length") == 0
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_phone_scrolls_down_only(browser, site, page):
-    visit(browser, site, page, width=500)
-    size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
-        wide = browser.execute_script(
-            "const w = document.documentElement.clientWidth;"
-            "const article = document.querySelector('.bd-article');"
-            "return article.scrollWidth > article.clientWidth + 1 || document.documentElement.scrollWidth > w + 1"
-        )
-        assert not wide
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_figures_are_described_and_links_lead_somewhere(browser, site, page):
-    visit(browser, site, page)
+def test_figures_are_described_and_links_lead_somewhere(browser, page):
     mute = browser.execute_script(
         "return [...document.querySelectorAll('.bd-article img')].filter(i => i.alt.trim().length < 30).map(i => i.src)"
     )
@@ -94,24 +86,8 @@ def test_figures_are_described_and_links_lead_somewhere(browser, site, page):
     assert [name for name in files if name and not (HTML / name).exists()] == []
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_nobody_is_kept_out(browser, site, page):
-    """No critical or serious finding of axe-core, whose rules are those of WCAG."""
-    visit(browser, site, page)
-    browser.execute_script(AXE.read_text(encoding="utf-8"))
-    browser.set_script_timeout(120)
-    found = browser.execute_async_script(
-        "const done = arguments[0];"
-        "axe.run(document, {resultTypes: ['violations']}).then(r => done(r.violations.map("
-        "v => [v.impact, v.id, v.nodes[0].html.slice(0, 120)])))"
-    )
-    assert [each for each in found if each[0] in ("critical", "serious")] == []
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_is_light_and_says_what_it_is(browser, site, page):
+def test_a_page_is_light_and_says_what_it_is(browser, page):
     """Under 1.5 MB; 0.75 more where mathematics is set. The script of moving figures is shared and counts apart."""
-    visit(browser, site, page)
     size = browser.execute_script(
         "const own = performance.getEntriesByType('navigation')[0].encodedBodySize;"
         "return performance.getEntriesByType('resource').filter(e => !e.name.endsWith('vega.js'))"
@@ -137,18 +113,14 @@ def test_figures_move_without_another_host(browser, site, page):
     raise AssertionError("a figure was not drawn")
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_glued_numbers_and_citations_have_arrived(browser, site, page):
-    visit(browser, site, page)
+def test_glued_numbers_and_citations_have_arrived(browser, page):
     text = browser.execute_script("return document.querySelector('.bd-article').innerText")
     for trace in ("{glue", "{cite", "```", "np.float64"):
         assert trace not in text
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_tables_head_has_no_row_for_the_name_of_its_index(browser, site, page):
+def test_a_tables_head_has_no_row_for_the_name_of_its_index(browser, page):
     """One row, or two where columns are in groups; never one whose cells are empty but for the first."""
-    visit(browser, site, page)
     heads = browser.execute_script(
         "return [...document.querySelectorAll('table.dataframe thead tr + tr')]"
         ".map(row => [...row.cells].map(cell => cell.innerText.trim()))"
@@ -156,13 +128,38 @@ def test_a_tables_head_has_no_row_for_the_name_of_its_index(browser, site, page)
     assert not [head for head in heads if head[0] and not any(head[2:])]
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_fold_says_what_it_holds(browser, site, page):
-    visit(browser, site, page)
+def test_a_fold_says_what_it_holds(browser, page):
     said = browser.execute_script(
         "return [...document.querySelectorAll('summary')].map(s => (s.ariaLabel || s.textContent).trim())"
     )
     assert not [words for words in said if not words or "hidden content" in words or "source" in words]
+
+
+def test_nobody_is_kept_out(browser, page):
+    """No critical or serious finding of axe-core, whose rules are those of WCAG."""
+    browser.execute_script(AXE.read_text(encoding="utf-8"))
+    browser.set_script_timeout(120)
+    found = browser.execute_async_script(
+        "const done = arguments[0];"
+        "axe.run(document, {resultTypes: ['violations']}).then(r => done(r.violations.map("
+        "v => [v.impact, v.id, v.nodes[0].html.slice(0, 120)])))"
+    )
+    assert [each for each in found if each[0] in ("critical", "serious")] == []
+
+
+def test_a_phone_scrolls_down_only(browser, site, opened):
+    visit(browser, site, opened, width=500)
+    size = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        wide = browser.execute_script(
+            "const w = document.documentElement.clientWidth;"
+            "const article = document.querySelector('.bd-article');"
+            "return article.scrollWidth > article.clientWidth + 1 || document.documentElement.scrollWidth > w + 1"
+        )
+        assert not wide
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @pytest.mark.parametrize("width", [360, 1400])

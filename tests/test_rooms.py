@@ -142,15 +142,6 @@ def test_each_module_has_a_test_file_of_its_name():
     assert [file for file in ELSEWHERE.values() if not (ROOT / "tests" / file).exists()] == []
 
 
-def loaded(code):
-    """The packages that a line of Python imports."""
-    show = "import sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    run = subprocess.run([sys.executable, "-c", f"{code}\n{show}"], capture_output=True, text=True, env=environment)
-    assert run.returncode == 0, run.stderr
-    return set(run.stdout.splitlines()[-1].split())
-
-
 HELP = """
 import sys, which_world.report.command as cli
 try: cli.main(["--help"])
@@ -161,26 +152,40 @@ from helpers import make_design, map_rho, read_map, simulate_aquarium, tipping_p
 design = make_design(simulate_aquarium(300).data, outcome="Y ~ T + X0", treatment="T ~ X0 + X2")
 chart = map_rho(design); read_map(chart); weigh(chart); tipping_point(chart)
 """
+ALL = """
+given = {}; exec("from helpers import *", given)
+assert set(helpers.__all__) <= set(given) & set(dir(helpers))
+"""
+STAGES = {
+    "import": ("import which_world, helpers", HEAVY | {"numpy", "pandas", "scipy", "matplotlib", "xarray"}),
+    "help": (HELP, HEAVY | {"numpy", "pandas", "scipy", "matplotlib", "xarray"}),
+    "map": (MAP, HEAVY),
+    "model": ("from helpers import joint_model", {"nutpie", "pymc_bart", "bartrs", "distributed"}),
+    "fit": ("from helpers import bart, fit, fit_worlds; bart()", {"nutpie", "pymc_bart", "bartrs", "distributed"}),
+    "all": (ALL, set()),
+}
 
 
-@pytest.mark.parametrize(
-    ("code", "unwanted"),
-    [
-        ("import which_world, helpers", HEAVY | {"numpy", "pandas", "scipy", "matplotlib", "xarray"}),
-        (HELP, HEAVY | {"numpy", "pandas", "scipy", "matplotlib", "xarray"}),
-        (MAP, HEAVY),
-        ("from helpers import joint_model", {"nutpie", "pymc_bart", "bartrs", "distributed"}),
-        ("from helpers import bart, fit, fit_worlds; bart()", {"nutpie", "pymc_bart", "bartrs", "distributed"}),
-    ],
-    ids=["import", "help", "map", "model", "fit"],
-)
-def test_nothing_heavy_is_imported_before_it_is_used(code, unwanted):
-    assert loaded(code) & unwanted == set()
+@pytest.fixture(scope="module")
+def loaded():
+    """The packages that are there after each stage of one process, in which nothing goes away again."""
+    show = "import sys; print('STAGE', *sorted({name.partition('.')[0] for name in sys.modules}))"
+    code = "\n".join(f"{code}\n{show}" for code, _ in STAGES.values())
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr
+    told = [set(line.split()[1:]) for line in run.stdout.splitlines() if line.startswith("STAGE ")]
+    assert len(told) == len(STAGES)
+    return dict(zip(STAGES, told))
 
 
-def test_every_public_name_is_there_and_no_other():
-    code = "from helpers import *; import helpers; assert set(helpers.__all__) <= set(dir()) & set(dir(helpers))"
-    loaded(code)
+@pytest.mark.parametrize("stage", STAGES)
+def test_nothing_heavy_is_imported_before_it_is_used(loaded, stage):
+    assert loaded[stage] & STAGES[stage][1] == set()
+
+
+def test_every_public_name_is_there_and_no_other(loaded):
+    assert "pymc" in loaded["all"]  # where each is asked for
     with pytest.raises(AttributeError, match="no attribute 'map_roh'"):
         __import__("helpers").map_roh  # noqa: B018
 

@@ -4,6 +4,7 @@ import os
 
 import dask
 import dask.dataframe as dd
+import killed
 import numpy as np
 import pandas as pd
 import pytest
@@ -190,15 +191,6 @@ def test_parquet_is_read_by_its_path_and_only_in_the_columns_that_are_used(table
         make_design("nowhere.parquet", outcome="y ~ t", treatment="t ~ 1")
 
 
-def _part(place, table, flag):
-    """A piece whose worker is killed when it is first asked for."""
-    if place == 2 and not os.path.exists(flag):
-        with open(flag, "w"):
-            pass
-        os._exit(1)
-    return table.iloc[place::4]
-
-
 def test_a_worker_killed_on_the_way_loses_nothing(table, tmp_path):
     flag = str(tmp_path / "killed")
     with (
@@ -206,7 +198,7 @@ def test_a_worker_killed_on_the_way_loses_nothing(table, tmp_path):
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster),
     ):
-        data = dd.from_map(_part, range(4), table=table, flag=flag, meta=table.iloc[:0])
+        data = dd.from_map(killed.at_once, range(4), table=table, flag=flag, meta=table.iloc[:0])
         ours = make_design(data, outcome="y ~ t + x + site", treatment="t ~ x + site")
     assert os.path.exists(flag) and ours.n == 3_000
     assert ols(ours).params["alpha"] == pytest.approx(smf.ols("y ~ t + x + C(site)", table).fit().params["t"], rel=1e-8)
@@ -430,17 +422,6 @@ def test_what_would_read_pieces_again_and_again_is_refused(responses, use, monke
         use(pieces)
 
 
-def _late(place, table, folder):
-    """A piece whose worker is killed when it is asked for the fifth time."""
-    times = len(os.listdir(folder))
-    if place == 2 and times < 5:
-        with open(os.path.join(folder, str(times)), "w"):
-            pass
-        if times == 4:
-            os._exit(1)
-    return table.iloc[place::4]
-
-
 def test_a_worker_killed_in_the_middle_of_a_map_loses_nothing(responses, tmp_path, monkeypatch):
     whole, _ = both(responses, "y", "choice", monkeypatch)
     monkeypatch.setattr(weighing, "WORK", 1_000)  # as many rows are mapped, in fewer readings
@@ -450,7 +431,7 @@ def test_a_worker_killed_in_the_middle_of_a_map_loses_nothing(responses, tmp_pat
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster),
     ):
-        data = dd.from_map(_late, range(4), table=responses, folder=str(tmp_path), meta=responses.iloc[:0])
+        data = dd.from_map(killed.late, range(4), table=responses, folder=str(tmp_path), meta=responses.iloc[:0])
         pieces = make_design(data, outcome=f"y ~ choice + {SITES}", treatment=f"choice ~ {SITES} + z")
         assert len(os.listdir(tmp_path)) == 2  # the design was read in peace
         found = read_map(map_rho(pieces, rho=rho))
