@@ -9,7 +9,7 @@ import pytest
 from conftest import TANK
 from oracles import log_joint_by_integration
 from scipy.special import log_ndtr
-from scipy.stats import multivariate_normal, norm, truncnorm
+from scipy.stats import chisquare, multivariate_normal, norm, truncnorm
 
 from helpers import World, bart, fit, fit_worlds, joint_model, make_design, ols, simulate_aquarium
 from which_world.engine.forest_gibbs_loops import (
@@ -20,7 +20,9 @@ from which_world.engine.forest_gibbs_loops import (
     change_forest,
     log_likelihood,
     log_Phi,
+    prior_odds,
     pull,
+    rule,
     stumps,
 )
 from which_world.engine.from_pymc import observed
@@ -93,6 +95,24 @@ def test_without_data_trees_and_heights_follow_their_prior():
     assert np.mean(shallow) == pytest.approx(0.05, abs=0.01)  # a root splits with probability 0.95
     assert np.mean([share for _, share in heights]) == pytest.approx(0.95 / 4, abs=0.02)  # its children with 0.95/2²
     assert np.std([height for height, _ in heights]) == pytest.approx(1.5, rel=0.05)
+
+
+def test_a_rule_is_any_row_of_its_leaves_and_any_covariate_as_often_as_any_other():
+    rng, leaf = np.random.default_rng(0), np.array([3, 4, 9, 3, 4], np.uint8)
+    X = np.arange(15.0).reshape(3, 5)  # each value tells where it stands
+    drawn = [rule(X, leaf, 3, 4, rng) for _ in range(24_000)]
+    assert all(X[variable, int(value) % 5] == value for variable, value in drawn)
+    times = np.bincount([int(value) for _, value in drawn], minlength=15).reshape(3, 5)
+    assert not times[:, 2].any()  # of another leaf
+    assert chisquare(times[:, leaf != 9].ravel()).pvalue > 0.001
+
+
+def test_a_split_has_the_odds_that_the_prior_says():
+    growth = TreePrior(1, alpha=0.95, beta=2.0)
+    split = 0.95 / np.arange(1, DEPTH + 1) ** 2
+    below = np.append(split[1:], 0.0)  # no deeper
+    expected = np.log(split * (1 - below) ** 2 / (1 - split))
+    np.testing.assert_allclose(prior_odds(growth), np.repeat(expected, 2 ** np.arange(DEPTH)))
 
 
 def test_a_forest_follows_a_curve_that_it_can_see():

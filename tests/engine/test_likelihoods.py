@@ -110,6 +110,27 @@ def test_observations_add_up_however_they_are_cut(rows):
     np.testing.assert_allclose(log_likelihood(rows, theta, a, chunk=1), whole)
 
 
+@pytest.mark.parametrize(
+    "draws, step, processors", [(0, 5, 2), (3, 5, 2), (40, 5, 2), (41, 5, 2), (4004, 41, 2), (9999, 7, 64)]
+)
+def test_draws_are_handed_to_threads_in_whole_steps_and_each_of_them_once(monkeypatch, draws, step, processors):
+    monkeypatch.setattr(likelihoods, "cpu_count", lambda: processors)
+    slices = likelihoods.handed(draws, step)
+    assert [k for some in slices for k in range(some.start, some.stop)] == list(range(draws))
+    assert all(some.start % step == 0 for some in slices)
+    if slices[1:]:  # a thread is worth its start, and there is work for all
+        assert slices[0].stop >= 8 * step
+        assert len(slices) <= 4 * processors
+
+
+@pytest.mark.parametrize("processors", [1, 16])
+def test_the_sums_are_the_same_on_any_number_of_processors(monkeypatch, rows, processors):
+    theta, a = around(rows, 2000)
+    here = log_likelihood(rows, theta, a, chunk=2**12)
+    monkeypatch.setattr(likelihoods, "cpu_count", lambda: processors)
+    np.testing.assert_array_equal(log_likelihood(rows, theta, a, chunk=2**12), here)
+
+
 @pytest.mark.parametrize("threaded", [1, 1_000])
 def test_many_rows_add_up_in_blocks_as_they_do_together(rows, threaded, monkeypatch):
     theta, a = around(rows, draws=7)

@@ -16,7 +16,7 @@ from joblib import Parallel, cpu_count, delayed
 
 from which_world.design import total
 from which_world.engine.bivariate import Phi
-from which_world.engine.likelihoods import LOG_2PI, errors_or_indices, rows_of
+from which_world.engine.likelihoods import LOG_2PI, errors_or_indices, handed, rows_of
 from which_world.engine.pairs import KINDS, PAIRS
 from which_world.moments import BLOCK, cuts
 
@@ -45,7 +45,7 @@ def average_effect(design, theta, a, *, offsets=(0.0, 0.0), at=None):
     theta, a = theta.reshape(-1, rows.size), np.broadcast_to(a, shape).ravel()
     offsets = [np.reshape(each, (-1, design.n)) if np.ndim(each) else each for each in offsets]
     blocks, step = cuts(design.n, BLOCK), max(1, CHUNK // min(design.n, BLOCK))
-    shares = cuts(len(theta), step if len(blocks) == 1 else max(1, len(theta)))
+    shares = handed(len(theta), step) if len(blocks) == 1 else cuts(len(theta), len(theta) or 1)
     tasks = [(block, share) for block in blocks for share in shares]
     work = (delayed(_difference)(design, rows, theta, a, offsets, *task, step) for task in tasks)
     summed = np.zeros(len(theta))

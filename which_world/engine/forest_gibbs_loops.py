@@ -33,6 +33,7 @@ summed = njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})
 # by default one prior branch in twenty thousand would go deeper; a byte holds a node up to depth 7
 DEPTH = 5
 HEAP = 2 ** (DEPTH + 1) - 1
+DEEPEST = 2**DEPTH - 1  # the first node that may not split
 GROW, PRUNE = 0.35, 0.35  # chances of a step's kind; the rest changes a rule
 TREE_STEPS = 8  # of a tree between two draws of its heights
 RIDGE_MOVES = 4  # moves of ρ in a sweep
@@ -388,7 +389,7 @@ def choose(variable, kind, rng):
         if variable[node] == -2:
             continue
         if kind == 0:
-            fits = variable[node] == -1 and depth_of(node) < DEPTH
+            fits = variable[node] == -1 and node < DEEPEST
         else:
             fits = (
                 variable[node] >= 0
@@ -403,12 +404,18 @@ def choose(variable, kind, rng):
 
 
 @jitted
+def one_of(size, rng):
+    """A whole number from 0 to size - 1: `rng.integers` makes an array of each, and is slower."""
+    return int(size * rng.random())
+
+
+@jitted
 def rule(X, leaf, first, second, rng):
     """A variable, and a value that it takes in the rows of one or two leaves; of no rows, none."""
-    row = rng.integers(0, len(leaf))
+    row = one_of(len(leaf), rng)
     while leaf[row] != first and leaf[row] != second:
-        row = rng.integers(0, len(leaf))
-    variable = rng.integers(0, len(X))
+        row = one_of(len(leaf), rng)
+    variable = one_of(len(X), rng)
     return variable, X[variable, row]
 
 
@@ -445,22 +452,22 @@ def split_evidence(count, part, left, noise2, leaf2):
 
 
 @jitted
-def change_tree(X, tree, rest, noise2, growth, rng):
+def change_tree(X, tree, rest, noise2, leaf2, odds, rng):
     """One Metropolis step on a tree: grow, prune, or change the rule above two."""
     u = 0.0 if tree.variable[0] == -1 else rng.random()
     if u < GROW:
-        grow(X, tree, rest, noise2, growth, rng)
+        grow(X, tree, rest, noise2, leaf2, odds, rng)
     elif u < GROW + PRUNE:
-        prune(tree, noise2, growth, rng)
+        prune(tree, noise2, leaf2, odds, rng)
     else:
-        change_rule(X, tree, rest, noise2, growth, rng)
+        change_rule(X, tree, rest, noise2, leaf2, rng)
 
 
 @jitted
-def grow(X, tree, rest, noise2, growth, rng):
+def grow(X, tree, rest, noise2, leaf2, odds, rng):
     """Split a leaf by a rule drawn from its prior."""
     variable, _, leaf, count, part = tree
-    leaf2, stump = growth.leaf_sd**2, variable[0] == -1
+    stump = variable[0] == -1
     node, leaves = choose(variable, 0, rng)
     if node < 0:
         return
@@ -474,7 +481,7 @@ def grow(X, tree, rest, noise2, growth, rng):
     left, right = 2 * node + 1, 2 * node + 2
     variable[node], variable[left], variable[right] = k, -1, -1
     _, parents = choose(variable, 1, rng)
-    gain += _prior(node, growth) + _way_back(parents, leaves, stump)
+    gain += odds[node] + _way_back(parents, leaves, stump)
     if math.log(1.0 - rng.random()) < gain:
         _send(X[k], tree, node, node, node, c, lower)
     else:
@@ -482,17 +489,16 @@ def grow(X, tree, rest, noise2, growth, rng):
 
 
 @jitted
-def prune(tree, noise2, growth, rng):
+def prune(tree, noise2, leaf2, odds, rng):
     """Make one leaf of two siblings."""
     variable, _, leaf, count, part = tree
-    leaf2 = growth.leaf_sd**2
     node, parents = choose(variable, 1, rng)
     left, right, k = 2 * node + 1, 2 * node + 2, variable[node]
     both = count[left] + count[right], part[left] + part[right]
     before = split_evidence(*both, (count[left], part[left]), noise2, leaf2)
     variable[node], variable[left], variable[right] = -1, -2, -2
     _, leaves = choose(variable, 0, rng)
-    gain = leaf_evidence(*both, noise2, leaf2) - before - _prior(node, growth)
+    gain = leaf_evidence(*both, noise2, leaf2) - before - odds[node]
     if math.log(1.0 - rng.random()) < gain - _way_back(parents, leaves, variable[0] == -1):
         count[node], part[node] = both
         for i in range(len(leaf)):
@@ -503,10 +509,9 @@ def prune(tree, noise2, growth, rng):
 
 
 @jitted
-def change_rule(X, tree, rest, noise2, growth, rng):
+def change_rule(X, tree, rest, noise2, leaf2, rng):
     """Another rule, drawn from its prior, above two sibling leaves."""
     variable, _, leaf, count, part = tree
-    leaf2 = growth.leaf_sd**2
     node, _ = choose(variable, 1, rng)
     left, right = 2 * node + 1, 2 * node + 2
     both = count[left] + count[right], part[left] + part[right]
@@ -519,10 +524,13 @@ def change_rule(X, tree, rest, noise2, growth, rng):
 
 
 @jitted
-def _prior(node, growth):
-    """Log prior odds of a split of this node into two leaves against a leaf."""
-    here, below = split_chance(node, growth), split_chance(2 * node + 1, growth)
-    return math.log(here) + 2.0 * math.log(1.0 - below) - math.log(1.0 - here)
+def prior_odds(growth):
+    """Log prior odds, for each node that may split, of two leaves against a leaf."""
+    odds = np.empty(DEEPEST)
+    for node in range(DEEPEST):
+        here, below = split_chance(node, growth), split_chance(2 * node + 1, growth)
+        odds[node] = math.log(here) + 2.0 * math.log(1.0 - below) - math.log(1.0 - here)
+    return odds
 
 
 @jitted
@@ -550,6 +558,7 @@ def change_forest(X, growth, trees, total, target, noise, rng):
     variable, value, leaf, height = trees
     n, noise2, leaf2 = len(target), noise**2, growth.leaf_sd**2
     rest, count, part = np.empty(n), np.zeros(HEAP, np.int64), np.zeros(HEAP)
+    odds = prior_odds(growth)
     for j in range(len(variable)):
         for i in range(n):
             total[i] -= height[j, leaf[j, i]]
@@ -559,7 +568,7 @@ def change_forest(X, growth, trees, total, target, noise, rng):
                 count[node], part[node] = inside(leaf[j], rest, node)
         tree = Tree(variable[j], value[j], leaf[j], count, part)
         for _ in range(TREE_STEPS):
-            change_tree(X, tree, rest, noise2, growth, rng)
+            change_tree(X, tree, rest, noise2, leaf2, odds, rng)
         for node in range(HEAP):
             if variable[j, node] == -1:
                 seen = noise2 + count[node] * leaf2

@@ -21,6 +21,7 @@ from which_world.engine.pairs import KINDS, LOG_2PI, PAIRS
 from which_world.moments import BLOCK, condensed, cuts, side_by_side
 
 THREADED = 32  # blocks that are worth the start of threads
+HANDED, TURNS = 8, 4  # steps, at least, that are worth handing to a thread; turns of each thread
 PART, ENOUGH = 16, 10_000  # one row in so many shows about where a mode is, if that leaves enough
 
 
@@ -175,6 +176,11 @@ def drawn(n):
     return np.sort(np.random.default_rng(0).choice(n, n // PART, replace=False))
 
 
+def handed(draws, step):
+    """Slices of many draws for threads, in whole steps: a hand-over takes as long as a step."""
+    return cuts(draws, step * max(HANDED, -(-draws // (step * TURNS * cpu_count()))))
+
+
 def log_likelihood(rows, theta, a, *, chunk=2**16):
     """Log-likelihood, (draws,), of many θ, (draws, rows.size), and their a = atanh ρ, (draws,).
 
@@ -186,7 +192,7 @@ def log_likelihood(rows, theta, a, *, chunk=2**16):
         return total(rows.whole, partial(_log_likelihood, theta, a))
     blocks, size = cuts(len(rows.y), BLOCK), len(theta)
     step = max(1, chunk // min(BLOCK, len(rows.y)))
-    shares = cuts(size, step if len(blocks) == 1 else size)
+    shares = handed(size, step) if len(blocks) == 1 else cuts(size, size)
     tasks = [(block, share) for block in blocks for share in shares]
     work = (
         delayed(_kernel_sum)(rows, block, theta[share], a[share], step) for block, share in tasks
