@@ -185,6 +185,15 @@ def map_rho(
     return chart
 
 
+def column_at_zero(design, *, draws=512, alpha=None, seed=0):
+    """How many parameters a map has, and the Pareto k̂ of its column at ρ = 0 alone, of a binary
+    response.
+    """
+    rows, prior = rows_of(design), scales(design, alpha=alpha)
+    (column,) = weighted_columns(design, rows, prior, np.zeros(1), draws, seed)
+    return rows.size, column[4]
+
+
 def _pulled(design, rows, prior, columns_of):
     """By how many standard errors the priors move the effect at ρ = 0 from the classical one;
     warned of if it counts.

@@ -15,7 +15,7 @@ from which_world.checks import shuffle_test, shuffles_of_normal
 from which_world.decisions import benchmark_rho, columns_by_variable, robustness_value
 from which_world.deletion import influence
 from which_world.design import Design, check_few, terms_of
-from which_world.maps import GRID, map_rho, trusted, unreliable
+from which_world.maps import GRID, column_at_zero, map_rho, trusted, unreliable
 from which_world.moments import on_one_thread
 from which_world.priors import atanh_normal, check_belief, scales
 from which_world.readings import tipping_point, weigh
@@ -49,6 +49,9 @@ ROWS_EACH = 20  # and so many for each coefficient
 THINNED_TO = (
     40_000  # rows of a binary treatment, beyond which columns and benchmarks are drawn of fewer
 )
+# coefficients from which a column is asked first whether there will be a map, and a Pareto k̂ that
+# thirty times as many draws do not bring down
+ASKED_FIRST, HOPELESS = 100, 2.0
 LOOKED = 200_000  # rows of which each one's influence is looked at
 
 
@@ -156,11 +159,11 @@ def make_report(
         unit = unit or "percentage points"
     of_file, design = design, labelled(design, labels, source.names)
 
+    _check_hope(design, alpha, seed)
     shuffles = design.kinds == ("continuous", "binary")
     shuffled = shuffle_test(design, seed=seed) if shuffles else np.nan
     misled, normal = shuffled > MISLED, np.nan
-    coefficients = design.in_outcome.sum() + design.in_treatment.sum()
-    if shuffles and min(design.n, 5000) < max(ROWS_FOR_SIZE, ROWS_EACH * coefficients):
+    if shuffles and min(design.n, 5000) < max(ROWS_FOR_SIZE, ROWS_EACH * _coefficients(design)):
         normal = shuffles_of_normal(design, seed=seed)
     about = source.names, source.undefined
     checks = data_checks(design, source.dropped, shuffled, *about, normal)
@@ -270,13 +273,28 @@ def _map_with_enough_draws(design, *, alpha=None, seed=0):
             return chart
     zero = int(rho.argmin())
     if bad[zero]:
-        raise ValueError(
-            f"{design.n:,} rows are too few for {chart.attrs['parameters']} parameters to be read "
-            f"off a map (Pareto k̂ {chart.pareto_k.values[zero]:z.1f} at rho = 0); accepted are "
-            "fewer terms, more rows, or, in Python, a sampled posterior: "
-            "fit(joint_model(design))."
-        )
+        _refuse_terms(design, chart.attrs["parameters"], chart.pareto_k.values[zero])
     return chart
+
+
+def _check_hope(design, alpha, seed):
+    """Refuse at once, before anything is shuffled, where no draws will do: hundreds of levels."""
+    if "binary" in design.kinds and _coefficients(design) >= ASKED_FIRST and not design.stands_for:
+        parameters, k_hat = column_at_zero(design, alpha=alpha, seed=seed)
+        if k_hat > HOPELESS:
+            _refuse_terms(design, parameters, k_hat)
+
+
+def _coefficients(design):
+    return design.in_outcome.sum() + design.in_treatment.sum()
+
+
+def _refuse_terms(design, parameters, k_hat):
+    raise ValueError(
+        f"{design.n:,} rows are too few for {parameters} parameters to be read off a map (Pareto "
+        f"k̂ {k_hat:z.1f} at rho = 0); accepted are fewer terms, more rows, or, in Python, a "
+        "sampled posterior: fit(joint_model(design))."
+    )
 
 
 def _quiet_map(design, **options):
