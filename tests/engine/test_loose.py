@@ -82,7 +82,7 @@ def test_the_evidence_is_the_integral_along_a_level_that_never_says_yes(n, level
     for value in values:
         theta, gain = theta + path * (value - theta[j]), 1.0
         while gain > 1e-10:
-            at, gradient, H = posterior_derivatives(rows, prior, theta, 0.0)
+            ((at, gradient, H),) = posterior_derivatives(rows, prior, [(theta, 0.0)])
             step = np.linalg.solve(-H[beside], gradient[others])
             theta[others] += step
             gain = gradient[others] @ step

@@ -300,9 +300,9 @@ def log_posterior(rows, scales, theta, a):
     return log_likelihood(rows, theta, a) + log_prior(rows, scales, theta)
 
 
-def posterior_derivatives(rows, scales, theta, a):
-    """`log_posterior` at one θ, its gradient and its Hessian in θ."""
-    return _posterior_derivatives(rows, _prior_numbers(rows, scales), [(theta, a)])[0]
+def posterior_derivatives(rows, scales, points):
+    """`log_posterior` at each of some points (θ, a), its gradient and its Hessian in θ."""
+    return _posterior_derivatives(rows, _prior_numbers(rows, scales), points)
 
 
 def answered(searches, answer):

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
+from which_world.design import Design, total
 from which_world.engine.laplace import covariance, leading, posterior_derivatives
-from which_world.engine.likelihoods import PART, Rows, derivatives, log_likelihood
+from which_world.engine.likelihoods import PART, Rows, derivatives, log_likelihood, rows_of
 from which_world.moments import BLOCK, cuts
 
 LOOSE = 0.01  # variance of a row's index in a column beyond which its log chance bends
@@ -41,18 +42,30 @@ def loose_rows(rows, found, many):
     Of few rows those alone whose chance is all but unknown: each draw is weighed for all of them.
     """
     root = found.root[int(np.argmin(np.abs(found.a)))]
-    variance = [
-        np.sum((_slopes_of_indices(rows.cut(block), len(root)) @ root) ** 2, axis=-1).max(axis=0)
-        for block in cuts(len(rows.y), BLOCK)
-    ]
-    least = LOOSE if many else UNKNOWN
-    few = np.flatnonzero(np.concatenate(variance) > least)
-    if not 0 < len(few) <= len(rows.y) // PART:
+    work = partial(_loose_of, root, LOOSE if many else UNKNOWN)
+    few = _joined(rows, work(rows) if rows.whole is None else total(rows.whole, work))
+    if not 0 < few.n <= rows.n // PART:
         return None
-    few = rows.cut(few)
     slopes = np.concatenate(_slopes_of_indices(few, len(root)))
-    chosen = _spanning(slopes, root, _place(rows), least)
+    chosen = _spanning(slopes, root, _place(rows), LOOSE if many else UNKNOWN)
     return Loose(few, *chosen) if chosen else None
+
+
+def _loose_of(root, least, rows):
+    """A list of the columns of both equations and the responses of loose rows, a block of each."""
+    rows = rows_of(rows) if isinstance(rows, Design) else rows
+    found = []
+    for block in cuts(len(rows.y), BLOCK):
+        part = rows.cut(block)
+        variance = np.sum((_slopes_of_indices(part, len(root)) @ root) ** 2, axis=-1).max(axis=0)
+        part = part.cut(np.flatnonzero(variance > least))
+        found.append((part.A, part.Z, part.y, part.t))
+    return found
+
+
+def _joined(rows, blocks):
+    A, Z, y, t = (np.concatenate(each) for each in zip(*blocks))
+    return rows._replace(A=A, Z=Z, y=y, t=t, n=len(y), whole=None)
 
 
 def _place(rows):
@@ -125,22 +138,28 @@ class Bent(NamedTuple):
     H: np.ndarray
 
     @classmethod
-    def of(cls, rows, prior, loose, mode, a, slope):
-        """The proposals of a column whose mode at a is known; None where slopes depend on others.
+    def every(cls, rows, prior, loose, points, slopes):
+        """The proposals of columns whose modes are known, some points (θ, a), for which rows are
+        read once; None for one where slopes depend on others.
 
-        `slope` is that of what is read in θ. The first normal moves it alone, while loose indices
-        stay: where they are hardly known, to move them a little is to move them far.
+        `slopes` are those of what is read in θ. The first normal moves it alone, while loose
+        indices stay: where they are hardly known, to move them a little is to move them far.
         """
-        value, gradient, H = posterior_derivatives(rows, prior, mode, a)
+        told = posterior_derivatives(rows, prior, points)
+        return [cls._of(loose, *each) for each in zip(points, slopes, told)]
+
+    @classmethod
+    def _of(cls, loose, point, slope, told):
+        (mode, a), (value, gradient, H), rows = point, told, loose.rows
         bends, places = len(loose.places), [*loose.places, _place(rows)]
         try:
             root = leading(covariance(H), [*loose.slopes, slope], places)
         except np.linalg.LinAlgError:
             return None
         root[:, : bends + 1] = np.roll(root[:, : bends + 1], 1, axis=1)
-        own, own_gradient, own_H = derivatives(loose.rows, mode, a)
+        own, own_gradient, own_H = derivatives(rows, mode, a)
         others = value - own, gradient - own_gradient[:-1], H - own_H[:-1, :-1]
-        return cls(loose.rows, a, mode, root, bends, *others)
+        return cls(rows, a, mode, root, bends, *others)
 
     def __call__(self, z, log_density):
         """θ of standard draws z, (draws, m), and its log density, given theirs."""

@@ -99,7 +99,7 @@ def weighted_columns(design, rows, prior, a, draws, seed):
     `draws`.
     """
     found, place = columns(rows, prior, a), len(rows.names_O) - 1
-    loose = loose_rows(rows, found, rows.n * draws > WORK) if rows.whole is None else None
+    loose = loose_rows(rows, found, rows.n * draws > WORK)
     propose = partial(_proposed, design, rows, prior, found, loose)
     proposals, plain = _proposals(propose, len(a), rows.n, rows.size, draws, seed)
     points, more = (_student(rows.size, size, seed) for size in (draws, proposals))
@@ -237,10 +237,12 @@ def _proposed(design, rows, prior, found, loose, some, *, rounds, least):
     are read once for the draws of all.
     """
     slopes = effect_slope(design, found.mode[some], found.a[some])[:, :-1]
-    searches = [
-        _column(rows, prior, found, loose, k, slope, rounds, least)
-        for k, slope in zip(some, slopes)
-    ]
+    bent = [None] * len(some)
+    if loose is not None:
+        points = list(zip(found.mode[some], found.a[some]))
+        bent = Bent.every(rows, prior, loose, points, slopes)
+    column = partial(_column, rows, found, rounds, least)
+    searches = [column(*each) for each in zip(some, slopes, bent)]
     answer = partial(_sums, design, rows, prior)
     if rows.whole is not None:
         return answered(searches, answer)
@@ -271,15 +273,14 @@ def _sums(design, rows, prior, asked):
     return list(zip(effects, each(partial(log_posterior, rows, prior), weighed)))
 
 
-def _column(rows, prior, found, loose, k, slope, rounds, least):
+def _column(rows, found, rounds, least, k, slope, proposals):
     """The search for one column: at least `least` rounds of points after the first,
     and more while it carries too little.
     """
-    mode, a, place = found.mode[k], found.a[k], len(rows.names_O) - 1
-    proposals = loose and Bent.of(rows, prior, loose, mode, a, slope)
+    a, place = found.a[k], len(rows.names_O) - 1
     if proposals is None:
         root = leading(found.root[k] @ found.root[k].T, [slope], [place])
-        proposals = Straight(mode, root)
+        proposals = Straight(found.mode[k], root)
     centre, spread, best = np.zeros(rows.size), np.eye(rows.size), None
     for turn, (z, log_density) in enumerate(rounds):
         draws = centre + z @ spread.T
