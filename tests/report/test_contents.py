@@ -77,9 +77,9 @@ def test_too_many_terms_for_the_rows_are_refused(monkeypatch):
 
 
 def test_hundreds_of_levels_are_refused_before_anything_is_shuffled(monkeypatch):
-    """200 units of eight rows, each with a constant in the outcome's equation."""
-    data = simulate_aquarium(1_600, treatment="binary", seed=0).data.assign(unit=np.repeat(np.arange(200), 8))
+    """300 units of eight rows, each with a constant in the outcome's equation."""
+    data = simulate_aquarium(2_400, treatment="binary", seed=0).data.assign(unit=np.repeat(np.arange(300), 8))
     design = make_design(data, outcome="Y ~ T + X0 + C(unit)", treatment="T ~ X0")
     monkeypatch.delattr("which_world.report.contents.shuffle_test")
-    with pytest.raises(ValueError, match=r"1,600 rows are too few for 2\d\d parameters.*fewer terms, more rows"):
+    with pytest.raises(ValueError, match=r"2,400 rows are too few for 3\d\d parameters.*fewer terms, more rows"):
         make_report(design)

@@ -51,7 +51,7 @@ THINNED_TO = (
 )
 # coefficients from which a column is asked first whether there will be a map, and a Pareto k̂ that
 # thirty times as many draws do not bring down
-ASKED_FIRST, HOPELESS = 100, 2.0
+ASKED_FIRST, HOPELESS = 100, 3.0
 LOOKED = 200_000  # rows of which each one's influence is looked at
 
 
